@@ -1,0 +1,15 @@
+/** `npm run bench -- NAME [arguments]`. Each benchmark is a file beside this one that exports `main(arguments)`. */
+const BENCHMARKS: Record<string, () => Promise<{ main(args: string[]): Promise<void> }>> = {
+  align: () => import('./align.ts'),
+  graph: () => import('./graph.ts'),
+};
+
+const [name = '', ...args] = process.argv.slice(2);
+const load = BENCHMARKS[name];
+if (!load) {
+  console.error(
+    `usage: npm run bench -- NAME [arguments]\nNAME is one of: ${Object.keys(BENCHMARKS).join(', ')}`,
+  );
+  process.exit(1);
+}
+await (await load()).main(args);

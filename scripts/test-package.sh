@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# The package as a user gets it: packed, installed into an empty folder, its command and its library used there.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+cd "$root"
+npm run --silent build
+npm pack --silent --pack-destination "$work" > /dev/null
+
+cd "$work"
+npm init -y > /dev/null
+# As everywhere in this project: onnxruntime-node's postinstall fetches from outside the registry.
+npm install --silent --ignore-scripts ./postnas-*.tgz
+npx postnas --version
+model=node_modules/postnas/models/base
+npx postnas generate "$model" --prompt 'Story: Tom found the' --max-tokens 16
+cat > use.mjs <<'JS'
+import { Model } from 'postnas';
+import { input, mul, Program, float32 } from 'postnas/graph';
+
+const model = await Model.fromPretrained(process.argv[2]);
+let tokens = 0;
+for await (const _ of model.generate('Sums: 12+30=', { maxNewTokens: 4 })) tokens++;
+await model.dispose();
+const x = input('x', 'float32', ['N']);
+const program = await Program.compile({ y: mul(x, 2) });
+const { y } = await program.run({ x: float32(Float32Array.of(1, 2), [2]) });
+await program.dispose();
+if (tokens !== 4 || y.data[1] !== 4) throw new Error(`got ${tokens} tokens and ${y.data}`);
+JS
+node use.mjs "$model"
+echo 'package: works in an empty folder'

@@ -1,0 +1,18 @@
+/** The graph engine: record tensor operations, differentiate them, run them through ONNX Runtime. */
+export type { Dim, Shape } from './dim.ts';
+export { addDims, mulDims } from './dim.ts';
+export { evaluate } from './evaluate.ts';
+export { grad, gradients } from './grad.ts';
+export { type NdArray, ndarray } from './ndarray.ts';
+export * from './ops/constant.ts';
+export * from './ops/convolution.ts';
+export * from './ops/elementwise.ts';
+export * from './ops/indexing.ts';
+export * from './ops/matmul.ts';
+export * from './ops/reduce.ts';
+export * from './ops/rotary.ts';
+export * from './ops/shape.ts';
+export * from './ops/split.ts';
+export * from './ops/triangular.ts';
+export * from './program.ts';
+export { type DType, GraphError, isFloat, Tensor } from './tensor.ts';

@@ -1,0 +1,321 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import {
+  AttributeProto_AttributeType,
+  AttributeProtoSchema,
+  GraphProtoSchema,
+  ModelProtoSchema,
+  type NodeProto,
+  NodeProtoSchema,
+  OperatorSetIdProtoSchema,
+  StringStringEntryProtoSchema,
+  type TensorProto,
+  TensorProto_DataLocation,
+  TensorProto_DataType,
+  TensorProtoSchema,
+  TensorShapeProto_DimensionSchema,
+  TensorShapeProtoSchema,
+  TypeProto_TensorSchema,
+  TypeProtoSchema,
+  type ValueInfoProto,
+  ValueInfoProtoSchema,
+} from 'onnx-buf';
+import { type Dim, type Shape, termsOf } from './dim.ts';
+import { type NdArray, ndarray } from './ndarray.ts';
+import { type DType, GraphError, type Node, type Tensor, topologicalOrder } from './tensor.ts';
+
+/** Writing a recorded graph as an ONNX model. */
+
+export type Device = 'cpu' | 'webgpu';
+
+const ELEMENT_TYPE: Record<DType, TensorProto_DataType> = {
+  float32: TensorProto_DataType.FLOAT,
+  float16: TensorProto_DataType.FLOAT16,
+  int32: TensorProto_DataType.INT32,
+  int64: TensorProto_DataType.INT64,
+  bool: TensorProto_DataType.BOOL,
+  uint8: TensorProto_DataType.UINT8,
+};
+
+export type OnnxAttribute = number | string | readonly number[];
+
+/** Collects ONNX nodes while ops emit themselves. */
+export class Emitter {
+  readonly nodes: NodeProto[] = [];
+  readonly initializers: TensorProto[] = [];
+  private readonly constants = new Map<string, string>();
+  private readonly shapes = new Map<string, string>();
+  private count = 0;
+
+  constructor(
+    readonly device: Device,
+    /** Where each symbol can be read at run time: an input's name and axis. */
+    private readonly symbols: ReadonlyMap<string, { input: string; axis: number }>,
+  ) {}
+
+  /** A slash keeps these names apart from those of inputs and outputs. */
+  private name(): string {
+    return `/${this.count++}`;
+  }
+
+  /** Adds a node with one output and returns its name. Whole-number attributes named in FLOATS are floats. */
+  node(
+    type: string,
+    inputs: readonly string[],
+    attributes: Record<string, OnnxAttribute> = {},
+    options: { domain?: string } = {},
+  ): string {
+    return this.nodeMany(type, inputs, 1, attributes, options)[0]!;
+  }
+
+  nodeMany(
+    type: string,
+    inputs: readonly string[],
+    outputs: number,
+    attributes: Record<string, OnnxAttribute> = {},
+    { domain = '' }: { domain?: string } = {},
+  ): string[] {
+    const names = Array.from({ length: outputs }, () => this.name());
+    this.nodes.push(
+      create(NodeProtoSchema, {
+        opType: type,
+        domain,
+        name: `${type}_${this.nodes.length}`,
+        input: [...inputs],
+        output: names,
+        attribute: Object.entries(attributes).map(([name, value]) => attribute(name, value)),
+      }),
+    );
+    return names;
+  }
+
+  cast(name: string, to: DType): string {
+    return this.node('Cast', [name], { to: ELEMENT_TYPE[to] });
+  }
+
+  /** Values written into the model; equal ones are written once. */
+  constant(dtype: DType, { shape, data }: NdArray): string {
+    const key = `${dtype}[${shape}]${data.length <= 64 ? Array.from(data, exact) : `#${this.count}`}`;
+    const known = this.constants.get(key);
+    if (known) return known;
+    // ONNX Runtime folds the cast of a constant, so half-precision bits need not be made here.
+    const stored = dtype === 'float16' ? 'float32' : dtype;
+    let name = this.name();
+    this.initializers.push(
+      create(TensorProtoSchema, {
+        name,
+        dataType: ELEMENT_TYPE[stored],
+        dims: shape.map(BigInt),
+        rawData: rawBytes(stored, data),
+      }),
+    );
+    if (dtype === 'float16') name = this.cast(name, 'float16');
+    this.constants.set(key, name);
+    return name;
+  }
+
+  /** A one-dimensional int64 tensor that holds these sizes, computed at run time where they are symbolic. */
+  shape(dims: Shape): string {
+    if (dims.every((dim) => typeof dim === 'number')) {
+      return this.constant('int64', ndarray([dims.length], dims as number[]));
+    }
+    const key = dims.join();
+    const known = this.shapes.get(key);
+    if (known) return known;
+    const parts = dims.map((dim) => this.dim(dim));
+    const name = parts.length === 1 ? parts[0]! : this.node('Concat', parts, { axis: 0 });
+    this.shapes.set(key, name);
+    return name;
+  }
+
+  private dim(dim: Dim): string {
+    if (typeof dim === 'number') return this.constant('int64', ndarray([1], [dim]));
+    const known = this.shapes.get(dim);
+    if (known) return known;
+    if (this.symbols.has(dim)) return this.symbol(dim);
+    const terms = termsOf(dim).map(({ coefficient, symbols }) => {
+      const factors = symbols.map((symbol) => this.symbol(symbol));
+      if (coefficient !== 1 || factors.length === 0) factors.push(this.dim(coefficient));
+      return factors.reduce((a, b) => this.node('Mul', [a, b]));
+    });
+    const name = terms.reduce((a, b) => this.node('Add', [a, b]));
+    this.shapes.set(dim, name);
+    return name;
+  }
+
+  private symbol(symbol: string): string {
+    const known = this.shapes.get(symbol);
+    if (known) return known;
+    const source = this.symbols.get(symbol);
+    if (!source) throw new GraphError(`dimension ${symbol} is the size of no axis of an input`);
+    const name = this.node('Shape', [source.input], { start: source.axis, end: source.axis + 1 });
+    this.shapes.set(symbol, name);
+    return name;
+  }
+
+  /** Reshape, with a static target wherever ONNX's 0 (copy) and -1 (infer) can say it. */
+  reshape(name: string, from: Shape, to: Shape): string {
+    const target = to.map((dim, i) => (typeof dim === 'number' ? dim : dim === from[i] ? 0 : -1));
+    const open = target.filter((dim) => dim === -1).length;
+    const copied = to.some((dim, i) => typeof dim === 'string' && target[i] === 0);
+    // -1 beside an axis of size 0 cannot be inferred, and symbols may be 0: an empty cache is.
+    if (!to.includes(0) && (open === 0 || (open === 1 && !copied))) {
+      return this.node('Reshape', [name, this.constant('int64', ndarray([target.length], target))]);
+    }
+    return this.node('Reshape', [name, this.shape(to)], { allowzero: 1 });
+  }
+}
+
+/** A number as text that tells all values apart, -0, infinities and NaN included. */
+function exact(value: number): string {
+  return Object.is(value, -0) ? '-0' : String(value);
+}
+
+/** Attributes that ONNX declares as float; whole numbers would otherwise be written as ints. */
+const FLOATS = new Set(['alpha', 'epsilon', 'scale', 'softcap']);
+
+function attribute(name: string, value: OnnxAttribute) {
+  if (typeof value === 'string') {
+    const s = new TextEncoder().encode(value);
+    return create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.STRING, s });
+  }
+  if (typeof value === 'object') {
+    const ints = value.map((i) => BigInt(i));
+    return create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INTS, ints });
+  }
+  return FLOATS.has(name)
+    ? create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.FLOAT, f: value })
+    : create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INT, i: BigInt(value) });
+}
+
+function rawBytes(dtype: DType, data: Float64Array): Uint8Array<ArrayBuffer> {
+  switch (dtype) {
+    case 'float32':
+      return new Uint8Array(Float32Array.from(data).buffer);
+    case 'int64':
+      return new Uint8Array(BigInt64Array.from(data, (x) => BigInt(x)).buffer);
+    case 'int32':
+      return new Uint8Array(Int32Array.from(data).buffer);
+    default:
+      return Uint8Array.from(data);
+  }
+}
+
+function valueInfo(name: string, dtype: DType, shape: Shape): ValueInfoProto {
+  const dim = shape.map((size) =>
+    create(TensorShapeProto_DimensionSchema, {
+      value:
+        typeof size === 'number'
+          ? { case: 'dimValue', value: BigInt(size) }
+          : { case: 'dimParam', value: size },
+    }),
+  );
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: create(TypeProtoSchema, {
+      value: {
+        case: 'tensorType',
+        value: create(TypeProto_TensorSchema, {
+          elemType: ELEMENT_TYPE[dtype],
+          shape: create(TensorShapeProtoSchema, { dim }),
+        }),
+      },
+    }),
+  });
+}
+
+/** An input that is an initialiser, whose data lies outside the model. */
+export interface ExternalWeight {
+  location: string;
+  bytes: number;
+}
+
+/**
+ * Writes the graph that computes the outputs.
+ *
+ * @param inputs every `input` tensor that the outputs depend on, with its name in the model
+ * @param weights the inputs that become initialisers; their shapes are static
+ */
+export function writeOnnx(
+  outputs: Readonly<Record<string, Tensor>>,
+  inputs: ReadonlyMap<Tensor, string>,
+  weights: ReadonlyMap<Tensor, ExternalWeight>,
+  device: Device,
+): Uint8Array<ArrayBuffer> {
+  const symbols = new Map<string, { input: string; axis: number }>();
+  for (const [x, name] of inputs) {
+    for (const [axis, dim] of x.shape.entries()) {
+      if (typeof dim === 'string' && !symbols.has(dim)) symbols.set(dim, { input: name, axis });
+    }
+  }
+  const emitter = new Emitter(device, symbols);
+  const names = new Map<Tensor, string>(inputs);
+  const fed: ValueInfoProto[] = [];
+  for (const [x, name] of inputs) {
+    const weight = weights.get(x);
+    if (weight) emitter.initializers.push(externalTensor(name, x, weight));
+    else fed.push(valueInfo(name, x.dtype, x.shape));
+  }
+
+  // Value numbering: nodes of the same op on the same inputs are computed once.
+  const numbered = new Map<string, string[]>();
+  for (const node of topologicalOrder(Object.values(outputs))) {
+    if (node.op.name === 'input') {
+      if (!names.has(node.outputs[0]!)) {
+        throw new GraphError(`input ${node.attributes.name} is used but not among the program's inputs`);
+      }
+      continue;
+    }
+    const ins = node.inputs.map((x) => names.get(x)!);
+    const key = node.data ? null : `${node.op.name}(${ins})${attributesKey(node)}`;
+    const emitted = (key && numbered.get(key)) || node.op.emit(emitter, ins, node);
+    if (key) numbered.set(key, emitted);
+    for (const [i, x] of node.outputs.entries()) names.set(x, emitted[i]!);
+  }
+
+  // Identity gives outputs their names; it also covers an output that is an input or appears twice.
+  const results = Object.entries(outputs).map(([name, x]) => {
+    emitter.nodes.push(
+      create(NodeProtoSchema, {
+        opType: 'Identity',
+        input: [names.get(x)!],
+        output: [name],
+        name: `out_${name}`,
+      }),
+    );
+    return valueInfo(name, x.dtype, x.shape);
+  });
+  const model = create(ModelProtoSchema, {
+    irVersion: 10n,
+    producerName: 'postnas',
+    opsetImport: [
+      create(OperatorSetIdProtoSchema, { domain: '', version: 21n }),
+      create(OperatorSetIdProtoSchema, { domain: 'com.microsoft', version: 1n }),
+    ],
+    graph: create(GraphProtoSchema, {
+      name: 'postnas',
+      node: emitter.nodes,
+      initializer: emitter.initializers,
+      input: fed,
+      output: results,
+    }),
+  });
+  return toBinary(ModelProtoSchema, model) as Uint8Array<ArrayBuffer>;
+}
+
+/** JSON would write infinities and NaN alike. */
+function attributesKey({ attributes }: Node): string {
+  return JSON.stringify(attributes, (_, value) => (typeof value === 'number' ? exact(value) : value));
+}
+
+function externalTensor(name: string, { dtype, shape }: Tensor, { location, bytes }: ExternalWeight) {
+  const entries = { location, offset: '0', length: String(bytes) };
+  return create(TensorProtoSchema, {
+    name,
+    dataType: ELEMENT_TYPE[dtype],
+    dims: (shape as number[]).map(BigInt),
+    dataLocation: TensorProto_DataLocation.EXTERNAL,
+    externalData: Object.entries(entries).map(([key, value]) =>
+      create(StringStringEntryProtoSchema, { key, value }),
+    ),
+  });
+}

@@ -1,0 +1,29 @@
+/**
+ * The library: load a model and write with it, read and write checkpoints, import and download them. The graph engine
+ * below it is `postnas/graph`.
+ */
+export type {
+  AttentionSpec,
+  GatedDeltaNetSpec,
+  GlaSpec,
+  MixerSpec,
+  SlidingWindowSpec,
+} from './mixers/spec.ts';
+export { type Checkpoint, openCheckpoint, type SaveOptions, saveCheckpoint } from './model/checkpoint.ts';
+export type { ModelConfig } from './model/config.ts';
+export type { GenerationConfig } from './model/hf-config.ts';
+export { type HubOptions, pull, resolveModel } from './model/hub.ts';
+export { type ImportOptions, importCheckpoint } from './model/import/import-checkpoint.ts';
+export type { TensorInfo, TensorSource } from './model/tensor-source.ts';
+export {
+  type ChatMessage,
+  type ChatTemplateOptions,
+  type LoadTokenizerOptions,
+  loadTokenizer,
+  type StreamDecoder,
+  type Tokenizer,
+} from './model/tokenizer.ts';
+export { type GeneratedToken, type GenerateOptions, type LoadOptions, Model } from './runtime/model.ts';
+export type { SamplingOptions } from './runtime/sampler.ts';
+export { InputError } from './util/errors.ts';
+export type { OnProgress, ProgressEvent } from './util/progress.ts';

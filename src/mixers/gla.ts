@@ -1,0 +1,76 @@
+import { add, linear, logSigmoid, mul, reshape, rmsNorm, silu } from '../graph/index.ts';
+import { joinHeads, splitHeads } from './attention.ts';
+import { linearAttentionChunk, linearAttentionRecurrent } from './linear-attention.ts';
+import { startFromAttention } from './linear-start.ts';
+import {
+  linearWeight,
+  type Mixer,
+  type MixerInput,
+  type MixerOutput,
+  type Parameter,
+  vector,
+} from './mixer.ts';
+import { rope } from './rope.ts';
+import type { GlaSpec, MixerContext } from './spec.ts';
+
+/**
+ * Gated linear attention (Yang et al. 2023; spec §2.2, names as in flash-linear-attention): linear attention that
+ * forgets by a factor per token and key channel, which a projection of rank `gateRank` makes of the input.
+ *
+ *   a_t = logsigmoid(W2 W1 x_t + b) / 16,   S_t = e^(a_t) S_(t-1) + k_t v_t^T,   o_t = K^-0.5 S_t^T q_t
+ *   y_t = Wo (RMSNorm(o_t) silu(Wg x_t))
+ */
+
+const GATE_DIVISOR = 16;
+const NORM_EPS = 1e-5;
+
+function parameters(spec: GlaSpec, { hiddenSize }: MixerContext): Parameter[] {
+  const { heads, keyDim, valueDim, gateRank } = spec;
+  const [keys, values] = [heads * keyDim, heads * valueDim];
+  return [
+    linearWeight('q_proj.weight', keys, hiddenSize),
+    linearWeight('k_proj.weight', keys, hiddenSize),
+    linearWeight('v_proj.weight', values, hiddenSize),
+    linearWeight('gk_proj.0.weight', gateRank, hiddenSize),
+    linearWeight('gk_proj.1.weight', keys, gateRank),
+    vector('gk_proj.1.bias', keys, 0),
+    linearWeight('g_proj.weight', values, hiddenSize),
+    vector('g_norm_swish_gate.weight', valueDim, 1),
+    linearWeight('o_proj.weight', hiddenSize, values),
+  ];
+}
+
+function forward(spec: GlaSpec, context: MixerContext, input: MixerInput): MixerOutput {
+  const { x, params, form, state, mask } = input;
+  const { heads, keyDim } = spec;
+  const project = (name: string) => linear(x, params[`${name}.weight`]!);
+  let q = splitHeads(project('q_proj'), heads);
+  let k = splitHeads(project('k_proj'), heads);
+  const v = splitHeads(project('v_proj'), heads);
+  const gate = add(linear(project('gk_proj.0'), params['gk_proj.1.weight']!), params['gk_proj.1.bias']!);
+  let g = mul(splitHeads(logSigmoid(gate), heads), 1 / GATE_DIVISOR);
+  if (spec.rope) {
+    const rotate = rope({ ...context, headDim: keyDim }, input);
+    [q, k] = [rotate(q), rotate(k)];
+  }
+  if (mask) {
+    // Padding neither writes nor forgets.
+    const tokens = reshape(mask, [mask.shape[0]!, 1, mask.shape[1]!, 1]);
+    [k, g] = [mul(k, tokens), mul(g, tokens)];
+  }
+  const recurrence = form === 'chunk' ? linearAttentionChunk : linearAttentionRecurrent;
+  const result = recurrence({ q, k, v, g, state: state?.recurrent, scale: keyDim ** -0.5 });
+  const normalised = rmsNorm(result.o, params['g_norm_swish_gate.weight']!, NORM_EPS);
+  const y = mul(joinHeads(normalised), silu(project('g_proj')));
+  return { y: linear(y, params['o_proj.weight']!), state: { recurrent: result.state } };
+}
+
+export const gla: Mixer<GlaSpec> = {
+  kind: 'gla',
+  letter: 'G',
+  parameters,
+  state: ({ heads, keyDim, valueDim }) => [{ name: 'recurrent', shape: ['B', heads, keyDim, valueDim] }],
+  forward,
+  fromAttention: (spec, context, weights, random) =>
+    startFromAttention(parameters(spec, context), spec, context, weights, random),
+};

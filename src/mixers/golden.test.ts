@@ -1,0 +1,249 @@
+/** Linear mixers against flash-linear-attention; test/golden/make_mixers.py says how the values were made. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { type Arrays, expectClose, Runner, type Setup } from '../../test/mixers/harness.ts';
+import { gradients, input, type NdArray, ndarray, reshape, type Tensor, transpose } from '../graph/index.ts';
+import type { RecurrenceResult } from './chunks.ts';
+import { deltaRuleChunk, deltaRuleRecurrent } from './delta-rule.ts';
+import { linearAttentionChunk, linearAttentionRecurrent } from './linear-attention.ts';
+import { mixerOf } from './registry.ts';
+import type { MixerContext, MixerSpec } from './spec.ts';
+
+const FOLDER = join(import.meta.dirname, '../../test/golden/mixers');
+const OUTPUT = 1e-5;
+const GRADIENT = 1e-4;
+
+interface GoldenTensor {
+  shape: number[];
+  data: number[];
+  scale?: number;
+}
+type Group = Record<string, GoldenTensor>;
+interface Golden {
+  kind: string;
+  case: string;
+  level: 'op' | 'layer';
+  config: Record<string, number | boolean>;
+  inputs: Group;
+  params?: Group;
+  initial?: Group;
+  weights: GoldenTensor;
+  output: GoldenTensor;
+  final: Group;
+  grads: { inputs: Group; params?: Group; initial?: Group };
+}
+
+const goldens = readdirSync(FOLDER)
+  .sort()
+  .map((file) => JSON.parse(readFileSync(join(FOLDER, file), 'utf8')) as Golden);
+
+function array({ shape, data, scale = 1 }: GoldenTensor): NdArray {
+  return ndarray(
+    shape,
+    data.map((x) => x * scale),
+  );
+}
+
+function arrays(group: Group = {}): Arrays {
+  return Object.fromEntries(Object.entries(group).map(([name, x]) => [name, array(x)]));
+}
+
+// --- recurrences -------------------------------------------------------------------------------------------------
+
+/** [B, T, H, W] or [B, T, H] -> [B, H, T, W or 1] */
+function headsFirst(x: Tensor): Tensor {
+  const rows = transpose(x, [0, 2, 1, ...(x.rank === 4 ? [3] : [])]);
+  return x.rank === 4 ? rows : reshape(rows, [...rows.shape, 1]);
+}
+
+const RULES: Record<string, { rule: 'linear' | 'delta'; decay: string | null }> = {
+  gla: { rule: 'linear', decay: 'gk' },
+  mamba2: { rule: 'linear', decay: 'g' },
+  gated_deltanet: { rule: 'delta', decay: 'g' },
+  deltanet: { rule: 'delta', decay: null },
+  kda: { rule: 'delta', decay: 'g' },
+};
+
+type Form = 'recurrent' | 'chunk';
+
+function recordRule(golden: Golden, form: Form) {
+  const { rule, decay } = RULES[golden.kind]!;
+  const inputs: Record<string, Tensor> = {};
+  for (const [name, { shape }] of Object.entries({ ...golden.inputs, ...golden.initial })) {
+    inputs[name] = input(name, 'float32', shape);
+  }
+  const { q, k, v, beta, recurrent } = inputs;
+  const rows = {
+    q: headsFirst(q!),
+    k: headsFirst(k!),
+    v: headsFirst(v!),
+    ...(decay ? { g: headsFirst(inputs[decay]!) } : {}),
+    state: recurrent,
+    // Mamba2's queries are not scaled.
+    scale: golden.kind === 'mamba2' ? 1 : (golden.config.K as number) ** -0.5,
+  };
+  let result: RecurrenceResult;
+  if (rule === 'linear') {
+    result = (form === 'chunk' ? linearAttentionChunk : linearAttentionRecurrent)(rows);
+  } else {
+    result = (form === 'chunk' ? deltaRuleChunk : deltaRuleRecurrent)({ ...rows, beta: headsFirst(beta!) });
+  }
+  const output = transpose(result.o, [0, 2, 1, 3]);
+  const list = gradients(
+    [{ output, seed: input('weights', 'float32', golden.weights.shape) }],
+    Object.values(inputs),
+  );
+  return {
+    output,
+    'final recurrent': result.state,
+    ...Object.fromEntries(Object.keys(inputs).map((name, i) => [`d ${name}`, list[i]!])),
+  };
+}
+
+describe('recurrences', () => {
+  for (const golden of goldens.filter(({ level, kind }) => level === 'op' && RULES[kind])) {
+    for (const form of ['recurrent', 'chunk'] as const) {
+      test(`${golden.kind} ${golden.case}, ${form}`, async () => {
+        const runner = await Runner.compile(recordRule(golden, form));
+        const actual = await runner.run({
+          ...arrays({ ...golden.inputs, ...golden.initial }),
+          weights: array(golden.weights),
+        });
+        await runner.dispose();
+        expectClose('output', actual.output!, array(golden.output), OUTPUT);
+        expectClose('state', actual['final recurrent']!, array(golden.final.recurrent!), OUTPUT);
+        const expected = arrays({ ...golden.grads.inputs, ...golden.grads.initial });
+        for (const [name, gradient] of Object.entries(expected)) {
+          expectClose(`d ${name}`, actual[`d ${name}`]!, gradient, GRADIENT);
+        }
+      });
+    }
+  }
+});
+
+// --- layers ------------------------------------------------------------------------------------------------------
+
+const LAYERS: Record<string, (config: Record<string, number>) => MixerSpec> = {
+  gla: ({ num_heads, hidden_size, expand_k, expand_v, gate_low_rank_dim }) => ({
+    kind: 'gla',
+    heads: num_heads!,
+    keyDim: (hidden_size! * expand_k!) / num_heads!,
+    valueDim: (hidden_size! * expand_v!) / num_heads!,
+    gateRank: gate_low_rank_dim!,
+    rope: false,
+  }),
+  gated_deltanet: ({ num_heads, head_dim, expand_v, conv_size, use_short_conv }) => ({
+    kind: 'gated_deltanet',
+    heads: num_heads!,
+    keyDim: head_dim!,
+    valueDim: head_dim! * expand_v!,
+    convSize: use_short_conv === undefined || use_short_conv ? conv_size! : 0,
+    rope: false,
+  }),
+};
+
+function setupOf(golden: Golden): Setup {
+  const config = golden.config as Record<string, number>;
+  const context: MixerContext = {
+    hiddenSize: config.hidden_size!,
+    numHeads: config.num_heads!,
+    numKvHeads: config.num_heads!,
+    headDim: config.hidden_size! / config.num_heads!,
+    rmsNormEps: 1e-5,
+    ropeTheta: 10000,
+    ropeScaling: null,
+    qkvBias: false,
+    oBias: false,
+    qkNorm: false,
+  };
+  return { spec: LAYERS[golden.kind]!(config), context };
+}
+
+/** The states of convolutions come without the oldest input, which is never read: [B, D, W - 1] -> [B, D, W]. */
+function withOldest(name: string, x: NdArray): NdArray {
+  if (!name.startsWith('conv_')) return x;
+  const [B, D, W] = x.shape as [number, number, number];
+  const result = ndarray([B, D, W + 1]);
+  for (let i = 0; i < x.data.length; i++) result.data[i + Math.floor(i / W) + 1] = x.data[i]!;
+  return result;
+}
+
+function withoutOldest(name: string, x: NdArray): NdArray {
+  if (!name.startsWith('conv_')) return x;
+  const [B, D, W] = x.shape as [number, number, number];
+  return ndarray(
+    [B, D, W - 1],
+    x.data.filter((_, i) => i % W > 0),
+  );
+}
+
+function recordLayer(golden: Golden, form: Form) {
+  const { spec, context } = setupOf(golden);
+  const mixer = mixerOf(spec);
+  const [B, T] = [golden.config.B as number, golden.config.T as number];
+  const declare = (prefix: string, list: { name: string; shape: readonly (number | string)[] }[]) =>
+    Object.fromEntries(
+      list.map(({ name, shape }) => [
+        name,
+        input(
+          `${prefix} ${name}`,
+          'float32',
+          shape.map((dim) => (dim === 'B' ? B : dim)),
+        ),
+      ]),
+    );
+  const params = declare('parameter', mixer.parameters(spec, context));
+  const state = golden.initial ? declare('state', mixer.state(spec, context)) : undefined;
+  const x = input('x', 'float32', [B, T, context.hiddenSize]);
+  const result = mixer.forward(spec, context, { x, params, form, ...(state ? { state } : {}) });
+  const named = (prefix: string, tensors: Record<string, Tensor> = {}) =>
+    Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [`${prefix} ${name}`, tensor]));
+  const inputs = { x, ...named('parameter', params), ...named('state', state) };
+  const list = gradients(
+    [{ output: result.y, seed: input('weights', 'float32', golden.weights.shape) }],
+    Object.values(inputs),
+  );
+  return {
+    params,
+    outputs: {
+      output: result.y,
+      ...named('final', result.state),
+      ...Object.fromEntries(Object.keys(inputs).map((name, i) => [`d ${name}`, list[i]!])),
+    },
+  };
+}
+
+describe('layers', () => {
+  for (const golden of goldens.filter(({ level, kind }) => level === 'layer' && LAYERS[kind])) {
+    for (const form of ['recurrent', 'chunk'] as const) {
+      test(`${golden.kind} ${golden.case}, ${form}`, async () => {
+        const { params, outputs } = recordLayer(golden, form);
+        expect(Object.keys(params).sort()).toEqual(Object.keys(golden.params!).sort());
+        const named = (prefix: string, group: Arrays) =>
+          Object.fromEntries(
+            Object.entries(group).map(([name, x]) => [`${prefix} ${name}`, withOldest(name, x)]),
+          );
+        const runner = await Runner.compile(outputs);
+        const actual = await runner.run({
+          ...arrays(golden.inputs),
+          ...named('parameter', arrays(golden.params)),
+          ...named('state', arrays(golden.initial)),
+          weights: array(golden.weights),
+        });
+        await runner.dispose();
+        expectClose('output', actual.output!, array(golden.output), OUTPUT);
+        for (const [name, state] of Object.entries(arrays(golden.final))) {
+          expectClose(`state ${name}`, withoutOldest(name, actual[`final ${name}`]!), state, OUTPUT);
+        }
+        expectClose('d x', actual['d x']!, array(golden.grads.inputs.x!), GRADIENT);
+        for (const [name, gradient] of Object.entries(arrays(golden.grads.params))) {
+          expectClose(`d ${name}`, actual[`d parameter ${name}`]!, gradient, GRADIENT);
+        }
+        for (const [name, gradient] of Object.entries(arrays(golden.grads.initial))) {
+          expectClose(`d ${name}`, withoutOldest(name, actual[`d state ${name}`]!), gradient, GRADIENT);
+        }
+      });
+    }
+  }
+});

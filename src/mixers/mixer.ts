@@ -1,0 +1,121 @@
+import type { Shape, Tensor } from '../graph/index.ts';
+import type { Random } from '../util/random.ts';
+import type { MixerContext, MixerSpec } from './spec.ts';
+
+/**
+ * The interface of a token mixer: what attention is in a transformer layer, and whatever takes its place.
+ * One file per mixer; one shared test suite runs on all of them (test/mixers).
+ */
+
+/** A weight of a mixer, named as in checkpoints below `model.layers.{i}.self_attn.` */
+export interface Parameter {
+  name: string;
+  /** Linear weights are [out, in]. */
+  shape: number[];
+  /** Fresh values, row-major. */
+  init(random: Random): Float32Array;
+  /** Whether weight decay applies. */
+  decay: boolean;
+}
+
+/** A part of a mixer's state. */
+interface StateTensor {
+  name: string;
+  /** Zeros at the start of a sequence. [B, ...]; 'P' stands for the number of past tokens of a cache that grows. */
+  shape: Shape;
+}
+
+/**
+ * The two ways to compute a linear mixer over several tokens: token by token, which is its definition and its
+ * decode step, or in chunks of matrix products. Attention has one form and ignores this.
+ */
+export type Form = 'recurrent' | 'chunk';
+
+export interface MixerInput {
+  /** Normalised layer input [B, T, D]; B and T may be symbolic where the form allows. */
+  x: Tensor;
+  /** By the names of `parameters`. */
+  params: Readonly<Record<string, Tensor>>;
+  form: Form;
+  /** Where earlier tokens left the mixer; absent at the start of a sequence. By the names of `state`. */
+  state?: Readonly<Record<string, Tensor>>;
+  /**
+   * 1 for a token, 0 for padding, which leaves no trace in the state. float32 [B, T]. Padding stands before the
+   * first token of a sequence or after the last of a call: with a state, on the right.
+   */
+  mask?: Tensor;
+  /** Absolute positions, int64 [B, T]; 0, 1, ... T-1 when absent, for which T must be static. */
+  positions?: Tensor;
+  /** One more than the largest position that can occur; T when absent. */
+  maxPositions?: number;
+}
+
+export interface MixerOutput {
+  /** [B, T, D] */
+  y: Tensor;
+  /** By the names of `state`, after the last token. */
+  state: Record<string, Tensor>;
+}
+
+export interface Mixer<S extends MixerSpec = MixerSpec> {
+  kind: S['kind'];
+  /** One character for architectures printed on a line. */
+  letter: string;
+  /** `forward` takes a symbolic T too. Not so recurrences, which are unrolled or cut into chunks. */
+  anyLength?: boolean;
+  parameters(spec: S, context: MixerContext): Parameter[];
+  state(spec: S, context: MixerContext): StateTensor[];
+  forward(spec: S, context: MixerContext, input: MixerInput): MixerOutput;
+  /**
+   * Weights to start from in the place of an attention layer with the given weights: what can be copied is
+   * copied, the rest drawn.
+   */
+  fromAttention(
+    spec: S,
+    context: MixerContext,
+    attention: ReadonlyMap<string, Float32Array>,
+    random: Random,
+  ): Map<string, Float32Array>;
+}
+
+/** Values ~ N(0, deviation). */
+export function normalInit(shape: readonly number[], deviation = 0.02): (random: Random) => Float32Array {
+  const size = shape.reduce((a, b) => a * b, 1);
+  return (random) => Float32Array.from({ length: size }, () => deviation * random.normal());
+}
+
+/** One value everywhere. */
+function constantInit(shape: readonly number[], value: number): () => Float32Array {
+  const size = shape.reduce((a, b) => a * b, 1);
+  return () => new Float32Array(size).fill(value);
+}
+
+/** A linear layer's weight [out, in] with the usual initialisation. */
+export function linearWeight(name: string, out: number, inputs: number): Parameter {
+  return { name, shape: [out, inputs], init: normalInit([out, inputs]), decay: true };
+}
+
+/** A vector of one value, such as a norm's weight or a bias, without weight decay. */
+export function vector(name: string, size: number, value: number): Parameter {
+  return { name, shape: [size], init: constantInit([size], value), decay: false };
+}
+
+/**
+ * Key or value rows of a grouped attention repeated so that every query head has its own: blocks of headDim
+ * rows, each repeated numHeads / numKvHeads times. [kv * headDim, columns] -> [heads * headDim, columns]
+ */
+export function expandHeadBlocks(
+  rows: Float32Array,
+  { numHeads, numKvHeads, headDim }: MixerContext,
+): Float32Array<ArrayBuffer> {
+  const block = rows.length / numKvHeads;
+  if (!Number.isInteger(block / headDim)) {
+    throw new Error(`expandHeadBlocks: ${rows.length} values are no ${numKvHeads} blocks of ${headDim} rows`);
+  }
+  const result = new Float32Array(block * numHeads);
+  for (let head = 0; head < numHeads; head++) {
+    const group = Math.floor(head / (numHeads / numKvHeads));
+    result.set(rows.subarray(group * block, (group + 1) * block), head * block);
+  }
+  return result;
+}

@@ -1,0 +1,204 @@
+import { describe, expect, test } from 'vitest';
+import { draw, drawParameters, exactly, expectClose } from '../../test/mixers/harness.ts';
+import { mixerSuite } from '../../test/mixers/suite.ts';
+import { ndarray } from '../graph/index.ts';
+import { Random } from '../util/random.ts';
+import { mixerOf, showArchitecture } from './registry.ts';
+import { ropeFrequencies } from './rope.ts';
+import type { GatedDeltaNetSpec, MixerContext, MixerSpec } from './spec.ts';
+
+const context: MixerContext = {
+  hiddenSize: 8,
+  numHeads: 4,
+  numKvHeads: 2,
+  headDim: 4,
+  rmsNormEps: 1e-5,
+  ropeTheta: 10000,
+  ropeScaling: null,
+  qkvBias: false,
+  oBias: false,
+  qkNorm: false,
+};
+
+mixerSuite('attention', { spec: { kind: 'attention' }, context });
+mixerSuite('attention with biases and query and key norms', {
+  spec: { kind: 'attention' },
+  context: { ...context, qkvBias: true, oBias: true, qkNorm: true },
+});
+mixerSuite('sliding window', { spec: { kind: 'sliding_window', window: 10 }, context });
+mixerSuite('GLA', {
+  spec: { kind: 'gla', heads: 2, keyDim: 4, valueDim: 3, gateRank: 2, rope: false },
+  context,
+});
+mixerSuite('GLA with rotation', {
+  spec: { kind: 'gla', heads: 4, keyDim: 4, valueDim: 4, gateRank: 2, rope: true },
+  context,
+});
+mixerSuite('Gated DeltaNet', {
+  spec: { kind: 'gated_deltanet', heads: 2, keyDim: 4, valueDim: 3, convSize: 4, rope: false },
+  context,
+});
+mixerSuite('Gated DeltaNet with rotation and without convolution', {
+  spec: { kind: 'gated_deltanet', heads: 4, keyDim: 4, valueDim: 4, convSize: 0, rope: true },
+  context,
+});
+
+const fullAttention = { spec: { kind: 'attention' } as const, context };
+const slidingWindow = (window: number) => ({ spec: { kind: 'sliding_window', window } as const, context });
+
+describe('attention by plain loops', () => {
+  const T = 20;
+  // Cosines and sines are held in float32.
+  const ROTATION = 1e-6;
+  const random = new Random(2);
+  const parameters = drawParameters(fullAttention, random);
+  const x = draw(random, [1, T, context.hiddenSize]);
+
+  /** Heads one by one, scores one by one; query head h reads key head floor(h / 2). */
+  function byLoops(sees: (query: number, key: number) => boolean) {
+    const { hiddenSize: D, numHeads, numKvHeads, headDim: d } = context;
+    const project = (name: string, t: number, row: number) =>
+      Array.from({ length: D }, (_, c) => x.data[t * D + c]! * parameters[name]!.data[row * D + c]!).reduce(
+        (a, b) => a + b,
+        0,
+      );
+    const rotated = (name: string, head: number, t: number) => {
+      const raw = Array.from({ length: d }, (_, i) => project(`${name}_proj.weight`, t, head * d + i));
+      return raw.map((value, i) => {
+        const angle = t * ropeFrequencies(context)[i % (d / 2)]!;
+        const other = i < d / 2 ? -raw[i + d / 2]! : raw[i - d / 2]!;
+        return value * Math.cos(angle) + other * Math.sin(angle);
+      });
+    };
+    const y = ndarray([1, T, D]);
+    for (let h = 0; h < numHeads; h++) {
+      const kv = Math.floor(h / (numHeads / numKvHeads));
+      for (let t = 0; t < T; t++) {
+        const query = rotated('q', h, t);
+        const keys = Array.from({ length: t + 1 }, (_, s) => s).filter((s) => sees(t, s));
+        const weights = keys.map((s) => {
+          const key = rotated('k', kv, s);
+          return Math.exp(query.reduce((sum, value, i) => sum + value * key[i]!, 0) / Math.sqrt(d));
+        });
+        const total = weights.reduce((a, b) => a + b, 0);
+        for (let i = 0; i < d; i++) {
+          const o = keys.reduce(
+            (sum, s, n) => sum + (weights[n]! / total) * project('v_proj.weight', s, kv * d + i),
+            0,
+          );
+          for (let c = 0; c < D; c++) {
+            const weight = parameters['o_proj.weight']!.data[c * numHeads * d + h * d + i]!;
+            y.data[t * D + c]! += weight * o;
+          }
+        }
+      }
+    }
+    return y;
+  }
+
+  test('grouped heads', () => {
+    const { y } = exactly(fullAttention, 'chunk', parameters, { x });
+    expectClose(
+      'y',
+      y,
+      byLoops(() => true),
+      ROTATION,
+    );
+  });
+
+  test('a window of w sees w keys, the query’s own among them', () => {
+    for (const window of [1, 3, 8]) {
+      const { y } = exactly(slidingWindow(window), 'chunk', parameters, { x });
+      expectClose(
+        `window ${window}`,
+        y,
+        byLoops((query, key) => query - key < window),
+        ROTATION,
+      );
+    }
+  });
+
+  test('a window no shorter than the sequence is attention', () => {
+    const { y } = exactly(fullAttention, 'chunk', parameters, { x });
+    for (const window of [T, T + 1]) {
+      expectClose(`${window}`, exactly(slidingWindow(window), 'chunk', parameters, { x }).y, y, 1e-12);
+    }
+  });
+});
+
+describe('starting from attention', () => {
+  const random = new Random(4);
+  const attention = new Map(
+    Object.entries(drawParameters(fullAttention, random)).map(([name, { data }]) => [
+      name,
+      Float32Array.from(data),
+    ]),
+  );
+  const { hiddenSize: D, numHeads, headDim: d } = context;
+  const start = (spec: MixerSpec) => mixerOf(spec).fromAttention(spec, context, attention, new Random(1));
+  const rows = (weights: Float32Array, from: number, to: number) => [...weights.subarray(from * D, to * D)];
+  const column = (weights: Float32Array, c: number) =>
+    Array.from({ length: D }, (_, r) => weights[(r * weights.length) / D + c]!);
+
+  for (const kind of ['gla', 'gated_deltanet'] as const) {
+    const spec = (heads: number, keyDim: number, valueDim: number): MixerSpec => ({
+      ...(kind === 'gla' ? { kind, gateRank: 2 } : { kind, convSize: 4 }),
+      heads,
+      keyDim,
+      valueDim,
+      rope: false,
+    });
+
+    test(`${kind}: of the same heads, all four projections, keys and values for every query head`, () => {
+      const values = start(spec(numHeads, d, d));
+      expect(values.get('q_proj.weight')).toEqual(attention.get('q_proj.weight'));
+      expect(values.get('o_proj.weight')).toEqual(attention.get('o_proj.weight'));
+      for (const name of ['k_proj.weight', 'v_proj.weight']) {
+        for (let h = 0; h < numHeads; h++) {
+          const kv = Math.floor(h / 2);
+          const expected = rows(attention.get(name)!, kv * d, (kv + 1) * d);
+          expect(rows(values.get(name)!, h * d, (h + 1) * d), `${name}, head ${h}`).toEqual(expected);
+        }
+      }
+    });
+
+    test(`${kind}: of other heads, what fits`, () => {
+      const values = start(spec(2, 3, 6));
+      for (let h = 0; h < 2; h++) {
+        const q = rows(attention.get('q_proj.weight')!, h * d, h * d + 3);
+        expect(rows(values.get('q_proj.weight')!, h * 3, h * 3 + 3)).toEqual(q);
+        // Both heads share the first key and value head.
+        const v = rows(attention.get('v_proj.weight')!, 0, d);
+        expect(rows(values.get('v_proj.weight')!, h * 6, h * 6 + d)).toEqual(v);
+        for (let i = 0; i < d; i++) {
+          const o = column(attention.get('o_proj.weight')!, h * d + i);
+          expect(column(values.get('o_proj.weight')!, h * 6 + i)).toEqual(o);
+        }
+      }
+      const drawn = rows(values.get('v_proj.weight')!, d, 6);
+      expect(drawn.every((value) => value !== 0)).toBe(true);
+    });
+  }
+
+  test('biases and norms of the attention have no place in a linear mixer', () => {
+    const names = (spec: MixerSpec) =>
+      mixerOf(spec)
+        .parameters(spec, { ...context, qkvBias: true, oBias: true, qkNorm: true })
+        .map(({ name }) => name);
+    const spec: GatedDeltaNetSpec = {
+      kind: 'gated_deltanet',
+      heads: 4,
+      keyDim: 4,
+      valueDim: 4,
+      convSize: 0,
+      rope: true,
+    };
+    expect(names(spec)).not.toContain('q_proj.bias');
+    expect(names(spec)).not.toContain('q_norm.weight');
+  });
+});
+
+test('an architecture on one line', () => {
+  const gla: MixerSpec = { kind: 'gla', heads: 2, keyDim: 4, valueDim: 4, gateRank: 2, rope: false };
+  expect(showArchitecture([gla, { kind: 'attention' }, { kind: 'sliding_window', window: 4 }])).toBe('GAW');
+});

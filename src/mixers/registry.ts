@@ -1,0 +1,24 @@
+import { attention, slidingWindow } from './attention.ts';
+import { gatedDeltaNet } from './gated-deltanet.ts';
+import { gla } from './gla.ts';
+import type { Mixer } from './mixer.ts';
+import type { MixerKind, MixerSpec } from './spec.ts';
+
+/** Every mixer by its kind. */
+const MIXERS: { [K in MixerKind]: Mixer<Extract<MixerSpec, { kind: K }>> } = {
+  attention,
+  sliding_window: slidingWindow,
+  gla,
+  gated_deltanet: gatedDeltaNet,
+};
+
+/** The implementation of a spec's kind. */
+export function mixerOf<S extends MixerSpec>(spec: S): Mixer<S> {
+  // The table is typed by kind, which TypeScript does not carry through the look-up.
+  return MIXERS[spec.kind] as unknown as Mixer<S>;
+}
+
+/** An architecture on one line, a letter per layer: 'GGGAGGGA'. */
+export function showArchitecture(layers: readonly MixerSpec[]): string {
+  return layers.map((spec) => mixerOf(spec).letter).join('');
+}

@@ -1,0 +1,56 @@
+import { arange, constant, expand, reshape, rotary, type Tensor } from '../graph/index.ts';
+import type { MixerInput } from './mixer.ts';
+import type { MixerContext } from './spec.ts';
+
+/**
+ * Rotary position embedding (Su et al. 2021), with the frequency scaling of Llama 3.1 and linear scaling.
+ */
+
+/** Frequencies of the rotation planes of a head, in radians per token [headDim / 2]. */
+export function ropeFrequencies({ headDim, ropeTheta, ropeScaling }: MixerContext): number[] {
+  return Array.from({ length: headDim / 2 }, (_, i) => {
+    const frequency = ropeTheta ** ((-2 * i) / headDim);
+    if (ropeScaling === null) return frequency;
+    if (ropeScaling.type === 'linear') return frequency / ropeScaling.factor;
+    // Waves much longer than the original context are slowed down by the factor, short ones kept, those in
+    // between interpolated.
+    const { factor, lowFreqFactor, highFreqFactor, originalMaxPositionEmbeddings } = ropeScaling;
+    const turns = (originalMaxPositionEmbeddings * frequency) / (2 * Math.PI);
+    if (turns < lowFreqFactor) return frequency / factor;
+    if (turns > highFreqFactor) return frequency;
+    const smooth = (turns - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
+    return ((1 - smooth) * frequency) / factor + smooth * frequency;
+  });
+}
+
+const tables = new Map<string, { cos: WeakRef<Tensor>; sin: WeakRef<Tensor> }>();
+
+/** Cosines and sines of the angles of `rows` positions [rows, headDim / 2]: one pair for all layers of a graph. */
+function angleTables(context: MixerContext, rows: number): { cos: Tensor; sin: Tensor } {
+  const frequencies = ropeFrequencies(context);
+  const key = `${rows} ${frequencies}`;
+  const known = tables.get(key);
+  const [knownCos, knownSin] = [known?.cos.deref(), known?.sin.deref()];
+  if (knownCos && knownSin) return { cos: knownCos, sin: knownSin };
+  const width = frequencies.length;
+  const table = (f: (angle: number) => number) =>
+    constant(
+      Float32Array.from({ length: rows * width }, (_, i) =>
+        f(Math.floor(i / width) * frequencies[i % width]!),
+      ),
+      [rows, width],
+    );
+  const [cos, sin] = [table(Math.cos), table(Math.sin)];
+  tables.set(key, { cos: new WeakRef(cos), sin: new WeakRef(sin) });
+  return { cos, sin };
+}
+
+/** A function that rotates heads [B, H, T, headDim] by the positions of the mixer's input. */
+export function rope(context: MixerContext, input: MixerInput): (heads: Tensor) => Tensor {
+  const [B, T] = input.x.shape as [number, number];
+  const rows = input.maxPositions ?? T;
+  if (typeof rows !== 'number') throw new Error(`rope: maxPositions is needed where T is symbolic (${T})`);
+  const { cos, sin } = angleTables(context, rows);
+  const positions = input.positions ?? expand(reshape(arange(T), [1, T]), [B, T]);
+  return (heads) => rotary(heads, positions, cos, sin);
+}

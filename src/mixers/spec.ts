@@ -1,0 +1,80 @@
+/**
+ * Architecture as data: which token mixer a layer has, and its dimensions. Plain JSON; what a mixer does is in
+ * the file of its kind.
+ */
+
+/** Rotary position encoding stretched to longer contexts the way Llama 3.1 does it. */
+interface Llama3RopeScaling {
+  type: 'llama3';
+  factor: number;
+  lowFreqFactor: number;
+  highFreqFactor: number;
+  originalMaxPositionEmbeddings: number;
+}
+
+/** Positions divided by `factor` ("linear" scaling). */
+interface LinearRopeScaling {
+  type: 'linear';
+  factor: number;
+}
+
+export type RopeScaling = Llama3RopeScaling | LinearRopeScaling;
+
+/** What a mixer has to know of the decoder around it. Letters of docs/glossary.md in brackets. */
+export interface MixerContext {
+  /** Model width [D]. */
+  hiddenSize: number;
+  /** Query heads of the attention layers [H]. */
+  numHeads: number;
+  /** Key and value heads of the attention layers; divides numHeads. */
+  numKvHeads: number;
+  /** Width of one attention head; query, key and value alike. */
+  headDim: number;
+  rmsNormEps: number;
+  ropeTheta: number;
+  ropeScaling: RopeScaling | null;
+  /** Bias on q_proj, k_proj and v_proj (Qwen2; Llama with attention_bias). */
+  qkvBias: boolean;
+  /** Bias on o_proj (Llama with attention_bias). */
+  oBias: boolean;
+  /** RMSNorm over each query and key head before the rotation (Qwen3). */
+  qkNorm: boolean;
+}
+
+export interface AttentionSpec {
+  kind: 'attention';
+}
+
+/** Attention over the last `window` tokens, the current one included. */
+export interface SlidingWindowSpec {
+  kind: 'sliding_window';
+  window: number;
+}
+
+/** Gated linear attention (Yang et al. 2023). */
+export interface GlaSpec {
+  kind: 'gla';
+  heads: number;
+  /** Key width of a head [K]. */
+  keyDim: number;
+  /** Value width of a head [V]. */
+  valueDim: number;
+  /** Rank of the two-matrix projection that makes the decay. */
+  gateRank: number;
+  /** Rotate queries and keys as the parent's attention does. */
+  rope: boolean;
+}
+
+/** Gated DeltaNet (Yang et al. 2024). */
+export interface GatedDeltaNetSpec {
+  kind: 'gated_deltanet';
+  heads: number;
+  keyDim: number;
+  valueDim: number;
+  /** Taps of the short causal convolutions on q, k and v [W]; 0 for none. */
+  convSize: number;
+  rope: boolean;
+}
+
+export type MixerSpec = AttentionSpec | SlidingWindowSpec | GlaSpec | GatedDeltaNetSpec;
+export type MixerKind = MixerSpec['kind'];

@@ -1,0 +1,21 @@
+import type { MixerContext, MixerSpec } from '../mixers/spec.ts';
+
+/**
+ * A decoder-only language model as plain data. Read from and written to Hugging Face's config.json
+ * (hf-config.ts). Every layer is: x += mixer(RMSNorm(x)); x += MLP(RMSNorm(x)), MLP = down(silu(gate) * up).
+ */
+export interface ModelConfig extends MixerContext {
+  modelType: 'llama' | 'qwen2' | 'qwen3' | 'postnas';
+  vocabSize: number;
+  intermediateSize: number;
+  mlpBias: boolean;
+  /** The logits use the embedding matrix. */
+  tieWordEmbeddings: boolean;
+  /** Longest context the model was trained for, in tokens. */
+  maxPositionEmbeddings: number;
+  initializerRange: number;
+  bosTokenId: number | null;
+  eosTokenIds: number[];
+  /** The token mixer of each layer; its length is the number of layers. */
+  layers: MixerSpec[];
+}

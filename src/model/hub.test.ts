@@ -1,0 +1,241 @@
+import { createHash } from 'node:crypto';
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { pull, resolveModel } from './hub.ts';
+
+/** The routes of the Hub that are used, for one repository org/tiny. */
+const SHA = '0123456789abcdef0123456789abcdef01234567';
+const weights = Buffer.from(Array.from({ length: 3000 }, (_, i) => i % 251));
+const files: Record<string, Buffer> = {
+  'config.json': Buffer.from('{"model_type":"llama"}'),
+  'tokenizer.json': Buffer.from('{}'),
+  'model.safetensors': weights,
+  'README.md': Buffer.from('not wanted'),
+  'pytorch_model.bin': Buffer.from('not wanted either'),
+};
+const sha1 = (data: Buffer) => createHash('sha1').update(data).digest('hex');
+const sha256 = (data: Buffer) => createHash('sha256').update(data).digest('hex');
+
+interface Seen {
+  path: string;
+  range: string | undefined;
+  authorization: string | undefined;
+}
+
+let server: Server;
+let seen: Seen[];
+/** How the server sends a file; a test may break it. */
+let send: (response: ServerResponse, data: Buffer) => void;
+let home: string;
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    const path = decodeURIComponent(new URL(request.url!, 'http://x').pathname);
+    const { range, authorization } = request.headers;
+    seen.push({ path, range, authorization });
+    const json = (value: unknown, status = 200) => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+    };
+    if (path.startsWith('/api/models/org/private')) return json({ error: 'Invalid credentials' }, 401);
+    if (path.startsWith('/api/models/org/empty/revision')) return json({ id: 'org/empty', sha: SHA });
+    if (path.startsWith('/api/models/org/empty/tree')) return json([]);
+    if (/^\/api\/models\/org\/tiny\/revision\/(main|v1|0123.*)$/.test(path))
+      return json({ id: 'org/tiny', sha: SHA });
+    if (path === `/api/models/org/tiny/tree/${SHA}`) {
+      return json([
+        { type: 'directory', path: 'onnx', oid: '', size: 0 },
+        ...Object.entries(files).map(([name, data]) => ({
+          type: 'file',
+          path: name,
+          size: data.length,
+          oid: sha1(data),
+          ...(name.endsWith('.safetensors') && {
+            lfs: { oid: sha256(data), size: data.length, pointerSize: 1 },
+          }),
+        })),
+      ]);
+    }
+    const data = path.startsWith(`/org/tiny/resolve/${SHA}/`) ? files[path.split('/').at(-1)!] : undefined;
+    if (!data) return json({ error: 'Repository not found' }, 404);
+    const match = /^bytes=(\d+)-(\d*)$/.exec(range ?? '');
+    const [start, end] = match
+      ? [Number(match[1]), Number(match[2] || data.length - 1)]
+      : [0, data.length - 1];
+    response.writeHead(match ? 206 : 200, {
+      etag: `"${sha1(data)}"`,
+      'content-length': end + 1 - start,
+      ...(match && { 'content-range': `bytes ${start}-${end}/${data.length}` }),
+    });
+    if (match && end === 0) response.end(data.subarray(0, 1));
+    else send(response, data.subarray(start, end + 1));
+  });
+  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+});
+afterAll(() => new Promise((closed) => server.close(closed)));
+
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'postnas-hub-'));
+  seen = [];
+  send = (response, data) => response.end(data);
+  vi.stubEnv('HF_HOME', home);
+  vi.stubEnv('HF_ENDPOINT', `http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+  for (const name of [
+    'HF_HUB_CACHE',
+    'HUGGINGFACE_HUB_CACHE',
+    'HF_TOKEN',
+    'HF_TOKEN_PATH',
+    'HF_HUB_OFFLINE',
+  ]) {
+    vi.stubEnv(name, undefined);
+  }
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(home, { recursive: true, force: true });
+});
+
+const snapshot = () => join(home, 'hub/models--org--tiny/snapshots', SHA);
+const downloads = () => seen.filter(({ path, range }) => path.includes('/resolve/') && range !== 'bytes=0-0');
+
+describe('pull', () => {
+  test("fills the Hub's cache with the files of the model, and those alone", async () => {
+    const progress: number[] = [];
+    const folder = await pull('org/tiny', { onProgress: ({ done, total }) => progress.push(done / total) });
+    expect(folder).toBe(snapshot());
+    expect(readFileSync(join(folder, 'model.safetensors')).equals(weights)).toBe(true);
+    expect(lstatSync(join(folder, 'model.safetensors')).isSymbolicLink()).toBe(true);
+    expect(existsSync(join(home, 'hub/models--org--tiny/blobs', sha256(weights)))).toBe(true);
+    expect(readFileSync(join(home, 'hub/models--org--tiny/refs/main'), 'utf8')).toBe(SHA);
+    expect(downloads().map(({ path }) => path.split('/').at(-1))).toEqual([
+      'config.json',
+      'tokenizer.json',
+      'model.safetensors',
+    ]);
+    expect(progress.at(-1)).toBe(1);
+    expect(progress).toEqual(progress.toSorted((a, b) => a - b));
+  });
+
+  test('a second time loads nothing', async () => {
+    await pull('org/tiny');
+    seen = [];
+    expect(await pull('org/tiny', { revision: 'v1' })).toBe(snapshot());
+    expect(downloads()).toEqual([]);
+  });
+
+  test('the token comes from HF_TOKEN, or from the file', async () => {
+    await pull('org/tiny');
+    expect(seen.every(({ authorization }) => authorization === undefined)).toBe(true);
+    seen = [];
+    writeFileSync(join(home, 'token'), 'hf_file\n');
+    await pull('org/tiny');
+    expect(seen[0]?.authorization).toBe('Bearer hf_file');
+    vi.stubEnv('HF_TOKEN', 'hf_variable');
+    await pull('org/tiny');
+    expect(seen.at(-1)?.authorization).toBe('Bearer hf_variable');
+  });
+
+  test('an interrupted download goes on where it ended', async () => {
+    send = (response, data) => {
+      if (data.length < 1000) response.end(data);
+      else response.write(data.subarray(0, 1200), () => response.destroy());
+    };
+    await expect(pull('org/tiny')).rejects.toThrow();
+    expect(existsSync(join(home, 'hub/models--org--tiny/refs/main'))).toBe(false);
+    send = (response, data) => response.end(data);
+    seen = [];
+    const folder = await pull('org/tiny');
+    expect(downloads().map(({ range }) => range)).toEqual(['bytes=1200-2999']);
+    expect(readFileSync(join(folder, 'model.safetensors')).equals(weights)).toBe(true);
+  });
+
+  test('damaged bytes are refused and not kept', async () => {
+    send = (response, data) => response.end(data.length < 1000 ? data : Buffer.alloc(data.length));
+    await expect(pull('org/tiny')).rejects.toThrow(
+      /org\/tiny: model\.safetensors was damaged on the way: its SHA-256/,
+    );
+    send = (response, data) => response.end(data);
+    await pull('org/tiny');
+  });
+
+  test('abort ends it', async () => {
+    const controller = new AbortController();
+    send = (response, data) => {
+      if (data.length < 1000) response.end(data);
+      else response.write(data.subarray(0, 10), () => controller.abort());
+    };
+    await expect(pull('org/tiny', { signal: controller.signal })).rejects.toThrow(/abort/i);
+    expect(existsSync(join(snapshot(), 'model.safetensors'))).toBe(false);
+  });
+
+  test('what goes wrong is explained', async () => {
+    await expect(pull('org/none')).rejects.toThrow(
+      /gives no org\/none \(main\): 404\. It does not exist, or is private/,
+    );
+    await expect(pull('org/private')).rejects.toThrow(/401.*HF_TOKEN/);
+    await expect(pull('org/empty')).rejects.toThrow(
+      /org\/empty \(main\) on .* has no config\.json with model\.safetensors/,
+    );
+    await expect(pull('../etc')).rejects.toThrow(/\.\.\/etc is not the name of a model/);
+    vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:1');
+    await expect(pull('org/tiny')).rejects.toThrow(/cannot load org\/tiny from http:\/\/127\.0\.0\.1:1/);
+  });
+
+  test('offline, only the cache counts', async () => {
+    vi.stubEnv('HF_HUB_OFFLINE', '1');
+    await expect(pull('org/tiny')).rejects.toThrow(
+      /org\/tiny \(main\) is not in .*hub, and HF_HUB_OFFLINE is set/,
+    );
+    vi.stubEnv('HF_HUB_OFFLINE', '0');
+    await pull('org/tiny');
+    vi.stubEnv('HF_HUB_OFFLINE', 'TRUE');
+    seen = [];
+    expect(await pull('org/tiny')).toBe(snapshot());
+    expect(seen).toEqual([]);
+  });
+});
+
+describe('resolveModel', () => {
+  test('a folder, a cached model, a download', async () => {
+    expect(await resolveModel(home)).toBe(home);
+    expect(await resolveModel('org/tiny')).toBe(snapshot());
+    seen = [];
+    expect(await resolveModel('org/tiny')).toBe(snapshot());
+    expect(await resolveModel('org/tiny', { revision: SHA })).toBe(snapshot());
+    expect(seen).toEqual([]);
+  });
+
+  test('a snapshot with weights missing is completed', async () => {
+    await pull('org/tiny');
+    rmSync(join(snapshot(), 'model.safetensors'));
+    expect(await resolveModel('org/tiny')).toBe(snapshot());
+    expect(existsSync(join(snapshot(), 'model.safetensors'))).toBe(true);
+
+    rmSync(join(snapshot(), 'model.safetensors'));
+    const index = { weight_map: { a: 'model-00001-of-00001.safetensors' } };
+    writeFileSync(join(snapshot(), 'model.safetensors.index.json'), JSON.stringify(index));
+    vi.stubEnv('HF_HUB_OFFLINE', '1');
+    await expect(resolveModel('org/tiny')).rejects.toThrow(/not in/);
+    writeFileSync(join(snapshot(), 'model-00001-of-00001.safetensors'), '');
+    expect(await resolveModel('org/tiny')).toBe(snapshot());
+  });
+
+  test('HF_HUB_CACHE goes before HF_HOME', async () => {
+    const cache = join(home, 'elsewhere');
+    mkdirSync(cache);
+    vi.stubEnv('HF_HUB_CACHE', cache);
+    expect(await resolveModel('org/tiny')).toBe(join(cache, 'models--org--tiny/snapshots', SHA));
+  });
+
+  test('neither', async () => {
+    await expect(resolveModel('no such thing')).rejects.toThrow(
+      /no such thing is neither a folder nor the name/,
+    );
+    const file = join(home, 'model.gguf');
+    writeFileSync(file, '');
+    await expect(resolveModel(file)).rejects.toThrow(/model\.gguf is a file, a model folder is expected/);
+  });
+});

@@ -1,0 +1,308 @@
+/**
+ * GGUF files of the Llama and Qwen2 architectures as Hugging Face's tensors and configuration. Names and keys after
+ * llama.cpp's gguf-py (constants.py, tensor_mapping.py) and convert_hf_to_gguf.py.
+ */
+import type { RopeScaling } from '../../mixers/spec.ts';
+import { InputError } from '../../util/errors.ts';
+import type { ModelConfig } from '../config.ts';
+import { FileBytes } from '../file-bytes.ts';
+import type { GenerationConfig } from '../hf-config.ts';
+import type { TensorInfo, TensorSource } from '../tensor-source.ts';
+import { BLOCK_TYPES, type BlockType } from './gguf-blocks.ts';
+import { type GgufTensor, type GgufValue, readGgufHeader } from './gguf-header.ts';
+import { pairsToHalves } from './rotary.ts';
+
+const ARCHITECTURES = ['llama', 'qwen2'] as const;
+type Architecture = (typeof ARCHITECTURES)[number];
+
+/** Parts of a name outside of the layers, and within one. */
+const NAMES: Record<string, string> = {
+  token_embd: 'model.embed_tokens',
+  output_norm: 'model.norm',
+  output: 'lm_head',
+};
+const LAYER_NAMES: Record<string, string> = {
+  attn_norm: 'input_layernorm',
+  ffn_norm: 'post_attention_layernorm',
+  attn_q: 'self_attn.q_proj',
+  attn_k: 'self_attn.k_proj',
+  attn_v: 'self_attn.v_proj',
+  attn_output: 'self_attn.o_proj',
+  ffn_gate: 'mlp.gate_proj',
+  ffn_up: 'mlp.up_proj',
+  ffn_down: 'mlp.down_proj',
+};
+/** Divisors of the rotary frequencies: how GGUF stores Llama 3's scaling. */
+const ROPE_FACTORS = 'rope_freqs.weight';
+
+/** Typed reading of the metadata; every mistake names the file and the key. */
+export class GgufMetadata {
+  readonly path: string;
+  private readonly values: Map<string, GgufValue>;
+
+  constructor(path: string, values: Map<string, GgufValue>) {
+    this.path = path;
+    this.values = values;
+  }
+
+  number(key: string, fallback?: number): number {
+    const value = this.values.get(key);
+    if (value === undefined && fallback !== undefined) return fallback;
+    if (typeof value === 'number' || typeof value === 'bigint') return Number(value);
+    throw this.wrong(key, 'a number');
+  }
+
+  text(key: string, fallback?: string): string {
+    const value = this.values.get(key) ?? fallback;
+    if (typeof value !== 'string') throw this.wrong(key, 'a text');
+    return value;
+  }
+
+  boolean(key: string, fallback: boolean): boolean {
+    const value = this.values.get(key) ?? fallback;
+    if (typeof value !== 'boolean') throw this.wrong(key, 'true or false');
+    return value;
+  }
+
+  texts(key: string): string[] {
+    return this.list(key, 'string', 'a list of texts');
+  }
+
+  numbers(key: string): number[] {
+    return this.list(key, 'number', 'a list of numbers');
+  }
+
+  has(key: string): boolean {
+    return this.values.has(key);
+  }
+
+  wrong(key: string, expected: string): InputError {
+    const value = this.values.get(key);
+    const found = value === undefined ? 'missing' : Array.isArray(value) ? 'a list' : String(value);
+    return new InputError(`${this.path}: ${key} is ${found}, expected ${expected}`);
+  }
+
+  private list<T>(key: string, type: 'string' | 'number', expected: string): T[] {
+    const value = this.values.get(key);
+    if (!Array.isArray(value) || value.some((item) => typeof item !== type)) throw this.wrong(key, expected);
+    return value as T[];
+  }
+}
+
+interface Stored extends GgufTensor {
+  block: BlockType;
+  /** Sizes, outermost first. */
+  shape: number[];
+}
+
+/** A GGUF file under Hugging Face's names; blocks are decoded when a tensor is read. */
+export class GgufFile implements TensorSource {
+  readonly config: ModelConfig;
+  readonly generation: GenerationConfig;
+  readonly metadata: GgufMetadata;
+  private readonly file: FileBytes;
+  private readonly tensors: Map<string, Stored>;
+  private readonly architecture: Architecture;
+
+  /** Throws InputError naming key or tensor when the file is truncated or holds what is not supported. */
+  constructor(path: string) {
+    this.file = new FileBytes(path);
+    const header = readGgufHeader(this.file);
+    this.metadata = new GgufMetadata(path, header.metadata);
+    this.architecture = this.metadata.text('general.architecture') as Architecture;
+    if (!ARCHITECTURES.includes(this.architecture)) {
+      throw new InputError(
+        `${path}: architecture '${this.architecture}' is not supported; supported are ${ARCHITECTURES.join(', ')}`,
+      );
+    }
+    this.tensors = new Map();
+    let factors: Stored | undefined;
+    for (const tensor of header.tensors) {
+      const stored = this.place(tensor);
+      if (tensor.name === ROPE_FACTORS) factors = stored;
+      else this.tensors.set(huggingFaceName(path, tensor.name), stored);
+    }
+    this.generation = this.readGeneration();
+    this.config = this.readConfig(factors && this.decode(factors));
+  }
+
+  names(): string[] {
+    return [...this.tensors.keys()];
+  }
+
+  has(name: string): boolean {
+    return this.tensors.has(name);
+  }
+
+  info(name: string): TensorInfo {
+    return { name, dtype: 'F32', shape: [...this.tensor(name).shape] };
+  }
+
+  read(name: string): Float32Array<ArrayBuffer> {
+    const tensor = this.tensor(name);
+    const values = this.decode(tensor);
+    const interleaved = this.architecture === 'llama' && /\.[qk]_proj\./.test(name);
+    return interleaved ? pairsToHalves(values, tensor.shape, this.config.headDim) : values;
+  }
+
+  private tensor(name: string): Stored {
+    const tensor = this.tensors.get(name);
+    if (!tensor) throw new InputError(`${this.file.path} has no tensor '${name}'`);
+    return tensor;
+  }
+
+  private place(tensor: GgufTensor): Stored {
+    const where = `${this.file.path}: tensor '${tensor.name}'`;
+    const block = BLOCK_TYPES.get(tensor.type);
+    if (!block) {
+      const known = [...BLOCK_TYPES.values()].map(({ name }) => name).join(', ');
+      throw new InputError(`${where} is of ggml type ${tensor.type}, supported are ${known}`);
+    }
+    const row = tensor.dims[0] ?? 1;
+    if (row % block.values !== 0) {
+      throw new InputError(
+        `${where} has rows of ${row} values, expected whole ${block.name} blocks of ${block.values}`,
+      );
+    }
+    const stored = { ...tensor, block, shape: tensor.dims.toReversed() };
+    const end = tensor.position + byteCount(stored);
+    if (end > this.file.size) {
+      throw new InputError(
+        `${this.file.path} is truncated: tensor '${tensor.name}' ends at byte ${end}, the file has ${this.file.size}`,
+      );
+    }
+    return stored;
+  }
+
+  private decode(tensor: Stored): Float32Array<ArrayBuffer> {
+    const data = this.file.bytes(tensor.position, byteCount(tensor), `tensor '${tensor.name}'`);
+    const out = new Float32Array(valueCount(tensor));
+    tensor.block.decode(data, out);
+    return out;
+  }
+
+  private readConfig(ropeFactors: Float32Array | undefined): ModelConfig {
+    const { metadata, architecture: arch } = this;
+    const size = (key: string, fallback?: number) => {
+      const value = metadata.number(`${arch}.${key}`, fallback);
+      if (!Number.isInteger(value) || value < 1 || value > 1 << 24) {
+        throw metadata.wrong(`${arch}.${key}`, 'a size');
+      }
+      return value;
+    };
+    if (metadata.number(`${arch}.expert_count`, 0) > 0) {
+      throw metadata.wrong(`${arch}.expert_count`, '0: mixtures of experts are not supported');
+    }
+    const hiddenSize = size('embedding_length');
+    const numHeads = size('attention.head_count');
+    const headDim = size('attention.key_length', hiddenSize / numHeads);
+    if (size('attention.value_length', headDim) !== headDim) {
+      throw metadata.wrong(`${arch}.attention.value_length`, `the key length, ${headDim}`);
+    }
+    if (size('rope.dimension_count', headDim) !== headDim) {
+      throw metadata.wrong(`${arch}.rope.dimension_count`, `the whole head, ${headDim}`);
+    }
+    const theta = shortest(metadata.number(`${arch}.rope.freq_base`, 10000));
+    return {
+      modelType: arch,
+      vocabSize: this.info('model.embed_tokens.weight').shape[0]!,
+      hiddenSize,
+      intermediateSize: size('feed_forward_length'),
+      numHeads,
+      numKvHeads: size('attention.head_count_kv', numHeads),
+      headDim,
+      rmsNormEps: shortest(metadata.number(`${arch}.attention.layer_norm_rms_epsilon`)),
+      ropeTheta: theta,
+      ropeScaling: ropeFactors
+        ? llama3Scaling(this.file.path, headDim, theta, ropeFactors)
+        : this.linearScaling(),
+      qkvBias: this.has('model.layers.0.self_attn.q_proj.bias'),
+      oBias: this.has('model.layers.0.self_attn.o_proj.bias'),
+      mlpBias: this.has('model.layers.0.mlp.gate_proj.bias'),
+      qkNorm: false,
+      tieWordEmbeddings: !this.has('lm_head.weight'),
+      maxPositionEmbeddings: size('context_length'),
+      initializerRange: 0.02,
+      ...this.generation,
+      layers: Array.from({ length: size('block_count') }, () => ({ kind: 'attention' })),
+    };
+  }
+
+  private tokenId(name: string): number | undefined {
+    const key = `tokenizer.ggml.${name}_token_id`;
+    return this.metadata.has(key) ? this.metadata.number(key) : undefined;
+  }
+
+  /** A text ends with the end-of-text token, or in a conversation with the end of a turn. */
+  private readGeneration(): GenerationConfig {
+    const ends = [this.tokenId('eos'), this.tokenId('eot')].filter((id) => id !== undefined);
+    return { bosTokenId: this.tokenId('bos') ?? null, eosTokenIds: [...new Set(ends)] };
+  }
+
+  private linearScaling(): RopeScaling | null {
+    const { metadata, architecture: arch } = this;
+    const old = `${arch}.rope.scale_linear`;
+    const key = `${arch}.rope.scaling.type`;
+    const type = metadata.text(key, metadata.has(old) ? 'linear' : 'none');
+    if (type === 'none') return null;
+    if (type !== 'linear') throw metadata.wrong(key, "'none' or 'linear'");
+    const current = `${arch}.rope.scaling.factor`;
+    const factor = metadata.number(metadata.has(current) ? current : old);
+    return factor === 1 ? null : { type: 'linear', factor };
+  }
+}
+
+function valueCount({ shape }: Stored): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+function byteCount(tensor: Stored): number {
+  return (valueCount(tensor) / tensor.block.values) * tensor.block.bytes;
+}
+
+/** A float32 from the file as the decimal that its author wrote: 1e-5, not 0.000009999999747378752. */
+function shortest(value: number): number {
+  return Number(value.toPrecision(7));
+}
+
+function huggingFaceName(path: string, name: string): string {
+  const match = /^(?:blk\.(\d+)\.)?(\w+)\.(weight|bias)$/.exec(name);
+  const [, layer, part = '', kind] = match ?? [];
+  const found = layer === undefined ? NAMES[part] : LAYER_NAMES[part];
+  if (!found) throw new InputError(`${path}: tensor '${name}' has no place in a Llama or Qwen2 model`);
+  return layer === undefined ? `${found}.${kind}` : `model.layers.${layer}.${found}.${kind}`;
+}
+
+/**
+ * Finds the parameters of Llama 3's scaling that give the stored divisors of the frequencies: all published models
+ * have low and high factor 1 and 4 over an original context of 8192, and differ in the factor.
+ */
+function llama3Scaling(
+  path: string,
+  headDim: number,
+  theta: number,
+  factors: Float32Array,
+): RopeScaling | null {
+  const factor = Math.max(...factors);
+  if (factor === 1) return null;
+  const scaling = {
+    type: 'llama3' as const,
+    factor,
+    lowFreqFactor: 1,
+    highFreqFactor: 4,
+    originalMaxPositionEmbeddings: 8192,
+  };
+  const { lowFreqFactor: low, highFreqFactor: high, originalMaxPositionEmbeddings: context } = scaling;
+  const fits = [...factors].every((found, j) => {
+    const wavelength = 2 * Math.PI * theta ** ((2 * j) / headDim);
+    const smooth = Math.min(1, Math.max(0, (context / wavelength - low) / (high - low)));
+    const expected = 1 / ((1 - smooth) / factor + smooth);
+    return Math.abs(found - expected) < 1e-3 * expected;
+  });
+  if (factors.length !== headDim / 2 || !fits) {
+    throw new InputError(
+      `${path}: ${ROPE_FACTORS} holds frequency factors other than Llama 3's, which are not supported`,
+    );
+  }
+  return scaling;
+}

@@ -1,0 +1,173 @@
+import {
+  add,
+  argMax,
+  type Device,
+  type Dim,
+  float32,
+  input,
+  int64,
+  logSoftmax,
+  Program,
+  pick,
+  reshape,
+  type Tensor,
+  take,
+  type Value,
+  type Values,
+} from '../graph/index.ts';
+import type { Parameter } from '../mixers/mixer.ts';
+import { vector } from '../mixers/mixer.ts';
+import { mixerOf } from '../mixers/registry.ts';
+import type { MixerSpec } from '../mixers/spec.ts';
+import type { ModelConfig } from './config.ts';
+import { head, mixerBlock, mlpBlock, weightInputs } from './decoder.ts';
+import { mlpParameters } from './parameters.ts';
+import type { TensorSource } from './tensor-source.ts';
+
+/**
+ * The decoder in pieces: one program per kind of mixer, whatever the number of layers, which takes the weights of
+ * a layer as inputs. Search and training call it layer by layer, so that sampling another path compiles nothing.
+ */
+
+/** The weights of one layer with this mixer, named relative to the layer's prefix. */
+export function layerParameters(config: ModelConfig, spec: MixerSpec): Parameter[] {
+  return [
+    vector('input_layernorm.weight', config.hiddenSize, 1),
+    ...mixerOf(spec)
+      .parameters(spec, config)
+      .map((parameter) => ({ ...parameter, name: `self_attn.${parameter.name}` })),
+    ...mlpParameters(config),
+  ];
+}
+
+/** Reads weights as values for programs. */
+export function readValues(weights: TensorSource, names: readonly string[], prefix = ''): Values {
+  return Object.fromEntries(
+    names.map((name) => [name, float32(weights.read(prefix + name), weights.info(prefix + name).shape)]),
+  );
+}
+
+export interface BatchShape {
+  /** Sequences. */
+  batch: number;
+  /** Tokens of each. */
+  length: number;
+}
+
+/**
+ * Programs for batches of one shape; with a symbol for the batch, of any number of sequences. Compiled when first
+ * asked for; dispose of them when done.
+ */
+export class LayerPrograms {
+  private readonly programs = new Map<string, Promise<Program>>();
+
+  constructor(
+    readonly config: ModelConfig,
+    readonly shape: { batch: Dim; length: number },
+    private readonly device: Device = 'cpu',
+    private readonly threads = 0,
+  ) {}
+
+  /** Compiles `build`'s outputs once under this key. */
+  compiled(key: string, build: () => Record<string, Tensor>): Promise<Program> {
+    const known = this.programs.get(key);
+    if (known) return known;
+    const program = Program.compile(build(), { device: this.device, threads: this.threads });
+    this.programs.set(key, program);
+    return program;
+  }
+
+  /** The symbolic hidden states of a batch, [B, T, D]. */
+  hidden(name: string): Tensor {
+    return input(name, 'float32', [this.shape.batch, this.shape.length, this.config.hiddenSize]);
+  }
+
+  /** Token ids [B * T] -> hidden states [B, T, D]. */
+  async embed(ids: ArrayLike<number>, table: Value): Promise<Value> {
+    const { batch, length } = this.shape;
+    const { vocabSize, hiddenSize } = this.config;
+    const program = await this.compiled('embed', () => ({
+      y: take(input('table', 'float32', [vocabSize, hiddenSize]), input('ids', 'int64', [batch, length])),
+    }));
+    return (await program.run({ table, ids: int64(ids, [ids.length / length, length]) })).y!;
+  }
+
+  /** x through a layer: what its mixer adds, and the hidden states after it. */
+  async layer(spec: MixerSpec, x: Value, weights: Values): Promise<{ mixed: Value; y: Value }> {
+    const program = await this.compiled(`layer ${JSON.stringify(spec)}`, () => {
+      const hidden = this.hidden('x');
+      const inputs = weightInputs(layerParameters(this.config, spec));
+      const { y: mixed } = mixerBlock(this.config, spec, hidden, inputs, { form: 'chunk' });
+      return { mixed, y: mlpBlock(this.config, add(hidden, mixed), inputs) };
+    });
+    const { mixed, y } = await program.run({ x, ...weights });
+    return { mixed: mixed!, y: y! };
+  }
+
+  /** What a layer's mixer adds to x, without the MLP after it. */
+  async mixed(spec: MixerSpec, x: Value, weights: Values): Promise<Value> {
+    const program = await this.compiled(`mixed ${JSON.stringify(spec)}`, () => {
+      const inputs = weightInputs(layerParameters(this.config, spec));
+      return { mixed: mixerBlock(this.config, spec, this.hidden('x'), inputs, { form: 'chunk' }).y };
+    });
+    const given: Values = { x, ...weights };
+    return (await program.run(Object.fromEntries(program.inputNames.map((name) => [name, given[name]!]))))
+      .mixed!;
+  }
+
+  /**
+   * What the model says of tokens at some positions, given all before them.
+   *
+   * @param x hidden states after the last layer
+   * @param at for each question the flat index (row * T + position) of the hidden state that predicts it
+   * @param candidates [questions, C] token ids
+   * @returns log-probability of each candidate [questions * C], and the most probable token of each question
+   */
+  async answers(
+    x: Value,
+    at: ArrayLike<number>,
+    candidates: ArrayLike<number>,
+    weights: Values,
+  ): Promise<{ logProbs: Float32Array; best: BigInt64Array }> {
+    const program = await this.compiled('answers', () => {
+      const { hiddenSize, vocabSize, tieWordEmbeddings } = this.config;
+      const rows = take(reshape(this.hidden('x'), [-1, hiddenSize]), input('at', 'int64', ['M']));
+      const inputs = {
+        'model.norm.weight': input('model.norm.weight', 'float32', [hiddenSize]),
+        ...Object.fromEntries(
+          [tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight'].map((name) => [
+            name,
+            input(name, 'float32', [vocabSize, hiddenSize]),
+          ]),
+        ),
+      };
+      const logProbs = logSoftmax(head(this.config, rows, inputs));
+      return {
+        logProbs: pick(logProbs, input('candidates', 'int64', ['M', 'C'])),
+        best: argMax(logProbs),
+      };
+    });
+    const M = at.length;
+    const { logProbs, best } = await program.run({
+      x,
+      at: int64(at, [M]),
+      candidates: int64(candidates, [M, candidates.length / M]),
+      ...headValues(this.config, weights),
+    });
+    return { logProbs: logProbs!.data as Float32Array, best: best!.data as BigInt64Array };
+  }
+
+  async dispose(): Promise<void> {
+    for (const program of this.programs.values()) await (await program).dispose();
+    this.programs.clear();
+  }
+}
+
+/** The entries of `weights` that the head needs. */
+function headValues(config: ModelConfig, weights: Values): Values {
+  const names = [
+    'model.norm.weight',
+    config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight',
+  ];
+  return Object.fromEntries(names.map((name) => [name, weights[name]!]));
+}

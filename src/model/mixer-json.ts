@@ -1,0 +1,51 @@
+/** MixerSpec <-> JSON with snake_case keys, as it stands in the `layers` field of our config.json. */
+import type { MixerKind, MixerSpec } from '../mixers/spec.ts';
+import { InputError } from '../util/errors.ts';
+import { Fields, isObject, type JsonObject } from './json-fields.ts';
+
+type FieldType<V> = V extends boolean ? 'boolean' : V extends number ? 'size' : never;
+
+/** The fields of every kind and what they hold; a 'size' is a whole number. */
+type FieldTable = {
+  [K in MixerKind]: {
+    [F in Exclude<keyof Extract<MixerSpec, { kind: K }>, 'kind'>]: FieldType<
+      Extract<MixerSpec, { kind: K }>[F]
+    >;
+  };
+};
+
+const FIELDS: FieldTable = {
+  attention: {},
+  sliding_window: { window: 'size' },
+  gla: { heads: 'size', keyDim: 'size', valueDim: 'size', gateRank: 'size', rope: 'boolean' },
+  gated_deltanet: { heads: 'size', keyDim: 'size', valueDim: 'size', convSize: 'size', rope: 'boolean' },
+};
+
+function toSnake(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/** @param path where the value stands, for messages. Throws InputError for an unknown kind or a wrong field. */
+export function mixerFromJson(path: string, value: unknown): MixerSpec {
+  if (!isObject(value))
+    throw new InputError(`${path} is ${JSON.stringify(value)}, expected a mixer {kind, ...}`);
+  const fields = new Fields(path, value);
+  const kind = fields.string('kind');
+  if (!Object.hasOwn(FIELDS, kind)) throw fields.wrong('kind', `one of ${Object.keys(FIELDS).join(', ')}`);
+  const table: Record<string, 'size' | 'boolean'> = FIELDS[kind as MixerKind];
+  const known = new Set(['kind', ...Object.keys(table).map(toSnake)]);
+  const unknown = Object.keys(value).find((name) => !known.has(name));
+  if (unknown)
+    throw new InputError(`${path}: ${unknown} is no field of a ${kind} mixer (${[...known].join(', ')})`);
+  const spec: JsonObject = { kind };
+  for (const [name, type] of Object.entries(table)) {
+    const key = toSnake(name);
+    const least = name === 'convSize' ? 0 : 1;
+    spec[name] = type === 'size' ? fields.integer(key, undefined, least) : fields.boolean(key);
+  }
+  return spec as unknown as MixerSpec;
+}
+
+export function mixerToJson(spec: MixerSpec): JsonObject {
+  return Object.fromEntries(Object.entries(spec).map(([name, value]) => [toSnake(name), value]));
+}

@@ -1,0 +1,106 @@
+import { type Figure, responsive } from '../figure.ts';
+import { type Findings, fullSpread, meanGain, pairedChanges } from '../findings.ts';
+import { html } from '../html.ts';
+import { spreadOf } from '../statistics.ts';
+import { NARROW, WIDE } from '../svg.ts';
+import { capitalised, counted } from '../text.ts';
+import { curveLegend, drawCurve, pointsOf, seriesOf } from './curve-chart.ts';
+
+/** Searched against uniform over budgets, as in the paper's Figure 5b. */
+export function budgetCurveFigure(findings: Findings): Figure {
+  const { overall, seeds, layers } = findings;
+  const series = seriesOf(findings, overall);
+  const base = overall.of(findings.base);
+  const cell = (value: number) => ({ value, show: overall.digits(value) });
+  const count = (value: number) => ({ value, show: value });
+  return {
+    id: 'budget-curve',
+    title: titleOf(findings),
+    reading: html`The ${overall.phrase} of the best placement that each way of choosing found, for
+      each number of full-attention layers; ${overall.higherIsBetter ? 'higher' : 'lower'} is better.${
+        seeds.length > 1 &&
+        ` Large marks are means over ${seeds.length} seeds, small dots the seeds, bands run from the lowest to the highest.`
+      }`,
+    legend: curveLegend(series, base !== undefined),
+    graphic: responsive(
+      drawCurve(findings, overall, { id: 'budget-curve-wide', width: WIDE, height: 380, labels: true }),
+      drawCurve(findings, overall, { id: 'budget-curve-narrow', width: NARROW, height: 300, labels: false }),
+    ),
+    caption: captionOf(findings),
+    table: {
+      caption: `By number of full-attention layers: ${overall.phrase}`,
+      header: ['Chosen by', 'Full layers', 'Seed', overall.axis, 'Layers kept'],
+      rows: series.flatMap(({ searcher, points }) =>
+        points.flatMap((point) =>
+          point.seeds.map(({ seed, value, placement }) => [
+            searcher.label,
+            count(point.size),
+            count(seed),
+            cell(value),
+            placement.map((layer) => layer + 1).join(' '),
+          ]),
+        ),
+      ),
+      footer: base === undefined ? [] : [['base model', count(layers), undefined, cell(base), 'all']],
+    },
+  };
+}
+
+function titleOf({ overall, searched, uniform, budget }: Findings): string {
+  const gain = meanGain(overall, searched, uniform);
+  const at = counted(budget, 'full layer');
+  if (gain === undefined) return `By number of full-attention layers: ${overall.phrase}`;
+  if (overall.isNothing(gain)) return `Searched and uniform placement are equal at ${at}`;
+  return `The searched placement scores ${overall.showSize(gain)} ${gain > 0 ? 'better' : 'worse'} than uniform at ${at}`;
+}
+
+function captionOf(findings: Findings): string {
+  const { overall, searched, budget } = findings;
+  const value = fullSpread(overall, searched);
+  if (!value) return 'No searcher found the placement that was taken.';
+  const first = `With ${counted(budget, 'full layer')} the searched placement reaches ${overall.showSpread(value)}`;
+  return [
+    `${first}${againstUniform(findings)}.`,
+    againstRandom(findings),
+    againstBest(findings),
+    fewerLayers(findings),
+  ]
+    .filter(Boolean)
+    .join(' ');
+}
+
+function againstUniform({ overall, searched, uniform }: Findings): string {
+  const value = fullSpread(overall, uniform);
+  if (!searched || !uniform || !value) return '';
+  const changes = pairedChanges(overall, searched, uniform);
+  const ahead = changes.filter(({ change }) => overall.gain(change, 0) > 0).length;
+  const seeds = changes.length > 1 ? `; the search is ahead in ${ahead} of ${changes.length} seeds` : '';
+  return `, uniform ${overall.showSpread(value)}${seeds}`;
+}
+
+function againstRandom({ overall, searchers }: Findings): string {
+  const random = searchers.find(({ role }) => role === 'random');
+  const value = fullSpread(overall, random);
+  return random && value ? `${capitalised(random.label)} placements: ${overall.showSpread(value)}.` : '';
+}
+
+function againstBest({ overall, searched, exhaustive, budget, layers }: Findings): string {
+  const changes =
+    searched &&
+    exhaustive &&
+    spreadOf(pairedChanges(overall, exhaustive, searched).map(({ change }) => change));
+  if (!changes) return '';
+  const behind = overall.gain(changes.mean, 0);
+  return overall.isNothing(behind)
+    ? `The search found the best of all placements of ${budget} in ${layers} layers.`
+    : `The best of all placements of ${budget} in ${layers} layers is ${overall.showSize(behind)} better still.`;
+}
+
+/** How few searched layers already do what the uniform placement of the whole budget does. */
+function fewerLayers({ overall, searched, uniform, budget }: Findings): string {
+  const target = fullSpread(overall, uniform)?.mean;
+  if (!searched || target === undefined) return '';
+  const reached = pointsOf(searched, overall).find(({ spread }) => overall.gain(spread.mean, target) >= 0);
+  if (!reached || reached.size === 0 || reached.size >= budget) return '';
+  return `Already ${counted(reached.size, 'searched layer')} ${reached.size === 1 ? 'does' : 'do'} as well as ${budget} uniform ones.`;
+}

@@ -1,0 +1,172 @@
+import type { Judged } from '../search/placement/searcher.ts';
+import type { SearchResult, SearchRun } from '../search/result.ts';
+import { InputError } from '../util/errors.ts';
+import { type Measure, overallMeasure, taskMeasures } from './measure.ts';
+import { type Spread, spreadOf } from './statistics.ts';
+
+/** A search result turned towards its reader: seeds brought together, searchers told apart, references found. */
+export interface Findings {
+  result: SearchResult;
+  layers: number;
+  budget: number;
+  seeds: readonly number[];
+  /** One per task of the objective. */
+  tasks: readonly Measure[];
+  /** What the search maximised. */
+  overall: Measure;
+  base: Judged;
+  /** The path without any full attention, for the seeds in which a searcher looked at it. */
+  allLinear: readonly Judged[];
+  searchers: readonly SearcherFindings[];
+  /** The searcher whose placement was taken; undefined if no searcher's best is the run's placement. */
+  searched: SearcherFindings | undefined;
+  uniform: SearcherFindings | undefined;
+  exhaustive: SearcherFindings | undefined;
+  /** The run whose placement has the highest score: the answer. */
+  headline: { run: SearchRun; judged: Judged | undefined };
+}
+
+export interface SearcherFindings {
+  name: string;
+  /** In words: 'beam search (width 4)'. */
+  label: string;
+  /** What it is for: the search itself, or a comparison. */
+  role: 'searched' | 'uniform' | 'random' | 'exhaustive' | 'other';
+  outcomes: readonly SeedOutcome[];
+}
+
+/** What one searcher found with one seed. */
+interface SeedOutcome {
+  seed: number;
+  /** Fewest full layers first. */
+  best: readonly Judged[];
+  /** With the most full layers. */
+  full: Judged;
+  seconds: number;
+  tokens: number;
+}
+
+/** @throws InputError if the result holds no run or no task */
+export function findingsOf(result: SearchResult): Findings {
+  if (result.runs.length === 0) throw new InputError('search result: expected at least one run');
+  if (result.objective.length === 0) throw new InputError('search result: expected at least one task');
+  const searchers = searchersOf(result);
+  const judgedOf = (run: SearchRun) =>
+    candidates(run).find(({ placement }) => samePlacement(placement, run.placement));
+  const runs = result.runs.map((run) => ({ run, judged: judgedOf(run) }));
+  const score = ({ judged }: (typeof runs)[number]) => judged?.score ?? Number.NEGATIVE_INFINITY;
+  return {
+    result,
+    layers: result.model.layers,
+    budget: result.budget,
+    seeds: result.runs.map(({ seed }) => seed),
+    tasks: taskMeasures(result),
+    overall: overallMeasure(result),
+    base: result.base,
+    allLinear: result.runs.flatMap(
+      (run) => candidates(run).find(({ placement }) => placement.length === 0) ?? [],
+    ),
+    searchers,
+    searched: searchers.find(({ role }) => role === 'searched'),
+    uniform: searchers.find(({ role }) => role === 'uniform'),
+    exhaustive: searchers.find(({ role }) => role === 'exhaustive'),
+    headline: runs.reduce((best, run) => (score(run) > score(best) ? run : best)),
+  };
+}
+
+/** The value of each judged placement, where there is one, over seeds. */
+export function spreadOver(measure: Measure, judged: readonly Judged[]): Spread | undefined {
+  return spreadOf(judged.map(measure.of).filter((value) => value !== undefined));
+}
+
+/** A searcher's values at its largest number of full layers. */
+export function fullSpread(measure: Measure, searcher: SearcherFindings | undefined): Spread | undefined {
+  return (
+    searcher &&
+    spreadOver(
+      measure,
+      searcher.outcomes.map(({ full }) => full),
+    )
+  );
+}
+
+/** value(searcher) - value(reference), seed by seed: each seed has a super network of its own. */
+export function pairedChanges(
+  measure: Measure,
+  searcher: SearcherFindings,
+  reference: SearcherFindings,
+): { seed: number; change: number }[] {
+  return searcher.outcomes.flatMap(({ seed, full }) => {
+    const other = reference.outcomes.find((outcome) => outcome.seed === seed);
+    const value = measure.of(full);
+    const over = other && measure.of(other.full);
+    return value === undefined || over === undefined ? [] : [{ seed, change: value - over }];
+  });
+}
+
+/** By how much a searcher is better than another, mean over the seeds in which both took part. */
+export function meanGain(
+  measure: Measure,
+  searcher: SearcherFindings | undefined,
+  reference: SearcherFindings | undefined,
+): number | undefined {
+  if (!searcher || !reference) return undefined;
+  const spread = spreadOf(pairedChanges(measure, searcher, reference).map(({ change }) => change));
+  return spread && measure.gain(spread.mean, 0);
+}
+
+/** Over seeds, the placements with only this layer at full attention. */
+export function onlyLayer({ result }: Findings, layer: number): Judged[] {
+  return result.runs.flatMap(
+    ({ heatMap }) => heatMap.find(({ placement }) => placement.length === 1 && placement[0] === layer) ?? [],
+  );
+}
+
+/** How many seeds kept full attention in each layer. */
+export function timesKept({ result, layers }: Findings): number[] {
+  return Array.from(
+    { length: layers },
+    (_, layer) => result.runs.filter(({ placement }) => placement.includes(layer)).length,
+  );
+}
+
+export function samePlacement(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((layer) => b.includes(layer));
+}
+
+function candidates(run: SearchRun): Judged[] {
+  return [...run.searchers.flatMap(({ best }) => best), ...run.heatMap];
+}
+
+function searchersOf({ runs }: SearchResult): SearcherFindings[] {
+  const names = [...new Set(runs.flatMap(({ searchers }) => searchers.map(({ name }) => name)))];
+  const chose = (name: string) =>
+    runs.every(({ placement, searchers }) => {
+      const last = searchers.find((searcher) => searcher.name === name)?.best.at(-1);
+      return last !== undefined && samePlacement(last.placement, placement);
+    });
+  const chosen = names.find((name) => baselineRole(name) === undefined && chose(name)) ?? names.find(chose);
+  return names.map((name) => ({
+    name,
+    label: searcherLabel(name),
+    role: name === chosen ? 'searched' : (baselineRole(name) ?? 'other'),
+    outcomes: runs.flatMap(({ seed, searchers }): SeedOutcome[] => {
+      const found = searchers.find((searcher) => searcher.name === name);
+      const best = [...(found?.best ?? [])].sort((a, b) => a.placement.length - b.placement.length);
+      const full = best.at(-1);
+      return found && full ? [{ seed, best, full, seconds: found.seconds, tokens: found.tokens }] : [];
+    }),
+  }));
+}
+
+function baselineRole(name: string): 'uniform' | 'random' | 'exhaustive' | undefined {
+  if (name === 'uniform' || name === 'exhaustive') return name;
+  return name.startsWith('random') ? 'random' : undefined;
+}
+
+function searcherLabel(name: string): string {
+  const [, method, number] = /^(beam|random)-(\d+)$/.exec(name) ?? [];
+  if (method === 'beam') return `beam search (width ${number})`;
+  if (method === 'random') return `best of ${number} random`;
+  return name;
+}

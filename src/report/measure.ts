@@ -1,0 +1,170 @@
+import type { Judged } from '../search/placement/searcher.ts';
+import type { SearchResult } from '../search/result.ts';
+import { average, type Spread } from './statistics.ts';
+import { fixed, NBSP, signed } from './text.ts';
+
+/**
+ * What placements are compared by: the accuracy or the loss of one task, or the mean that the search maximised.
+ * Values stay in the units of the JSON (fractions, nats); this says how they are read and shown.
+ */
+type Kind = 'accuracy' | 'loss' | 'score';
+
+const KINDS: Record<
+  Kind,
+  { quantity: string; unit: string; change: string; scale: number; decimals: number; better: 1 | -1 }
+> = {
+  accuracy: { quantity: 'accuracy', unit: '%', change: 'points', scale: 100, decimals: 1, better: 1 },
+  loss: { quantity: 'gold loss', unit: 'nats', change: 'nats', scale: 1, decimals: 3, better: -1 },
+  score: { quantity: 'score', unit: '', change: '', scale: 1, decimals: 3, better: 1 },
+};
+
+/** Differences between the all-linear path and the base below this (1 point, 0.01 nats) are no gap to close. */
+const SMALLEST_GAP = 0.01;
+
+export class Measure {
+  constructor(
+    /** 'recall', or 'mean'. */
+    readonly name: string,
+    readonly kind: Kind,
+    /** The value of a placement; undefined where it was not measured. */
+    readonly of: (judged: Judged) => number | undefined,
+  ) {}
+
+  /** 'accuracy', 'gold loss' or 'score' */
+  get quantity(): string {
+    return KINDS[this.kind].quantity;
+  }
+
+  /** '%', 'nats' or '' */
+  get unit(): string {
+    return KINDS[this.kind].unit;
+  }
+
+  get higherIsBetter(): boolean {
+    return KINDS[this.kind].better > 0;
+  }
+
+  /** 'accuracy (%)' */
+  get axis(): string {
+    return this.unit ? `${this.quantity} (${this.unit})` : this.quantity;
+  }
+
+  /** In running text: 'recall accuracy', 'mean gold loss', 'score' */
+  get phrase(): string {
+    return this.name === this.quantity ? this.name : `${this.name} ${this.quantity}`;
+  }
+
+  /** Of a column: 'recall (%)' */
+  get heading(): string {
+    return this.unit ? `${this.name} (${this.unit})` : this.name;
+  }
+
+  /** Of differences: 'points', 'nats' or '' */
+  get changeUnit(): string {
+    return KINDS[this.kind].change;
+  }
+
+  /** As it stands on an axis: percent rather than fractions. */
+  plotted(value: number): number {
+    return value * KINDS[this.kind].scale;
+  }
+
+  /** The number alone: '88.1' */
+  digits(value: number, decimals = KINDS[this.kind].decimals): string {
+    return fixed(this.plotted(value), decimals);
+  }
+
+  /** '88.1 %' */
+  show(value: number): string {
+    return `${this.digits(value)}${this.suffix(this.unit)}`;
+  }
+
+  /** '88.1 ± 0.6'; without the second part for one seed. */
+  digitsOf({ mean, deviation }: Spread): string {
+    return this.digits(mean) + this.plusMinus(deviation);
+  }
+
+  /** '88.1 ± 0.6 %' */
+  showSpread(spread: Spread): string {
+    return this.digitsOf(spread) + this.suffix(this.unit);
+  }
+
+  /** The number of a difference alone: '+16.9' */
+  changeDigits(change: number): string {
+    return signed(this.plotted(change), KINDS[this.kind].decimals);
+  }
+
+  /** Differences over seeds: '+16.9 ± 0.8' */
+  changeDigitsOf({ mean, deviation }: Spread): string {
+    return this.changeDigits(mean) + this.plusMinus(deviation);
+  }
+
+  /** A difference: '+16.9 points' */
+  showChange(change: number): string {
+    return this.changeDigits(change) + this.suffix(this.changeUnit);
+  }
+
+  /** '± 0.6', after a space, or nothing for a single seed. */
+  plusMinus(deviation: number | undefined): string {
+    return deviation === undefined ? '' : `${NBSP}±${NBSP}${this.digits(deviation)}`;
+  }
+
+  /** The size of a difference: '16.9 points' */
+  showSize(change: number): string {
+    return `${this.digits(Math.abs(change))}${this.suffix(KINDS[this.kind].change)}`;
+  }
+
+  /** Whether a difference is too small to be shown. */
+  isNothing(change: number): boolean {
+    return this.digits(Math.abs(change)) === this.digits(0);
+  }
+
+  /** By how much a value is better than another; negative when it is worse. */
+  gain(value: number, over: number): number {
+    return KINDS[this.kind].better * (value - over);
+  }
+
+  /**
+   * Where a value stands between the all-linear path (0) and the base model (1); undefined when the base is hardly
+   * better than all linear, so that there is nothing to close.
+   */
+  closed(value: number, linear: number, base: number): number | undefined {
+    const gap = this.gain(base, linear);
+    return gap < SMALLEST_GAP ? undefined : this.gain(value, linear) / gap;
+  }
+
+  private suffix(unit: string): string {
+    return unit ? NBSP + unit : '';
+  }
+}
+
+/** One measure per task of the objective: what the search maximised of it. */
+export function taskMeasures({ objective }: SearchResult): Measure[] {
+  return objective.map(({ task, metric }) => {
+    // A task may be judged by both its metrics.
+    const twice = objective.filter((other) => other.task === task).length > 1;
+    const field = metric === 'accuracy' ? 'accuracy' : 'goldLossPerToken';
+    return new Measure(twice ? `${task} by ${metric}` : task, metric, ({ tasks }) => tasks[task]?.[field]);
+  });
+}
+
+/** What the search maximised as a whole, in the unit of its tasks if they agree on one. */
+export function overallMeasure({ objective }: SearchResult): Measure {
+  const metrics = new Set(objective.map(({ metric }) => metric));
+  const name = objective.length === 1 ? objective[0]!.task : 'mean';
+  if (metrics.size > 1) return new Measure('score', 'score', ({ score }) => score);
+  return metrics.has('accuracy')
+    ? new Measure(name, 'accuracy', ({ score }) => score)
+    : new Measure(name, 'loss', ({ score }) => -score);
+}
+
+/** Mean of the base's share that is kept: 0.97 for accuracies of 0.485 where the base has 0.5. */
+export function keptShare(measures: readonly Measure[], hybrid: Judged, base: Judged): number | undefined {
+  const pairs = measures
+    .filter(({ kind }) => kind === 'accuracy')
+    .map((measure) => [measure.of(hybrid), measure.of(base)]);
+  const known = pairs.filter((pair): pair is [number, number] => pair.every((value) => value !== undefined));
+  if (known.length === 0) return undefined;
+  const whole = average(known.map(([, base]) => base));
+  return whole > 0 ? average(known.map(([hybrid]) => hybrid)) / whole : undefined;
+}

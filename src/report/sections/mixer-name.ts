@@ -1,0 +1,18 @@
+import type { MixerSpec } from '../../mixers/spec.ts';
+
+/** A mixer's name in running text. */
+export function mixerName(spec: MixerSpec): string {
+  switch (spec.kind) {
+    case 'attention':
+      return 'full attention';
+    case 'sliding_window':
+      return `attention over a window of ${spec.window} tokens`;
+    case 'gla':
+      return 'gated linear attention';
+    case 'gated_deltanet':
+      return 'Gated DeltaNet';
+    default:
+      // A kind that is newer than this report is called what it calls itself.
+      return String((spec satisfies never as MixerSpec).kind);
+  }
+}

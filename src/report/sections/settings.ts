@@ -1,0 +1,58 @@
+import { type Findings, samePlacement } from '../findings.ts';
+import { type Content, type Html, html } from '../html.ts';
+import { downloadLink, renderTable } from '../table.ts';
+import { amount, counted, fixed } from '../text.ts';
+import { mixerName } from './mixer-name.ts';
+
+/** All that is known about how the search was made, and the file it can be read from. */
+export function settings({ result, overall, layers, tasks }: Findings): Html {
+  const { kind: _, ...dimensions } = result.mixer;
+  const facts: [string, Content][] = [
+    ['Model', html`<code>${result.model.path}</code>`],
+    ['Layers', layers],
+    ['Parameters', amount(result.model.parameters)],
+    ['Linear mixer', mixerName(result.mixer)],
+    ...Object.entries(dimensions).map(([name, value]): [string, Content] => [
+      `Mixer: ${name}`,
+      String(value),
+    ]),
+    ['Budget', counted(result.budget, 'full-attention layer')],
+    ['Seeds', result.runs.map(({ seed }) => seed).join(', ')],
+    [
+      'Made',
+      html`<time datetime="${result.created}">${result.created.replace('T', ' ').slice(0, 19)}</time>`,
+    ],
+  ];
+  return html`${result.command !== undefined && html`<p>Repeat it with</p><pre tabindex="0"><code>${result.command}</code></pre>`}
+<dl class="facts">${facts.map(([term, fact]) => html`<div><dt>${term}</dt><dd>${fact}</dd></div>`)}</dl>
+${renderTable({
+  id: 'objective',
+  caption: 'What the search maximised: the mean over these tasks',
+  header: ['Task', 'Metric', 'Examples'],
+  rows: result.objective.map(({ task, examples }, i) => [
+    task,
+    tasks[i]!.kind === 'accuracy' ? 'accuracy' : 'minus gold loss per token',
+    { value: examples, show: examples },
+  ]),
+})}
+${renderTable({
+  id: 'seeds',
+  caption: 'Seeds',
+  header: ['Seed', 'Architecture', 'Layers kept', 'Super network’s last loss', overall.axis],
+  rows: result.runs.map((run) => {
+    const judged = run.searchers
+      .flatMap(({ best }) => best)
+      .find(({ placement }) => samePlacement(placement, run.placement));
+    const value = judged && overall.of(judged);
+    return [
+      { value: run.seed, show: run.seed },
+      { value: run.architecture, show: html`<code>${run.architecture}</code>` },
+      run.placement.map((layer) => layer + 1).join(' '),
+      { value: run.supernetLoss, show: fixed(run.supernetLoss, 4) },
+      value === undefined ? undefined : { value, show: overall.digits(value) },
+    ];
+  }),
+})}
+<p>${downloadLink('search-result.json', 'application/json', `${JSON.stringify(result, null, 2)}\n`, 'Download the search result (JSON)')}
+  <small>Layers count from 1 in this report and from 0 in the file.</small></p>`;
+}

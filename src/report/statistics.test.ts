@@ -1,0 +1,19 @@
+import { expect, test } from 'vitest';
+import { average, descending, spreadOf } from './statistics.ts';
+
+test('mean, range and the deviation of a sample', () => {
+  const spread = spreadOf([2, 4, 9])!;
+  expect(spread).toMatchObject({ mean: 5, lowest: 2, highest: 9, values: [2, 4, 9] });
+  // (9 + 1 + 16) / 2 = 13
+  expect(spread.deviation).toBeCloseTo(Math.sqrt(13), 12);
+});
+
+test('one value has no deviation, none has no spread', () => {
+  expect(spreadOf([3])).toMatchObject({ mean: 3, lowest: 3, highest: 3, deviation: undefined });
+  expect(spreadOf([])).toBeUndefined();
+  expect(average([])).toBeNaN();
+});
+
+test('descending order keeps equal values in place', () => {
+  expect(descending([1, 5, 3, 5])).toEqual([1, 3, 2, 0]);
+});

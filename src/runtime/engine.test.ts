@@ -1,0 +1,149 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { FullSequence, relativeError } from '../../test/golden/full-sequence.ts';
+import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
+import type { MixerSpec } from '../mixers/spec.ts';
+import { Random } from '../util/random.ts';
+import { Engine } from './engine.ts';
+
+const A: MixerSpec = { kind: 'attention' };
+const W: MixerSpec = { kind: 'sliding_window', window: 5 };
+const G: MixerSpec = { kind: 'gla', heads: 2, keyDim: 8, valueDim: 16, gateRank: 4, rope: true };
+const D: MixerSpec = { kind: 'gated_deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
+
+function randomIds(count: number, seed = 7): number[] {
+  const random = new Random(seed);
+  return Array.from({ length: count }, () => random.below(64));
+}
+
+describe.each([
+  ['AA', [A, A]],
+  ['AWA', [A, W, A]],
+  ['GD', [G, D]],
+  ['DAGW', [D, A, G, W]],
+])('%s', (_, layers) => {
+  const config = tinyConfig(layers);
+  const weights = randomWeights(config);
+  const T = 330;
+  const ids = randomIds(T);
+  let engine: Engine;
+  let expected: Float32Array[];
+  beforeAll(async () => {
+    engine = await Engine.create(config, weights, { threads: 1 });
+    const full = new FullSequence(config, weights);
+    expected = await full.logits(ids);
+    await full.dispose();
+  });
+  afterAll(() => engine?.dispose());
+
+  // Each cut of the sequence must give the logits of the whole: prompts around the sizes of pieces, then steps.
+  test.each([
+    [[1, 1, 1, 1, 1, 1, 1, 1]],
+    [[63, 1, 1]],
+    [[64, 1, 1]],
+    [[65, 1, 2, 1]],
+    [[40, 50, 3]],
+    [[256, 70, 1, 1]],
+    [[T]],
+  ])('appended by %j', async (parts) => {
+    let sequence = engine.start();
+    for (const count of parts) {
+      const end = sequence.length + count;
+      const result = await engine.append(sequence, ids.slice(sequence.length, end));
+      sequence = result.sequence;
+      expect(sequence.length).toBe(end);
+      expect(relativeError(result.logits, expected[end - 1]!)).toBeLessThan(1e-4);
+    }
+  });
+
+  test('a sequence can be gone on from in two ways, in turn or at once', async () => {
+    const { sequence } = await engine.append(engine.start(), ids.slice(0, 10));
+    const on = async (id: number) => (await engine.append(sequence, [id])).logits;
+    const first = await on(3);
+    const second = await on(4);
+    expect(relativeError(first, second)).toBeGreaterThan(1e-3);
+    expect(await Promise.all([on(3), on(4)])).toEqual([first, second]);
+  });
+});
+
+test('a hybrid sees what came before its pieces', async () => {
+  const config = tinyConfig([G, D]);
+  await using engine = await Engine.create(config, randomWeights(config), { threads: 1 });
+  const ids = randomIds(80);
+  const { logits } = await engine.append(engine.start(), ids);
+  const { logits: other } = await engine.append(engine.start(), ids.with(60, (ids[60]! + 1) % 64));
+  expect(relativeError(other, logits)).toBeGreaterThan(1e-4);
+});
+
+describe('mistakes', () => {
+  const config = tinyConfig([A], { maxPositionEmbeddings: 16 });
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await Engine.create(config, randomWeights(config), { threads: 1 });
+  });
+  afterAll(() => engine?.dispose());
+
+  test('no tokens', async () => {
+    await expect(engine.append(engine.start(), [])).rejects.toThrow('the prompt is empty');
+  });
+
+  test.each([[-1], [64], [1.5]])('token id %d', async (id) => {
+    await expect(engine.append(engine.start(), [1, id])).rejects.toThrow(
+      `token id ${id} is not in the vocabulary, expected 0 to 63`,
+    );
+  });
+
+  test('more tokens than the context holds', async () => {
+    await expect(engine.append(engine.start(), randomIds(17))).rejects.toThrow(
+      "17 tokens do not fit the model's context of 16 tokens",
+    );
+    const { sequence } = await engine.append(engine.start(), randomIds(16));
+    await expect(engine.append(sequence, [1])).rejects.toThrow(
+      "16 tokens and 1 more do not fit the model's context of 16 tokens",
+    );
+  });
+
+  test('after disposal', async () => {
+    const other = await Engine.create(config, randomWeights(config), { threads: 1 });
+    const start = other.start();
+    const running = other.append(start, [1, 2]);
+    await new Promise(setImmediate);
+    await other.dispose();
+    await other.dispose();
+    expect((await running).sequence.length).toBe(2);
+    await expect(other.append(start, [1])).rejects.toThrow('the model has been disposed of');
+  });
+
+  test('disposal between pieces', async () => {
+    const long = tinyConfig([A, G], { maxPositionEmbeddings: 2048 });
+    const other = await Engine.create(long, randomWeights(long), { threads: 1 });
+    const disposals: Promise<void>[] = [];
+    const onProgress = () => disposals.push(other.dispose());
+    const running = other.append(other.start(), randomIds(1200), { onProgress });
+    await expect(running).rejects.toThrow('the model has been disposed of');
+    await Promise.all(disposals);
+  });
+});
+
+test('reports the reading of the prompt in pieces, and stops between them', async () => {
+  const config = tinyConfig([A], { maxPositionEmbeddings: 2048 });
+  await using engine = await Engine.create(config, randomWeights(config), { threads: 1 });
+  const done: number[] = [];
+  await engine.append(engine.start(), randomIds(1200), { onProgress: (event) => done.push(event.done) });
+  expect(done).toEqual([512, 1024, 1200]);
+  const controller = new AbortController();
+  const stopped = engine.append(engine.start(), randomIds(1200), {
+    onProgress: () => controller.abort(),
+    signal: controller.signal,
+  });
+  await expect(stopped).rejects.toThrow(/abort/);
+});
+
+test('loading can be stopped', async () => {
+  const config = tinyConfig([A]);
+  const controller = new AbortController();
+  const loading = Engine.create(config, randomWeights(config), {
+    signal: controller.signal,
+    onProgress: ({ done }) => done === 3 && controller.abort(),
+  });
+  await expect(loading).rejects.toThrow(/abort/);
+});

@@ -1,0 +1,234 @@
+import {
+  add,
+  div,
+  gradients,
+  input,
+  maximum,
+  mean,
+  mul,
+  sqrt,
+  sub,
+  sum,
+  type Tensor,
+  type Value,
+  type Values,
+} from '../graph/index.ts';
+import type { Parameter } from '../mixers/mixer.ts';
+import { mixerOf } from '../mixers/registry.ts';
+import type { MixerSpec } from '../mixers/spec.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { mixerBlock, weightInputs } from '../model/decoder.ts';
+import { type BatchShape, LayerPrograms } from '../model/layer-programs.ts';
+import type { TokenBatches } from '../train/batches.ts';
+import { ParameterVector } from '../train/parameters.ts';
+import { type Objective, type TrainOptions, type TrainResult, train } from '../train/trainer.ts';
+import { InputError } from '../util/errors.ts';
+import { Random } from '../util/random.ts';
+import type { Branch, Network } from './network.ts';
+
+/**
+ * Stage 0 of every search: beside each layer's attention a linear mixer is trained, on the inputs that the
+ * teacher's layer gets, to give what its attention gives. All else is frozen and never touched, so that layers do
+ * not depend on each other: any subset can be aligned alone.
+ */
+
+/** The trained weights of new branches, one per layer, in one vector. */
+export class BranchWeights {
+  readonly vector: ParameterVector;
+
+  /** @throws InputError for a layer that the network does not have, one given twice, or none */
+  constructor(
+    readonly network: Network,
+    /** The layers that get a branch. */
+    readonly layers: readonly number[],
+    readonly spec: MixerSpec,
+  ) {
+    const count = network.branches.length;
+    const wrong = layers.find((layer, i) => !network.branches[layer] || layers.indexOf(layer) !== i);
+    if (layers.length === 0 || wrong !== undefined) {
+      throw new InputError(`layers [${layers}]: expected different ones of 0 to ${count - 1}`);
+    }
+    const own = mixerOf(spec).parameters(spec, network.config);
+    this.vector = new ParameterVector(
+      layers.flatMap((layer) => own.map((p): Parameter => ({ ...p, name: `${layer}.${p.name}` }))),
+    );
+  }
+
+  /** The mixer's weights of a layer, without a copy, relative to the layer's `self_attn.` */
+  values(layer: number): Readonly<Values> {
+    return this.vector.values('', `${layer}.`);
+  }
+
+  /** The part of a gradient that belongs to a layer, under the names of the programs' outputs: `grad.` and its own. */
+  gradients(layer: number, gradient: ParameterVector): Readonly<Values> {
+    return gradient.values('grad.', `${layer}.`);
+  }
+
+  /** Starts every branch from the weights of its layer's own mixer. */
+  initialise(seed: number): void {
+    const { network, spec } = this;
+    for (const layer of this.layers) {
+      // A generator per layer: a layer starts the same whichever others are aligned with it.
+      const random = new Random(seed * 1009 + layer);
+      const weights = startFrom(network.branches[layer]![0]!, spec, network.config, random);
+      for (const [name, data] of weights) this.vector.view(`${layer}.${name}`).set(data);
+    }
+  }
+
+  /** Makes the branches part of the network; training the vector afterwards trains them there. */
+  attach(): void {
+    for (const layer of this.layers) {
+      this.network.addBranch(layer, { spec: this.spec, weights: this.values(layer) });
+    }
+  }
+}
+
+/** First weights of a mixer that takes the place of the parent's. */
+function startFrom(
+  parent: Branch,
+  spec: MixerSpec,
+  config: ModelConfig,
+  random: Random,
+): Map<string, Float32Array> {
+  const weights = new Map(
+    Object.entries(parent.weights).map(([name, { data }]) => [name, data as Float32Array]),
+  );
+  const { kind } = parent.spec;
+  if (kind === 'attention' || kind === 'sliding_window') {
+    return mixerOf(spec).fromAttention(spec, config, weights, random);
+  }
+  // The parent is a hybrid: what has the same name and size is copied, all of it for the same mixer.
+  return new Map(
+    mixerOf(spec)
+      .parameters(spec, config)
+      .map(({ name, init }) => {
+        const fresh = init(random);
+        const old = weights.get(name);
+        return [name, old?.length === fresh.length ? old : fresh];
+      }),
+  );
+}
+
+export interface AlignOptions
+  extends Pick<TrainOptions, 'folder' | 'onProgress' | 'signal' | 'optimizer' | 'schedule'> {
+  branches: BranchWeights;
+  batches: TokenBatches;
+  shape: BatchShape;
+  seed: number;
+  threads?: number;
+  fingerprint?: unknown;
+}
+
+/** mean((y - target)^2) / mean(target^2): 0 is perfect, 1 is as good as silence. */
+export function relativeError(y: Tensor, target: Tensor): Tensor {
+  const error = sub(y, target);
+  return div(mean(mul(error, error)), add(mean(mul(target, target)), 1e-8));
+}
+
+/**
+ * Trains the branches. The loss is the mean over layers of the relative squared error; each layer's gradient is
+ * clipped by itself.
+ *
+ * @returns `losses`, too: the error of each of the branches' layers afterwards, on a batch that depends on the seed
+ *   alone
+ */
+export async function align(options: AlignOptions): Promise<TrainResult & { losses: number[] }> {
+  const { branches, batches, shape, seed, signal } = options;
+  const { network, layers, spec } = branches;
+  const programs = new LayerPrograms(network.config, shape, 'cpu', options.threads);
+  const ids = new Int32Array(shape.batch * shape.length);
+  const wanted = new Set(layers);
+  const last = Math.max(...layers);
+  /** What `each` gives for the layers that have a branch, on a batch drawn by `random`. */
+  const overLayers = async (
+    random: Random,
+    each: (layer: number, x: Value, target: Value) => Promise<number>,
+  ): Promise<Map<number, number>> => {
+    const losses = new Map<number, number>();
+    batches.fill(ids, shape.length, random);
+    let x = await programs.embed(ids, network.embedding);
+    for (let layer = 0; layer <= last; layer++) {
+      signal?.throwIfAborted();
+      const teacher = network.branches[layer]![0]!.spec;
+      const weights = network.layerValues(layer, 0);
+      if (layer === last) {
+        // Nothing needs the hidden states after it.
+        losses.set(layer, await each(layer, x, await programs.mixed(teacher, x, weights)));
+        break;
+      }
+      const { mixed, y } = await programs.layer(teacher, x, weights);
+      if (wanted.has(layer)) losses.set(layer, await each(layer, x, mixed));
+      x = y;
+    }
+    return losses;
+  };
+  const objective: Objective = {
+    async gradient(random, gradient) {
+      const losses = await overLayers(random, (layer, x, target) =>
+        alignLayer(programs, branches, { layer, x, target }, gradient),
+      );
+      return { loss: [...losses.values()].reduce((a, b) => a + b, 0) / losses.size };
+    },
+  };
+  try {
+    const result = await train({
+      ...options,
+      stage: 'align',
+      parameters: branches.vector,
+      objective,
+      tokensPerStep: shape.batch * shape.length,
+      fingerprint: { ...(options.fingerprint ?? {}), spec, layers, shape, optimizer: options.optimizer },
+      seed,
+      // Each layer clips its own gradient.
+      optimizer: { weightDecay: 0, ...options.optimizer, clipNorm: Number.POSITIVE_INFINITY },
+    });
+    const errors = await overLayers(new Random(seed + 500), (layer, x, target) =>
+      alignLayer(programs, branches, { layer, x, target }),
+    );
+    return { ...result, losses: layers.map((layer) => errors.get(layer)!) };
+  } finally {
+    await programs.dispose();
+  }
+}
+
+/**
+ * The loss of one layer's branch against what the teacher's mixer gave, and, if there is a place for it, its
+ * gradient, scaled down to a norm of at most 1.
+ */
+async function alignLayer(
+  programs: LayerPrograms,
+  branches: BranchWeights,
+  { layer, x, target }: { layer: number; x: Value; target: Value },
+  gradient?: ParameterVector,
+): Promise<number> {
+  const { network, spec } = branches;
+  const program = await programs.compiled(`align ${!!gradient} ${JSON.stringify(spec)}`, () => {
+    const { hiddenSize } = network.config;
+    const weights = weightInputs(mixerOf(spec).parameters(spec, network.config));
+    const layerWeights = {
+      'input_layernorm.weight': input('norm', 'float32', [hiddenSize]),
+      ...Object.fromEntries(Object.entries(weights).map(([name, w]) => [`self_attn.${name}`, w])),
+    };
+    const { y } = mixerBlock(network.config, spec, programs.hidden('x'), layerWeights, { form: 'chunk' });
+    const loss = relativeError(y, programs.hidden('target'));
+    if (!gradient) return { loss };
+    const found = clipped(gradients([{ output: loss }], Object.values(weights)));
+    return {
+      loss,
+      ...Object.fromEntries(Object.keys(weights).map((name, i) => [`grad.${name}`, found[i]!])),
+    };
+  });
+  const norm = network.layers[layer]!['input_layernorm.weight']!;
+  const { loss } = await program.run(
+    { x, target, norm, ...branches.values(layer) },
+    gradient && branches.gradients(layer, gradient),
+  );
+  return (loss!.data as Float32Array)[0]!;
+}
+
+/** Tensors scaled down together to a norm of at most 1. */
+function clipped(tensors: readonly Tensor[]): Tensor[] {
+  const squares = tensors.map((x) => sum(mul(x, x))).reduce((a, b) => add(a, b));
+  const scale = div(1, maximum(sqrt(squares), 1));
+  return tensors.map((x) => mul(x, scale));
+}

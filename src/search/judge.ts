@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import type { Plan, TaskScore } from '../tasks/harness.ts';
+import { InputError } from '../util/errors.ts';
+import { writeFileAtomic } from '../util/files.ts';
+import type { OnProgress } from '../util/progress.ts';
+import { asPlacement, type Judged, type Placement, placementKey } from './placement/searcher.ts';
+import type { Path, PathScorer } from './scorer.ts';
+
+/**
+ * How good a placement is: the tasks of an objective scored on its path through the super network. As in the paper
+ * an objective is the loss on the gold answer (for multiple choice) or accuracy (for retrieval and maths).
+ */
+export type Metric = 'loss' | 'accuracy';
+
+export interface ObjectiveTask {
+  plan: Plan;
+  metric: Metric;
+}
+
+/** The path that keeps full attention (branch 0) in these layers and takes the linear branch in all others. */
+export function pathOf(placement: Placement, layers: number): number[] {
+  return Array.from({ length: layers }, (_, layer) => (placement.includes(layer) ? 0 : 1));
+}
+
+/** Mean over tasks: accuracy, or minus the loss per token of the gold answer. */
+function scoreOf(tasks: readonly ObjectiveTask[], results: readonly TaskScore[]): number {
+  const each = results.map(({ accuracy, goldLossPerToken }, i) =>
+    tasks[i]!.metric === 'accuracy' ? accuracy : -goldLossPerToken,
+  );
+  return each.reduce((a, b) => a + b, 0) / each.length;
+}
+
+export interface JudgeOptions {
+  onProgress?: OnProgress;
+  signal?: AbortSignal;
+  /**
+   * Where judgements are kept, for a search that goes on after it was stopped, and what the network's weights are:
+   * those of another network are forgotten.
+   */
+  keep?: { path: string; network: string };
+}
+
+export class Judge {
+  private readonly known = new Map<string, Judged>();
+  /** What an earlier process judged. */
+  private readonly kept: Map<string, Judged>;
+  private readonly identity: string;
+  /** Tokens taken through a whole network so far, padding left out; by earlier processes, too, when asked again. */
+  tokens = 0;
+
+  constructor(
+    private readonly scorer: PathScorer,
+    readonly layers: number,
+    readonly tasks: readonly ObjectiveTask[],
+    private readonly options: JudgeOptions = {},
+  ) {
+    if (tasks.length === 0) throw new InputError('an objective needs at least one task');
+    this.identity = createHash('sha256')
+      .update(JSON.stringify([options.keep?.network, layers, tasks]))
+      .digest('hex');
+    this.kept = options.keep ? readKept(options.keep.path, this.identity) : new Map();
+  }
+
+  /** Judges placements, each once; those asked for together share the layers on which they agree. */
+  readonly judge = async (placements: readonly Placement[]): Promise<Judged[]> => {
+    const fresh = new Map<string, Placement>();
+    for (const placement of placements) {
+      const key = placementKey(placement);
+      if (this.known.has(key)) continue;
+      const kept = this.kept.get(key);
+      if (kept) {
+        this.known.set(key, kept);
+        this.tokens += this.tokensOfAll;
+      } else fresh.set(key, asPlacement(placement));
+    }
+    if (fresh.size > 0) {
+      const list = [...fresh.values()];
+      const paths: Path[] = list.map((placement) => pathOf(placement, this.layers));
+      const perTask: TaskScore[][] = [];
+      for (const { plan } of this.tasks) {
+        perTask.push(await this.scorer.scoreTask(paths, plan, this.options));
+      }
+      this.tokens += list.length * this.tokensOfAll;
+      for (const [p, placement] of list.entries()) {
+        const results = perTask.map((scores) => scores[p]!);
+        this.known.set(placementKey(placement), {
+          placement,
+          score: scoreOf(this.tasks, results),
+          tasks: Object.fromEntries(
+            results.map(({ name, accuracy, goldLoss, goldLossPerToken }) => [
+              name,
+              { accuracy, goldLoss, goldLossPerToken },
+            ]),
+          ),
+        });
+      }
+      if (this.options.keep) {
+        const judged = [...new Map([...this.kept, ...this.known]).values()];
+        writeFileAtomic(this.options.keep.path, JSON.stringify({ identity: this.identity, judged }));
+      }
+    }
+    return placements.map((placement) => this.known.get(placementKey(placement))!);
+  };
+
+  /** Tokens of the rows of all tasks. */
+  private get tokensOfAll(): number {
+    const rows = this.tasks.flatMap(({ plan }) => plan.rows);
+    return rows.reduce((sum, { ids }) => sum + ids.length, 0);
+  }
+}
+
+/** By placement; nothing if the file is missing or cannot be understood, or if another network was judged. */
+function readKept(path: string, identity: string): Map<string, Judged> {
+  if (!existsSync(path)) return new Map();
+  try {
+    const found = JSON.parse(readFileSync(path, 'utf8')) as { identity: string; judged: Judged[] };
+    if (found.identity !== identity) return new Map();
+    return new Map(found.judged.map((judged) => [placementKey(judged.placement), judged]));
+  } catch {
+    return new Map();
+  }
+}

@@ -1,0 +1,41 @@
+import type { MixerSpec } from '../mixers/spec.ts';
+import type { Judged } from './placement/searcher.ts';
+
+/** What a search found, as the JSON file that reports and later stages read. Plain data. */
+export interface SearchResult {
+  format: 'postnas-search-1';
+  /** The command line that repeats the search. */
+  command?: string;
+  /** ISO 8601. */
+  created: string;
+  model: { path: string; layers: number; parameters: number };
+  /** The linear mixer of the layers that lose their attention. */
+  mixer: MixerSpec;
+  /** Full-attention layers allowed. */
+  budget: number;
+  /** Task names with the metric that the search maximised. */
+  objective: { task: string; metric: 'loss' | 'accuracy'; examples: number }[];
+  /** The parent itself, on the same examples. */
+  base: Judged;
+  /** One entry per seed: super network trained and searched anew. */
+  runs: SearchRun[];
+  /** The seconds and tokens of everything together. */
+  seconds: number;
+  tokens: number;
+}
+
+export interface SearchRun {
+  seed: number;
+  /** Relative squared error of the mixers after alignment, per layer, on a batch that depends on the seed alone. */
+  alignment: number[];
+  /** Loss of the super network, mean over the last tenth of its steps. */
+  supernetLoss: number;
+  /** Every placement with a single full layer, in order of layers: the heat map (the paper's Figure 5a). */
+  heatMap: Judged[];
+  /** Per searcher, the best placement for each number of full layers it looked at (Figure 5b). */
+  searchers: { name: string; best: Judged[]; seconds: number; tokens: number }[];
+  /** The chosen architecture, a letter per layer. */
+  architecture: string;
+  placement: number[];
+  stages: { name: string; seconds: number; tokens: number }[];
+}

@@ -1,0 +1,24 @@
+/**
+ * The alphabet of byte-level BPE (Radford et al. 2019): every byte as a visible character, so that any text is a
+ * string over 256 symbols. Printable Latin-1 bytes stand for themselves, the rest are moved up behind U+0100.
+ */
+export const byteSymbols: readonly string[] = (() => {
+  const symbols: string[] = [];
+  let moved = 0;
+  for (let byte = 0; byte < 256; byte++) {
+    const visible = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+    symbols.push(String.fromCodePoint(visible ? byte : 256 + moved++));
+  }
+  return symbols;
+})();
+
+/** A text's UTF-8 bytes as symbols: ' key' becomes 'Ġkey'. */
+export const toSymbols = (text: string) =>
+  Array.from(new TextEncoder().encode(text), (byte) => byteSymbols[byte]!).join('');
+
+/**
+ * Where the pre-tokenizer of build-tokenizer.ts splits: single digits first, then GPT-2's words with their leading
+ * space, runs of punctuation, and white space.
+ */
+export const pieces = (text: string): string[] =>
+  text.match(/\p{N}|\s+(?=\p{N})|'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu) ?? [];

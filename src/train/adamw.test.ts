@@ -1,0 +1,107 @@
+import { describe, expect, test } from 'vitest';
+import { linearWeight, vector } from '../mixers/mixer.ts';
+import { Random } from '../util/random.ts';
+import { ADAMW_DEFAULTS, AdamW, type AdamWOptions, freshMoments } from './adamw.ts';
+import { ParameterVector } from './parameters.ts';
+
+const SIZES = [linearWeight('a', 4, 6), linearWeight('b', 5, 3), vector('norm', 7, 1)];
+
+function drawn(seed: number, size = 1): ParameterVector {
+  const random = new Random(seed);
+  const result = new ParameterVector(SIZES);
+  for (let i = 0; i < result.size; i++) result.data[i] = size * random.normal();
+  return result;
+}
+
+/** AdamW in plain loops, in float64. */
+class Plain {
+  p: number[];
+  m: number[];
+  v: number[];
+  step = 0;
+
+  constructor(
+    start: ParameterVector,
+    private readonly options: AdamWOptions,
+  ) {
+    this.p = [...start.data];
+    this.m = this.p.map(() => 0);
+    this.v = this.p.map(() => 0);
+  }
+
+  update({ data, decayed }: ParameterVector, rate: number, scale: number): void {
+    const { beta1, beta2, eps, weightDecay, clipNorm } = this.options;
+    const norm = Math.hypot(...data) * scale;
+    this.step++;
+    for (const [i, raw] of data.entries()) {
+      const g = raw * scale * Math.min(1, clipNorm / norm);
+      this.m[i] = beta1 * this.m[i]! + (1 - beta1) * g;
+      this.v[i] = beta2 * this.v[i]! + (1 - beta2) * g * g;
+      const m = this.m[i]! / (1 - beta1 ** this.step);
+      const v = this.v[i]! / (1 - beta2 ** this.step);
+      const decay = i < decayed ? weightDecay : 0;
+      this.p[i] = this.p[i]! * (1 - rate * decay) - (rate * m) / (Math.sqrt(v) + eps);
+    }
+  }
+}
+
+function largestDifference(actual: ArrayLike<number>, expected: readonly number[]): number {
+  return expected.reduce((top, x, i) => Math.max(top, Math.abs(x - actual[i]!)), 0);
+}
+
+describe('AdamW', () => {
+  test.each<[string, Partial<AdamWOptions>, number]>([
+    ['clipped', { clipNorm: 1 }, 1],
+    ['never clipped, a sum of two batches', { clipNorm: Number.POSITIVE_INFINITY }, 1 / 2],
+    ['with other betas, a large eps and much decay', { beta1: 0.5, beta2: 0.8, eps: 0.1, weightDecay: 2 }, 1],
+    ['without decay', { weightDecay: 0, clipNorm: 1000 }, 1],
+  ])('is the float64 loop: %s', async (_, options, scale) => {
+    const parameters = drawn(1);
+    const moments = freshMoments(parameters);
+    const plain = new Plain(parameters, { ...ADAMW_DEFAULTS, ...options });
+    const optimizer = await AdamW.create(options, 1);
+    try {
+      for (let step = 0; step < 5; step++) {
+        const gradient = drawn(10 + step, 3 - step / 2);
+        const rate = 0.1 / (step + 1);
+        const norm = await optimizer.step(parameters, gradient, moments, rate, scale);
+        plain.update(gradient, rate, scale);
+        expect(norm).toBeCloseTo(Math.hypot(...gradient.data) * scale, 4);
+      }
+      expect(moments.step).toBe(5);
+      expect(largestDifference(parameters.data, plain.p)).toBeLessThan(2e-6);
+      expect(largestDifference(moments.m.data, plain.m)).toBeLessThan(2e-6);
+      expect(largestDifference(moments.v.data, plain.v)).toBeLessThan(2e-5);
+    } finally {
+      await optimizer.dispose();
+    }
+  });
+
+  test('decays matrices alone', async () => {
+    const parameters = new ParameterVector(SIZES);
+    parameters.data.fill(1);
+    const optimizer = await AdamW.create({ weightDecay: 0.5 }, 1);
+    await optimizer.step(parameters, parameters.like(), freshMoments(parameters), 0.1);
+    await optimizer.dispose();
+    expect(new Set(parameters.view('a'))).toEqual(new Set([Math.fround(0.95)]));
+    expect(new Set(parameters.view('b'))).toEqual(new Set([Math.fround(0.95)]));
+    expect(new Set(parameters.view('norm'))).toEqual(new Set([1]));
+  });
+
+  test.each([Number.NaN, Number.POSITIVE_INFINITY, 1e30])(
+    'a gradient with %s changes nothing',
+    async (bad) => {
+      const parameters = drawn(1);
+      const moments = freshMoments(parameters);
+      const gradient = drawn(2);
+      const optimizer = await AdamW.create({ muon: 1 }, 1);
+      await optimizer.step(parameters, gradient, moments, 0.1);
+      const before = [parameters, moments.m, moments.v].map(({ data }) => data.slice());
+      gradient.data[5] = bad;
+      expect(await optimizer.step(parameters, gradient, moments, 0.1)).not.toBeLessThan(1e18);
+      await optimizer.dispose();
+      expect([parameters, moments.m, moments.v].map(({ data }) => data)).toEqual(before);
+      expect(moments.step).toBe(1);
+    },
+  );
+});

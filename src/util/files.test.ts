@@ -1,0 +1,64 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeFileAtomic, writeFileAtomicAsync } from './files.ts';
+
+let dir: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'postnas-files-'));
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+function* failing(): Generator<Uint8Array> {
+  yield new Uint8Array([1]);
+  throw new Error('halfway');
+}
+
+describe.each([
+  ['at once', async (path: string, parts: Iterable<Uint8Array>) => writeFileAtomic(path, parts)],
+  ['part by part', writeFileAtomicAsync],
+])('%s', (name, write) => {
+  test('parts are joined, folders made', async () => {
+    const path = join(dir, name, 'a/b');
+    await write(path, [new Uint8Array([1, 2]), new Uint8Array(0), new Uint8Array([3])]);
+    expect([...readFileSync(path)]).toEqual([1, 2, 3]);
+  });
+
+  test('a failure leaves the last good version alone in its folder', async () => {
+    const path = join(dir, name, 'c/d');
+    await write(path, [new Uint8Array([9])]);
+    await expect(write(path, failing())).rejects.toThrow('halfway');
+    expect([...readFileSync(path)]).toEqual([9]);
+    expect(readdirSync(join(dir, name, 'c'))).toEqual(['d']);
+  });
+
+  test('a refusal of the system names the file', async () => {
+    const file = join(dir, `${name} file`);
+    writeFileSync(file, '');
+    await expect(write(join(file, 'below'), [])).rejects.toThrow(
+      expect.objectContaining({
+        name: 'InputError',
+        message: expect.stringContaining(`cannot write ${file}/below: `),
+      }),
+    );
+  });
+});
+
+test('a text', () => {
+  writeFileAtomic(join(dir, 'text'), 'naïve');
+  expect(readFileSync(join(dir, 'text'), 'utf8')).toBe('naïve');
+});
+
+test('a signal ends a long write', async () => {
+  const controller = new AbortController();
+  function* parts(): Generator<Uint8Array> {
+    yield new Uint8Array(10);
+    controller.abort();
+    yield new Uint8Array(10);
+  }
+  await expect(writeFileAtomicAsync(join(dir, 'aborted'), parts(), controller.signal)).rejects.toThrow(
+    /abort/i,
+  );
+  expect(readdirSync(dir)).not.toContain('aborted');
+});

@@ -1,0 +1,77 @@
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { InputError } from './errors.ts';
+
+/**
+ * Writes a file beside its place and renames it there, so that a kill or a full disk leaves the last good
+ * version. Parts are written in order without being joined in memory. Folders are made as needed.
+ *
+ * @throws InputError naming the file when the system refuses: no space left, no permission, no folder
+ */
+export function writeFileAtomic(path: string, parts: string | Uint8Array | Iterable<Uint8Array>): void {
+  const beside = `${path}.${process.pid}.tmp`;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    const fd = openSync(beside, 'w');
+    try {
+      const list =
+        typeof parts === 'string' ? [Buffer.from(parts)] : parts instanceof Uint8Array ? [parts] : parts;
+      for (const part of list) {
+        for (let at = 0; at < part.byteLength; ) at += writeSync(fd, part, at, part.byteLength - at);
+      }
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(beside, path);
+  } catch (error) {
+    if (existsSync(beside)) rmSync(beside);
+    throw explained(error, path);
+  }
+}
+
+/** As writeFileAtomic, but the event loop turns between the parts, so that `signal` can end a long write. */
+export async function writeFileAtomicAsync(
+  path: string,
+  parts: Iterable<Uint8Array>,
+  signal?: AbortSignal,
+): Promise<void> {
+  const beside = `${path}.${process.pid}.tmp`;
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    const file = await open(beside, 'w');
+    try {
+      for (const part of parts) {
+        signal?.throwIfAborted();
+        for (let at = 0; at < part.byteLength; ) {
+          // A single write is limited to 2 GB by the system.
+          at += (await file.write(part, at, Math.min(part.byteLength - at, 1 << 30))).bytesWritten;
+        }
+      }
+      signal?.throwIfAborted();
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(beside, path);
+  } catch (error) {
+    if (existsSync(beside)) await rm(beside);
+    throw explained(error, path);
+  }
+}
+
+/** Refusals by the system name what was to be written; anything else passes. */
+function explained(error: unknown, path: string): unknown {
+  const { syscall, message } = error as NodeJS.ErrnoException;
+  return syscall ? new InputError(`cannot write ${path}: ${message}`) : error;
+}

@@ -1,0 +1,13 @@
+/** What every long operation reports, whatever it does: a download, an import, a training run, a search. */
+export interface ProgressEvent {
+  /** What is going on, for people: 'align layer 3', 'download model.safetensors'. */
+  stage: string;
+  done: number;
+  total: number;
+  /** What is counted: 'tokens', 'bytes', 'steps', 'candidates'. */
+  unit: string;
+  /** Further values worth showing, such as the loss. */
+  values?: Record<string, number>;
+}
+
+export type OnProgress = (event: ProgressEvent) => void;

@@ -1,0 +1,71 @@
+/** `postnas generate` as a process: what it prints where, and its exit codes. */
+import { execFile, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { saveCheckpoint } from '../../src/model/checkpoint.ts';
+import { Model } from '../../src/runtime/model.ts';
+import { randomWeights, tinyConfig } from '../support/random-model.ts';
+import { tinyTokenizerFiles } from '../support/tiny-tokenizer.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const command = ['--import', 'tsx', join(root, 'src/cli/main.ts'), 'generate'];
+
+function run(args: string[], input?: string): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((done) => {
+    const child = execFile(process.execPath, [...command, ...args], { cwd: root }, (error, stdout, stderr) =>
+      done({ code: (error?.code as number | undefined) ?? 0, stdout, stderr }),
+    );
+    child.stdin!.end(input);
+  });
+}
+
+let folder: string;
+/** What the library writes after the prompt. */
+let text: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'postnas-generate-'));
+  const config = tinyConfig([{ kind: 'attention' }], { maxPositionEmbeddings: 100_000 });
+  await saveCheckpoint(folder, config, randomWeights(config, 3), { dtype: 'F32', files: tinyTokenizerFiles });
+  await using model = await Model.fromPretrained(folder, { threads: 1 });
+  text = '';
+  for await (const token of model.generate('hello', { maxNewTokens: 20, temperature: 1, seed: 5 })) {
+    text += token.text;
+  }
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const sampled = ['-n', '20', '--temperature', '1', '--seed', '5'];
+
+test('the text on standard output, the rate on standard error', async () => {
+  const { code, stdout, stderr } = await run([folder, '--prompt', 'hello', ...sampled]);
+  expect(stderr).toMatch(/\d+ tokens, [\d.]+ tokens\/s, first after [\d.]+ s\n$/);
+  expect(stdout).toBe(`${text}\n`);
+  expect(code).toBe(0);
+});
+
+test('the prompt from standard input, the result as JSON, no word on standard error', async () => {
+  const { code, stdout, stderr } = await run([folder, '--json', '--quiet', ...sampled], 'hello\n');
+  const result = JSON.parse(stdout);
+  expect(result).toMatchObject({ text, finish: expect.stringMatching(/^(stop|length)$/) });
+  expect(result.tokens[0]).toEqual({ id: expect.any(Number), logProb: expect.any(Number) });
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+});
+
+test('what is wrong in one line, without a stack', async () => {
+  const { code, stdout, stderr } = await run([folder, '--prompt', 'hello', '--top-p', '3', '--quiet']);
+  expect(stderr).toBe('postnas: topP is 3, expected a number above 0 and up to 1\n');
+  expect(stdout).toBe('');
+  expect(code).toBe(1);
+});
+
+test('Ctrl-C ends it with code 130', async () => {
+  const child = spawn(process.execPath, [...command, folder, '--prompt', 'a', '-n', '90000', '--stop', '#'], {
+    cwd: root,
+  });
+  child.stdout.once('data', () => child.kill('SIGINT'));
+  const code = await new Promise((done) => child.on('close', done));
+  expect(code).toBe(130);
+});

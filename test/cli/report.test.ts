@@ -1,0 +1,51 @@
+/** `postnas report` as a process. */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { renderSearchReport } from '../../src/report/search-report.ts';
+import type { SearchResult } from '../../src/search/result.ts';
+import { sampleResult } from '../report/sample-result.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+
+function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const command = ['--import', 'tsx', join(root, 'src/cli/main.ts'), 'report', ...args];
+  return new Promise((done) =>
+    execFile(process.execPath, command, { cwd: root }, (error, stdout, stderr) =>
+      done({ code: (error?.code as number | undefined) ?? 0, stdout, stderr }),
+    ),
+  );
+}
+
+let folder: string;
+let json: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'postnas-report-'));
+  json = join(folder, 'result.json');
+  writeFileSync(json, JSON.stringify(await sampleResult()));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test('writes the page beside the result, or where it is told to', async () => {
+  const [beside, elsewhere] = [join(folder, 'report.html'), join(folder, 'a', 'page.html')];
+  expect(await run(json)).toEqual({ code: 0, stdout: `written to ${beside}\n`, stderr: '' });
+  expect(await run(json, '-o', elsewhere, '--json')).toMatchObject({
+    code: 0,
+    stdout: `${JSON.stringify({ report: elsewhere }, null, 2)}\n`,
+  });
+  const page = renderSearchReport(JSON.parse(readFileSync(json, 'utf8')) as SearchResult);
+  expect(readFileSync(beside, 'utf8')).toBe(page);
+  expect(readFileSync(elsewhere, 'utf8')).toBe(page);
+});
+
+test('a wrong file is named in one line', async () => {
+  const wrong = join(folder, 'config.json');
+  writeFileSync(wrong, '{"model_type": "llama"}');
+  expect(await run(wrong)).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: `postnas: ${wrong}: format is missing, expected "postnas-search-1": this is no search result\n`,
+  });
+});

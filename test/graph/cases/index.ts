@@ -1,0 +1,26 @@
+import type { OpCase } from '../op-case.ts';
+import { constantCases } from './constant.ts';
+import { convolutionCases, reverseCases } from './convolution.ts';
+import { elementwiseCases } from './elementwise.ts';
+import { indexingCases } from './indexing.ts';
+import { matmulCases } from './matmul.ts';
+import { reduceCases } from './reduce.ts';
+import { rotaryCases } from './rotary.ts';
+import { shapeCases } from './shape.ts';
+import { splitCases } from './split.ts';
+import { triangularCases } from './triangular.ts';
+
+/** The cases of every op. An op that is exported from src/graph/ops without one fails the suite. */
+export const opCases: readonly OpCase[] = [
+  ...constantCases,
+  ...convolutionCases,
+  ...elementwiseCases,
+  ...indexingCases,
+  ...matmulCases,
+  ...reduceCases,
+  ...reverseCases,
+  ...rotaryCases,
+  ...shapeCases,
+  ...splitCases,
+  ...triangularCases,
+];
