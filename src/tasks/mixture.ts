@@ -12,17 +12,17 @@ import { recall } from './recall.ts';
 import type { Encode, Task } from './task.ts';
 
 /**
- * Weights per document, and since documents of all kinds fill the room they are given, nearly per token. Recall has
- * most because its circuit (match a key, copy what follows) carries needle and choice as well and forms late;
- * choice needs every fact often enough to be memorised; sums are the first to be learnt; stories come with the
- * needles too, so that plain ones need little of their own.
+ * Weights per document, and since documents of all kinds fill the room they are given, nearly per token. Choice needs
+ * every fact often enough to be memorised; needle has few answers to a token; recall comes with its circuit (match a
+ * key, copy what follows) from the first part; sums are soon learnt; stories come with the needles too, so that plain
+ * ones need little of their own.
  */
 export const mixture: { name: string; ability: Ability; weight: number }[] = [
   { name: 'recall', ability: recall, weight: 0.14 },
-  { name: 'needle', ability: needle, weight: 0.3 },
-  { name: 'choice', ability: choice, weight: 0.2 },
+  { name: 'needle', ability: needle, weight: 0.22 },
+  { name: 'choice', ability: choice, weight: 0.26 },
   { name: 'arithmetic', ability: arithmetic, weight: 0.1 },
-  { name: 'tracking', ability: tracking, weight: 0.22 },
+  { name: 'tracking', ability: tracking, weight: 0.24 },
   { name: 'narrative', ability: narrative, weight: 0.04 },
 ];
 
@@ -31,9 +31,10 @@ export const mixture: { name: string; ability: Ability; weight: number }[] = [
  * others come to need it. Stories need longer rows.
  */
 export const beginning: typeof mixture = [
-  { name: 'recall', ability: recall, weight: 0.72 },
-  { name: 'choice', ability: choice, weight: 0.16 },
-  { name: 'arithmetic', ability: arithmetic, weight: 0.12 },
+  { name: 'recall', ability: recall, weight: 0.62 },
+  { name: 'needle', ability: needle, weight: 0.08 },
+  { name: 'choice', ability: choice, weight: 0.2 },
+  { name: 'arithmetic', ability: arithmetic, weight: 0.1 },
 ];
 
 /** The held-out evaluation, one task per ability; that of 'narrative' is for its loss per token alone. */
