@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { WRITTEN_DTYPES, type WrittenDtype } from '../model/safetensors.ts';
 import { createProgress, type Progress } from './progress.ts';
 
 /** What every command does alike: progress, --json, Ctrl-C. */
@@ -71,4 +72,20 @@ export function decimal(text: string): number {
     throw new InvalidArgumentError('Expected a number of at least 0.');
   }
   return value;
+}
+
+/** Parses a number of at least 0 without decimals given to an option, such as a seed. */
+export function natural(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isSafeInteger(value) || value < 0) {
+    throw new InvalidArgumentError('Expected a whole number of at least 0.');
+  }
+  return value;
+}
+
+/** Parses the type of written weights or of caches given to an option; lower case will do. */
+export function weightType(text: string): WrittenDtype {
+  const known = WRITTEN_DTYPES.find((dtype) => dtype === text.toUpperCase());
+  if (!known) throw new InvalidArgumentError(`Expected one of ${WRITTEN_DTYPES.join(', ')}.`);
+  return known;
 }

@@ -5,6 +5,8 @@ import { GraphError } from '../graph/index.ts';
 import { InputError } from '../util/errors.ts';
 import { generate } from './commands/generate.ts';
 import { importCommand } from './commands/import.ts';
+import { infoCommand } from './commands/info.ts';
+import { initCommand } from './commands/init.ts';
 import { pretrain } from './commands/pretrain.ts';
 import { pullCommand } from './commands/pull.ts';
 import { reportCommand } from './commands/report.ts';
@@ -29,6 +31,8 @@ const program = new Command('postnas')
   .addCommand(pretrain())
   .addCommand(pullCommand())
   .addCommand(importCommand())
+  .addCommand(initCommand())
+  .addCommand(infoCommand())
   .addCommand(generate());
 
 // A reader that has seen enough (`| head`) is no fault.

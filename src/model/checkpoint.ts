@@ -2,7 +2,7 @@
  * A model as a Hugging Face folder: config.json, generation_config.json, model.safetensors or its shards with an
  * index, and the tokenizer's files.
  */
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { InputError } from '../util/errors.ts';
 import { writeFileAtomic, writeFileAtomicAsync } from '../util/files.ts';
@@ -58,9 +58,7 @@ export interface Checkpoint {
  * @throws InputError naming file, tensor or field and what was expected
  */
 export function openCheckpoint(dir: string): Checkpoint {
-  const configPath = join(dir, 'config.json');
-  if (!existsSync(configPath)) throw new InputError(`${dir} is no model folder: it has no config.json`);
-  const config = configFromHf(configPath, readJsonObject(configPath));
+  const config = openConfig(dir);
   const generationPath = join(dir, 'generation_config.json');
   const generation = existsSync(generationPath)
     ? generationFromHf(generationPath, readJsonObject(generationPath), config)
@@ -68,6 +66,23 @@ export function openCheckpoint(dir: string): Checkpoint {
   const weights = openWeights(dir);
   checkWeights(config, weights, { where: dir });
   return { config, weights: new FiniteTensors(weights, dir), generation };
+}
+
+/**
+ * The configuration of a model folder, or of a config.json by itself. Weights are neither needed nor looked at.
+ *
+ * @throws InputError naming file and field and what was expected
+ */
+export function openConfig(path: string): ModelConfig {
+  const isFile = existsSync(path) && statSync(path).isFile();
+  const configPath = isFile ? path : join(path, 'config.json');
+  if (!existsSync(configPath)) throw new InputError(`${path} is no model folder: it has no config.json`);
+  return configFromHf(configPath, readJsonObject(configPath));
+}
+
+/** Whether the folder holds weights, complete or not. */
+export function hasWeights(dir: string): boolean {
+  return existsSync(join(dir, SINGLE)) || existsSync(join(dir, INDEX));
 }
 
 function openWeights(dir: string): TensorSource {
@@ -195,6 +210,8 @@ async function writeWeights(
   const sizes = new Map(names.map((name) => [name, tensorBytes(weights.info(name).shape, dtype)]));
   const total = [...sizes.values()].reduce((sum, size) => sum + size, 0);
   let done = 0;
+  const report = () => onProgress?.({ stage: 'write weights', done, total, unit: 'bytes' });
+  report(); // reading, or making, the first tensor may take a while
   const toWrite = (name: string): TensorToWrite => ({
     name,
     dtype,
@@ -203,7 +220,7 @@ async function writeWeights(
       const values = weights.read(name);
       if (dtype === 'F16') refuseBeyondHalf(name, values);
       done += sizes.get(name)!;
-      onProgress?.({ stage: 'write weights', done, total, unit: 'bytes' });
+      report();
       return values;
     },
   });

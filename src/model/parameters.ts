@@ -49,6 +49,11 @@ export function modelParameters(config: ModelConfig): Parameter[] {
   ];
 }
 
+/** How many numbers these weights hold together. Nothing is drawn for it. */
+export function countParameters(parameters: readonly Parameter[]): number {
+  return parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+}
+
 function prefixed(prefix: string, parameters: readonly Parameter[]): Parameter[] {
   return parameters.map((parameter) => ({ ...parameter, name: prefix + parameter.name }));
 }

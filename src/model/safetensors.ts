@@ -219,7 +219,8 @@ function decode(dtype: StoredDtype, buffer: ArrayBuffer, n: number, out: Float32
 }
 
 /** Element types that are written. */
-export type WrittenDtype = 'F32' | 'F16' | 'BF16';
+export const WRITTEN_DTYPES = ['F32', 'F16', 'BF16'] as const;
+export type WrittenDtype = (typeof WRITTEN_DTYPES)[number];
 
 export interface TensorToWrite {
   name: string;
@@ -284,6 +285,6 @@ export function* safetensorsParts(
 }
 
 /** Bytes that a tensor's values take in a file. */
-export function tensorBytes(shape: number[], dtype: WrittenDtype): number {
+export function tensorBytes(shape: number[], dtype: StoredDtype): number {
   return shape.reduce((product, size) => product * size, 1) * BYTES[dtype];
 }

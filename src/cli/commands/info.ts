@@ -1,0 +1,124 @@
+import { Command } from 'commander';
+import type { MixerSpec } from '../../mixers/spec.ts';
+import { totalBytes } from '../../mixers/state-bytes.ts';
+import { hasWeights, openCheckpoint, openConfig } from '../../model/checkpoint.ts';
+import { resolveModel } from '../../model/hub.ts';
+import { mixerToJson } from '../../model/mixer-json.ts';
+import { tensorBytes, WRITTEN_DTYPES, type WrittenDtype } from '../../model/safetensors.ts';
+import { summarise } from '../../model/summary.ts';
+import type { TensorSource } from '../../model/tensor-source.ts';
+import { action, weightType, wholeNumber } from '../command.ts';
+import { table } from '../table.ts';
+
+/** `postnas info`: what a model is made of, and the memory that a sequence takes. */
+export function infoCommand(): Command {
+  const command = new Command('info')
+    .description("show a model's architecture, its parameters and the memory that a sequence takes")
+    .argument('<model>', 'model folder (config.json is enough), config.json, or a name on the hub: org/model')
+    .option('--context <tokens>', 'length of the sequence', wholeNumber, 65_536)
+    .option(
+      '--dtype <type>',
+      `of caches and of the inputs that convolutions keep: ${WRITTEN_DTYPES.join(', ')}; recurrent states are always F32`,
+      weightType,
+      'BF16',
+    )
+    .addHelpText(
+      'after',
+      '\nWeights, where there are any, are checked to be those that the configuration asks for.\n' +
+        '\nExamples:\n  postnas info runs/smollm2/seed-1/hybrid --context 8192\n  postnas info jetlm_2B.json --json',
+    );
+  return action<{ context: number; dtype: WrittenDtype }>(
+    command,
+    async ({ progress, signal, result }, { context, dtype }, [model = '']) => {
+      const path = model.endsWith('.json')
+        ? model
+        : await resolveModel(model, { onProgress: progress.report, signal });
+      const config = openConfig(path);
+      const weights = hasWeights(path) ? weightFiles(openCheckpoint(path).weights) : null;
+      const summary = summarise(config, context, tensorBytes([1], dtype));
+      const { architecture, parameters, embeddingParameters, layers, stateBytes, parent } = summary;
+      const ratio = parent.stateBytes / stateBytes;
+
+      result(
+        {
+          model,
+          modelType: config.modelType,
+          architecture,
+          parameters,
+          embeddingParameters,
+          weights,
+          context,
+          dtype,
+          layers: layers.map((layer) => ({ ...layer, mixer: mixerToJson(layer.mixer) })),
+          stateBytes,
+          parent,
+          ratio,
+        },
+        [
+          `model         ${config.modelType}, ${layers.length} layers of width ${config.hiddenSize}`,
+          `architecture  ${architecture}`,
+          `parameters    ${grouped(parameters)}, of them embedding ${grouped(embeddingParameters)}`,
+          `weights       ${weights ? `${weights.dtypes.join(', ')}, ${readable(weights.bytes)}` : 'none here'}`,
+          '',
+          table(
+            ['layer', 'mixer', 'parameters', 'in the mixer', 'state'],
+            layers.map((layer, i) => [
+              String(i + 1),
+              describe(layer.mixer),
+              grouped(layer.parameters),
+              grouped(layer.mixerParameters),
+              readable(totalBytes(layer.state)),
+            ]),
+          ),
+          '',
+          `state of a sequence of ${grouped(context)} tokens, caches in ${dtype}, recurrent states in F32:`,
+          table(
+            ['', 'parameters', 'bytes', ''],
+            [
+              ['this model', grouped(parameters), grouped(stateBytes), readable(stateBytes)],
+              [
+                'with attention in all layers',
+                grouped(parent.parameters),
+                grouped(parent.stateBytes),
+                readable(parent.stateBytes),
+              ],
+              ['attention : this model', '', ratio.toFixed(ratio < 10 ? 2 : 1), ''],
+            ],
+          ),
+        ].join('\n'),
+      );
+    },
+  );
+}
+
+function weightFiles(weights: TensorSource): { dtypes: string[]; bytes: number } {
+  const infos = weights.names().map((name) => weights.info(name));
+  return {
+    dtypes: [...new Set(infos.map(({ dtype }) => dtype))],
+    bytes: infos.reduce((sum, { shape, dtype }) => sum + tensorBytes(shape, dtype), 0),
+  };
+}
+
+/** 'gla heads=4 key_dim=32 value_dim=32 gate_rank=16 rope=true' */
+function describe(mixer: MixerSpec): string {
+  const { kind, ...rest } = mixerToJson(mixer);
+  return [kind, ...Object.entries(rest).map(([name, value]) => `${name}=${value}`)].join(' ');
+}
+
+/** 1234567 -> '1,234,567' */
+function grouped(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+/** 1536 -> '1.5 KiB' */
+function readable(bytes: number): string {
+  let scaled = bytes;
+  let unit = 0;
+  while (scaled >= 1024 && unit < UNITS.length - 1) {
+    scaled /= 1024;
+    unit++;
+  }
+  return `${unit === 0 ? scaled : scaled.toFixed(1)} ${UNITS[unit]}`;
+}
