@@ -4,9 +4,11 @@
  */
 export type {
   AttentionSpec,
+  DeltaNetSpec,
   GatedDeltaNetSpec,
   GlaSpec,
   MixerSpec,
+  RetNetSpec,
   SlidingWindowSpec,
 } from './mixers/spec.ts';
 export { type Checkpoint, openCheckpoint, type SaveOptions, saveCheckpoint } from './model/checkpoint.ts';

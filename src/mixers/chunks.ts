@@ -31,7 +31,10 @@ export interface Recurrence {
   k: Tensor;
   /** [B, H, T, V] */
   v: Tensor;
-  /** Logarithm of the decay, at most 0: of a head [B, H, T, 1] or of a key channel [B, H, T, K]. Absent: none. */
+  /**
+   * Logarithm of the decay, at most 0: of a head [B, H, T, 1] ([1, H, T, 1] where all sequences share it) or of a
+   * key channel [B, H, T, K]. Absent: none.
+   */
   g?: Tensor | undefined;
   /** State before the first token [B, H, K, V]; absent: zeros. */
   state?: Tensor | undefined;

@@ -1,24 +1,8 @@
-import {
-  add,
-  type Dim,
-  exp,
-  l2Norm,
-  linear,
-  matmul,
-  mul,
-  neg,
-  reshape,
-  rmsNorm,
-  sigmoid,
-  silu,
-  softplus,
-  swapLast,
-  type Tensor,
-  transpose,
-} from '../graph/index.ts';
-import type { Random } from '../util/random.ts';
-import { joinHeads, splitHeads } from './attention.ts';
+import { type Dim, linear, mul, reshape, rmsNorm, silu } from '../graph/index.ts';
+import { joinHeads } from './attention.ts';
+import { deltaHeadParameters, deltaHeadState, deltaHeads } from './delta-heads.ts';
 import { deltaRuleChunk, deltaRuleRecurrent } from './delta-rule.ts';
+import { headDecay, headDecayParameters } from './head-decay.ts';
 import { startFromAttention } from './linear-start.ts';
 import {
   linearWeight,
@@ -28,8 +12,6 @@ import {
   type Parameter,
   vector,
 } from './mixer.ts';
-import { rope } from './rope.ts';
-import { convolutionWeight, shortConvolution } from './short-convolution.ts';
 import type { GatedDeltaNetSpec, MixerContext } from './spec.ts';
 
 /**
@@ -43,108 +25,45 @@ import type { GatedDeltaNetSpec, MixerContext } from './spec.ts';
  */
 
 const NORM_EPS = 1e-5;
-const L2_EPS = 1e-6;
 
 function parameters(spec: GatedDeltaNetSpec, { hiddenSize }: MixerContext): Parameter[] {
-  const { heads, keyDim, valueDim, convSize } = spec;
-  const [keys, values] = [heads * keyDim, heads * valueDim];
+  const { heads, valueDim } = spec;
+  const values = heads * valueDim;
   return [
-    linearWeight('q_proj.weight', keys, hiddenSize),
-    linearWeight('k_proj.weight', keys, hiddenSize),
-    linearWeight('v_proj.weight', values, hiddenSize),
+    ...deltaHeadParameters(spec, hiddenSize),
     linearWeight('a_proj.weight', heads, hiddenSize),
     linearWeight('b_proj.weight', heads, hiddenSize),
-    { name: 'A_log', shape: [heads], init: (random) => drawDecayRates(random, heads), decay: false },
-    { name: 'dt_bias', shape: [heads], init: (random) => drawTimeSteps(random, heads), decay: false },
-    ...(convSize > 0
-      ? [
-          convolutionWeight('q_conv1d.weight', keys, convSize),
-          convolutionWeight('k_conv1d.weight', keys, convSize),
-          convolutionWeight('v_conv1d.weight', values, convSize),
-        ]
-      : []),
+    ...headDecayParameters(heads),
     linearWeight('g_proj.weight', values, hiddenSize),
     vector('o_norm.weight', valueDim, 1),
     linearWeight('o_proj.weight', hiddenSize, values),
   ];
 }
 
-/** Logarithms of rates uniform in (0, 16], as in Mamba2. */
-function drawDecayRates(random: Random, heads: number): Float32Array {
-  return Float32Array.from({ length: heads }, () => Math.log(16 * (1 - random.uniform())));
-}
-
-/** Biases before the softplus, for time steps log-uniform between 0.001 and 0.1. */
-function drawTimeSteps(random: Random, heads: number): Float32Array {
-  const [low, high] = [Math.log(0.001), Math.log(0.1)];
-  return Float32Array.from({ length: heads }, () => {
-    const step = Math.exp(low + random.uniform() * (high - low));
-    return step + Math.log(-Math.expm1(-step));
-  });
-}
-
-/** [B, T, H] -> [B, H, T, 1] */
-function perHead(x: Tensor): Tensor {
-  const [B, T, H] = x.shape as [Dim, Dim, number];
-  return reshape(transpose(x, [0, 2, 1]), [B, H, T, 1]);
-}
-
 function forward(spec: GatedDeltaNetSpec, context: MixerContext, input: MixerInput): MixerOutput {
   const { x, params, form, mask } = input;
-  const { heads, keyDim, valueDim, convSize } = spec;
-  const [B, T] = x.shape as [Dim, Dim];
-  const project = (name: string) => linear(x, params[`${name}.weight`]!);
-  const state: Record<string, Tensor> = {};
-  const mixed = (letter: 'q' | 'k' | 'v', width: number): Tensor => {
-    const weight = params[`${letter}_proj.weight`]!;
-    if (convSize === 0) return splitHeads(silu(linear(x, weight)), heads);
-    const name = `conv_${letter}`;
-    // Projected with the channels first, as the convolution needs them.
-    const u = matmul(weight, x, { transB: true });
-    const conv = shortConvolution(u, params[`${letter}_conv1d.weight`]!, {
-      state: input.state?.[name],
-      mask,
-    });
-    state[name] = conv.state;
-    return swapLast(reshape(silu(conv.y), [B, heads, width, T]));
-  };
-  // The factor of the queries is put into their length.
-  let q = l2Norm(mixed('q', keyDim), L2_EPS, keyDim ** -0.5);
-  let k = l2Norm(mixed('k', keyDim), L2_EPS);
-  const v = mixed('v', valueDim);
-  let beta = perHead(sigmoid(project('b_proj')));
-  const step = softplus(add(project('a_proj'), params.dt_bias!));
-  let g = perHead(mul(step, neg(exp(params.A_log!))));
-  if (spec.rope) {
-    const rotate = rope({ ...context, headDim: keyDim }, input);
-    [q, k] = [rotate(q), rotate(k)];
-  }
+  const { state: convolutions, ...rows } = deltaHeads(spec, context, input);
+  let { g } = headDecay(linear(x, params['a_proj.weight']!), params);
   if (mask) {
-    // Padding neither writes nor forgets.
-    const tokens = reshape(mask, [B, 1, T, 1]);
-    [beta, g] = [mul(beta, tokens), mul(g, tokens)];
+    // Padding does not forget.
+    const [B, T] = mask.shape as [Dim, Dim];
+    g = mul(g, reshape(mask, [B, 1, T, 1]));
   }
   const rule = form === 'chunk' ? deltaRuleChunk : deltaRuleRecurrent;
-  const result = rule({ q, k, v, g, beta, state: input.state?.recurrent });
+  const result = rule({ ...rows, g, state: input.state?.recurrent });
   const normalised = rmsNorm(result.o, params['o_norm.weight']!, NORM_EPS);
-  const y = mul(joinHeads(normalised), silu(project('g_proj')));
-  return { y: linear(y, params['o_proj.weight']!), state: { recurrent: result.state, ...state } };
+  const y = mul(joinHeads(normalised), silu(linear(x, params['g_proj.weight']!)));
+  return {
+    y: linear(y, params['o_proj.weight']!),
+    state: { recurrent: result.state, ...convolutions },
+  };
 }
 
 export const gatedDeltaNet: Mixer<GatedDeltaNetSpec> = {
   kind: 'gated_deltanet',
   letter: 'D',
   parameters,
-  state: ({ heads, keyDim, valueDim, convSize }) => [
-    { name: 'recurrent', shape: ['B', heads, keyDim, valueDim] },
-    ...(convSize > 0
-      ? [
-          { name: 'conv_q', shape: ['B', heads * keyDim, convSize] },
-          { name: 'conv_k', shape: ['B', heads * keyDim, convSize] },
-          { name: 'conv_v', shape: ['B', heads * valueDim, convSize] },
-        ]
-      : []),
-  ],
+  state: deltaHeadState,
   forward,
   fromAttention: (spec, context, weights, random) =>
     startFromAttention(parameters(spec, context), spec, context, weights, random),

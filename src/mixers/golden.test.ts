@@ -3,7 +3,16 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Arrays, expectClose, Runner, type Setup } from '../../test/mixers/harness.ts';
-import { gradients, input, type NdArray, ndarray, reshape, type Tensor, transpose } from '../graph/index.ts';
+import {
+  constant,
+  gradients,
+  input,
+  type NdArray,
+  ndarray,
+  reshape,
+  type Tensor,
+  transpose,
+} from '../graph/index.ts';
 import type { RecurrenceResult } from './chunks.ts';
 import { deltaRuleChunk, deltaRuleRecurrent } from './delta-rule.ts';
 import { linearAttentionChunk, linearAttentionRecurrent } from './linear-attention.ts';
@@ -125,12 +134,26 @@ describe('recurrences', () => {
 // --- layers ------------------------------------------------------------------------------------------------------
 
 const LAYERS: Record<string, (config: Record<string, number>) => MixerSpec> = {
+  retnet: ({ num_heads, hidden_size, expand_k, expand_v }) => ({
+    kind: 'retnet',
+    heads: num_heads!,
+    keyDim: (hidden_size! * expand_k!) / num_heads!,
+    valueDim: (hidden_size! * expand_v!) / num_heads!,
+  }),
   gla: ({ num_heads, hidden_size, expand_k, expand_v, gate_low_rank_dim }) => ({
     kind: 'gla',
     heads: num_heads!,
     keyDim: (hidden_size! * expand_k!) / num_heads!,
     valueDim: (hidden_size! * expand_v!) / num_heads!,
     gateRank: gate_low_rank_dim!,
+    rope: false,
+  }),
+  deltanet: ({ num_heads, hidden_size, expand_k, expand_v, conv_size }) => ({
+    kind: 'deltanet',
+    heads: num_heads!,
+    keyDim: (hidden_size! * expand_k!) / num_heads!,
+    valueDim: (hidden_size! * expand_v!) / num_heads!,
+    convSize: conv_size!,
     rope: false,
   }),
   gated_deltanet: ({ num_heads, head_dim, expand_v, conv_size, use_short_conv }) => ({
@@ -196,7 +219,20 @@ function recordLayer(golden: Golden, form: Form) {
   const params = declare('parameter', mixer.parameters(spec, context));
   const state = golden.initial ? declare('state', mixer.state(spec, context)) : undefined;
   const x = input('x', 'float32', [B, T, context.hiddenSize]);
-  const result = mixer.forward(spec, context, { x, params, form, ...(state ? { state } : {}) });
+  const { position = 0 } = golden.config as Record<string, number>;
+  const positions = constant(
+    Array.from({ length: B * T }, (_, i) => position + (i % T)),
+    [B, T],
+    'int64',
+  );
+  const result = mixer.forward(spec, context, {
+    x,
+    params,
+    form,
+    positions,
+    maxPositions: position + T,
+    ...(state ? { state } : {}),
+  });
   const named = (prefix: string, tensors: Record<string, Tensor> = {}) =>
     Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [`${prefix} ${name}`, tensor]));
   const inputs = { x, ...named('parameter', params), ...named('state', state) };

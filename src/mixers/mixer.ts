@@ -19,7 +19,7 @@ export interface Parameter {
 }
 
 /** A part of a mixer's state. */
-interface StateTensor {
+export interface StateTensor {
   name: string;
   /** Zeros at the start of a sequence. [B, ...]; 'P' stands for the number of past tokens of a cache that grows. */
   shape: Shape;

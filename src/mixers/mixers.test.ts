@@ -26,12 +26,21 @@ mixerSuite('attention with biases and query and key norms', {
   context: { ...context, qkvBias: true, oBias: true, qkNorm: true },
 });
 mixerSuite('sliding window', { spec: { kind: 'sliding_window', window: 10 }, context });
+mixerSuite('RetNet', { spec: { kind: 'retnet', heads: 2, keyDim: 4, valueDim: 3 }, context });
 mixerSuite('GLA', {
   spec: { kind: 'gla', heads: 2, keyDim: 4, valueDim: 3, gateRank: 2, rope: false },
   context,
 });
 mixerSuite('GLA with rotation', {
   spec: { kind: 'gla', heads: 4, keyDim: 4, valueDim: 4, gateRank: 2, rope: true },
+  context,
+});
+mixerSuite('DeltaNet', {
+  spec: { kind: 'deltanet', heads: 2, keyDim: 4, valueDim: 3, convSize: 4, rope: false },
+  context,
+});
+mixerSuite('DeltaNet with rotation and without convolution', {
+  spec: { kind: 'deltanet', heads: 4, keyDim: 4, valueDim: 4, convSize: 0, rope: true },
   context,
 });
 mixerSuite('Gated DeltaNet', {
@@ -140,14 +149,15 @@ describe('starting from attention', () => {
   const column = (weights: Float32Array, c: number) =>
     Array.from({ length: D }, (_, r) => weights[(r * weights.length) / D + c]!);
 
-  for (const kind of ['gla', 'gated_deltanet'] as const) {
-    const spec = (heads: number, keyDim: number, valueDim: number): MixerSpec => ({
-      ...(kind === 'gla' ? { kind, gateRank: 2 } : { kind, convSize: 4 }),
-      heads,
-      keyDim,
-      valueDim,
-      rope: false,
-    });
+  const more = {
+    retnet: {},
+    gla: { gateRank: 2, rope: false },
+    deltanet: { convSize: 4, rope: false },
+    gated_deltanet: { convSize: 4, rope: false },
+  };
+  for (const kind of Object.keys(more) as (keyof typeof more)[]) {
+    const spec = (heads: number, keyDim: number, valueDim: number) =>
+      ({ kind, heads, keyDim, valueDim, ...more[kind] }) as MixerSpec;
 
     test(`${kind}: of the same heads, all four projections, keys and values for every query head`, () => {
       const values = start(spec(numHeads, d, d));

@@ -1,14 +1,18 @@
 import { attention, slidingWindow } from './attention.ts';
+import { deltaNet } from './deltanet.ts';
 import { gatedDeltaNet } from './gated-deltanet.ts';
 import { gla } from './gla.ts';
 import type { Mixer } from './mixer.ts';
+import { retNet } from './retnet.ts';
 import type { MixerKind, MixerSpec } from './spec.ts';
 
 /** Every mixer by its kind. */
 const MIXERS: { [K in MixerKind]: Mixer<Extract<MixerSpec, { kind: K }>> } = {
   attention,
   sliding_window: slidingWindow,
+  retnet: retNet,
   gla,
+  deltanet: deltaNet,
   gated_deltanet: gatedDeltaNet,
 };
 

@@ -51,6 +51,16 @@ export interface SlidingWindowSpec {
   window: number;
 }
 
+/** Multi-scale retention (Sun et al. 2023). */
+export interface RetNetSpec {
+  kind: 'retnet';
+  heads: number;
+  /** Key width of a head [K]. */
+  keyDim: number;
+  /** Value width of a head [V]. */
+  valueDim: number;
+}
+
 /** Gated linear attention (Yang et al. 2023). */
 export interface GlaSpec {
   kind: 'gla';
@@ -65,6 +75,17 @@ export interface GlaSpec {
   rope: boolean;
 }
 
+/** DeltaNet (Yang et al. 2024). */
+export interface DeltaNetSpec {
+  kind: 'deltanet';
+  heads: number;
+  keyDim: number;
+  valueDim: number;
+  /** Taps of the short causal convolutions on q, k and v [W]; 0 for none. */
+  convSize: number;
+  rope: boolean;
+}
+
 /** Gated DeltaNet (Yang et al. 2024). */
 export interface GatedDeltaNetSpec {
   kind: 'gated_deltanet';
@@ -76,5 +97,11 @@ export interface GatedDeltaNetSpec {
   rope: boolean;
 }
 
-export type MixerSpec = AttentionSpec | SlidingWindowSpec | GlaSpec | GatedDeltaNetSpec;
+export type MixerSpec =
+  | AttentionSpec
+  | SlidingWindowSpec
+  | RetNetSpec
+  | GlaSpec
+  | DeltaNetSpec
+  | GatedDeltaNetSpec;
 export type MixerKind = MixerSpec['kind'];

@@ -156,6 +156,8 @@ describe('round trips', () => {
     { kind: 'gla', heads: 4, keyDim: 16, valueDim: 32, gateRank: 16, rope: true },
     { kind: 'gated_deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 0, rope: false },
     { kind: 'sliding_window', window: 64 },
+    { kind: 'retnet', heads: 2, keyDim: 8, valueDim: 16 },
+    { kind: 'deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: true },
   ];
 
   test("models that are their family's stay so", () => {

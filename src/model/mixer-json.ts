@@ -3,9 +3,9 @@ import type { MixerKind, MixerSpec } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
 import { Fields, isObject, type JsonObject } from './json-fields.ts';
 
-type FieldType<V> = V extends boolean ? 'boolean' : V extends number ? 'size' : never;
+type FieldType<V> = V extends boolean ? 'boolean' : V extends number ? 'size' | 'count' : never;
 
-/** The fields of every kind and what they hold; a 'size' is a whole number. */
+/** The fields of every kind and what they hold; a 'size' is a whole number from 1 on, a 'count' one from 0 on. */
 type FieldTable = {
   [K in MixerKind]: {
     [F in Exclude<keyof Extract<MixerSpec, { kind: K }>, 'kind'>]: FieldType<
@@ -17,8 +17,10 @@ type FieldTable = {
 const FIELDS: FieldTable = {
   attention: {},
   sliding_window: { window: 'size' },
+  retnet: { heads: 'size', keyDim: 'size', valueDim: 'size' },
   gla: { heads: 'size', keyDim: 'size', valueDim: 'size', gateRank: 'size', rope: 'boolean' },
-  gated_deltanet: { heads: 'size', keyDim: 'size', valueDim: 'size', convSize: 'size', rope: 'boolean' },
+  deltanet: { heads: 'size', keyDim: 'size', valueDim: 'size', convSize: 'count', rope: 'boolean' },
+  gated_deltanet: { heads: 'size', keyDim: 'size', valueDim: 'size', convSize: 'count', rope: 'boolean' },
 };
 
 function toSnake(name: string): string {
@@ -32,7 +34,7 @@ export function mixerFromJson(path: string, value: unknown): MixerSpec {
   const fields = new Fields(path, value);
   const kind = fields.string('kind');
   if (!Object.hasOwn(FIELDS, kind)) throw fields.wrong('kind', `one of ${Object.keys(FIELDS).join(', ')}`);
-  const table: Record<string, 'size' | 'boolean'> = FIELDS[kind as MixerKind];
+  const table: Record<string, 'size' | 'count' | 'boolean'> = FIELDS[kind as MixerKind];
   const known = new Set(['kind', ...Object.keys(table).map(toSnake)]);
   const unknown = Object.keys(value).find((name) => !known.has(name));
   if (unknown)
@@ -40,8 +42,8 @@ export function mixerFromJson(path: string, value: unknown): MixerSpec {
   const spec: JsonObject = { kind };
   for (const [name, type] of Object.entries(table)) {
     const key = toSnake(name);
-    const least = name === 'convSize' ? 0 : 1;
-    spec[name] = type === 'size' ? fields.integer(key, undefined, least) : fields.boolean(key);
+    spec[name] =
+      type === 'boolean' ? fields.boolean(key) : fields.integer(key, undefined, type === 'size' ? 1 : 0);
   }
   return spec as unknown as MixerSpec;
 }

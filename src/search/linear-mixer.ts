@@ -1,26 +1,34 @@
-import type { GatedDeltaNetSpec, GlaSpec, MixerSpec } from '../mixers/spec.ts';
+import type { MixerKind, MixerSpec } from '../mixers/spec.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { InputError } from '../util/errors.ts';
 
 /** The blocks that can take the place of attention, sized to their parent. */
-export type LinearKind = (GlaSpec | GatedDeltaNetSpec)['kind'];
+export type LinearKind = Exclude<MixerKind, 'attention' | 'sliding_window'>;
 
-export const LINEAR_KINDS: readonly LinearKind[] = ['gla', 'gated_deltanet'];
+interface Size {
+  heads: number;
+  keyDim: number;
+  valueDim: number;
+}
+
+const SIZED: { [K in LinearKind]: (size: Size) => Extract<MixerSpec, { kind: K }> } = {
+  retnet: (size) => ({ kind: 'retnet', ...size }),
+  gla: (size) => ({ kind: 'gla', ...size, gateRank: 16, rope: true }),
+  deltanet: (size) => ({ kind: 'deltanet', ...size, convSize: 4, rope: false }),
+  gated_deltanet: (size) => ({ kind: 'gated_deltanet', ...size, convSize: 4, rope: false }),
+};
+
+export const LINEAR_KINDS = Object.keys(SIZED) as readonly LinearKind[];
 
 /**
  * A linear mixer with as many heads as the parent's attention has query heads, of the same width, so that the
- * attention's weights can be copied into it.
+ * attention's weights can be copied into it, and that every kind has a state of the same size.
  *
  * @throws InputError for a kind that does not exist
  */
 export function linearMixer(kind: string, { numHeads, headDim }: ModelConfig): MixerSpec {
-  const size = { heads: numHeads, keyDim: headDim, valueDim: headDim };
-  switch (kind as LinearKind) {
-    case 'gla':
-      return { kind: 'gla', ...size, gateRank: 16, rope: true };
-    case 'gated_deltanet':
-      return { kind: 'gated_deltanet', ...size, convSize: 4, rope: false };
-    default:
-      throw new InputError(`unknown mixer '${kind}'; expected ${LINEAR_KINDS.join(' or ')}`);
+  if (!Object.hasOwn(SIZED, kind)) {
+    throw new InputError(`unknown mixer '${kind}'; expected one of ${LINEAR_KINDS.join(', ')}`);
   }
+  return SIZED[kind as LinearKind]({ heads: numHeads, keyDim: headDim, valueDim: headDim });
 }

@@ -85,7 +85,7 @@ test('the embedded model becomes a hybrid with a report, which generates', async
 
 test.each([
   [['--budget', '9'], /9.*8 layers/],
-  [['--mixer', 'transformer'], /unknown mixer 'transformer'; expected gla or gated_deltanet/],
+  [['--mixer', 'transformer'], /unknown mixer 'transformer'; expected one of retnet, gla/],
   [['--objective', 'chess'], /unknown task 'chess'; expected one of/],
   [['--objective', 'recall:speed'], /metric is 'speed', expected accuracy or loss/],
   [['--data', '/nowhere.txt'], /\/nowhere\.txt: no such file/],

@@ -7,8 +7,12 @@ export function mixerName(spec: MixerSpec): string {
       return 'full attention';
     case 'sliding_window':
       return `attention over a window of ${spec.window} tokens`;
+    case 'retnet':
+      return 'RetNet';
     case 'gla':
       return 'gated linear attention';
+    case 'deltanet':
+      return 'DeltaNet';
     case 'gated_deltanet':
       return 'Gated DeltaNet';
     default:

@@ -1,0 +1,76 @@
+import { constant, linear, mul, reshape, rmsNorm, silu, type Tensor } from '../graph/index.ts';
+import { joinHeads, splitHeads } from './attention.ts';
+import { staticTokens } from './chunks.ts';
+import { linearAttentionChunk, linearAttentionRecurrent } from './linear-attention.ts';
+import { startFromAttention } from './linear-start.ts';
+import {
+  linearWeight,
+  type Mixer,
+  type MixerInput,
+  type MixerOutput,
+  type Parameter,
+  vector,
+} from './mixer.ts';
+import { rope } from './rope.ts';
+import type { MixerContext, RetNetSpec } from './spec.ts';
+
+/**
+ * RetNet's multi-scale retention (Sun et al. 2023; spec §2.1, names as in flash-linear-attention): linear attention
+ * over rotated queries and keys whose heads forget at fixed rates, each half as fast as the one before.
+ *
+ *   gamma_h = 1 - 2^(-5 - h),   S_t = gamma S_(t-1) + k_t v_t^T,   o_t = K^-0.5 S_t^T q_t
+ *   y_t = Wo (RMSNorm(o_t) silu(Wg x_t))
+ *
+ * The rotation is that of the parent's attention, whose queries and keys it starts from.
+ */
+
+const NORM_EPS = 1e-5;
+
+function parameters({ heads, keyDim, valueDim }: RetNetSpec, { hiddenSize }: MixerContext): Parameter[] {
+  const [keys, values] = [heads * keyDim, heads * valueDim];
+  return [
+    linearWeight('q_proj.weight', keys, hiddenSize),
+    linearWeight('k_proj.weight', keys, hiddenSize),
+    linearWeight('v_proj.weight', values, hiddenSize),
+    linearWeight('g_proj.weight', values, hiddenSize),
+    vector('g_norm_swish_gate.weight', valueDim, 1),
+    linearWeight('o_proj.weight', hiddenSize, values),
+  ];
+}
+
+/** Logarithms of the decays, the same for all sequences and tokens [1, H, T, 1]. */
+function logDecays(heads: number, T: number): Tensor {
+  const values = Array.from({ length: heads * T }, (_, i) => Math.log1p(-(2 ** (-5 - Math.floor(i / T)))));
+  return constant(values, [1, heads, T, 1]);
+}
+
+function forward({ heads, keyDim }: RetNetSpec, context: MixerContext, input: MixerInput): MixerOutput {
+  const { x, params, form, state, mask } = input;
+  const project = (name: string) => linear(x, params[`${name}.weight`]!);
+  const rotate = rope({ ...context, headDim: keyDim }, input);
+  const q = rotate(splitHeads(project('q_proj'), heads));
+  let k = rotate(splitHeads(project('k_proj'), heads));
+  const v = splitHeads(project('v_proj'), heads);
+  const T = staticTokens(q);
+  let g = logDecays(heads, T);
+  if (mask) {
+    // Padding neither writes nor forgets.
+    const tokens = reshape(mask, [mask.shape[0]!, 1, T, 1]);
+    [k, g] = [mul(k, tokens), mul(g, tokens)];
+  }
+  const recurrence = form === 'chunk' ? linearAttentionChunk : linearAttentionRecurrent;
+  const result = recurrence({ q, k, v, g, state: state?.recurrent, scale: keyDim ** -0.5 });
+  const normalised = rmsNorm(result.o, params['g_norm_swish_gate.weight']!, NORM_EPS);
+  const y = mul(joinHeads(normalised), silu(project('g_proj')));
+  return { y: linear(y, params['o_proj.weight']!), state: { recurrent: result.state } };
+}
+
+export const retNet: Mixer<RetNetSpec> = {
+  kind: 'retnet',
+  letter: 'R',
+  parameters,
+  state: ({ heads, keyDim, valueDim }) => [{ name: 'recurrent', shape: ['B', heads, keyDim, valueDim] }],
+  forward,
+  fromAttention: (spec, context, weights, random) =>
+    startFromAttention(parameters(spec, context), spec, context, weights, random),
+};
