@@ -53,14 +53,12 @@ export function search(): Command {
     .option('--seeds <n>', 'how often the whole search is repeated', wholeNumber, 1)
     .option('--data <what>', "text file to train on, or 'world' for the generated world", 'world')
     .option('--held-out <file>', 'text for the objective held-out-loss')
-    .option('--objective <task:metric...>', 'what a placement is judged by; metric is accuracy or loss', [
-      'recall:accuracy',
-      'choice:accuracy',
-      'arithmetic:accuracy',
-      'needle:accuracy',
-      'tracking:accuracy',
-    ])
-    .option('--examples <n>', 'examples of each task', wholeNumber, 128)
+    .option(
+      '--objective <task:metric:examples...>',
+      'what a placement is judged by; metric is accuracy or loss',
+      ['recall:accuracy', 'choice:accuracy', 'arithmetic:accuracy', 'needle:accuracy', 'tracking:accuracy'],
+    )
+    .option('--examples <n>', 'examples of each task that does not say', wholeNumber, 128)
     .option('--align-steps <n>', 'steps of alignment', wholeNumber, 300)
     .option('--supernet-steps <n>', 'steps of the super network', wholeNumber, 600)
     .option('--finish-steps <n>', 'steps of the chosen hybrid after the search; 0 for none', Number, 0)
@@ -76,7 +74,7 @@ export function search(): Command {
       'after',
       '\nExamples:\n  postnas search models/base --seeds 3 --exhaustive\n' +
         '  postnas search ./SmolLM2-135M --mixer gated_deltanet --budget 4 --data novels.txt \\\n' +
-        '    --held-out more-novels.txt --objective held-out-loss:loss vocabulary-recall:accuracy',
+        '    --held-out more-novels.txt --objective held-out-loss:loss:8 vocabulary-recall:accuracy:64',
     );
   return action<SearchOptions>(command, async (common, options, [model]) => {
     const result = await runSearch(common, await resolveModel(model!), options);
@@ -160,29 +158,36 @@ function textFile(path: string, encode: (text: string) => readonly number[]): To
 }
 
 function objectiveTask(text: string, options: SearchOptions, tokenizer: Tokenizer): ObjectiveTask {
-  const [name, metric = 'accuracy'] = text.split(':') as [string, string?];
+  const [name, metric = 'accuracy', count] = text.split(':') as [string, string?, string?];
   if (metric !== 'accuracy' && metric !== 'loss') {
     throw new InputError(`--objective ${text}: the metric is '${metric}', expected accuracy or loss`);
   }
-  return { plan: planOf(name, options, tokenizer), metric: metric as Metric };
+  const examples = count === undefined ? options.examples : Number(count);
+  if (!Number.isInteger(examples) || examples < 1) {
+    throw new InputError(`--objective ${text}: '${count}' examples, expected a whole number above 0`);
+  }
+  return { plan: planOf(name, { ...options, examples }, tokenizer), metric: metric as Metric };
 }
 
-function planOf(name: string, options: SearchOptions, tokenizer: Tokenizer): ObjectiveTask['plan'] {
+function planOf(
+  name: string,
+  { examples, heldOut, length }: SearchOptions,
+  tokenizer: Tokenizer,
+): ObjectiveTask['plan'] {
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
   if (name === 'held-out-loss') {
-    if (!options.heldOut) throw new InputError('the objective held-out-loss needs --held-out FILE');
-    const { examples: rows, length } = options;
-    return planText(name, readText(options.heldOut), encode, { rows, length, seed: 7 });
+    if (!heldOut) throw new InputError('the objective held-out-loss needs --held-out FILE');
+    return planText(name, readText(heldOut), encode, { rows: examples, length, seed: 7 });
   }
   if (name === 'vocabulary-recall') {
-    return planTask(vocabularyRecall(tokenizer.vocabulary(), encode), options.examples, 7, encode);
+    return planTask(vocabularyRecall(tokenizer.vocabulary(), encode), examples, 7, encode);
   }
   const task = worldTasks.find((each) => each.name === name);
   if (!task) {
     const known = ['held-out-loss', 'vocabulary-recall', ...worldTasks.map((each) => each.name)];
     throw new InputError(`unknown task '${name}'; expected one of ${known.join(', ')}`);
   }
-  return planTask(task, options.examples, 7, cachedEncode(encode));
+  return planTask(task, examples, 7, cachedEncode(encode));
 }
 
 /** The result for people: each searcher's placement and scores at the full budget. */
