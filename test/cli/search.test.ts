@@ -88,6 +88,7 @@ test.each([
   [['--mixer', 'transformer'], /unknown mixer 'transformer'; expected one of retnet, gla/],
   [['--objective', 'chess'], /unknown task 'chess'; expected one of/],
   [['--objective', 'recall:speed'], /metric is 'speed', expected accuracy or loss/],
+  [['--objective', 'recall:loss:none'], /'none' examples, expected a whole number above 0/],
   [['--data', '/nowhere.txt'], /\/nowhere\.txt: no such file/],
   [['--length', '1024'], /512/],
 ])('refuses %s with exit code 1', async (options, message) => {
