@@ -50,7 +50,7 @@ export function modelParameters(config: ModelConfig): Parameter[] {
 }
 
 /** How many numbers these weights hold together. Nothing is drawn for it. */
-export function countParameters(parameters: readonly Parameter[]): number {
+export function countParameters(parameters: readonly { shape: readonly number[] }[]): number {
   return parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
 }
 

@@ -1,8 +1,8 @@
 import type { Judged } from '../search/placement/searcher.ts';
 import type { SearchResult, SearchRun } from '../search/result.ts';
 import { InputError } from '../util/errors.ts';
+import { type Spread, spreadOf } from '../util/statistics.ts';
 import { type Measure, overallMeasure, taskMeasures } from './measure.ts';
-import { type Spread, spreadOf } from './statistics.ts';
 
 /** A search result turned towards its reader: seeds brought together, searchers told apart, references found. */
 export interface Findings {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Judged } from '../search/placement/searcher.ts';
 import type { SearchResult } from '../search/result.ts';
+import { spreadOf } from '../util/statistics.ts';
 import { keptShare, overallMeasure, taskMeasures } from './measure.ts';
-import { spreadOf } from './statistics.ts';
 
 const plain = (text: string) => text.replaceAll('\u00a0', ' ');
 

@@ -1,6 +1,6 @@
 import type { Judged } from '../search/placement/searcher.ts';
 import type { SearchResult } from '../search/result.ts';
-import { average, type Spread } from './statistics.ts';
+import { average, type Spread } from '../util/statistics.ts';
 import { fixed, NBSP, signed } from './text.ts';
 
 /**

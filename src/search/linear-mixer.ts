@@ -5,6 +5,9 @@ import { InputError } from '../util/errors.ts';
 /** The blocks that can take the place of attention, sized to their parent. */
 export type LinearKind = Exclude<MixerKind, 'attention' | 'sliding_window'>;
 
+/** A block whose state is a matrix of key width x value width per head. */
+export type SizedSpec = Extract<MixerSpec, { kind: LinearKind }>;
+
 interface Size {
   heads: number;
   keyDim: number;
@@ -26,7 +29,7 @@ export const LINEAR_KINDS = Object.keys(SIZED) as readonly LinearKind[];
  *
  * @throws InputError for a kind that does not exist
  */
-export function linearMixer(kind: string, { numHeads, headDim }: ModelConfig): MixerSpec {
+export function linearMixer(kind: string, { numHeads, headDim }: ModelConfig): SizedSpec {
   if (!Object.hasOwn(SIZED, kind)) {
     throw new InputError(`unknown mixer '${kind}'; expected one of ${LINEAR_KINDS.join(', ')}`);
   }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { showArchitecture } from '../mixers/registry.ts';
@@ -6,9 +5,7 @@ import type { MixerSpec } from '../mixers/spec.ts';
 import { openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { GenerationConfig } from '../model/hf-config.ts';
-import type { BatchShape } from '../model/layer-programs.ts';
 import type { TokenBatches } from '../train/batches.ts';
-import type { Schedule } from '../train/schedule.ts';
 import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import type { OnProgress } from '../util/progress.ts';
@@ -24,14 +21,8 @@ import { checkBudget, type Judged, type Searcher } from './placement/searcher.ts
 import { uniform } from './placement/uniform.ts';
 import type { SearchResult, SearchRun } from './result.ts';
 import { PathScorer } from './scorer.ts';
+import { dataHash, scheduleOf, type TrainingSettings, tokensOf } from './settings.ts';
 import { type PathSampling, trainSupernet } from './supernet.ts';
-
-/** A stage of training: how long, how fast, on what batches. */
-interface TrainingSettings extends BatchShape {
-  steps: number;
-  /** Highest learning rate. */
-  rate: number;
-}
 
 export interface SearchSettings {
   /** Folder of the parent model. */
@@ -61,10 +52,6 @@ export interface SearchSettings {
   threads?: number;
 }
 
-function schedule({ steps, rate }: TrainingSettings): Schedule {
-  return { peak: rate, warmup: Math.min(50, Math.ceil(steps / 10)), steps, decay: 'cosine', final: 0.05 };
-}
-
 /**
  * Stage 1 of PostNAS: align, train the super network, search the placement, write the hybrid. Every stage resumes
  * where it was stopped; run again with the same settings, the result is the same.
@@ -81,7 +68,10 @@ export async function searchPlacement(settings: SearchSettings): Promise<SearchR
   const started = performance.now();
   const runs: SearchRun[] = [];
   let base: Judged | undefined;
-  const fingerprint = { parent: new Network(config, weights).fingerprint(), data: dataHash(settings) };
+  const fingerprint = {
+    parent: new Network(config, weights).fingerprint(),
+    data: dataHash(settings.batches, settings.align.length),
+  };
   for (const seed of seeds) {
     const network = new Network(config, weights);
     const { run, parent } = await searchOnce({ ...settings, generation, fingerprint }, network, seed);
@@ -140,13 +130,6 @@ function checkSettings(settings: SearchSettings, config: ModelConfig): void {
   }
 }
 
-/** A hash of a few training rows: what the data is. */
-function dataHash({ batches, align: { length } }: SearchSettings): string {
-  const rows = new Int32Array(4 * length);
-  batches.fill(rows, length, new Random(0));
-  return createHash('sha256').update(rows).digest('hex').slice(0, 16);
-}
-
 async function searchOnce(
   settings: SearchSettings & { generation: GenerationConfig; fingerprint: Record<string, string> },
   network: Network,
@@ -175,7 +158,7 @@ async function searchOnce(
     ...shared,
     branches,
     shape: settings.align,
-    schedule: schedule(settings.align),
+    schedule: scheduleOf(settings.align),
     seed,
     fingerprint,
     folder: join(folder, 'align'),
@@ -189,7 +172,7 @@ async function searchOnce(
     branches,
     shape: settings.supernet,
     sampling: settings.supernet.sampling,
-    schedule: schedule(settings.supernet),
+    schedule: scheduleOf(settings.supernet),
     seed: seed + 1000,
     fingerprint: afterAlign,
     folder: join(folder, 'supernet'),
@@ -241,7 +224,7 @@ async function searchOnce(
         branches,
         shape: settings.finish,
         sampling: { rule: 'fixed', path },
-        schedule: schedule(settings.finish),
+        schedule: scheduleOf(settings.finish),
         seed: seed + 2000,
         stage: 'finish',
         fingerprint: afterSupernet,
@@ -273,8 +256,4 @@ async function searchOnce(
   } finally {
     await scorer.dispose();
   }
-}
-
-function tokensOf({ steps, batch, length }: TrainingSettings): number {
-  return steps * batch * length;
 }

@@ -1,45 +1,29 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import { resolveModel } from '../../model/hub.ts';
-import { loadTokenizer, type Tokenizer } from '../../model/tokenizer.ts';
-import type { Metric, ObjectiveTask } from '../../search/judge.ts';
 import { LINEAR_KINDS, linearMixer } from '../../search/linear-mixer.ts';
 import { type SearchSettings, searchPlacement } from '../../search/pipeline.ts';
 import type { SearchResult } from '../../search/result.ts';
 import type { PathSampling } from '../../search/supernet.ts';
-import { planTask } from '../../tasks/harness.ts';
-import { planText } from '../../tasks/held-out-text.ts';
-import { fillRows, worldTasks } from '../../tasks/mixture.ts';
-import { vocabularyRecall } from '../../tasks/vocabulary-recall.ts';
-import { cachedEncode } from '../../tasks/world-tokenizer.ts';
-import { type TokenBatches, textBatches } from '../../train/batches.ts';
 import { InputError } from '../../util/errors.ts';
 import { action, type Common, wholeNumber } from '../command.ts';
+import { commandLine, type DataOptions, dataOf, withData } from '../data-options.ts';
 import { duration } from '../progress.ts';
 import { table } from '../table.ts';
 
-export interface SearchOptions {
+export interface SearchOptions extends DataOptions {
   out: string;
   mixer: string;
   budget: number;
   seeds: number;
-  data: string;
-  heldOut?: string;
-  objective: string[];
-  examples: number;
   alignSteps: number;
   supernetSteps: number;
   finishSteps: number;
-  rows: number;
-  length: number;
-  rate: string;
   sampling: string;
   beam: number;
   random: number;
   exhaustive?: boolean;
-  threads?: number;
 }
 
 /** `postnas search`: where full attention must stay. */
@@ -51,31 +35,20 @@ export function search(): Command {
     .option('--mixer <kind>', `what takes the place of attention: ${LINEAR_KINDS.join(', ')}`, 'gla')
     .option('--budget <n>', 'layers that keep full attention', wholeNumber, 2)
     .option('--seeds <n>', 'how often the whole search is repeated', wholeNumber, 1)
-    .option('--data <what>', "text file to train on, or 'world' for the generated world", 'world')
-    .option('--held-out <file>', 'text for the objective held-out-loss')
-    .option(
-      '--objective <task:metric:examples...>',
-      'what a placement is judged by; metric is accuracy or loss',
-      ['recall:accuracy', 'choice:accuracy', 'arithmetic:accuracy', 'needle:accuracy', 'tracking:accuracy'],
-    )
-    .option('--examples <n>', 'examples of each task that does not say', wholeNumber, 128)
     .option('--align-steps <n>', 'steps of alignment', wholeNumber, 300)
     .option('--supernet-steps <n>', 'steps of the super network', wholeNumber, 600)
     .option('--finish-steps <n>', 'steps of the chosen hybrid after the search; 0 for none', Number, 0)
-    .option('--rows <n>', 'rows of a step', wholeNumber, 8)
-    .option('--length <n>', 'tokens of a row', wholeNumber, 256)
-    .option('--rate <x>', 'highest learning rate', '1e-3')
     .option('--sampling <rule>', 'how paths are drawn: budget, uniform or coin', 'budget')
     .option('--beam <n>', 'width of the beam', wholeNumber, 3)
     .option('--random <n>', 'random placements to compare with; 0 for none', Number, 8)
     .option('--exhaustive', 'judge every placement of the budget too (small models)')
-    .option('--threads <n>', 'threads of ONNX Runtime (all cores when not given)', wholeNumber)
     .addHelpText(
       'after',
       '\nExamples:\n  postnas search models/base --seeds 3 --exhaustive\n' +
         '  postnas search ./SmolLM2-135M --mixer gated_deltanet --budget 4 --data novels.txt \\\n' +
         '    --held-out more-novels.txt --objective held-out-loss:loss:8 vocabulary-recall:accuracy:64',
     );
+  withData(command);
   return action<SearchOptions>(command, async (common, options, [model]) => {
     const result = await runSearch(common, await resolveModel(model!), options);
     common.result(result, summary(result, options.out));
@@ -89,8 +62,6 @@ export async function runSearch(
   options: SearchOptions,
 ): Promise<SearchResult> {
   const { config } = openCheckpoint(model);
-  const tokenizer = loadTokenizer(model);
-  const encode = cachedEncode((text) => tokenizer.encode(text, { addSpecialTokens: false }));
   const shape = { batch: options.rows, length: options.length };
   const rate = Number(options.rate);
   const settings: SearchSettings = {
@@ -99,8 +70,7 @@ export async function runSearch(
     mixer: linearMixer(options.mixer, config),
     budget: options.budget,
     seeds: Array.from({ length: options.seeds }, (_, i) => i + 1),
-    tasks: options.objective.map((text) => objectiveTask(text, options, tokenizer)),
-    batches: options.data === 'world' ? worldBatches(tokenizer) : textFile(options.data, encode),
+    ...dataOf(model, options),
     align: { ...shape, steps: options.alignSteps, rate },
     supernet: {
       ...shape,
@@ -112,7 +82,7 @@ export async function runSearch(
     beamWidth: options.beam,
     randomSamples: options.random,
     exhaustive: options.exhaustive ?? false,
-    command: commandLine(model, options),
+    command: commandLine('search', model, options),
     threads: options.threads,
     onProgress: progress.report,
     signal,
@@ -124,70 +94,10 @@ export async function runSearch(
   return result;
 }
 
-/** The search with every option spelled out, for a shell. */
-function commandLine(model: string, options: SearchOptions): string {
-  const quoted = (text: string) =>
-    /^[\w.,:/@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-  const flags = Object.entries(options).flatMap(([name, value]: [string, unknown]) => {
-    // How it is printed makes no difference to what is found.
-    if (value === undefined || value === false || name === 'json' || name === 'quiet') return [];
-    const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-    return value === true ? [flag] : [flag, ...[value].flat().map((each) => quoted(String(each)))];
-  });
-  return ['postnas search', quoted(model), ...flags].join(' ');
-}
-
 function samplingRule(rule: string, budget: number): PathSampling {
   if (rule === 'budget') return { rule, budget };
   if (rule === 'uniform' || rule === 'coin') return { rule };
   throw new InputError(`--sampling ${rule}: expected budget, uniform or coin`);
-}
-
-function worldBatches(tokenizer: Tokenizer): TokenBatches {
-  const encode = cachedEncode((text) => tokenizer.encode(text, { addSpecialTokens: false }));
-  return { fill: (out, width, random) => fillRows(out, width, random, encode, tokenizer.eosIds[0]!) };
-}
-
-function readText(path: string): string {
-  if (!existsSync(path)) throw new InputError(`${path}: no such file; expected a text file`);
-  return readFileSync(path, 'utf8');
-}
-
-function textFile(path: string, encode: (text: string) => readonly number[]): TokenBatches {
-  return textBatches(readText(path), encode, path);
-}
-
-function objectiveTask(text: string, options: SearchOptions, tokenizer: Tokenizer): ObjectiveTask {
-  const [name, metric = 'accuracy', count] = text.split(':') as [string, string?, string?];
-  if (metric !== 'accuracy' && metric !== 'loss') {
-    throw new InputError(`--objective ${text}: the metric is '${metric}', expected accuracy or loss`);
-  }
-  const examples = count === undefined ? options.examples : Number(count);
-  if (!Number.isInteger(examples) || examples < 1) {
-    throw new InputError(`--objective ${text}: '${count}' examples, expected a whole number above 0`);
-  }
-  return { plan: planOf(name, { ...options, examples }, tokenizer), metric: metric as Metric };
-}
-
-function planOf(
-  name: string,
-  { examples, heldOut, length }: SearchOptions,
-  tokenizer: Tokenizer,
-): ObjectiveTask['plan'] {
-  const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
-  if (name === 'held-out-loss') {
-    if (!heldOut) throw new InputError('the objective held-out-loss needs --held-out FILE');
-    return planText(name, readText(heldOut), encode, { rows: examples, length, seed: 7 });
-  }
-  if (name === 'vocabulary-recall') {
-    return planTask(vocabularyRecall(tokenizer.vocabulary(), encode), examples, 7, encode);
-  }
-  const task = worldTasks.find((each) => each.name === name);
-  if (!task) {
-    const known = ['held-out-loss', 'vocabulary-recall', ...worldTasks.map((each) => each.name)];
-    throw new InputError(`unknown task '${name}'; expected one of ${known.join(', ')}`);
-  }
-  return planTask(task, examples, 7, cachedEncode(encode));
 }
 
 /** The result for people: each searcher's placement and scores at the full budget. */

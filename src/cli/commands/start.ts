@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { Model } from '../../runtime/model.ts';
 import { InputError } from '../../util/errors.ts';
 import { action, wholeNumber } from '../command.ts';
+import { WORLD_OBJECTIVES } from '../data-options.ts';
 import { runSearch, type SearchOptions, summary } from './search.ts';
 
 /** The base model that the package ships; `postnas pretrain` made it. */
@@ -38,13 +39,7 @@ const QUICK: Omit<SearchOptions, 'out' | 'seeds'> = {
   mixer: 'gated_deltanet',
   budget: 2,
   data: 'world',
-  objective: [
-    'recall:accuracy',
-    'choice:accuracy',
-    'arithmetic:accuracy',
-    'needle:accuracy',
-    'tracking:accuracy',
-  ],
+  objective: WORLD_OBJECTIVES,
   examples: 96,
   alignSteps: 100,
   supernetSteps: 200,

@@ -1,8 +1,8 @@
+import type { Spread } from '../../util/statistics.ts';
 import { type Figure, legendOf, responsive } from '../figure.ts';
 import { type Findings, fullSpread, spreadOver } from '../findings.ts';
 import { html } from '../html.ts';
 import type { Measure } from '../measure.ts';
-import type { Spread } from '../statistics.ts';
 import { counted, listed, percent } from '../text.ts';
 import { abilityCharts, abilityIcons } from './abilities-chart.ts';
 

@@ -1,8 +1,8 @@
 import * as Plot from '@observablehq/plot';
+import { descending, type Spread, spreadOf } from '../../util/statistics.ts';
 import { type Figure, responsive } from '../figure.ts';
 import type { Findings } from '../findings.ts';
 import { html } from '../html.ts';
-import { descending, type Spread, spreadOf } from '../statistics.ts';
 import { drawChart, NARROW, WIDE } from '../svg.ts';
 import { counted, fixed, layersText } from '../text.ts';
 

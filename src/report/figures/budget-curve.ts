@@ -1,7 +1,7 @@
+import { spreadOf } from '../../util/statistics.ts';
 import { type Figure, responsive } from '../figure.ts';
 import { type Findings, fullSpread, meanGain, pairedChanges } from '../findings.ts';
 import { html } from '../html.ts';
-import { spreadOf } from '../statistics.ts';
 import { NARROW, WIDE } from '../svg.ts';
 import { capitalised, counted } from '../text.ts';
 import { curveLegend, drawCurve, pointsOf, seriesOf } from './curve-chart.ts';

@@ -1,8 +1,8 @@
 import * as Plot from '@observablehq/plot';
+import { average } from '../../util/statistics.ts';
 import { type Figure, panels } from '../figure.ts';
 import type { Findings } from '../findings.ts';
 import type { Html } from '../html.ts';
-import { average } from '../statistics.ts';
 import { drawChart, textWidth } from '../svg.ts';
 import { amount, counted, duration, percent } from '../text.ts';
 

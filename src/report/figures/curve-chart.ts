@@ -1,10 +1,10 @@
 import * as Plot from '@observablehq/plot';
+import { type Spread, spreadOf } from '../../util/statistics.ts';
 import { legendOf } from '../figure.ts';
 import type { Findings, SearcherFindings } from '../findings.ts';
 import type { Html } from '../html.ts';
 import type { Measure } from '../measure.ts';
 import { REFERENCE, ruleIcon, type SeriesStyle, seriesIcon, seriesStyles } from '../series.ts';
-import { type Spread, spreadOf } from '../statistics.ts';
 import { drawChart, FONT_SIZE, GRID, textWidth } from '../svg.ts';
 import { counted } from '../text.ts';
 

@@ -1,9 +1,9 @@
 import type { Judged } from '../../search/placement/searcher.ts';
+import { descending, type Spread } from '../../util/statistics.ts';
 import { type Figure, responsive } from '../figure.ts';
 import { type Findings, onlyLayer, spreadOver } from '../findings.ts';
 import { type Content, html } from '../html.ts';
 import type { Measure } from '../measure.ts';
-import { descending, type Spread } from '../statistics.ts';
 import type { Cell } from '../table.ts';
 import { capitalised, layersText, listed, percent } from '../text.ts';
 import { narrowMap, rampLegend, scaleOf, wideMap } from './heat-map-chart.ts';

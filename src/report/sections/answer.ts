@@ -1,8 +1,8 @@
+import { spreadOf } from '../../util/statistics.ts';
 import { architectureBlocks } from '../architecture.ts';
 import { type Findings, fullSpread, pairedChanges } from '../findings.ts';
 import { type Content, type Html, html } from '../html.ts';
 import { keptShare } from '../measure.ts';
-import { spreadOf } from '../statistics.ts';
 import { amount, counted, duration, layersText, percent } from '../text.ts';
 import { mixerName } from './mixer-name.ts';
 

@@ -1,8 +1,8 @@
+import { average, type Spread, spreadOf } from '../../util/statistics.ts';
 import { architectureBlocks, lettersOf } from '../architecture.ts';
 import { type Findings, fullSpread, pairedChanges, type SearcherFindings, spreadOver } from '../findings.ts';
 import { type Content, type Html, html } from '../html.ts';
 import type { Measure } from '../measure.ts';
-import { average, type Spread, spreadOf } from '../statistics.ts';
 import { type Cell, renderTable, type Table } from '../table.ts';
 import { amount, layersText } from '../text.ts';
 

@@ -1,0 +1,206 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import type { Device } from '../../graph/index.ts';
+import { openCheckpoint } from '../../model/checkpoint.ts';
+import type { ModelConfig } from '../../model/config.ts';
+import { resolveModel } from '../../model/hub.ts';
+import {
+  asFastThenBest,
+  bestThenFastest,
+  type ChoiceRule,
+  decodeSpeed,
+  meanScore,
+  paretoFront,
+} from '../../search/blocks/choice.ts';
+import { type Candidate, compareBlocks } from '../../search/blocks/compare.ts';
+import { sameStateSize } from '../../search/blocks/dimensions.ts';
+import type { BlocksResult } from '../../search/blocks/result.ts';
+import { LINEAR_KINDS, linearMixer } from '../../search/linear-mixer.ts';
+import { InputError } from '../../util/errors.ts';
+import { average, spreadOf } from '../../util/statistics.ts';
+import { action, wholeNumber } from '../command.ts';
+import { commandLine, type DataOptions, dataOf, withData } from '../data-options.ts';
+import { duration } from '../progress.ts';
+import { table } from '../table.ts';
+
+interface Options extends DataOptions {
+  out: string;
+  placement: string;
+  seeds: number;
+  alignSteps: number;
+  trainSteps: number;
+  device: Device;
+  decodeContext: number;
+  decodeTokens: number;
+  decodeRounds: number;
+}
+
+/** What is compared, and by which rule one is taken. */
+interface Comparison {
+  candidates: Candidate[];
+  rule: ChoiceRule;
+}
+
+/** `postnas blocks`: stage 2, which linear block takes the place of attention. */
+export function blocks(): Command {
+  const command = new Command('blocks')
+    .description('compare the blocks that can take the place of attention, with its placement fixed')
+    .option('--mixers <kind...>', `blocks to compare: ${LINEAR_KINDS.join(', ')}`, [...LINEAR_KINDS])
+    .addHelpText(
+      'after',
+      '\nExamples:\n  postnas blocks models/base --placement 1,3 --seeds 3\n' +
+        '  postnas blocks models/base --placement runs/search/result.json --mixers gla gated_deltanet',
+    );
+  return comparison<{ mixers: string[] }>(command, 'blocks', ({ mixers }, config) => ({
+    candidates: mixers.map((kind) => ({ name: kind, spec: linearMixer(kind, config) })),
+    rule: bestThenFastest,
+  }));
+}
+
+/** `postnas dimensions`: stage 4, heads and widths by throughput on this machine, at a fixed size of the state. */
+export function dimensions(): Command {
+  const command = new Command('dimensions')
+    .description('search heads, key and value widths of a block on this machine, its state size held fixed')
+    .option('--mixer <kind>', `the block: ${LINEAR_KINDS.join(', ')}`, 'gated_deltanet')
+    .option('--heads <n...>', 'numbers of heads to try (half, once and twice the parent’s when not given)')
+    .option('--aspect <n>', 'the most that one width may be wider than the other', wholeNumber, 4)
+    .option('--slack <x>', 'how much slower than the parent’s dimensions the choice may be', '0.03')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  postnas dimensions models/base --placement 1,3 --mixer gated_deltanet\n' +
+        '  postnas dimensions ./SmolLM2-135M --placement 9,19 --data novels.txt --heads 6 9 12 --device webgpu',
+    );
+  return comparison<{ mixer: string; heads?: string[]; aspect: number; slack: string }>(
+    command,
+    'dimensions',
+    ({ mixer, heads, aspect, slack }, config) => ({
+      candidates: sameStateSize(linearMixer(mixer, config), {
+        heads: heads?.map((text) => headCount(text)) ?? nearby(config.numHeads),
+        aspect,
+      }),
+      rule: asFastThenBest(Number(slack)),
+    }),
+  );
+}
+
+const nearby = (heads: number) => [...new Set([Math.max(1, Math.floor(heads / 2)), heads, 2 * heads])];
+
+function headCount(text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1)
+    throw new InputError(`--heads ${text}: expected whole numbers above 0`);
+  return count;
+}
+
+/** A command that compares the blocks that `what` makes of its options. */
+function comparison<More>(
+  command: Command,
+  stage: BlocksResult['stage'],
+  what: (options: More & Options, config: ModelConfig) => Comparison,
+): Command {
+  command
+    .argument('<model>', 'a Hugging Face folder, or the id of a model on the Hub')
+    .requiredOption(
+      '--placement <layers>',
+      'layers that keep full attention, counted from 0 (1,3), or the result.json of a search',
+    )
+    .option('--out <folder>', 'where states, result.json and the best hybrid go', `runs/${stage}`)
+    .option('--seeds <n>', 'how often each block is trained', wholeNumber, 1)
+    .option('--align-steps <n>', 'steps of alignment', wholeNumber, 100)
+    .option('--train-steps <n>', 'steps of feature distillation', wholeNumber, 200)
+    .option('--device <name>', 'what decoding is timed on: cpu or webgpu', 'cpu')
+    .option('--decode-context <n>', 'tokens of the prompt when decoding is timed', wholeNumber, 256)
+    .option('--decode-tokens <n>', 'tokens timed in a round', wholeNumber, 64)
+    .option('--decode-rounds <n>', 'rounds, in which all candidates take turns', wholeNumber, 5);
+  withData(command);
+  return action<More & Options>(command, async ({ progress, signal, result }, options, [given]) => {
+    const model = await resolveModel(given!);
+    const { config } = openCheckpoint(model);
+    if (options.device !== 'cpu' && options.device !== 'webgpu') {
+      throw new InputError(`--device ${options.device}: expected cpu or webgpu`);
+    }
+    const shape = { batch: options.rows, length: options.length, rate: Number(options.rate) };
+    const found = await compareBlocks({
+      stage,
+      model,
+      out: options.out,
+      placement: placementOf(options.placement),
+      ...what(options, config),
+      seeds: Array.from({ length: options.seeds }, (_, i) => i + 1),
+      ...dataOf(model, options),
+      align: { ...shape, steps: options.alignSteps },
+      train: { ...shape, steps: options.trainSteps },
+      decode: {
+        device: options.device,
+        context: options.decodeContext,
+        tokens: options.decodeTokens,
+        rounds: options.decodeRounds,
+      },
+      command: commandLine(stage, model, options),
+      threads: options.threads,
+      onProgress: progress.report,
+      signal,
+    });
+    result(found, summary(found, options.out));
+  });
+}
+
+/** Layers as numbers, or as a search left them. */
+function placementOf(text: string): number[] {
+  if (!text.endsWith('.json')) {
+    const layers = text.split(/[\s,]+/).filter(Boolean);
+    if (layers.length === 0 || layers.some((layer) => !/^\d+$/.test(layer))) {
+      throw new InputError(
+        `--placement ${text}: expected layers such as 1,3, or the result.json of a search`,
+      );
+    }
+    return layers.map(Number);
+  }
+  if (!existsSync(text)) throw new InputError(`--placement ${text}: no such file`);
+  const { runs } = JSON.parse(readFileSync(text, 'utf8')) as { runs?: { placement?: number[] }[] };
+  const placement = runs?.[0]?.placement;
+  if (!placement) throw new InputError(`--placement ${text}: expected the result.json of postnas search`);
+  return placement;
+}
+
+/** The result for people: the paper's Tables 1 and 2. */
+function summary(result: BlocksResult, out: string): string {
+  const tasks = result.objective.map(({ task }) => task);
+  const percent = (values: readonly number[]) => {
+    const { mean, deviation } = spreadOf(values.map((value) => 100 * value))!;
+    return mean.toFixed(1) + (deviation === undefined ? '' : ` ± ${deviation.toFixed(1)}`);
+  };
+  const front = new Set(paretoFront(result.candidates).map(({ name }) => name));
+  const rows = [...result.candidates]
+    .sort((a, b) => meanScore(b) - meanScore(a))
+    .map((candidate) => {
+      const { name, parameters, stateBytes, runs } = candidate;
+      return [
+        `${name}${name === result.choice.name ? ' (taken)' : front.has(name) ? ' (front)' : ''}`,
+        meanScore(candidate).toFixed(4),
+        ...tasks.map((task) => percent(runs.map(({ judged }) => judged.tasks[task]!.accuracy))),
+        Math.round(average(runs.map(({ trainTokensPerSecond }) => trainTokensPerSecond))).toLocaleString(
+          'en',
+        ),
+        decodeSpeed(candidate).toFixed(1),
+        parameters.toLocaleString('en'),
+        stateBytes.toLocaleString('en'),
+      ];
+    });
+  const parent = [
+    'parent',
+    result.base.score.toFixed(4),
+    ...tasks.map((task) => percent([result.base.tasks[task]!.accuracy])),
+    ...['', '', '', ''],
+  ];
+  const header = ['block', 'score', ...tasks.map((task) => `${task} %`)];
+  return [
+    table([...header, 'train tok/s', 'decode tok/s', 'parameters', 'state bytes'], [...rows, parent]),
+    '',
+    `full attention in layers ${result.placement.join(', ')}; parameters and state of one block`,
+    `taken: ${result.choice.name}, by the rule: ${result.choice.rule}`,
+    `${result.trainedTokens.toLocaleString('en')} tokens per block and seed, ${duration(result.seconds)} in all`,
+    `hybrid:  ${join(out, 'hybrid')}`,
+  ].join('\n');
+}

@@ -1,0 +1,122 @@
+import { existsSync, readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { loadTokenizer, type Tokenizer } from '../model/tokenizer.ts';
+import type { Metric, ObjectiveTask } from '../search/judge.ts';
+import { planTask } from '../tasks/harness.ts';
+import { planText } from '../tasks/held-out-text.ts';
+import { fillRows, worldTasks } from '../tasks/mixture.ts';
+import { vocabularyRecall } from '../tasks/vocabulary-recall.ts';
+import { cachedEncode } from '../tasks/world-tokenizer.ts';
+import { type TokenBatches, textBatches } from '../train/batches.ts';
+import { InputError } from '../util/errors.ts';
+import { wholeNumber } from './command.ts';
+
+/** What the commands that train and judge have in common: on what, by what, how their command line is repeated. */
+
+export interface DataOptions {
+  data: string;
+  heldOut?: string;
+  objective: string[];
+  examples: number;
+  rows: number;
+  length: number;
+  rate: string;
+  threads?: number;
+}
+
+export const WORLD_OBJECTIVES = [
+  'recall:accuracy',
+  'choice:accuracy',
+  'arithmetic:accuracy',
+  'needle:accuracy',
+  'tracking:accuracy',
+];
+
+/** Adds these options to a command. */
+export function withData(command: Command): Command {
+  return command
+    .option('--data <what>', "text file to train on, or 'world' for the generated world", 'world')
+    .option('--held-out <file>', 'text for the objective held-out-loss')
+    .option(
+      '--objective <task:metric:examples...>',
+      'what is judged by; metric is accuracy or loss',
+      WORLD_OBJECTIVES,
+    )
+    .option('--examples <n>', 'examples of each task that does not say', wholeNumber, 128)
+    .option('--rows <n>', 'rows of a step', wholeNumber, 8)
+    .option('--length <n>', 'tokens of a row', wholeNumber, 256)
+    .option('--rate <x>', 'highest learning rate', '1e-3')
+    .option('--threads <n>', 'threads of ONNX Runtime (all cores when not given)', wholeNumber);
+}
+
+/** @throws InputError for files and tasks that do not exist */
+export function dataOf(
+  model: string,
+  options: DataOptions,
+): { batches: TokenBatches; tasks: ObjectiveTask[] } {
+  const tokenizer = loadTokenizer(model);
+  const encode = cachedEncode((text) => tokenizer.encode(text, { addSpecialTokens: false }));
+  return {
+    batches:
+      options.data === 'world'
+        ? worldBatches(tokenizer)
+        : textBatches(readText(options.data), encode, options.data),
+    tasks: options.objective.map((text) => objectiveTask(text, options, tokenizer)),
+  };
+}
+
+/** A command with every option spelled out, for a shell. */
+export function commandLine(command: string, model: string, options: object): string {
+  const quoted = (text: string) =>
+    /^[\w.,:/@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  const flags = Object.entries(options).flatMap(([name, value]: [string, unknown]) => {
+    // How it is printed makes no difference to what is found.
+    if (value === undefined || value === false || name === 'json' || name === 'quiet') return [];
+    const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    return value === true ? [flag] : [flag, ...[value].flat().map((each) => quoted(String(each)))];
+  });
+  return [`postnas ${command}`, quoted(model), ...flags].join(' ');
+}
+
+function worldBatches(tokenizer: Tokenizer): TokenBatches {
+  const encode = cachedEncode((text) => tokenizer.encode(text, { addSpecialTokens: false }));
+  return { fill: (out, width, random) => fillRows(out, width, random, encode, tokenizer.eosIds[0]!) };
+}
+
+function readText(path: string): string {
+  if (!existsSync(path)) throw new InputError(`${path}: no such file; expected a text file`);
+  return readFileSync(path, 'utf8');
+}
+
+function objectiveTask(text: string, options: DataOptions, tokenizer: Tokenizer): ObjectiveTask {
+  const [name, metric = 'accuracy', count] = text.split(':') as [string, string?, string?];
+  if (metric !== 'accuracy' && metric !== 'loss') {
+    throw new InputError(`--objective ${text}: the metric is '${metric}', expected accuracy or loss`);
+  }
+  const examples = count === undefined ? options.examples : Number(count);
+  if (!Number.isInteger(examples) || examples < 1) {
+    throw new InputError(`--objective ${text}: '${count}' examples, expected a whole number above 0`);
+  }
+  return { plan: planOf(name, { ...options, examples }, tokenizer), metric: metric as Metric };
+}
+
+function planOf(
+  name: string,
+  { examples, heldOut, length }: DataOptions,
+  tokenizer: Tokenizer,
+): ObjectiveTask['plan'] {
+  const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
+  if (name === 'held-out-loss') {
+    if (!heldOut) throw new InputError('the objective held-out-loss needs --held-out FILE');
+    return planText(name, readText(heldOut), encode, { rows: examples, length, seed: 7 });
+  }
+  if (name === 'vocabulary-recall') {
+    return planTask(vocabularyRecall(tokenizer.vocabulary(), encode), examples, 7, encode);
+  }
+  const task = worldTasks.find((each) => each.name === name);
+  if (!task) {
+    const known = ['held-out-loss', 'vocabulary-recall', ...worldTasks.map((each) => each.name)];
+    throw new InputError(`unknown task '${name}'; expected one of ${known.join(', ')}`);
+  }
+  return planTask(task, examples, 7, cachedEncode(encode));
+}

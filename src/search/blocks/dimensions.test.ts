@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest';
+import { linearMixer } from '../linear-mixer.ts';
+import { sameStateSize, stateSize } from './dimensions.ts';
+
+const spec = linearMixer('gated_deltanet', { numHeads: 4, headDim: 32 } as never);
+
+test('every point of the grid has the state size of the block, which comes first', () => {
+  const grid = sameStateSize(spec, { heads: [2, 4, 8], aspect: 4 });
+  expect(grid[0]).toEqual({ name: '4x32x32', spec });
+  expect(grid.map(({ name }) => name)).toEqual([
+    '4x32x32',
+    '2x32x64',
+    '2x64x32',
+    '4x16x64',
+    '4x64x16',
+    '8x16x32',
+    '8x32x16',
+  ]);
+  for (const { spec: each } of grid) {
+    expect(stateSize(each)).toBe(4096);
+    expect({ ...each, heads: 4, keyDim: 32, valueDim: 32 }).toEqual(spec);
+  }
+});
+
+test('a wider aspect has more points', () => {
+  const grid = sameStateSize(spec, { heads: [4], aspect: 16 });
+  expect(grid.map(({ name }) => name)).toEqual(['4x32x32', '4x8x128', '4x16x64', '4x64x16', '4x128x8']);
+});
+
+test('numbers of heads that leave nothing to choose', () => {
+  expect(() => sameStateSize(spec, { heads: [3], aspect: 4 })).toThrow(
+    /heads 3: none .* a state of 4096 numbers/,
+  );
+});
