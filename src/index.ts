@@ -7,6 +7,7 @@ export type {
   DeltaNetSpec,
   GatedDeltaNetSpec,
   GlaSpec,
+  JetBlockSpec,
   MixerSpec,
   RetNetSpec,
   SlidingWindowSpec,

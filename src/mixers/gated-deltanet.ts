@@ -1,6 +1,6 @@
-import { type Dim, linear, mul, reshape, rmsNorm, silu } from '../graph/index.ts';
+import { type Dim, linear, mul, reshape, rmsNorm, silu, type Tensor } from '../graph/index.ts';
 import { joinHeads } from './attention.ts';
-import { deltaHeadParameters, deltaHeadState, deltaHeads } from './delta-heads.ts';
+import { type DeltaHeads, deltaHeadParameters, deltaHeadState, deltaHeads } from './delta-heads.ts';
 import { deltaRuleChunk, deltaRuleRecurrent } from './delta-rule.ts';
 import { headDecay, headDecayParameters } from './head-decay.ts';
 import { startFromAttention } from './linear-start.ts';
@@ -26,7 +26,7 @@ import type { GatedDeltaNetSpec, MixerContext } from './spec.ts';
 
 const NORM_EPS = 1e-5;
 
-function parameters(spec: GatedDeltaNetSpec, { hiddenSize }: MixerContext): Parameter[] {
+export function gatedDeltaParameters(spec: DeltaHeads, hiddenSize: number): Parameter[] {
   const { heads, valueDim } = spec;
   const values = heads * valueDim;
   return [
@@ -40,7 +40,13 @@ function parameters(spec: GatedDeltaNetSpec, { hiddenSize }: MixerContext): Para
   ];
 }
 
-function forward(spec: GatedDeltaNetSpec, context: MixerContext, input: MixerInput): MixerOutput {
+/** @param gate activation of the output gate */
+export function gatedDeltaForward(
+  spec: DeltaHeads,
+  context: MixerContext,
+  input: MixerInput,
+  gate: (x: Tensor) => Tensor,
+): MixerOutput {
   const { x, params, form, mask } = input;
   const { state: convolutions, ...rows } = deltaHeads(spec, context, input);
   let { g } = headDecay(linear(x, params['a_proj.weight']!), params);
@@ -52,7 +58,7 @@ function forward(spec: GatedDeltaNetSpec, context: MixerContext, input: MixerInp
   const rule = form === 'chunk' ? deltaRuleChunk : deltaRuleRecurrent;
   const result = rule({ ...rows, g, state: input.state?.recurrent });
   const normalised = rmsNorm(result.o, params['o_norm.weight']!, NORM_EPS);
-  const y = mul(joinHeads(normalised), silu(linear(x, params['g_proj.weight']!)));
+  const y = mul(joinHeads(normalised), gate(linear(x, params['g_proj.weight']!)));
   return {
     y: linear(y, params['o_proj.weight']!),
     state: { recurrent: result.state, ...convolutions },
@@ -62,9 +68,9 @@ function forward(spec: GatedDeltaNetSpec, context: MixerContext, input: MixerInp
 export const gatedDeltaNet: Mixer<GatedDeltaNetSpec> = {
   kind: 'gated_deltanet',
   letter: 'D',
-  parameters,
+  parameters: (spec, { hiddenSize }) => gatedDeltaParameters(spec, hiddenSize),
   state: deltaHeadState,
-  forward,
+  forward: (spec, context, input) => gatedDeltaForward(spec, context, input, silu),
   fromAttention: (spec, context, weights, random) =>
-    startFromAttention(parameters(spec, context), spec, context, weights, random),
+    startFromAttention(gatedDeltaParameters(spec, context.hiddenSize), spec, context, weights, random),
 };

@@ -15,6 +15,7 @@ import {
 } from '../graph/index.ts';
 import type { RecurrenceResult } from './chunks.ts';
 import { deltaRuleChunk, deltaRuleRecurrent } from './delta-rule.ts';
+import { releasedJetBlock } from './jet-block.ts';
 import { linearAttentionChunk, linearAttentionRecurrent } from './linear-attention.ts';
 import { mixerOf } from './registry.ts';
 import type { MixerContext, MixerSpec } from './spec.ts';
@@ -163,6 +164,11 @@ const LAYERS: Record<string, (config: Record<string, number>) => MixerSpec> = {
     valueDim: head_dim! * expand_v!,
     convSize: use_short_conv === undefined || use_short_conv ? conv_size! : 0,
     rope: false,
+  }),
+  jet_block: ({ num_heads, head_dim, expand_v, conv_size, dconv_generator_reduction }) => ({
+    ...releasedJetBlock({ heads: num_heads!, keyDim: head_dim!, valueDim: head_dim! * expand_v! }),
+    convSize: conv_size!,
+    generatorReduction: dconv_generator_reduction!,
   }),
 };
 

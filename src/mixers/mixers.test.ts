@@ -3,6 +3,7 @@ import { draw, drawParameters, exactly, expectClose } from '../../test/mixers/ha
 import { mixerSuite } from '../../test/mixers/suite.ts';
 import { ndarray } from '../graph/index.ts';
 import { Random } from '../util/random.ts';
+import { releasedJetBlock } from './jet-block.ts';
 import { mixerOf, showArchitecture } from './registry.ts';
 import { ropeFrequencies } from './rope.ts';
 import type { GatedDeltaNetSpec, MixerContext, MixerSpec } from './spec.ts';
@@ -51,7 +52,6 @@ mixerSuite('Gated DeltaNet with rotation and without convolution', {
   spec: { kind: 'gated_deltanet', heads: 4, keyDim: 4, valueDim: 4, convSize: 0, rope: true },
   context,
 });
-
 const fullAttention = { spec: { kind: 'attention' } as const, context };
 const slidingWindow = (window: number) => ({ spec: { kind: 'sliding_window', window } as const, context });
 
@@ -154,10 +154,11 @@ describe('starting from attention', () => {
     gla: { gateRank: 2, rope: false },
     deltanet: { convSize: 4, rope: false },
     gated_deltanet: { convSize: 4, rope: false },
+    jet_block: releasedJetBlock({ heads: numHeads, keyDim: d, valueDim: d }),
   };
   for (const kind of Object.keys(more) as (keyof typeof more)[]) {
     const spec = (heads: number, keyDim: number, valueDim: number) =>
-      ({ kind, heads, keyDim, valueDim, ...more[kind] }) as MixerSpec;
+      ({ ...more[kind], kind, heads, keyDim, valueDim }) as MixerSpec;
 
     test(`${kind}: of the same heads, all four projections, keys and values for every query head`, () => {
       const values = start(spec(numHeads, d, d));

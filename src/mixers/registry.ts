@@ -2,6 +2,7 @@ import { attention, slidingWindow } from './attention.ts';
 import { deltaNet } from './deltanet.ts';
 import { gatedDeltaNet } from './gated-deltanet.ts';
 import { gla } from './gla.ts';
+import { jetBlock } from './jet-block.ts';
 import type { Mixer } from './mixer.ts';
 import { retNet } from './retnet.ts';
 import type { MixerKind, MixerSpec } from './spec.ts';
@@ -14,6 +15,7 @@ const MIXERS: { [K in MixerKind]: Mixer<Extract<MixerSpec, { kind: K }>> } = {
   gla,
   deltanet: deltaNet,
   gated_deltanet: gatedDeltaNet,
+  jet_block: jetBlock,
 };
 
 /** The implementation of a spec's kind. */

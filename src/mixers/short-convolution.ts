@@ -31,25 +31,45 @@ export function convolutionWeight(name: string, channels: number, taps: number):
   };
 }
 
+/** What comes before the inputs of a convolution, and which of them are tokens. */
+export interface ConvolutionPast {
+  /** The last W inputs before [B, D, W]; zeros when absent. */
+  state?: Tensor | undefined;
+  /** 1 for a token, 0 for padding, whose inputs count as zeros [B, T]. */
+  mask?: Tensor | undefined;
+}
+
+/**
+ * Inputs u [B, D, T] of a convolution of W taps with padding made zeros, the same behind the W inputs before them
+ * [B, D, W + T], and the new state [B, D, W].
+ */
+export function withPast(
+  u: Tensor,
+  W: number,
+  { state, mask }: ConvolutionPast,
+): Record<'inputs' | 'extended' | 'state', Tensor> {
+  const [B, D] = u.shape as [Dim, Dim];
+  const inputs = mask ? mul(u, unsqueeze(mask, 1)) : u;
+  const extended = state ? concat([state, inputs], 2) : pad(inputs, 2, W, 0);
+  const newest = newestPlaces(unsqueeze(extended, -1), W, mask);
+  return { inputs, extended, state: reshape(newest, [B, D, W]) };
+}
+
 /**
  * @param u [B, D, T], channels first
  * @param weight [D, 1, W]
- * @param options.state the last W inputs [B, D, W]; zeros when absent
- * @param options.mask 1 for a token, 0 for padding [B, T]
  * @returns y [B, D, T] and the new state [B, D, W]
  */
 export function shortConvolution(
   u: Tensor,
   weight: Tensor,
-  { state, mask }: { state?: Tensor | undefined; mask?: Tensor | undefined } = {},
+  past: ConvolutionPast = {},
 ): { y: Tensor; state: Tensor } {
   const [D, , W] = weight.shape as [number, number, number];
-  const inputs = mask ? mul(u, unsqueeze(mask, 1)) : u;
+  const { inputs, extended, state } = withPast(u, W, past);
   const filters = reshape(weight, [D, W]);
-  const extended = state ? concat([state, inputs], 2) : pad(inputs, 2, W, 0);
-  const y = state
+  const y = past.state
     ? depthwiseConv(slice(extended, 2, 1), filters)
     : depthwiseConv(inputs, filters, { before: W - 1 });
-  const newest = newestPlaces(unsqueeze(extended, -1), W, mask);
-  return { y, state: reshape(newest, [u.shape[0] as Dim, D, W]) };
+  return { y, state };
 }

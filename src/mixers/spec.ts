@@ -97,11 +97,34 @@ export interface GatedDeltaNetSpec {
   rope: boolean;
 }
 
+/** How neighbouring tokens are mixed into q, k or v: not, by one filter per channel, or by one for each token too. */
+export type Convolution = 'none' | 'static' | 'dynamic';
+
+/** JetBlock (Gu et al. 2025) and the blocks around it that a search can choose from. */
+export interface JetBlockSpec {
+  kind: 'jet_block';
+  heads: number;
+  keyDim: number;
+  valueDim: number;
+  qConv: Convolution;
+  kConv: Convolution;
+  vConv: Convolution;
+  /** Taps of the convolutions [W]. */
+  convSize: number;
+  /** How many channels of a dynamic convolution share one hidden unit of the generator of its filters. */
+  generatorReduction: number;
+  /** What filters are generated from: the input of the mixer, or the projection that they are applied to. */
+  generatorInput: 'hidden' | 'projection';
+  /** Activation of the output gate. */
+  gate: 'silu' | 'sigmoid';
+}
+
 export type MixerSpec =
   | AttentionSpec
   | SlidingWindowSpec
   | RetNetSpec
   | GlaSpec
   | DeltaNetSpec
-  | GatedDeltaNetSpec;
+  | GatedDeltaNetSpec
+  | JetBlockSpec;
 export type MixerKind = MixerSpec['kind'];

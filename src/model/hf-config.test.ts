@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { releasedJetBlock } from '../mixers/jet-block.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import type { ModelConfig } from './config.ts';
 import {
@@ -8,6 +9,7 @@ import {
   generationFromHf,
   generationToHf,
 } from './hf-config.ts';
+import { mixerToJson } from './mixer-json.ts';
 
 const SIZES = {
   vocab_size: 100,
@@ -158,6 +160,12 @@ describe('round trips', () => {
     { kind: 'sliding_window', window: 64 },
     { kind: 'retnet', heads: 2, keyDim: 8, valueDim: 16 },
     { kind: 'deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: true },
+    {
+      ...releasedJetBlock({ heads: 2, keyDim: 8, valueDim: 16 }),
+      kConv: 'dynamic',
+      generatorInput: 'projection',
+      gate: 'sigmoid',
+    },
   ];
 
   test("models that are their family's stay so", () => {
@@ -217,6 +225,11 @@ describe('round trips', () => {
     expect(() => broken({ kind: 'sliding_window' })).toThrow(/layers\[0\]: window is missing/);
     expect(() => broken({ kind: 'attention', window: 3 })).toThrow(/window is no field of a attention mixer/);
     expect(() => broken('gla')).toThrow(/layers\[0\] is "gla", expected a mixer/);
+    const jet = { ...mixerToJson(releasedJetBlock({ heads: 2, keyDim: 8, valueDim: 16 })) };
+    expect(() => broken({ ...jet, gate: 'tanh' })).toThrow(/gate is "tanh", expected one of silu, sigmoid/);
+    expect(() => broken({ ...jet, conv_size: 0 })).toThrow(
+      /conv_size is 0, expected a whole number of at least 1/,
+    );
     expect(() => read({ model_type: 'postnas', layers: [] })).toThrow(/layers has 0 entries/);
   });
 });

@@ -66,6 +66,12 @@ export class Fields {
     return this.get(name, fallback, (value) => typeof value === 'string', 'a string');
   }
 
+  /** One of some strings. */
+  choice(name: string, options: readonly string[]): string {
+    const ok = (value: unknown) => options.includes(value as string);
+    return this.get<string>(name, undefined, ok, `one of ${options.join(', ')}`);
+  }
+
   list(name: string): unknown[] {
     return this.get<unknown[]>(name, undefined, Array.isArray, 'a list');
   }

@@ -1,11 +1,18 @@
 /** MixerSpec <-> JSON with snake_case keys, as it stands in the `layers` field of our config.json. */
+import { JET_BLOCK_SPACE } from '../mixers/jet-block.ts';
 import type { MixerKind, MixerSpec } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
 import { Fields, isObject, type JsonObject } from './json-fields.ts';
 
-type FieldType<V> = V extends boolean ? 'boolean' : V extends number ? 'size' | 'count' : never;
+type FieldType<V> = [V] extends [string]
+  ? readonly V[]
+  : V extends boolean
+    ? 'boolean'
+    : V extends number
+      ? 'size' | 'count'
+      : never;
 
-/** The fields of every kind and what they hold; a 'size' is a whole number from 1 on, a 'count' one from 0 on. */
+/** The fields of every kind and what they hold: a 'size' is a whole number from 1 on, a 'count' one from 0 on. */
 type FieldTable = {
   [K in MixerKind]: {
     [F in Exclude<keyof Extract<MixerSpec, { kind: K }>, 'kind'>]: FieldType<
@@ -21,6 +28,14 @@ const FIELDS: FieldTable = {
   gla: { heads: 'size', keyDim: 'size', valueDim: 'size', gateRank: 'size', rope: 'boolean' },
   deltanet: { heads: 'size', keyDim: 'size', valueDim: 'size', convSize: 'count', rope: 'boolean' },
   gated_deltanet: { heads: 'size', keyDim: 'size', valueDim: 'size', convSize: 'count', rope: 'boolean' },
+  jet_block: {
+    heads: 'size',
+    keyDim: 'size',
+    valueDim: 'size',
+    ...JET_BLOCK_SPACE,
+    convSize: 'size',
+    generatorReduction: 'size',
+  },
 };
 
 function toSnake(name: string): string {
@@ -34,7 +49,7 @@ export function mixerFromJson(path: string, value: unknown): MixerSpec {
   const fields = new Fields(path, value);
   const kind = fields.string('kind');
   if (!Object.hasOwn(FIELDS, kind)) throw fields.wrong('kind', `one of ${Object.keys(FIELDS).join(', ')}`);
-  const table: Record<string, 'size' | 'count' | 'boolean'> = FIELDS[kind as MixerKind];
+  const table: Record<string, 'size' | 'count' | 'boolean' | readonly string[]> = FIELDS[kind as MixerKind];
   const known = new Set(['kind', ...Object.keys(table).map(toSnake)]);
   const unknown = Object.keys(value).find((name) => !known.has(name));
   if (unknown)
@@ -42,8 +57,9 @@ export function mixerFromJson(path: string, value: unknown): MixerSpec {
   const spec: JsonObject = { kind };
   for (const [name, type] of Object.entries(table)) {
     const key = toSnake(name);
-    spec[name] =
-      type === 'boolean' ? fields.boolean(key) : fields.integer(key, undefined, type === 'size' ? 1 : 0);
+    if (type === 'boolean') spec[name] = fields.boolean(key);
+    else if (typeof type === 'string') spec[name] = fields.integer(key, undefined, type === 'size' ? 1 : 0);
+    else spec[name] = fields.choice(key, type);
   }
   return spec as unknown as MixerSpec;
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FullSequence, relativeError } from '../../test/golden/full-sequence.ts';
 import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
+import { releasedJetBlock } from '../mixers/jet-block.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import { Random } from '../util/random.ts';
 import { Engine } from './engine.ts';
@@ -9,6 +10,7 @@ const A: MixerSpec = { kind: 'attention' };
 const W: MixerSpec = { kind: 'sliding_window', window: 5 };
 const G: MixerSpec = { kind: 'gla', heads: 2, keyDim: 8, valueDim: 16, gateRank: 4, rope: true };
 const D: MixerSpec = { kind: 'gated_deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
+const J: MixerSpec = releasedJetBlock({ heads: 2, keyDim: 8, valueDim: 16 });
 
 function randomIds(count: number, seed = 7): number[] {
   const random = new Random(seed);
@@ -19,7 +21,7 @@ describe.each([
   ['AA', [A, A]],
   ['AWA', [A, W, A]],
   ['GD', [G, D]],
-  ['DAGW', [D, A, G, W]],
+  ['DAGWJ', [D, A, G, W, J]],
 ])('%s', (_, layers) => {
   const config = tinyConfig(layers);
   const weights = randomWeights(config);

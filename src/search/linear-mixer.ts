@@ -1,3 +1,4 @@
+import { releasedJetBlock } from '../mixers/jet-block.ts';
 import type { MixerKind, MixerSpec } from '../mixers/spec.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { InputError } from '../util/errors.ts';
@@ -19,6 +20,7 @@ const SIZED: { [K in LinearKind]: (size: Size) => Extract<MixerSpec, { kind: K }
   gla: (size) => ({ kind: 'gla', ...size, gateRank: 16, rope: true }),
   deltanet: (size) => ({ kind: 'deltanet', ...size, convSize: 4, rope: false }),
   gated_deltanet: (size) => ({ kind: 'gated_deltanet', ...size, convSize: 4, rope: false }),
+  jet_block: releasedJetBlock,
 };
 
 export const LINEAR_KINDS = Object.keys(SIZED) as readonly LinearKind[];

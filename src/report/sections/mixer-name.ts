@@ -15,6 +15,8 @@ export function mixerName(spec: MixerSpec): string {
       return 'DeltaNet';
     case 'gated_deltanet':
       return 'Gated DeltaNet';
+    case 'jet_block':
+      return 'JetBlock';
     default:
       // A kind that is newer than this report is called what it calls itself.
       return String((spec satisfies never as MixerSpec).kind);
