@@ -8,6 +8,7 @@ export type {
   GatedDeltaNetSpec,
   GlaSpec,
   JetBlockSpec,
+  Mamba2Spec,
   MixerSpec,
   RetNetSpec,
   SlidingWindowSpec,

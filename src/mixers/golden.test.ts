@@ -170,15 +170,24 @@ const LAYERS: Record<string, (config: Record<string, number>) => MixerSpec> = {
     convSize: conv_size!,
     generatorReduction: dconv_generator_reduction!,
   }),
+  mamba2: ({ hidden_size, expand, head_dim, state_size, n_groups, conv_kernel }) => ({
+    kind: 'mamba2',
+    heads: (hidden_size! * expand!) / head_dim!,
+    keyDim: state_size!,
+    valueDim: head_dim!,
+    headsPerGroup: (hidden_size! * expand!) / head_dim! / n_groups!,
+    convSize: conv_kernel!,
+  }),
 };
 
 function setupOf(golden: Golden): Setup {
   const config = golden.config as Record<string, number>;
+  const { num_heads: numHeads = 1 } = config;
   const context: MixerContext = {
     hiddenSize: config.hidden_size!,
-    numHeads: config.num_heads!,
-    numKvHeads: config.num_heads!,
-    headDim: config.hidden_size! / config.num_heads!,
+    numHeads,
+    numKvHeads: numHeads,
+    headDim: config.hidden_size! / numHeads,
     rmsNormEps: 1e-5,
     ropeTheta: 10000,
     ropeScaling: null,
@@ -189,9 +198,12 @@ function setupOf(golden: Golden): Setup {
   return { spec: LAYERS[golden.kind]!(config), context };
 }
 
+/** 'conv' or 'conv_q', and so on; parameters are called 'conv1d'. */
+const CONVOLUTION_STATE = /^conv(_|$)/;
+
 /** The states of convolutions come without the oldest input, which is never read: [B, D, W - 1] -> [B, D, W]. */
 function withOldest(name: string, x: NdArray): NdArray {
-  if (!name.startsWith('conv_')) return x;
+  if (!CONVOLUTION_STATE.test(name)) return x;
   const [B, D, W] = x.shape as [number, number, number];
   const result = ndarray([B, D, W + 1]);
   for (let i = 0; i < x.data.length; i++) result.data[i + Math.floor(i / W) + 1] = x.data[i]!;
@@ -199,7 +211,7 @@ function withOldest(name: string, x: NdArray): NdArray {
 }
 
 function withoutOldest(name: string, x: NdArray): NdArray {
-  if (!name.startsWith('conv_')) return x;
+  if (!CONVOLUTION_STATE.test(name)) return x;
   const [B, D, W] = x.shape as [number, number, number];
   return ndarray(
     [B, D, W - 1],

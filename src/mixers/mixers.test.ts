@@ -4,6 +4,7 @@ import { mixerSuite } from '../../test/mixers/suite.ts';
 import { ndarray } from '../graph/index.ts';
 import { Random } from '../util/random.ts';
 import { releasedJetBlock } from './jet-block.ts';
+import { expandHeadBlocks } from './mixer.ts';
 import { mixerOf, showArchitecture } from './registry.ts';
 import { ropeFrequencies } from './rope.ts';
 import type { GatedDeltaNetSpec, MixerContext, MixerSpec } from './spec.ts';
@@ -37,11 +38,7 @@ mixerSuite('GLA with rotation', {
   context,
 });
 mixerSuite('DeltaNet', {
-  spec: { kind: 'deltanet', heads: 2, keyDim: 4, valueDim: 3, convSize: 4, rope: false },
-  context,
-});
-mixerSuite('DeltaNet with rotation and without convolution', {
-  spec: { kind: 'deltanet', heads: 4, keyDim: 4, valueDim: 4, convSize: 0, rope: true },
+  spec: { kind: 'deltanet', heads: 2, keyDim: 4, valueDim: 3, convSize: 4, rope: true },
   context,
 });
 mixerSuite('Gated DeltaNet', {
@@ -52,6 +49,15 @@ mixerSuite('Gated DeltaNet with rotation and without convolution', {
   spec: { kind: 'gated_deltanet', heads: 4, keyDim: 4, valueDim: 4, convSize: 0, rope: true },
   context,
 });
+mixerSuite('Mamba2', {
+  spec: { kind: 'mamba2', heads: 2, keyDim: 4, valueDim: 3, headsPerGroup: 1, convSize: 4 },
+  context,
+});
+mixerSuite('Mamba2 with heads in groups', {
+  spec: { kind: 'mamba2', heads: 4, keyDim: 4, valueDim: 2, headsPerGroup: 2, convSize: 3 },
+  context,
+});
+
 const fullAttention = { spec: { kind: 'attention' } as const, context };
 const slidingWindow = (window: number) => ({ spec: { kind: 'sliding_window', window } as const, context });
 
@@ -190,6 +196,25 @@ describe('starting from attention', () => {
       expect(drawn.every((value) => value !== 0)).toBe(true);
     });
   }
+
+  test('mamba2: values, keys and queries as x, B and C of one projection', () => {
+    const spec: MixerSpec = {
+      kind: 'mamba2',
+      heads: 4,
+      keyDim: d,
+      valueDim: d,
+      headsPerGroup: 1,
+      convSize: 4,
+    };
+    const values = start(spec);
+    const width = numHeads * d;
+    const projection = (n: number) => rows(values.get('in_proj.weight')!, n * width, (n + 1) * width);
+    const expanded = (name: string) => [...expandHeadBlocks(attention.get(name)!, context)];
+    expect(projection(1)).toEqual(expanded('v_proj.weight'));
+    expect(projection(2)).toEqual(expanded('k_proj.weight'));
+    expect(projection(3)).toEqual([...attention.get('q_proj.weight')!]);
+    expect(values.get('out_proj.weight')).toEqual(attention.get('o_proj.weight'));
+  });
 
   test('biases and norms of the attention have no place in a linear mixer', () => {
     const names = (spec: MixerSpec) =>

@@ -119,6 +119,20 @@ export interface JetBlockSpec {
   gate: 'silu' | 'sigmoid';
 }
 
+/** Mamba2, the scalar state-space duality (Dao, Gu 2024), in the words of attention. */
+export interface Mamba2Spec {
+  kind: 'mamba2';
+  heads: number;
+  /** Size of the state per value channel: width of B and C, which act as key and query [K]. */
+  keyDim: number;
+  /** Width of a head [V]. */
+  valueDim: number;
+  /** How many heads share B and C: 1, each its own; as many as there are heads, the usual Mamba2. Divides them. */
+  headsPerGroup: number;
+  /** Taps of the short causal convolution on x, B and C [W]. */
+  convSize: number;
+}
+
 export type MixerSpec =
   | AttentionSpec
   | SlidingWindowSpec
@@ -126,5 +140,6 @@ export type MixerSpec =
   | GlaSpec
   | DeltaNetSpec
   | GatedDeltaNetSpec
-  | JetBlockSpec;
+  | JetBlockSpec
+  | Mamba2Spec;
 export type MixerKind = MixerSpec['kind'];

@@ -166,6 +166,7 @@ describe('round trips', () => {
       generatorInput: 'projection',
       gate: 'sigmoid',
     },
+    { kind: 'mamba2', heads: 4, keyDim: 8, valueDim: 16, headsPerGroup: 2, convSize: 4 },
   ];
 
   test("models that are their family's stay so", () => {
@@ -224,6 +225,13 @@ describe('round trips', () => {
     );
     expect(() => broken({ kind: 'sliding_window' })).toThrow(/layers\[0\]: window is missing/);
     expect(() => broken({ kind: 'attention', window: 3 })).toThrow(/window is no field of a attention mixer/);
+    const mamba2 = { kind: 'mamba2', heads: 4, key_dim: 8, value_dim: 8, conv_size: 4 };
+    expect(() => broken({ ...mamba2, heads_per_group: 3 })).toThrow(
+      /heads_per_group is 3, expected a divisor of heads.* 4/,
+    );
+    expect(() => broken({ ...mamba2, heads_per_group: 2, conv_size: 0 })).toThrow(
+      /conv_size is 0.* at least 1/,
+    );
     expect(() => broken('gla')).toThrow(/layers\[0\] is "gla", expected a mixer/);
     const jet = { ...mixerToJson(releasedJetBlock({ heads: 2, keyDim: 8, valueDim: 16 })) };
     expect(() => broken({ ...jet, gate: 'tanh' })).toThrow(/gate is "tanh", expected one of silu, sigmoid/);

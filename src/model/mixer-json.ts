@@ -36,6 +36,7 @@ const FIELDS: FieldTable = {
     convSize: 'size',
     generatorReduction: 'size',
   },
+  mamba2: { heads: 'size', keyDim: 'size', valueDim: 'size', headsPerGroup: 'size', convSize: 'size' },
 };
 
 function toSnake(name: string): string {
@@ -60,6 +61,9 @@ export function mixerFromJson(path: string, value: unknown): MixerSpec {
     if (type === 'boolean') spec[name] = fields.boolean(key);
     else if (typeof type === 'string') spec[name] = fields.integer(key, undefined, type === 'size' ? 1 : 0);
     else spec[name] = fields.choice(key, type);
+  }
+  if ('headsPerGroup' in spec && (spec.heads as number) % (spec.headsPerGroup as number) !== 0) {
+    throw fields.wrong('heads_per_group', `a divisor of heads, which is ${spec.heads}`);
   }
   return spec as unknown as MixerSpec;
 }

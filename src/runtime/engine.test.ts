@@ -9,6 +9,9 @@ import { Engine } from './engine.ts';
 const A: MixerSpec = { kind: 'attention' };
 const W: MixerSpec = { kind: 'sliding_window', window: 5 };
 const G: MixerSpec = { kind: 'gla', heads: 2, keyDim: 8, valueDim: 16, gateRank: 4, rope: true };
+const R: MixerSpec = { kind: 'retnet', heads: 2, keyDim: 8, valueDim: 16 };
+const N: MixerSpec = { kind: 'deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: true };
+const M: MixerSpec = { kind: 'mamba2', heads: 4, keyDim: 8, valueDim: 4, headsPerGroup: 2, convSize: 4 };
 const D: MixerSpec = { kind: 'gated_deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
 const J: MixerSpec = releasedJetBlock({ heads: 2, keyDim: 8, valueDim: 16 });
 
@@ -22,6 +25,7 @@ describe.each([
   ['AWA', [A, W, A]],
   ['GD', [G, D]],
   ['DAGWJ', [D, A, G, W, J]],
+  ['RNM', [R, N, M]],
 ])('%s', (_, layers) => {
   const config = tinyConfig(layers);
   const weights = randomWeights(config);

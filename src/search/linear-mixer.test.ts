@@ -3,17 +3,14 @@ import { tinyConfig } from '../../test/support/random-model.ts';
 import { mixerOf } from '../mixers/registry.ts';
 import { LINEAR_KINDS, linearMixer } from './linear-mixer.ts';
 
-const config = tinyConfig([{ kind: 'attention' }], { numHeads: 4, headDim: 8 });
+const size = { heads: 4, keyDim: 8, valueDim: 8 };
+const config = tinyConfig([{ kind: 'attention' }], { numHeads: size.heads, headDim: size.keyDim });
 
-test.each([...LINEAR_KINDS])('%s takes all of the attention’s projections', (kind) => {
+test.each([...LINEAR_KINDS])('%s has the heads of the attention', (kind) => {
   const spec = linearMixer(kind, config);
-  const shapes = new Map(
-    mixerOf(spec)
-      .parameters(spec, config)
-      .map(({ name, shape }) => [name, shape]),
-  );
-  for (const name of ['q_proj', 'k_proj', 'v_proj']) expect(shapes.get(`${name}.weight`)).toEqual([32, 32]);
-  expect(shapes.get('o_proj.weight')).toEqual([32, 32]);
+  expect(spec).toMatchObject({ kind, ...size });
+  const [recurrent] = mixerOf(spec).state(spec, config);
+  expect(recurrent).toEqual({ name: 'recurrent', shape: ['B', 4, 8, 8] });
 });
 
 test('an unknown kind', () => {

@@ -21,6 +21,7 @@ const SIZED: { [K in LinearKind]: (size: Size) => Extract<MixerSpec, { kind: K }
   deltanet: (size) => ({ kind: 'deltanet', ...size, convSize: 4, rope: false }),
   gated_deltanet: (size) => ({ kind: 'gated_deltanet', ...size, convSize: 4, rope: false }),
   jet_block: releasedJetBlock,
+  mamba2: (size) => ({ kind: 'mamba2', ...size, headsPerGroup: 1, convSize: 4 }),
 };
 
 export const LINEAR_KINDS = Object.keys(SIZED) as readonly LinearKind[];

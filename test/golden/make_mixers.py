@@ -572,10 +572,17 @@ def mamba2() -> None:
             return torch.tensor([0.5, -2.0], dtype=torch.float64)
         return draw.normal(*shape, mean=1, std=0.5, grid=2**-6) if name == "D" else None
 
+    def four_heads(draw: Draw, name: str, shape: torch.Size):
+        made = param(draw, name, shape)
+        return made.repeat(2) if name in ("A_log", "dt_bias") else made
+
     config = dict(hidden_size=12, expand=2, head_dim=12, state_size=8, n_groups=1, conv_kernel=4, chunk_size=16)
     states = {"recurrent": (2, 2, 8, 12), "conv": (2, 40, 3)}
     write_layer("mamba2", "layer-37", "fla.layers.mamba2.Mamba2", {**config, "B": 2, "T": 37}, 53, param, states)
     write_layer("mamba2", "layer-70", "fla.layers.mamba2.Mamba2", {**config, "B": 1, "T": 70}, 54, param, None)
+    groups = {**config, "head_dim": 6, "state_size": 5, "n_groups": 2, "B": 1, "T": 20}
+    states = {"recurrent": (1, 4, 5, 6), "conv": (1, 44, 3)}
+    write_layer("mamba2", "layer-groups", "fla.layers.mamba2.Mamba2", groups, 55, four_heads, states)
 
 
 # --- RWKV7 -------------------------------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ export function mixerName(spec: MixerSpec): string {
       return 'Gated DeltaNet';
     case 'jet_block':
       return 'JetBlock';
+    case 'mamba2':
+      return 'Mamba2';
     default:
       // A kind that is newer than this report is called what it calls itself.
       return String((spec satisfies never as MixerSpec).kind);

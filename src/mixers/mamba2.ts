@@ -1,0 +1,145 @@
+import {
+  add,
+  type Dim,
+  expand,
+  fill,
+  linear,
+  matmul,
+  mul,
+  reshape,
+  rmsNorm,
+  silu,
+  split,
+  swapLast,
+  type Tensor,
+  unsqueeze,
+} from '../graph/index.ts';
+import { joinHeads } from './attention.ts';
+import { headDecay, headDecayParameters } from './head-decay.ts';
+import { linearAttentionChunk, linearAttentionRecurrent } from './linear-attention.ts';
+import { copyAttention } from './linear-start.ts';
+import {
+  linearWeight,
+  type Mixer,
+  type MixerInput,
+  type MixerOutput,
+  type Parameter,
+  vector,
+} from './mixer.ts';
+import { convolutionWeight, shortConvolution } from './short-convolution.ts';
+import type { Mamba2Spec, MixerContext } from './spec.ts';
+
+/**
+ * Mamba2 (Dao, Gu 2024; spec §2.5, names as in flash-linear-attention): a state-space model with one decay per head,
+ * which is linear attention with B as keys, C as queries and the time step times x as values.
+ *
+ *   [z, u, p] = Win x_t,   [x, B, C] = silu(conv(u) + b),   s_t = softplus(p_t + dt)
+ *   S_t = e^(-e^A s_t) S_(t-1) + B_t (s_t x_t)^T,   o_t = S_t^T C_t + D x_t
+ *   y_t = Wout RMSNorm(o_t silu(z_t))
+ *
+ * B and C are shared by the heads of a group, and the norm, which comes after the gate here, is over the channels of
+ * a group. With a head per group B, C and x have the shapes of an attention's keys, queries and values.
+ */
+
+const NORM_EPS = 1e-5;
+
+/** Groups of heads, and the channels of x, and of B or C. */
+function widths({ heads, keyDim, valueDim, headsPerGroup }: Mamba2Spec) {
+  const groups = heads / headsPerGroup;
+  return { groups, values: heads * valueDim, keys: groups * keyDim };
+}
+
+function parameters(spec: Mamba2Spec, { hiddenSize }: MixerContext): Parameter[] {
+  const { heads, convSize } = spec;
+  const { values, keys } = widths(spec);
+  const mixed = values + 2 * keys;
+  return [
+    linearWeight('in_proj.weight', values + mixed + heads, hiddenSize),
+    convolutionWeight('conv1d.weight', mixed, convSize),
+    vector('conv1d.bias', mixed, 0),
+    ...headDecayParameters(heads),
+    vector('D', heads, 1),
+    vector('norm.weight', values, 1),
+    linearWeight('out_proj.weight', hiddenSize, values),
+  ];
+}
+
+/** Each of [B, groups, T, K] for all heads of its group: [B, heads, T, K] */
+function shared(x: Tensor, heads: number): Tensor {
+  const [B, groups, T, K] = x.shape as [Dim, number, Dim, number];
+  if (groups === heads) return x;
+  return reshape(expand(unsqueeze(x, 2), [B, groups, heads / groups, T, K]), [B, heads, T, K]);
+}
+
+/** RMSNorm of the channels of each group [B, T, groups * width]. */
+function groupNorm(x: Tensor, weight: Tensor, groups: number): Tensor {
+  if (groups === 1) return rmsNorm(x, weight, NORM_EPS);
+  const [B, T, channels] = x.shape as [Dim, Dim, number];
+  const width = channels / groups;
+  const normalised = rmsNorm(reshape(x, [B, T, groups, width]), fill(1, [width]), NORM_EPS);
+  return mul(reshape(normalised, [B, T, channels]), weight);
+}
+
+function forward(spec: Mamba2Spec, _context: MixerContext, input: MixerInput): MixerOutput {
+  const { x, params, form, state, mask } = input;
+  const { heads, keyDim, valueDim } = spec;
+  const { groups, values, keys } = widths(spec);
+  const [B, T] = x.shape as [Dim, Dim];
+  const projections = split(params['in_proj.weight']!, 0, [values, values + 2 * keys, heads]);
+  const [toGate, toMixed, toStep] = projections as [Tensor, Tensor, Tensor];
+
+  // Projected with the channels first, as the convolution needs them.
+  const u = matmul(toMixed, x, { transB: true });
+  const conv = shortConvolution(u, params['conv1d.weight']!, { state: state?.conv, mask });
+  const mixed = silu(add(conv.y, unsqueeze(params['conv1d.bias']!, 1)));
+  const rows = (channels: Tensor, count: number, width: number) =>
+    swapLast(reshape(channels, [B, count, width, T]));
+  const parts = split(mixed, 1, [values, keys, keys]) as [Tensor, Tensor, Tensor];
+  const v = rows(parts[0], heads, valueDim);
+  const k = shared(rows(parts[1], groups, keyDim), heads);
+  const q = shared(rows(parts[2], groups, keyDim), heads);
+
+  let { step, g } = headDecay(linear(x, toStep), params);
+  if (mask) {
+    // Padding neither writes nor forgets.
+    const tokens = reshape(mask, [B, 1, T, 1]);
+    [step, g] = [mul(step, tokens), mul(g, tokens)];
+  }
+  const recurrence = form === 'chunk' ? linearAttentionChunk : linearAttentionRecurrent;
+  const result = recurrence({ q, k, v: mul(v, step), g, state: state?.recurrent });
+  const o = add(result.o, mul(v, reshape(params.D!, [heads, 1, 1])));
+  const y = groupNorm(mul(joinHeads(o), silu(linear(x, toGate))), params['norm.weight']!, groups);
+  return {
+    y: linear(y, params['out_proj.weight']!),
+    state: { recurrent: result.state, conv: conv.state },
+  };
+}
+
+export const mamba2: Mixer<Mamba2Spec> = {
+  kind: 'mamba2',
+  letter: 'M',
+  parameters,
+  state: (spec) => {
+    const { values, keys } = widths(spec);
+    return [
+      { name: 'recurrent', shape: ['B', spec.heads, spec.keyDim, spec.valueDim] },
+      { name: 'conv', shape: ['B', values + 2 * keys, spec.convSize] },
+    ];
+  },
+  forward,
+  fromAttention: (spec, context, weights, random) => {
+    const { heads, keyDim, valueDim } = spec;
+    const { groups, values, keys } = widths(spec);
+    const start = new Map(parameters(spec, context).map(({ name, init }) => [name, init(random)]));
+    const input = start.get('in_proj.weight')!;
+    const rows = (from: number, count: number) =>
+      input.subarray(from * context.hiddenSize, (from + count) * context.hiddenSize);
+    copyAttention(context, weights, {
+      v: { heads, rows: valueDim, weight: rows(values, values) },
+      k: { heads: groups, rows: keyDim, weight: rows(2 * values, keys) },
+      q: { heads: groups, rows: keyDim, weight: rows(2 * values + keys, keys) },
+      o: { heads, rows: valueDim, weight: start.get('out_proj.weight')! },
+    });
+    return start;
+  },
+};
