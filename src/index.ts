@@ -18,6 +18,8 @@ export type { ModelConfig } from './model/config.ts';
 export type { GenerationConfig } from './model/hf-config.ts';
 export { type HubOptions, pull, resolveModel } from './model/hub.ts';
 export { type ImportOptions, importCheckpoint } from './model/import/import-checkpoint.ts';
+export { asJetNemotron } from './model/jet-nemotron.ts';
+export { type InitOptions, initCheckpoint } from './model/random-checkpoint.ts';
 export type { TensorInfo, TensorSource } from './model/tensor-source.ts';
 export {
   type ChatMessage,

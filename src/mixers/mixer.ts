@@ -81,7 +81,12 @@ export interface Mixer<S extends MixerSpec = MixerSpec> {
 /** Values ~ N(0, deviation). */
 export function normalInit(shape: readonly number[], deviation = 0.02): (random: Random) => Float32Array {
   const size = shape.reduce((a, b) => a * b, 1);
-  return (random) => Float32Array.from({ length: size }, () => deviation * random.normal());
+  return (random) => {
+    // A loop: Float32Array.from takes twice the time, which counts where there are billions of values.
+    const values = new Float32Array(size);
+    for (let i = 0; i < size; i++) values[i] = deviation * random.normal();
+    return values;
+  };
 }
 
 /** One value everywhere. */

@@ -5,7 +5,7 @@ import type { MixerContext, MixerSpec } from '../mixers/spec.ts';
  * (hf-config.ts). Every layer is: x += mixer(RMSNorm(x)); x += MLP(RMSNorm(x)), MLP = down(silu(gate) * up).
  */
 export interface ModelConfig extends MixerContext {
-  modelType: 'llama' | 'qwen2' | 'qwen3' | 'postnas';
+  modelType: 'llama' | 'qwen2' | 'qwen3' | 'jet_nemotron' | 'postnas';
   vocabSize: number;
   intermediateSize: number;
   mlpBias: boolean;

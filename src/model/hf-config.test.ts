@@ -132,7 +132,7 @@ describe('what is refused', () => {
   test.each<[Record<string, unknown>, RegExp]>([
     [
       { model_type: 'mamba' },
-      /model_type 'mamba' is not supported; supported are llama, qwen2, qwen3, postnas/,
+      /model_type 'mamba' is not supported; supported are llama, qwen2, qwen3, jet_nemotron, postnas/,
     ],
     [{ model_type: undefined }, /x\/config\.json: model_type is missing/],
     [{ hidden_size: '64' }, /hidden_size is "64", expected a whole number/],

@@ -1,25 +1,42 @@
 /**
  * Hugging Face's config.json and generation_config.json <-> ModelConfig. Defaults and meanings follow the
- * configuration classes of `transformers` (models/llama, models/qwen2, models/qwen3).
+ * configuration classes of `transformers` (models/llama, models/qwen2, models/qwen3) and of Jet-Nemotron.
  */
 import type { MixerSpec, RopeScaling } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
 import type { ModelConfig } from './config.ts';
+import { jetLayersFromHf, jetLayersToHf, whyNotJetNemotron } from './jet-nemotron.ts';
 import { Fields, type JsonObject } from './json-fields.ts';
 import { mixerFromJson, mixerToJson } from './mixer-json.ts';
 
-const SUPPORTED = ['llama', 'qwen2', 'qwen3', 'postnas'] as const;
-type ModelType = (typeof SUPPORTED)[number];
+const SUPPORTED = ['llama', 'qwen2', 'qwen3', 'jet_nemotron', 'postnas'] as const;
+type ModelType = ModelConfig['modelType'];
 
 const ARCHITECTURE: Record<ModelType, string> = {
   llama: 'LlamaForCausalLM',
   qwen2: 'Qwen2ForCausalLM',
   qwen3: 'Qwen3ForCausalLM',
+  jet_nemotron: 'JetNemotronForCausalLM',
   postnas: 'PostnasForCausalLM',
 };
 
-/** How a family deviates from the common decoder when its config.json says nothing else. */
-const MAX_POSITIONS: Record<ModelType, number> = { llama: 2048, qwen2: 32768, qwen3: 32768, postnas: 2048 };
+/** What holds when config.json leaves a field out; key and value heads are else as many as query heads. */
+interface Defaults {
+  maxPositions: number;
+  ropeTheta: number;
+  tieWordEmbeddings: boolean;
+  numKvHeads?: number;
+}
+
+const COMMON = { maxPositions: 32768, ropeTheta: 10000, tieWordEmbeddings: false };
+
+const DEFAULTS: Record<ModelType, Defaults> = {
+  llama: { ...COMMON, maxPositions: 2048 },
+  qwen2: COMMON,
+  qwen3: COMMON,
+  jet_nemotron: { ...COMMON, ropeTheta: 1e6, tieWordEmbeddings: true, numKvHeads: 2 },
+  postnas: { ...COMMON, maxPositions: 2048 },
+};
 
 /**
  * @param path the file, for messages
@@ -35,9 +52,12 @@ export function configFromHf(path: string, json: JsonObject): ModelConfig {
   }
   refuseUnsupported(fields, modelType);
 
+  const defaults = DEFAULTS[modelType];
   const hiddenSize = fields.integer('hidden_size');
   const numHeads = fields.integer('num_attention_heads');
-  const numKvHeads = fields.integer('num_key_value_heads', numHeads);
+  // null, unlike a field that is absent, says "as many as query heads".
+  const kvHeads = json.num_key_value_heads === undefined ? defaults.numKvHeads : undefined;
+  const numKvHeads = fields.integer('num_key_value_heads', kvHeads ?? numHeads);
   if (numHeads % numKvHeads !== 0) {
     throw fields.wrong('num_key_value_heads', `a divisor of num_attention_heads (${numHeads})`);
   }
@@ -56,11 +76,11 @@ export function configFromHf(path: string, json: JsonObject): ModelConfig {
     numKvHeads,
     headDim,
     rmsNormEps: fields.positive('rms_norm_eps', 1e-6),
-    ...readRope(fields),
+    ...readRope(fields, defaults.ropeTheta),
     ...readBiases(fields, modelType),
     qkNorm: modelType === 'qwen3' || (modelType === 'postnas' && fields.boolean('qk_norm', false)),
-    tieWordEmbeddings: fields.boolean('tie_word_embeddings', false),
-    maxPositionEmbeddings: fields.integer('max_position_embeddings', MAX_POSITIONS[modelType]),
+    tieWordEmbeddings: fields.boolean('tie_word_embeddings', defaults.tieWordEmbeddings),
+    maxPositionEmbeddings: fields.integer('max_position_embeddings', defaults.maxPositions),
     initializerRange: fields.positive('initializer_range', 0.02),
     bosTokenId: bosIds[0] ?? null,
     eosTokenIds: fields.tokenIds('eos_token_id'),
@@ -85,6 +105,7 @@ function readBiases(fields: Fields, modelType: ModelType) {
     case 'llama':
       return { qkvBias: attention, oBias: attention, mlpBias: fields.boolean('mlp_bias', false) };
     case 'qwen2':
+    case 'jet_nemotron':
       return { qkvBias: true, oBias: false, mlpBias: false };
     case 'qwen3':
       return { qkvBias: attention, oBias: attention, mlpBias: false };
@@ -100,11 +121,14 @@ function readBiases(fields: Fields, modelType: ModelType) {
 }
 
 /** transformers 5 keeps theta and scaling together in `rope_parameters`; before, they were two fields. */
-function readRope(fields: Fields): { ropeTheta: number; ropeScaling: RopeScaling | null } {
+function readRope(
+  fields: Fields,
+  defaultTheta: number,
+): { ropeTheta: number; ropeScaling: RopeScaling | null } {
   const rope = fields.child('rope_parameters') ?? fields.child('rope_scaling');
   const ropeTheta = rope?.has('rope_theta')
     ? rope.positive('rope_theta')
-    : fields.positive('rope_theta', 10000);
+    : fields.positive('rope_theta', defaultTheta);
   if (!rope) return { ropeTheta, ropeScaling: null };
   const key = rope.has('rope_type') ? 'rope_type' : 'type';
   switch (rope.string(key, 'default')) {
@@ -139,6 +163,7 @@ function readLayers(fields: Fields, modelType: ModelType): MixerSpec[] {
     }
     return list.map((value, i) => mixerFromJson(`${fields.path}: layers[${i}]`, value));
   }
+  if (modelType === 'jet_nemotron') return jetLayersFromHf(fields, count);
   const layers: MixerSpec[] = Array.from({ length: count }, () => ({ kind: 'attention' }));
   const windowed = modelType !== 'llama' && fields.boolean('use_sliding_window', false);
   if (!windowed || fields.object.sliding_window === null) return layers;
@@ -194,6 +219,8 @@ export function configToHf(config: ModelConfig, dtype: 'float32' | 'float16' | '
       return { ...json, ...windowToHf(config) };
     case 'qwen3':
       return { ...json, attention_bias: config.oBias, ...windowToHf(config) };
+    case 'jet_nemotron':
+      return { ...json, ...jetLayersToHf(config.layers) };
     case 'postnas':
       return {
         ...json,
@@ -214,12 +241,13 @@ function familyOf(config: ModelConfig): ModelType {
   const allAttention = config.layers.every((layer) => layer.kind === 'attention');
   const attentionOrLateWindow = allAttention || lateWindow(config) !== null;
   const fits = {
-    llama: allAttention && qkvBias === oBias && !qkNorm,
-    qwen2: attentionOrLateWindow && qkvBias && !oBias && !mlpBias && !qkNorm && !fixesHeadDim(config),
-    qwen3: attentionOrLateWindow && qkvBias === oBias && !mlpBias && qkNorm,
-    postnas: true,
+    llama: () => allAttention && qkvBias === oBias && !qkNorm,
+    qwen2: () => attentionOrLateWindow && qkvBias && !oBias && !mlpBias && !qkNorm && !fixesHeadDim(config),
+    qwen3: () => attentionOrLateWindow && qkvBias === oBias && !mlpBias && qkNorm,
+    jet_nemotron: () => whyNotJetNemotron(config) === null,
+    postnas: () => true,
   };
-  return fits[modelType] ? modelType : 'postnas';
+  return fits[modelType]() ? modelType : 'postnas';
 }
 
 /** Qwen2 has no head_dim in some versions of transformers: it is the width divided by the heads. */

@@ -48,6 +48,15 @@ describe('a folder from a configuration', () => {
     ['llama', { ...sizes, model_type: 'llama', attention_bias: true, mlp_bias: true }],
     ['qwen2', { ...sizes, model_type: 'qwen2', tie_word_embeddings: true }],
     ['qwen3', { ...sizes, model_type: 'qwen3' }],
+    [
+      'jet_nemotron',
+      {
+        ...sizes,
+        model_type: 'jet_nemotron',
+        layer_types: ['jet', 'swa'],
+        efficient_attention_config: { jet: { num_heads: 2, head_dim: 8 }, swa: { window_size: 16 } },
+      },
+    ],
     ['postnas', hybrid],
   ])('%s', async (name, json) => {
     const folder = join(dir, name);

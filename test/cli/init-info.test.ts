@@ -5,18 +5,16 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { postnas } from '../support/command.ts';
 
+const gla = { kind: 'gla', heads: 4, key_dim: 8, value_dim: 8, gate_rank: 4, rope: true };
 const config = {
   model_type: 'postnas',
   vocab_size: 64,
   hidden_size: 32,
   intermediate_size: 48,
-  num_hidden_layers: 2,
+  num_hidden_layers: 3,
   num_attention_heads: 4,
   num_key_value_heads: 2,
-  layers: [
-    { kind: 'gla', heads: 4, key_dim: 8, value_dim: 8, gate_rank: 4, rope: true },
-    { kind: 'attention' },
-  ],
+  layers: [gla, gla, { kind: 'attention' }],
 };
 
 let dir: string;
@@ -31,18 +29,20 @@ test('a configuration alone, made a model, shown again', async () => {
   expect(shown.stderr).toBe('');
   const info = JSON.parse(shown.stdout);
   // A state of 8 x 8 for 4 heads, and keys and values of 2 heads of 8.
+  const linear = { mixer: gla, state: { cache: 0, recurrent: 4 * 8 * 8 * 4, inputs: 0 } };
   expect(info).toMatchObject({
-    architecture: 'GA',
+    architecture: 'GGA',
     weights: null,
     context: 1000,
     dtype: 'F32',
     layers: [
-      { mixer: config.layers[0], state: { cache: 0, recurrent: 4 * 8 * 8 * 4, inputs: 0 } },
-      { mixer: config.layers[1], state: { cache: 2 * 2 * 8 * 1000 * 4, recurrent: 0, inputs: 0 } },
+      linear,
+      linear,
+      { mixer: { kind: 'attention' }, state: { cache: 2 * 2 * 8 * 1000 * 4, recurrent: 0, inputs: 0 } },
     ],
-    stateBytes: 1024 + 128_000,
-    parent: { stateBytes: 256_000 },
-    ratio: 256_000 / 129_024,
+    stateBytes: 2 * 1024 + 128_000,
+    parent: { stateBytes: 384_000 },
+    ratio: 384_000 / 130_048,
   });
 
   const model = join(dir, 'model');
@@ -55,14 +55,18 @@ test('a configuration alone, made a model, shown again', async () => {
   expect(readdirSync(model).sort()).toEqual(['config.json', 'generation_config.json', 'model.safetensors']);
 
   const text = await postnas(['info', model]);
-  expect(text.stdout).toMatch(/^model +postnas, 2 layers of width 32\narchitecture +GA\n/);
-  expect(text.stdout).toMatch(/\nweights +F16, /);
   expect(text.stdout).toMatch(
-    /\n +1 +gla heads=4 key_dim=8 value_dim=8 gate_rank=4 rope=true +[\d,]+ +[\d,]+ +1\.0 KiB\n/,
+    /^model +postnas, 3 layers of width 32\narchitecture +GGA\nparameters +[\d,]+, of them embedding 4,096\nweights +F16, /,
   );
-  expect(text.stdout).toMatch(/\nthis model +[\d,]+ +4,195,328 +4\.0 MiB\n/);
   expect(text.stdout).toMatch(
-    /\nwith attention in all layers +[\d,]+ +8,388,608 +8\.0 MiB\nattention : this model +2\.00/,
+    /\nmixers +gla heads=4 key_dim=8 value_dim=8 gate_rank=4 rope=true, layers 1-2\n +attention, layers 3\n/,
+  );
+  expect(text.stdout).toMatch(
+    /\n +2 +gla +[\d,]+ +[\d,]+ +1\.0 KiB\n +3 +attention +[\d,]+ +[\d,]+ +4\.0 MiB\n/,
+  );
+  expect(text.stdout).toMatch(/\nthis model +[\d,]+ +4,196,352 +4\.0 MiB\n/);
+  expect(text.stdout).toMatch(
+    /\nwith attention in all layers +[\d,]+ +12,582,912 +12\.0 MiB\nattention : this model +3\.00\n/,
   );
 });
 

@@ -1,4 +1,7 @@
-/** Tiny models of every family against `transformers` (PyTorch, float32): make_models.py wrote weights and logits. */
+/**
+ * Tiny models of every family against PyTorch: make_models.py wrote weights and logits with `transformers` in float32,
+ * make_jet_nemotron.py with parts of it and of flash-linear-attention in float64.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

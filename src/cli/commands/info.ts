@@ -59,12 +59,13 @@ export function infoCommand(): Command {
           `architecture  ${architecture}`,
           `parameters    ${grouped(parameters)}, of them embedding ${grouped(embeddingParameters)}`,
           `weights       ${weights ? `${weights.dtypes.join(', ')}, ${readable(weights.bytes)}` : 'none here'}`,
+          ...mixerLines(layers.map((layer) => layer.mixer)),
           '',
           table(
             ['layer', 'mixer', 'parameters', 'in the mixer', 'state'],
             layers.map((layer, i) => [
               String(i + 1),
-              describe(layer.mixer),
+              layer.mixer.kind,
               grouped(layer.parameters),
               grouped(layer.mixerParameters),
               readable(totalBytes(layer.state)),
@@ -99,10 +100,26 @@ function weightFiles(weights: TensorSource): { dtypes: string[]; bytes: number }
   };
 }
 
-/** 'gla heads=4 key_dim=32 value_dim=32 gate_rank=16 rope=true' */
-function describe(mixer: MixerSpec): string {
-  const { kind, ...rest } = mixerToJson(mixer);
-  return [kind, ...Object.entries(rest).map(([name, value]) => `${name}=${value}`)].join(' ');
+/** A line for every mixer with the layers, counted from 1, that have it: 'gla heads=4 ... rope=true, layers 1-3, 5'. */
+function mixerLines(mixers: readonly MixerSpec[]): string[] {
+  const layersOf = new Map<string, number[]>();
+  for (const [i, mixer] of mixers.entries()) {
+    const { kind, ...rest } = mixerToJson(mixer);
+    const sizes = Object.entries(rest).map(([name, value]) => `${name}=${value}`);
+    const text = [kind, ...sizes].join(' ');
+    layersOf.set(text, [...(layersOf.get(text) ?? []), i + 1]);
+  }
+  return [...layersOf].map(([text, layers], i) => {
+    const title = i === 0 ? 'mixers' : '';
+    return `${title.padEnd(14)}${text}, layers ${ranges(layers)}`;
+  });
+}
+
+/** Ascending numbers, runs of them by their ends: [1, 2, 3, 5] -> '1-3, 5' */
+function ranges(numbers: readonly number[]): string {
+  const starts = numbers.filter((n) => !numbers.includes(n - 1));
+  const ends = numbers.filter((n) => !numbers.includes(n + 1));
+  return starts.map((start, i) => (start === ends[i] ? start : `${start}-${ends[i]}`)).join(', ');
 }
 
 /** 1234567 -> '1,234,567' */
