@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { GraphError } from '../graph/index.ts';
 import { InputError } from '../util/errors.ts';
-import { blocks, dimensions } from './commands/blocks.ts';
+import { blocks, design, dimensions } from './commands/blocks.ts';
 import { generate } from './commands/generate.ts';
 import { importCommand } from './commands/import.ts';
 import { infoCommand } from './commands/info.ts';
@@ -29,6 +29,7 @@ const program = new Command('postnas')
   .addCommand(start())
   .addCommand(search())
   .addCommand(blocks())
+  .addCommand(design())
   .addCommand(dimensions())
   .addCommand(reportCommand())
   .addCommand(pretrain())

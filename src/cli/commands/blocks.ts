@@ -14,6 +14,7 @@ import {
   paretoFront,
 } from '../../search/blocks/choice.ts';
 import { type Candidate, compareBlocks } from '../../search/blocks/compare.ts';
+import { jetDesigns } from '../../search/blocks/designs.ts';
 import { sameStateSize } from '../../search/blocks/dimensions.ts';
 import type { BlocksResult } from '../../search/blocks/result.ts';
 import { LINEAR_KINDS, linearMixer } from '../../search/linear-mixer.ts';
@@ -56,6 +57,28 @@ export function blocks(): Command {
     candidates: mixers.map((kind) => ({ name: kind, spec: linearMixer(kind, config) })),
     rule: bestThenFastest,
   }));
+}
+
+/** `postnas design`: stage 3, how a JetBlock is built. */
+export function design(): Command {
+  const known = jetDesigns({ heads: 1, keyDim: 8, valueDim: 8 }).map(({ name }) => name);
+  const command = new Command('design')
+    .description('compare designs of the JetBlock: convolutions, the generator of their filters, the gate')
+    .option('--designs <name...>', `designs to compare: ${known.join(', ')}`, known)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  postnas design models/base --placement 1,3 --seeds 3\n' +
+        '  postnas design models/base --placement 1,3 --designs released qConv-kConv-static all-static',
+    );
+  return comparison<{ designs: string[] }>(command, 'design', ({ designs }, { numHeads, headDim }) => {
+    const all = jetDesigns({ heads: numHeads, keyDim: headDim, valueDim: headDim });
+    const candidates = designs.map((wanted) => {
+      const found = all.find(({ name }) => name === wanted);
+      if (!found) throw new InputError(`unknown design '${wanted}'; expected one of ${known.join(', ')}`);
+      return found;
+    });
+    return { candidates, rule: bestThenFastest };
+  });
 }
 
 /** `postnas dimensions`: stage 4, heads and widths by throughput on this machine, at a fixed size of the state. */
