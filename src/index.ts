@@ -8,6 +8,7 @@ export type {
   GatedDeltaNetSpec,
   GlaSpec,
   JetBlockSpec,
+  KdaSpec,
   Mamba2Spec,
   MixerSpec,
   RetNetSpec,

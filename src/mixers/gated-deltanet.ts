@@ -40,16 +40,34 @@ export function gatedDeltaParameters(spec: DeltaHeads, hiddenSize: number): Para
   ];
 }
 
-/** @param gate activation of the output gate */
+/** @param activation of the output gate */
 export function gatedDeltaForward(
   spec: DeltaHeads,
   context: MixerContext,
   input: MixerInput,
-  gate: (x: Tensor) => Tensor,
+  activation: (x: Tensor) => Tensor,
 ): MixerOutput {
-  const { x, params, form, mask } = input;
+  const project = (name: string) => linear(input.x, input.params[`${name}.weight`]!);
+  const { g } = headDecay(project('a_proj'), input.params);
+  return decayingDelta(spec, context, input, { g, gate: activation(project('g_proj')) });
+}
+
+/**
+ * The layer when its decays and its output gate are there: q, k, v and beta, the delta rule, the norm of each head,
+ * the gate and the output projection.
+ *
+ * @param made.g logarithms of the decays, of a head [B, H, T, 1] or of a key channel [B, H, T, K]
+ * @param made.gate factors of the outputs [B, T, H * V]
+ */
+export function decayingDelta(
+  spec: DeltaHeads,
+  context: MixerContext,
+  input: MixerInput,
+  made: { g: Tensor; gate: Tensor },
+): MixerOutput {
+  const { params, form, mask } = input;
   const { state: convolutions, ...rows } = deltaHeads(spec, context, input);
-  let { g } = headDecay(linear(x, params['a_proj.weight']!), params);
+  let { g } = made;
   if (mask) {
     // Padding does not forget.
     const [B, T] = mask.shape as [Dim, Dim];
@@ -58,7 +76,7 @@ export function gatedDeltaForward(
   const rule = form === 'chunk' ? deltaRuleChunk : deltaRuleRecurrent;
   const result = rule({ ...rows, g, state: input.state?.recurrent });
   const normalised = rmsNorm(result.o, params['o_norm.weight']!, NORM_EPS);
-  const y = mul(joinHeads(normalised), gate(linear(x, params['g_proj.weight']!)));
+  const y = mul(joinHeads(normalised), made.gate);
   return {
     y: linear(y, params['o_proj.weight']!),
     state: { recurrent: result.state, ...convolutions },

@@ -165,6 +165,15 @@ const LAYERS: Record<string, (config: Record<string, number>) => MixerSpec> = {
     convSize: use_short_conv === undefined || use_short_conv ? conv_size! : 0,
     rope: false,
   }),
+  kda: ({ num_heads, head_dim, expand_v, conv_size }) => ({
+    kind: 'kda',
+    heads: num_heads!,
+    keyDim: head_dim!,
+    valueDim: head_dim! * expand_v!,
+    // The ranks are a value head's width.
+    gateRank: head_dim! * expand_v!,
+    convSize: conv_size!,
+  }),
   jet_block: ({ num_heads, head_dim, expand_v, conv_size, dconv_generator_reduction }) => ({
     ...releasedJetBlock({ heads: num_heads!, keyDim: head_dim!, valueDim: head_dim! * expand_v! }),
     convSize: conv_size!,

@@ -8,11 +8,11 @@ import type { Parameter } from './mixer.ts';
  * the state decays by e^(-e^A s_t).
  */
 
-/** A_log and dt_bias [H], without weight decay. */
-export function headDecayParameters(heads: number): Parameter[] {
+/** A_log [H] and dt_bias, of each head [H] unless the steps are of something else; without weight decay. */
+export function headDecayParameters(heads: number, steps = heads): Parameter[] {
   return [
     { name: 'A_log', shape: [heads], init: (random) => drawRates(random, heads), decay: false },
-    { name: 'dt_bias', shape: [heads], init: (random) => drawTimeSteps(random, heads), decay: false },
+    { name: 'dt_bias', shape: [steps], init: (random) => drawTimeSteps(random, steps), decay: false },
   ];
 }
 
@@ -22,9 +22,9 @@ function drawRates(random: Random, heads: number): Float32Array {
 }
 
 /** Biases before the softplus, for time steps log-uniform between 0.001 and 0.1. */
-function drawTimeSteps(random: Random, heads: number): Float32Array {
+function drawTimeSteps(random: Random, count: number): Float32Array {
   const [low, high] = [Math.log(0.001), Math.log(0.1)];
-  return Float32Array.from({ length: heads }, () => {
+  return Float32Array.from({ length: count }, () => {
     const step = Math.exp(low + random.uniform() * (high - low));
     return step + Math.log(-Math.expm1(-step));
   });

@@ -57,6 +57,10 @@ mixerSuite('Mamba2 with heads in groups', {
   spec: { kind: 'mamba2', heads: 4, keyDim: 4, valueDim: 2, headsPerGroup: 2, convSize: 3 },
   context,
 });
+mixerSuite('KDA', {
+  spec: { kind: 'kda', heads: 2, keyDim: 4, valueDim: 3, gateRank: 2, convSize: 4 },
+  context,
+});
 
 const fullAttention = { spec: { kind: 'attention' } as const, context };
 const slidingWindow = (window: number) => ({ spec: { kind: 'sliding_window', window } as const, context });
@@ -160,6 +164,7 @@ describe('starting from attention', () => {
     gla: { gateRank: 2, rope: false },
     deltanet: { convSize: 4, rope: false },
     gated_deltanet: { convSize: 4, rope: false },
+    kda: { gateRank: 2, convSize: 4 },
     jet_block: releasedJetBlock({ heads: numHeads, keyDim: d, valueDim: d }),
   };
   for (const kind of Object.keys(more) as (keyof typeof more)[]) {

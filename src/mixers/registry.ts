@@ -3,6 +3,7 @@ import { deltaNet } from './deltanet.ts';
 import { gatedDeltaNet } from './gated-deltanet.ts';
 import { gla } from './gla.ts';
 import { jetBlock } from './jet-block.ts';
+import { kda } from './kda.ts';
 import { mamba2 } from './mamba2.ts';
 import type { Mixer } from './mixer.ts';
 import { retNet } from './retnet.ts';
@@ -18,6 +19,7 @@ const MIXERS: { [K in MixerKind]: Mixer<Extract<MixerSpec, { kind: K }>> } = {
   gated_deltanet: gatedDeltaNet,
   jet_block: jetBlock,
   mamba2,
+  kda,
 };
 
 /** The implementation of a spec's kind. */

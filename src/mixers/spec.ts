@@ -97,6 +97,18 @@ export interface GatedDeltaNetSpec {
   rope: boolean;
 }
 
+/** Kimi Delta Attention (Kimi Team 2025). */
+export interface KdaSpec {
+  kind: 'kda';
+  heads: number;
+  keyDim: number;
+  valueDim: number;
+  /** Rank of the two-matrix projections that make the decays and the output gate. */
+  gateRank: number;
+  /** Taps of the short causal convolutions on q, k and v [W]; 0 for none. */
+  convSize: number;
+}
+
 /** How neighbouring tokens are mixed into q, k or v: not, by one filter per channel, or by one for each token too. */
 export type Convolution = 'none' | 'static' | 'dynamic';
 
@@ -140,6 +152,7 @@ export type MixerSpec =
   | GlaSpec
   | DeltaNetSpec
   | GatedDeltaNetSpec
+  | KdaSpec
   | JetBlockSpec
   | Mamba2Spec;
 export type MixerKind = MixerSpec['kind'];

@@ -167,6 +167,7 @@ describe('round trips', () => {
       gate: 'sigmoid',
     },
     { kind: 'mamba2', heads: 4, keyDim: 8, valueDim: 16, headsPerGroup: 2, convSize: 4 },
+    { kind: 'kda', heads: 2, keyDim: 8, valueDim: 16, gateRank: 4, convSize: 0 },
   ];
 
   test("models that are their family's stay so", () => {

@@ -28,6 +28,7 @@ const FIELDS: FieldTable = {
   gla: { heads: 'size', keyDim: 'size', valueDim: 'size', gateRank: 'size', rope: 'boolean' },
   deltanet: { heads: 'size', keyDim: 'size', valueDim: 'size', convSize: 'count', rope: 'boolean' },
   gated_deltanet: { heads: 'size', keyDim: 'size', valueDim: 'size', convSize: 'count', rope: 'boolean' },
+  kda: { heads: 'size', keyDim: 'size', valueDim: 'size', gateRank: 'size', convSize: 'count' },
   jet_block: {
     heads: 'size',
     keyDim: 'size',

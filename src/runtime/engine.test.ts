@@ -14,6 +14,7 @@ const N: MixerSpec = { kind: 'deltanet', heads: 2, keyDim: 8, valueDim: 8, convS
 const M: MixerSpec = { kind: 'mamba2', heads: 4, keyDim: 8, valueDim: 4, headsPerGroup: 2, convSize: 4 };
 const D: MixerSpec = { kind: 'gated_deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
 const J: MixerSpec = releasedJetBlock({ heads: 2, keyDim: 8, valueDim: 16 });
+const K: MixerSpec = { kind: 'kda', heads: 2, keyDim: 8, valueDim: 8, gateRank: 4, convSize: 3 };
 
 function randomIds(count: number, seed = 7): number[] {
   const random = new Random(seed);
@@ -24,8 +25,8 @@ describe.each([
   ['AA', [A, A]],
   ['AWA', [A, W, A]],
   ['GD', [G, D]],
-  ['DAGWJ', [D, A, G, W, J]],
   ['RNM', [R, N, M]],
+  ['DAGWJK', [D, A, G, W, J, K]],
 ])('%s', (_, layers) => {
   const config = tinyConfig(layers);
   const weights = randomWeights(config);

@@ -22,6 +22,7 @@ const SIZED: { [K in LinearKind]: (size: Size) => Extract<MixerSpec, { kind: K }
   gated_deltanet: (size) => ({ kind: 'gated_deltanet', ...size, convSize: 4, rope: false }),
   jet_block: releasedJetBlock,
   mamba2: (size) => ({ kind: 'mamba2', ...size, headsPerGroup: 1, convSize: 4 }),
+  kda: (size) => ({ kind: 'kda', ...size, gateRank: size.valueDim, convSize: 4 }),
 };
 
 export const LINEAR_KINDS = Object.keys(SIZED) as readonly LinearKind[];

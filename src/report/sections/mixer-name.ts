@@ -19,6 +19,8 @@ export function mixerName(spec: MixerSpec): string {
       return 'JetBlock';
     case 'mamba2':
       return 'Mamba2';
+    case 'kda':
+      return 'Kimi Delta Attention';
     default:
       // A kind that is newer than this report is called what it calls itself.
       return String((spec satisfies never as MixerSpec).kind);
