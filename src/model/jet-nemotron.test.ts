@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -296,6 +296,48 @@ describe('what is refused', () => {
   ])('layers %j with %j', (types, efficient, message) => {
     expect(() => withTypes(types, efficient)).toThrow(
       expect.objectContaining({ name: 'InputError', message: `x/config.json: ${message}` }),
+    );
+  });
+});
+
+describe('a folder whose tensors are not those of its configuration', () => {
+  const golden = join(import.meta.dirname, '../../test/golden/models/jet_nemotron');
+  const json = JSON.parse(readFileSync(join(golden, 'config.json'), 'utf8'));
+  const { jet, swa } = json.efficient_attention_config;
+
+  let dir: string;
+  beforeAll(() => {
+    dir = mkdtempSync(join(tmpdir(), 'postnas-jet-'));
+    copyFileSync(join(golden, 'model.safetensors'), join(dir, 'model.safetensors'));
+  });
+  afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+  test.each<[Record<string, unknown>, string]>([
+    [
+      { efficient_attention_config: { jet: { ...jet, expand_v: 2 }, swa } },
+      "tensor 'model.layers.0.self_attn.v_proj.weight' has shape [48,24], the configuration asks for [36,24]",
+    ],
+    [
+      { layer_types: ['attn', 'swa', 'jet', 'attn'] },
+      "tensor 'model.layers.0.self_attn.q_proj.weight' has shape [18,24], the configuration asks for [24,24]",
+    ],
+    [
+      { layer_types: ['jet', 'swa', 'jet', 'jet'] },
+      "tensor 'model.layers.3.self_attn.q_proj.weight' has shape [24,24], the configuration asks for [18,24]",
+    ],
+    [
+      { num_hidden_layers: 5, layer_types: [...json.layer_types, 'jet'] },
+      "tensor 'model.layers.4.input_layernorm.weight' of shape [24] is missing",
+    ],
+    [
+      { num_hidden_layers: 3, layer_types: json.layer_types.slice(0, 3) },
+      "tensor 'model.layers.3.input_layernorm.weight' has no place in the configured model",
+    ],
+    [{ tie_word_embeddings: false }, "tensor 'lm_head.weight' of shape [64,24] is missing"],
+  ])('%j', (change, message) => {
+    writeFileSync(join(dir, 'config.json'), JSON.stringify({ ...json, ...change }));
+    expect(() => openCheckpoint(dir)).toThrow(
+      expect.objectContaining({ name: 'InputError', message: `${dir}: ${message}` }),
     );
   });
 });
