@@ -1,6 +1,6 @@
 /** The graph engine: record tensor operations, differentiate them, run them through ONNX Runtime. */
 export type { Dim, Shape } from './dim.ts';
-export { addDims, mulDims } from './dim.ts';
+export { addDims, mulDims, subDims } from './dim.ts';
 export { evaluate } from './evaluate.ts';
 export { grad, gradients } from './grad.ts';
 export { type NdArray, ndarray } from './ndarray.ts';

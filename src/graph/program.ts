@@ -95,10 +95,12 @@ export class Program {
       // Many programs live side by side: threads that wait must not keep a core busy, least of all after a run.
       extra: {
         session: { force_spinning_stop: '1', intra_op: { spin_duration_us: '100' } },
-        // Large fills are made when they are needed; the folded transpose of a weight is worth its memory.
-        ...(external.size === 0
-          ? { optimization: { constant_folding_max_output_size_in_bytes: '1000000' } }
-          : {}),
+        optimization: {
+          // It would undo what matmul's emission chose.
+          disable_specified_optimizers: 'MatmulTransposeFusion',
+          // Large fills are made when they are needed; the folded transpose of a weight is worth its memory.
+          ...(external.size === 0 ? { constant_folding_max_output_size_in_bytes: '1000000' } : {}),
+        },
       },
       ...(external.size > 0
         ? {

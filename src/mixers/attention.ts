@@ -17,7 +17,9 @@ import {
   rmsNorm,
   slice,
   softmax,
+  split,
   sub,
+  subDims,
   type Tensor,
   transpose,
   unsqueeze,
@@ -100,8 +102,42 @@ function causalBias(T: Dim, P: Dim, window: number): Tensor {
   return mul(sub(near, 1), -HIDDEN);
 }
 
-/** Softmax attention of q [B, H, T, d] over k, v [B, KV, S, d]; each key is read once for its group of queries. */
-function attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, valid: Tensor | undefined): Tensor {
+/** Queries of a block: long enough for products of matrices, short enough to leave out much of what is hidden. */
+const QUERY_BLOCK = 128;
+
+/**
+ * Softmax attention of q [B, H, T, d] over k, v [B, KV, S, d], where query i is the token S - T + i and sees the
+ * last `window` keys up to its own; `valid` [B, S] is 0 for keys that are padding.
+ *
+ * Where the sizes are known it goes block by block of queries, each over the keys that one of them sees: the half
+ * of the scores above the diagonal is mostly not computed, and what is lies closer together.
+ */
+export function attend(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  window: number,
+  valid?: Tensor,
+  block = QUERY_BLOCK,
+): Tensor {
+  const [T, S] = [q.shape[2]!, k.shape[2]!];
+  if (typeof T !== 'number' || typeof S !== 'number' || T <= block) {
+    return attendAll(q, k, v, causalBias(T, subDims(S, T), window), valid);
+  }
+  const sizes = Array.from({ length: Math.ceil(T / block) }, (_, i) => Math.min(block, T - i * block));
+  const outputs = split(q, 2, sizes).map((queries, i) => {
+    const size = sizes[i]!;
+    const end = S - T + i * block + size;
+    const start = Math.max(0, end - size + 1 - window);
+    const seen = (x: Tensor, axis: number) => slice(x, axis, start, end);
+    const bias = causalBias(size, end - size - start, window);
+    return attendAll(queries, seen(k, 2), seen(v, 2), bias, valid && seen(valid, 1));
+  });
+  return concat(outputs, 2);
+}
+
+/** As `attend`, with all scores at once; each key is read once for its group of queries. bias [T, S] */
+function attendAll(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, valid: Tensor | undefined): Tensor {
   const [B, H, T, d] = q.shape as [Dim, number, Dim, number];
   const [, KV, S] = k.shape as [Dim, number, Dim];
   const G = H / KV;
@@ -134,14 +170,12 @@ function forward(context: MixerContext, input: MixerInput, window: number): Mixe
   q = rotate(q);
   k = rotate(k);
   let valid = mask;
-  let past: Dim = 0;
   if (state) {
-    past = state.k!.shape[2]!;
     k = concat([state.k!, k], 2);
     v = concat([state.v!, v], 2);
     valid = concat([state.valid!, mask ?? fill(1, [B, T])], 1);
   }
-  const y = attend(q, k, v, causalBias(T, past, window), valid);
+  const y = attend(q, k, v, window, valid);
   return {
     y: project(joinHeads(y), params, 'o_proj'),
     state: { k, v, valid: valid ?? fill(1, [B, T]) },
