@@ -3,14 +3,22 @@ import { describe, expect, test } from 'vitest';
 import { type Arrays, draw, evaluateAll, expectClose, Runner } from '../../test/mixers/harness.ts';
 import { gradients, input, type NdArray, ndarray, type Tensor } from '../graph/index.ts';
 import { Random } from '../util/random.ts';
-import type { RecurrenceResult } from './chunks.ts';
 import { deltaRuleChunk, deltaRuleRecurrent } from './delta-rule.ts';
+import { dplrChunk, dplrRecurrent } from './dplr.ts';
 import { linearAttentionChunk, linearAttentionRecurrent } from './linear-attention.ts';
 
 const [B, H, K, V] = [2, 2, 4, 3];
 
+/** The two forms of each recurrence, of inputs that `drawCase` gives it. */
+const RULES = {
+  linear: { recurrent: linearAttentionRecurrent, chunk: linearAttentionChunk },
+  delta: { recurrent: deltaRuleRecurrent, chunk: deltaRuleChunk },
+  dplr: { recurrent: dplrRecurrent, chunk: dplrChunk },
+};
+type Rule = keyof typeof RULES;
+
 interface Case {
-  rule: 'linear' | 'delta';
+  rule: Rule;
   decay: 'none' | 'head' | 'channel';
   tokens: number;
   /** Chunks of at most this many tokens. */
@@ -31,21 +39,38 @@ function drawCase({ rule, decay, tokens: T, strongest = -0.3, equalKeys, state }
       data.map(() => Math.fround(low + (high - low) * random.uniform())),
     );
   };
-  const k = draw(random, [B, H, T, K]);
-  if (rule === 'delta') {
-    for (let i = 0; i < k.data.length; i += K) {
-      const key = k.data.subarray(i, i + K);
-      if (equalKeys) key.set(k.data.subarray(i - (i % (T * K)), i - (i % (T * K)) + K));
+  /** Keys of length 1. */
+  const unitKeys = (): NdArray => {
+    const keys = draw(random, [B, H, T, K]);
+    for (let i = 0; i < keys.data.length; i += K) {
+      const key = keys.data.subarray(i, i + K);
+      if (equalKeys) key.set(keys.data.subarray(i - (i % (T * K)), i - (i % (T * K)) + K));
       const length = Math.hypot(...key);
       for (let c = 0; c < K; c++) key[c] = Math.fround(key[c]! / length);
     }
+    return keys;
+  };
+  const strength = (shape: number[]) => uniform(shape, equalKeys ? 0.999 : 0, 1);
+  const more: Arrays = {};
+  if (rule === 'delta') more.beta = strength([B, H, T, 1]);
+  if (rule === 'dplr') {
+    // As RWKV7 makes them: what is found under a key is taken away, channel by channel more or less of it.
+    const [kappa, gate] = [unitKeys(), strength([B, H, T, K])];
+    more.a = ndarray(
+      kappa.shape,
+      kappa.data.map((x) => -x),
+    );
+    more.b = ndarray(
+      kappa.shape,
+      kappa.data.map((x, i) => Math.fround(x * gate.data[i]!)),
+    );
   }
   return {
     q: draw(random, [B, H, T, K]),
-    k,
+    k: rule === 'delta' ? unitKeys() : draw(random, [B, H, T, K]),
     v: draw(random, [B, H, T, V]),
     ...(decay === 'none' ? {} : { g: uniform([B, H, T, decay === 'head' ? 1 : K], strongest, 0) }),
-    ...(rule === 'delta' ? { beta: uniform([B, H, T, 1], equalKeys ? 0.999 : 0, 1) } : {}),
+    ...more,
     ...(state ? { state: draw(random, [B, H, K, V]) } : {}),
   };
 }
@@ -55,12 +80,9 @@ function record({ rule, tokens: T, longest }: Case, form: 'recurrent' | 'chunk',
   const inputs: Record<string, Tensor> = Object.fromEntries(
     Object.entries(values).map(([name, { shape }]) => [name, input(name, 'float32', shape)]),
   );
-  const rows = inputs as Record<'q' | 'k' | 'v' | 'beta', Tensor>;
-  const scaled = { ...rows, g: inputs.g, state: inputs.state, scale: 0.5 };
-  let result: RecurrenceResult;
-  if (form === 'recurrent')
-    result = (rule === 'delta' ? deltaRuleRecurrent : linearAttentionRecurrent)(scaled);
-  else result = (rule === 'delta' ? deltaRuleChunk : linearAttentionChunk)(scaled, longest);
+  const rows = inputs as Record<'q' | 'k' | 'v' | 'g' | 'beta' | 'a' | 'b', Tensor>;
+  const scaled = { ...rows, state: inputs.state, scale: 0.5 };
+  const result = form === 'recurrent' ? RULES[rule].recurrent(scaled) : RULES[rule].chunk(scaled, longest);
   const seeds = {
     'seed o': input('seed o', 'float32', [B, H, T, V]),
     'seed state': input('seed state', 'float32', [B, H, K, V]),
@@ -98,8 +120,14 @@ async function check(theCase: Case, tolerance: number): Promise<void> {
   }
 }
 
-for (const rule of ['linear', 'delta'] as const) {
-  for (const decay of ['none', 'head', 'channel'] as const) {
+const DECAYS = {
+  linear: ['none', 'head', 'channel'],
+  delta: ['none', 'head', 'channel'],
+  dplr: ['channel'],
+} as const;
+
+for (const rule of Object.keys(RULES) as Rule[]) {
+  for (const decay of DECAYS[rule]) {
     describe(`${rule}, decay of ${decay}`, () => {
       for (const longest of [16, 32, 64]) {
         test(`chunks of ${longest}`, async () => {
@@ -115,7 +143,7 @@ for (const rule of ['linear', 'delta'] as const) {
           await check({ rule, decay, tokens: 70, longest: 64, strongest: -200, state: true }, 5e-5);
         });
       }
-      if (rule === 'delta') {
+      if (rule !== 'linear') {
         test('equal keys, beta near 1', async () => {
           const hard = { rule, decay, strongest: -0.01, equalKeys: true, state: true };
           for (const longest of [16, 32, 64, 128]) await check({ ...hard, tokens: 130, longest }, 5e-6);
