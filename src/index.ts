@@ -12,6 +12,7 @@ export type {
   Mamba2Spec,
   MixerSpec,
   RetNetSpec,
+  Rwkv7Spec,
   SlidingWindowSpec,
 } from './mixers/spec.ts';
 export { type Checkpoint, openCheckpoint, type SaveOptions, saveCheckpoint } from './model/checkpoint.ts';

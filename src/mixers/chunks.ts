@@ -118,10 +118,11 @@ export function chunkDecay(g: Tensor | undefined, C: number): ChunkDecay {
     whole: swapLast(slice(fromStart, 3, -1)),
   };
   if (g.shape[4] !== 1) {
+    const channels = channelScores(g);
     return {
       ...rest,
       scores: (a, b, alpha = 1, own = [a, b]) => {
-        const scores = channelScores(a, b, g, own);
+        const scores = channels(a, b, own);
         return alpha === 1 ? scores : mul(scores, alpha);
       },
     };
@@ -156,21 +157,43 @@ function square(C: number, value: (row: number, column: number) => number): Tens
  * Scores under a decay per key channel: row i, column j <= i is the sum over channels of a_i b_j e^(G_i - G_j), G
  * the running sum of g. As e^(-G_j) alone overflows, the matrix is put together from blocks: for rows in the
  * second half of a block and columns in its first half, both are decayed to the boundary between the halves,
- * which takes no positive exponent, and multiplied; then the same for the halves, down to the diagonal.
+ * which takes no positive exponent, and multiplied; then the same for the halves, down to the diagonal. What rows
+ * and columns decay to at each size of block is recorded once for all scores.
  */
-function channelScores(a: Tensor, b: Tensor, g: Tensor, own: readonly [Tensor, Tensor]): Tensor {
-  const [B, H, N, C, K] = a.shape as [Dim, Dim, number, number, number];
-  let blocks = reshape(sum(mul(own[0], own[1]), -1), [B, H, N * C, 1, 1]);
-  for (let half = 1; half < C; half *= 2) {
+function channelScores(g: Tensor): (a: Tensor, b: Tensor, own: readonly [Tensor, Tensor]) => Tensor {
+  const [B, H, N, C, K] = g.shape as [Dim, Dim, number, number, number];
+  const sizes = Array.from({ length: Math.log2(C) }, (_, level) => 2 ** level);
+  const levels = sizes.map((half) => {
     const count = (N * C) / (2 * half);
     const halves = (x: Tensor, width: number) =>
       split(reshape(x, [B, H, count, 2 * half, width]), 3, [half, half]) as [Tensor, Tensor];
     const [gFirst, gSecond] = halves(g, K);
-    const rows = mul(halves(a, K)[1], exp(cumsum(gSecond, 3)));
-    const columns = mul(halves(b, K)[0], exp(cumsum(gFirst, 3, { reverse: true, exclusive: true })));
-    const corner = matmul(rows, columns, { transB: true });
-    const [first, second] = halves(blocks, half);
-    blocks = concat([pad(first, -1, 0, half), concat([corner, second], 4)], 3);
-  }
-  return reshape(blocks, [B, H, N, C, C]);
+    const fromMiddle = exp(cumsum(gSecond, 3));
+    const toMiddle = exp(cumsum(gFirst, 3, { reverse: true, exclusive: true }));
+    return {
+      half,
+      halves,
+      rows: remembered((a) => mul(halves(a, K)[1], fromMiddle)),
+      columns: remembered((b) => mul(halves(b, K)[0], toMiddle)),
+    };
+  });
+  return (a, b, own) => {
+    let blocks = reshape(sum(mul(own[0], own[1]), -1), [B, H, N * C, 1, 1]);
+    for (const { half, halves, rows, columns } of levels) {
+      const corner = matmul(rows(a), columns(b), { transB: true });
+      const [first, second] = halves(blocks, half);
+      blocks = concat([pad(first, -1, 0, half), concat([corner, second], 4)], 3);
+    }
+    return reshape(blocks, [B, H, N, C, C]);
+  };
+}
+
+/** A function that records each of its results once. */
+function remembered(f: (x: Tensor) => Tensor): (x: Tensor) => Tensor {
+  const known = new Map<Tensor, Tensor>();
+  return (x) => {
+    const y = known.get(x) ?? f(x);
+    known.set(x, y);
+    return y;
+  };
 }

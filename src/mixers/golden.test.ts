@@ -13,8 +13,8 @@ import {
   type Tensor,
   transpose,
 } from '../graph/index.ts';
-import type { RecurrenceResult } from './chunks.ts';
 import { deltaRuleChunk, deltaRuleRecurrent } from './delta-rule.ts';
+import { dplrChunk, dplrRecurrent } from './dplr.ts';
 import { releasedJetBlock } from './jet-block.ts';
 import { linearAttentionChunk, linearAttentionRecurrent } from './linear-attention.ts';
 import { mixerOf } from './registry.ts';
@@ -67,38 +67,36 @@ function headsFirst(x: Tensor): Tensor {
   return x.rank === 4 ? rows : reshape(rows, [...rows.shape, 1]);
 }
 
-const RULES: Record<string, { rule: 'linear' | 'delta'; decay: string | null }> = {
-  gla: { rule: 'linear', decay: 'gk' },
-  mamba2: { rule: 'linear', decay: 'g' },
-  gated_deltanet: { rule: 'delta', decay: 'g' },
-  deltanet: { rule: 'delta', decay: null },
-  kda: { rule: 'delta', decay: 'g' },
+/** The recurrence of each kind, and its inputs that are called otherwise. Queries are scaled by K^-0.5 or not. */
+const RULES: Record<string, { rule: Rule; names?: Record<string, string>; scaled?: false }> = {
+  gla: { rule: 'linear', names: { gk: 'g' } },
+  mamba2: { rule: 'linear', scaled: false },
+  gated_deltanet: { rule: 'delta' },
+  deltanet: { rule: 'delta' },
+  kda: { rule: 'delta' },
+  rwkv7: { rule: 'dplr', names: { r: 'q', w: 'g' }, scaled: false },
 };
 
+const FORMS = {
+  linear: { recurrent: linearAttentionRecurrent, chunk: linearAttentionChunk },
+  delta: { recurrent: deltaRuleRecurrent, chunk: deltaRuleChunk },
+  dplr: { recurrent: dplrRecurrent, chunk: dplrChunk },
+};
+type Rule = keyof typeof FORMS;
 type Form = 'recurrent' | 'chunk';
 
 function recordRule(golden: Golden, form: Form) {
-  const { rule, decay } = RULES[golden.kind]!;
+  const { rule, names, scaled = true } = RULES[golden.kind]!;
   const inputs: Record<string, Tensor> = {};
   for (const [name, { shape }] of Object.entries({ ...golden.inputs, ...golden.initial })) {
     inputs[name] = input(name, 'float32', shape);
   }
-  const { q, k, v, beta, recurrent } = inputs;
-  const rows = {
-    q: headsFirst(q!),
-    k: headsFirst(k!),
-    v: headsFirst(v!),
-    ...(decay ? { g: headsFirst(inputs[decay]!) } : {}),
-    state: recurrent,
-    // Mamba2's queries are not scaled.
-    scale: golden.kind === 'mamba2' ? 1 : (golden.config.K as number) ** -0.5,
-  };
-  let result: RecurrenceResult;
-  if (rule === 'linear') {
-    result = (form === 'chunk' ? linearAttentionChunk : linearAttentionRecurrent)(rows);
-  } else {
-    result = (form === 'chunk' ? deltaRuleChunk : deltaRuleRecurrent)({ ...rows, beta: headsFirst(beta!) });
-  }
+  const { recurrent: state, ...given } = inputs;
+  const rows = Object.fromEntries(
+    Object.entries(given).map(([name, x]) => [names?.[name] ?? name, headsFirst(x)]),
+  ) as Record<'q' | 'k' | 'v' | 'g' | 'beta' | 'a' | 'b', Tensor>;
+  const scale = scaled ? (golden.config.K as number) ** -0.5 : 1;
+  const result = FORMS[rule][form]({ ...rows, state, scale });
   const output = transpose(result.o, [0, 2, 1, 3]);
   const list = gradients(
     [{ output, seed: input('weights', 'float32', golden.weights.shape) }],
@@ -174,6 +172,17 @@ const LAYERS: Record<string, (config: Record<string, number>) => MixerSpec> = {
     gateRank: head_dim! * expand_v!,
     convSize: conv_size!,
   }),
+  rwkv7: ({ hidden_size, head_dim, layer_idx, v_low_rank_dim, ...ranks }) => ({
+    kind: 'rwkv7',
+    heads: hidden_size! / head_dim!,
+    keyDim: head_dim!,
+    valueDim: head_dim!,
+    decayRank: ranks.decay_low_rank_dim!,
+    rateRank: ranks.a_low_rank_dim!,
+    gateRank: ranks.gate_low_rank_dim!,
+    // The first layer has no others to take values from.
+    valueRank: layer_idx === 0 ? 0 : v_low_rank_dim!,
+  }),
   jet_block: ({ num_heads, head_dim, expand_v, conv_size, dconv_generator_reduction }) => ({
     ...releasedJetBlock({ heads: num_heads!, keyDim: head_dim!, valueDim: head_dim! * expand_v! }),
     convSize: conv_size!,
@@ -245,7 +254,9 @@ function recordLayer(golden: Golden, form: Form) {
     );
   const params = declare('parameter', mixer.parameters(spec, context));
   const state = golden.initial ? declare('state', mixer.state(spec, context)) : undefined;
-  const x = input('x', 'float32', [B, T, context.hiddenSize]);
+  const given = Object.fromEntries(
+    Object.entries(golden.inputs).map(([name, { shape }]) => [name, input(name, 'float32', shape)]),
+  );
   const { position = 0 } = golden.config as Record<string, number>;
   const positions = constant(
     Array.from({ length: B * T }, (_, i) => position + (i % T)),
@@ -253,16 +264,17 @@ function recordLayer(golden: Golden, form: Form) {
     'int64',
   );
   const result = mixer.forward(spec, context, {
-    x,
+    x: given.x!,
     params,
     form,
     positions,
+    firstValues: given.v_first,
     maxPositions: position + T,
     ...(state ? { state } : {}),
   });
   const named = (prefix: string, tensors: Record<string, Tensor> = {}) =>
     Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [`${prefix} ${name}`, tensor]));
-  const inputs = { x, ...named('parameter', params), ...named('state', state) };
+  const inputs = { ...given, ...named('parameter', params), ...named('state', state) };
   const list = gradients(
     [{ output: result.y, seed: input('weights', 'float32', golden.weights.shape) }],
     Object.values(inputs),
@@ -299,7 +311,9 @@ describe('layers', () => {
         for (const [name, state] of Object.entries(arrays(golden.final))) {
           expectClose(`state ${name}`, withoutOldest(name, actual[`final ${name}`]!), state, OUTPUT);
         }
-        expectClose('d x', actual['d x']!, array(golden.grads.inputs.x!), GRADIENT);
+        for (const [name, gradient] of Object.entries(arrays(golden.grads.inputs))) {
+          expectClose(`d ${name}`, actual[`d ${name}`]!, gradient, GRADIENT);
+        }
         for (const [name, gradient] of Object.entries(arrays(golden.grads.params))) {
           expectClose(`d ${name}`, actual[`d parameter ${name}`]!, gradient, GRADIENT);
         }

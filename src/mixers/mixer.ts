@@ -48,6 +48,8 @@ export interface MixerInput {
   positions?: Tensor;
   /** One more than the largest position that can occur; T when absent. */
   maxPositions?: number;
+  /** What the first layer that gives `firstValues` gave; absent for that layer itself. */
+  firstValues?: Tensor | undefined;
 }
 
 export interface MixerOutput {
@@ -55,6 +57,8 @@ export interface MixerOutput {
   y: Tensor;
   /** By the names of `state`, after the last token. */
   state: Record<string, Tensor>;
+  /** Values that later layers of the same kind may want [B, T, H * V] (RWKV7). */
+  firstValues?: Tensor;
 }
 
 export interface Mixer<S extends MixerSpec = MixerSpec> {
@@ -63,6 +67,8 @@ export interface Mixer<S extends MixerSpec = MixerSpec> {
   letter: string;
   /** `forward` takes a symbolic T too. Not so recurrences, which are unrolled or cut into chunks. */
   anyLength?: boolean;
+  /** Whether such a layer takes `firstValues` from another: then it is no function of its input alone. */
+  coupled?(spec: S): boolean;
   parameters(spec: S, context: MixerContext): Parameter[];
   state(spec: S, context: MixerContext): StateTensor[];
   forward(spec: S, context: MixerContext, input: MixerInput): MixerOutput;

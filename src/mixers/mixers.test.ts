@@ -57,6 +57,19 @@ mixerSuite('Mamba2 with heads in groups', {
   spec: { kind: 'mamba2', heads: 4, keyDim: 4, valueDim: 2, headsPerGroup: 2, convSize: 3 },
   context,
 });
+mixerSuite('RWKV7', {
+  spec: {
+    kind: 'rwkv7',
+    heads: 2,
+    keyDim: 4,
+    valueDim: 3,
+    decayRank: 2,
+    rateRank: 2,
+    gateRank: 3,
+    valueRank: 0,
+  },
+  context,
+});
 mixerSuite('KDA', {
   spec: { kind: 'kda', heads: 2, keyDim: 4, valueDim: 3, gateRank: 2, convSize: 4 },
   context,

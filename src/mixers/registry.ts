@@ -7,6 +7,7 @@ import { kda } from './kda.ts';
 import { mamba2 } from './mamba2.ts';
 import type { Mixer } from './mixer.ts';
 import { retNet } from './retnet.ts';
+import { rwkv7 } from './rwkv7.ts';
 import type { MixerKind, MixerSpec } from './spec.ts';
 
 /** Every mixer by its kind. */
@@ -20,6 +21,7 @@ const MIXERS: { [K in MixerKind]: Mixer<Extract<MixerSpec, { kind: K }>> } = {
   jet_block: jetBlock,
   mamba2,
   kda,
+  rwkv7,
 };
 
 /** The implementation of a spec's kind. */

@@ -109,6 +109,22 @@ export interface KdaSpec {
   convSize: number;
 }
 
+/** RWKV7 (Peng et al. 2025). Its projections of low rank r are two matrices, [r, D] and [out, r]. */
+export interface Rwkv7Spec {
+  kind: 'rwkv7';
+  heads: number;
+  keyDim: number;
+  valueDim: number;
+  /** Rank of what makes the decays. */
+  decayRank: number;
+  /** Rank of what makes the rates at which the state is corrected. */
+  rateRank: number;
+  /** Rank of what makes the output gate. */
+  gateRank: number;
+  /** Rank of what says how much of the first RWKV7 layer's values to take; 0 to take none. */
+  valueRank: number;
+}
+
 /** How neighbouring tokens are mixed into q, k or v: not, by one filter per channel, or by one for each token too. */
 export type Convolution = 'none' | 'static' | 'dynamic';
 
@@ -154,5 +170,6 @@ export type MixerSpec =
   | GatedDeltaNetSpec
   | KdaSpec
   | JetBlockSpec
-  | Mamba2Spec;
+  | Mamba2Spec
+  | Rwkv7Spec;
 export type MixerKind = MixerSpec['kind'];

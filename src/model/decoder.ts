@@ -28,7 +28,10 @@ export function under(prefix: string, weights: Weights): Record<string, Tensor> 
 }
 
 /** What a mixer is given beside its input and weights. */
-export type MixerOptions = Pick<MixerInput, 'form' | 'state' | 'mask' | 'positions' | 'maxPositions'>;
+export type MixerOptions = Pick<
+  MixerInput,
+  'form' | 'state' | 'mask' | 'positions' | 'maxPositions' | 'firstValues'
+>;
 
 /**
  * The mixer of a layer with the norm before it, without the residual: RMSNorm(x) mixed. `weights` are the
@@ -60,8 +63,8 @@ export function decoderLayer(
   weights: Weights,
   options: MixerOptions,
 ): MixerOutput {
-  const { y, state } = mixerBlock(config, spec, x, weights, options);
-  return { y: mlpBlock(config, add(x, y), weights), state };
+  const { y, ...rest } = mixerBlock(config, spec, x, weights, options);
+  return { y: mlpBlock(config, add(x, y), weights), ...rest };
 }
 
 /** Token ids [B, T] -> [B, T, D]. */
@@ -77,8 +80,13 @@ export function head(config: ModelConfig, x: Tensor, weights: Weights): Tensor {
 
 /** Token ids [B, T] -> hidden states after the last layer, before the final norm, from the start of sequences. */
 export function decoder(config: ModelConfig, ids: Tensor, weights: Weights, options: MixerOptions): Tensor {
-  return config.layers.reduce(
-    (x, spec, i) => decoderLayer(config, spec, x, under(layerPrefix(i), weights), options).y,
-    embed(ids, weights),
-  );
+  let x = embed(ids, weights);
+  let firstValues: Tensor | undefined;
+  for (const [i, spec] of config.layers.entries()) {
+    const layerWeights = under(layerPrefix(i), weights);
+    const layer = decoderLayer(config, spec, x, layerWeights, { ...options, firstValues });
+    x = layer.y;
+    firstValues ??= layer.firstValues;
+  }
+  return x;
 }

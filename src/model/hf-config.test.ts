@@ -167,6 +167,16 @@ describe('round trips', () => {
       gate: 'sigmoid',
     },
     { kind: 'mamba2', heads: 4, keyDim: 8, valueDim: 16, headsPerGroup: 2, convSize: 4 },
+    {
+      kind: 'rwkv7',
+      heads: 2,
+      keyDim: 8,
+      valueDim: 16,
+      decayRank: 4,
+      rateRank: 3,
+      gateRank: 5,
+      valueRank: 0,
+    },
     { kind: 'kda', heads: 2, keyDim: 8, valueDim: 16, gateRank: 4, convSize: 0 },
   ];
 

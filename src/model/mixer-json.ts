@@ -29,6 +29,15 @@ const FIELDS: FieldTable = {
   deltanet: { heads: 'size', keyDim: 'size', valueDim: 'size', convSize: 'count', rope: 'boolean' },
   gated_deltanet: { heads: 'size', keyDim: 'size', valueDim: 'size', convSize: 'count', rope: 'boolean' },
   kda: { heads: 'size', keyDim: 'size', valueDim: 'size', gateRank: 'size', convSize: 'count' },
+  rwkv7: {
+    heads: 'size',
+    keyDim: 'size',
+    valueDim: 'size',
+    decayRank: 'size',
+    rateRank: 'size',
+    gateRank: 'size',
+    valueRank: 'count',
+  },
   jet_block: {
     heads: 'size',
     keyDim: 'size',

@@ -15,6 +15,16 @@ const M: MixerSpec = { kind: 'mamba2', heads: 4, keyDim: 8, valueDim: 4, headsPe
 const D: MixerSpec = { kind: 'gated_deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
 const J: MixerSpec = releasedJetBlock({ heads: 2, keyDim: 8, valueDim: 16 });
 const K: MixerSpec = { kind: 'kda', heads: 2, keyDim: 8, valueDim: 8, gateRank: 4, convSize: 3 };
+const V: MixerSpec = {
+  kind: 'rwkv7',
+  heads: 2,
+  keyDim: 8,
+  valueDim: 16,
+  decayRank: 4,
+  rateRank: 4,
+  gateRank: 4,
+  valueRank: 0,
+};
 
 function randomIds(count: number, seed = 7): number[] {
   const random = new Random(seed);
@@ -27,6 +37,7 @@ describe.each([
   ['GD', [G, D]],
   ['RNM', [R, N, M]],
   ['DAGWJK', [D, A, G, W, J, K]],
+  ['V, A and V with values of the first', [V, A, { ...V, valueRank: 4 }]],
 ])('%s', (_, layers) => {
   const config = tinyConfig(layers);
   const weights = randomWeights(config);

@@ -229,6 +229,7 @@ function decoderGraph(
   );
   const outputs: Record<string, Tensor> = {};
   let x = embed(ids, weights);
+  let firstValues: Tensor | undefined;
   for (const [i, spec] of config.layers.entries()) {
     const layerWeights = under(layerPrefix(i), weights);
     const options: MixerOptions = {
@@ -236,12 +237,14 @@ function decoderGraph(
       state: under(`${i}.`, states),
       positions,
       maxPositions: config.maxPositionEmbeddings,
+      firstValues,
     };
     const block = (x: Tensor, more: Partial<MixerOptions> = {}) =>
       mixerBlock(config, spec, x, layerWeights, { ...options, ...more });
-    const { y, state } =
+    const { y, state, ...rest } =
       size === undefined || mixerOf(spec).anyLength ? block(x) : padded(x, positions, size, block);
     x = mlpBlock(config, add(x, y), layerWeights);
+    firstValues ??= rest.firstValues;
     for (const [name, tensor] of Object.entries(state)) outputs[`${i}.${name}`] = tensor;
   }
   outputs.logits = head(config, slice(x, 1, -1), weights);
@@ -260,9 +263,10 @@ function padded(
 ): MixerOutput {
   const [B, T] = x.shape as [Dim, Dim];
   const rest = addDims(size, mulDims(T, -1));
-  const { y, state } = block(pad(x, 1, 0, rest), {
+  const { y, ...others } = block(pad(x, 1, 0, rest), {
     mask: pad(fill(1, [B, T]), 1, 0, rest),
     positions: pad(positions, 1, 0, rest),
   });
-  return { y: slice(y, 1, 0, T), state };
+  // Values for later layers stay padded: those layers are, too.
+  return { y: slice(y, 1, 0, T), ...others };
 }

@@ -15,13 +15,33 @@ interface Size {
   valueDim: number;
 }
 
-const SIZED: { [K in LinearKind]: (size: Size) => Extract<MixerSpec, { kind: K }> } = {
+/**
+ * The rank that RWKV7's reference gives a projection of a model of this width: a multiple of 32.
+ *
+ * @param factor ranks grow as this times the root of the width
+ */
+function rwkv7Rank(hiddenSize: number, factor: number): number {
+  return Math.max(32, 32 * Math.round((factor * Math.sqrt(hiddenSize)) / 32));
+}
+
+const SIZED: {
+  [K in LinearKind]: (size: Size, hiddenSize: number) => Extract<MixerSpec, { kind: K }>;
+} = {
   retnet: (size) => ({ kind: 'retnet', ...size }),
   gla: (size) => ({ kind: 'gla', ...size, gateRank: 16, rope: true }),
   deltanet: (size) => ({ kind: 'deltanet', ...size, convSize: 4, rope: false }),
   gated_deltanet: (size) => ({ kind: 'gated_deltanet', ...size, convSize: 4, rope: false }),
   jet_block: releasedJetBlock,
   mamba2: (size) => ({ kind: 'mamba2', ...size, headsPerGroup: 1, convSize: 4 }),
+  rwkv7: (size, hiddenSize) => ({
+    kind: 'rwkv7',
+    ...size,
+    decayRank: rwkv7Rank(hiddenSize, (2.5 * size.keyDim) / 64),
+    rateRank: rwkv7Rank(hiddenSize, (2.5 * size.keyDim) / 64),
+    gateRank: rwkv7Rank(hiddenSize, 5),
+    // Branches have to be functions of their own input.
+    valueRank: 0,
+  }),
   kda: (size) => ({ kind: 'kda', ...size, gateRank: size.valueDim, convSize: 4 }),
 };
 
@@ -33,9 +53,9 @@ export const LINEAR_KINDS = Object.keys(SIZED) as readonly LinearKind[];
  *
  * @throws InputError for a kind that does not exist
  */
-export function linearMixer(kind: string, { numHeads, headDim }: ModelConfig): SizedSpec {
+export function linearMixer(kind: string, { numHeads, headDim, hiddenSize }: ModelConfig): SizedSpec {
   if (!Object.hasOwn(SIZED, kind)) {
     throw new InputError(`unknown mixer '${kind}'; expected one of ${LINEAR_KINDS.join(', ')}`);
   }
-  return SIZED[kind as LinearKind]({ heads: numHeads, keyDim: headDim, valueDim: headDim });
+  return SIZED[kind as LinearKind]({ heads: numHeads, keyDim: headDim, valueDim: headDim }, hiddenSize);
 }

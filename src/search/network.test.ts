@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
+import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
 import { tinyGla, tinyParent, tinySupernet } from '../../test/support/tiny-network.ts';
 import { showArchitecture } from '../mixers/registry.ts';
 import { modelParameters } from '../model/parameters.ts';
 import { hybridOf } from './hybrid.ts';
+import { Network } from './network.ts';
 
 test('a path is an architecture with the weights of its branches around the frozen rest', () => {
   const branches = tinySupernet();
@@ -16,6 +18,27 @@ test('a path is an architecture with the weights of its branches around the froz
   branches.vector.view('1.q_proj.weight')[0] = 42;
   expect(network.layerValues(1, 1)['self_attn.q_proj.weight']!.data[0]).toBe(42);
   expect(network.addBranch(0, { spec: tinyGla, weights: branches.values(0) })).toBe(2);
+});
+
+test('a mixer that takes values from another layer is refused', () => {
+  const rwkv7 = {
+    kind: 'rwkv7',
+    heads: 2,
+    keyDim: 8,
+    valueDim: 8,
+    decayRank: 4,
+    rateRank: 4,
+    gateRank: 4,
+  } as const;
+  const { network } = tinySupernet();
+  expect(network.addBranch(2, { spec: { ...rwkv7, valueRank: 0 }, weights: {} })).toBe(2);
+  const refused = expect.objectContaining({
+    name: 'InputError',
+    message: expect.stringMatching(/layer 1 is a rwkv7 mixer that takes values from another layer/),
+  });
+  expect(() => network.addBranch(1, { spec: { ...rwkv7, valueRank: 4 }, weights: {} })).toThrow(refused);
+  const parent = tinyConfig([{ kind: 'attention' }, { ...rwkv7, valueRank: 4 }]);
+  expect(() => new Network(parent, randomWeights(parent))).toThrow(refused);
 });
 
 test.each([true, false])(

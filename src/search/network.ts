@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Value, Values } from '../graph/index.ts';
+import { mixerOf } from '../mixers/registry.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { layerParameters, readValues } from '../model/layer-programs.ts';
 import { layerPrefix } from '../model/parameters.ts';
 import type { TensorSource } from '../model/tensor-source.ts';
+import { InputError } from '../util/errors.ts';
 
 /**
  * A network of branches: in each layer the parent's attention and any number of other mixers beside it, all
@@ -15,6 +17,15 @@ export interface Branch {
   spec: MixerSpec;
   /** The mixer's weights, relative to the layer's `self_attn.` */
   weights: Values;
+}
+
+/** @throws InputError for a mixer that depends on other layers: layers are computed one by one here */
+function checkAlone(layer: number, spec: MixerSpec): void {
+  if (mixerOf(spec).coupled?.(spec)) {
+    throw new InputError(
+      `layer ${layer} is a ${spec.kind} mixer that takes values from another layer: it cannot be part of a search`,
+    );
+  }
 }
 
 export class Network {
@@ -29,6 +40,7 @@ export class Network {
     readonly config: ModelConfig,
     weights: TensorSource,
   ) {
+    for (const [i, spec] of config.layers.entries()) checkAlone(i, spec);
     this.outer = readValues(weights, [
       'model.embed_tokens.weight',
       'model.norm.weight',
@@ -79,6 +91,7 @@ export class Network {
 
   /** Adds a branch to a layer and returns its number. */
   addBranch(layer: number, branch: Branch): number {
+    checkAlone(layer, branch.spec);
     return this.branches[layer]!.push(branch) - 1;
   }
 

@@ -21,6 +21,8 @@ export function mixerName(spec: MixerSpec): string {
       return 'Mamba2';
     case 'kda':
       return 'Kimi Delta Attention';
+    case 'rwkv7':
+      return 'RWKV7';
     default:
       // A kind that is newer than this report is called what it calls itself.
       return String((spec satisfies never as MixerSpec).kind);
