@@ -5,6 +5,7 @@ import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { asPlacement, type Judged, type Placement, placementKey } from './placement/searcher.ts';
+import type { SearchResult } from './result.ts';
 import type { Path, PathScorer } from './scorer.ts';
 
 /**
@@ -16,6 +17,18 @@ export type Metric = 'loss' | 'accuracy';
 export interface ObjectiveTask {
   plan: Plan;
   metric: Metric;
+  /** false for a task that is judged and reported but does not count in the score. */
+  guides?: boolean;
+}
+
+/** An objective as results have it. */
+export function objectiveOf(tasks: readonly ObjectiveTask[]): SearchResult['objective'] {
+  return tasks.map(({ plan, metric, guides }) => ({
+    task: plan.name,
+    metric,
+    examples: plan.examples.length,
+    ...(guides === false ? { guides } : {}),
+  }));
 }
 
 /** The path that keeps full attention (branch 0) in these layers and takes the linear branch in all others. */
@@ -23,17 +36,21 @@ export function pathOf(placement: Placement, layers: number): number[] {
   return Array.from({ length: layers }, (_, layer) => (placement.includes(layer) ? 0 : 1));
 }
 
-/** Mean over tasks: accuracy, or minus the loss per token of the gold answer. */
+/** Mean over the tasks that guide: accuracy, or minus the loss per token of the gold answer. */
 function scoreOf(tasks: readonly ObjectiveTask[], results: readonly TaskScore[]): number {
-  const each = results.map(({ accuracy, goldLossPerToken }, i) =>
-    tasks[i]!.metric === 'accuracy' ? accuracy : -goldLossPerToken,
-  );
+  const each = results.flatMap(({ accuracy, goldLossPerToken }, i) => {
+    const { metric, guides } = tasks[i]!;
+    if (guides === false) return [];
+    return metric === 'accuracy' ? accuracy : -goldLossPerToken;
+  });
   return each.reduce((a, b) => a + b, 0) / each.length;
 }
 
 export interface JudgeOptions {
   onProgress?: OnProgress;
   signal?: AbortSignal;
+  /** The path that a placement stands for; `pathOf` when not given. */
+  path?: (placement: Placement, layers: number) => Path;
   /**
    * Where judgements are kept, for a search that goes on after it was stopped, and what the network's weights are:
    * those of another network are forgotten.
@@ -55,7 +72,9 @@ export class Judge {
     readonly tasks: readonly ObjectiveTask[],
     private readonly options: JudgeOptions = {},
   ) {
-    if (tasks.length === 0) throw new InputError('an objective needs at least one task');
+    if (!tasks.some(({ guides }) => guides !== false)) {
+      throw new InputError('an objective needs at least one task');
+    }
     this.identity = createHash('sha256')
       .update(JSON.stringify([options.keep?.network, layers, tasks]))
       .digest('hex');
@@ -76,7 +95,7 @@ export class Judge {
     }
     if (fresh.size > 0) {
       const list = [...fresh.values()];
-      const paths: Path[] = list.map((placement) => pathOf(placement, this.layers));
+      const paths = list.map((placement) => (this.options.path ?? pathOf)(placement, this.layers));
       const perTask: TaskScore[][] = [];
       for (const { plan } of this.tasks) {
         perTask.push(await this.scorer.scoreTask(paths, plan, this.options));

@@ -1,8 +1,8 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { showArchitecture } from '../mixers/registry.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
-import { openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
+import { hasWeights, openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { GenerationConfig } from '../model/hf-config.ts';
 import type { TokenBatches } from '../train/batches.ts';
@@ -10,9 +10,9 @@ import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { Random } from '../util/random.ts';
-import { align, BranchWeights } from './align.ts';
+import { identityOf, remember } from '../util/remember.ts';
 import { hybridOf } from './hybrid.ts';
-import { Judge, type ObjectiveTask, pathOf } from './judge.ts';
+import { Judge, type ObjectiveTask, objectiveOf, pathOf } from './judge.ts';
 import { Network } from './network.ts';
 import { beamSearch } from './placement/beam.ts';
 import { checkExhaustive, exhaustive } from './placement/exhaustive.ts';
@@ -21,7 +21,8 @@ import { checkBudget, type Judged, type Searcher } from './placement/searcher.ts
 import { uniform } from './placement/uniform.ts';
 import type { SearchResult, SearchRun } from './result.ts';
 import { PathScorer } from './scorer.ts';
-import { dataHash, scheduleOf, type TrainingSettings, tokensOf } from './settings.ts';
+import { scheduleOf, type TrainingSettings, tokensOf } from './settings.ts';
+import { type SearchIdentity, searchIdentity, seedProgress, superNetwork } from './super-network.ts';
 import { type PathSampling, trainSupernet } from './supernet.ts';
 
 export interface SearchSettings {
@@ -61,24 +62,16 @@ export interface SearchSettings {
  */
 export async function searchPlacement(settings: SearchSettings): Promise<SearchResult> {
   const { out, mixer, budget, seeds, tasks, signal } = settings;
-  const { config, weights, generation } = openCheckpoint(settings.model);
+  const { config, weights } = openCheckpoint(settings.model);
   const layers = config.layers.length;
   checkSettings(settings, config);
   mkdirSync(out, { recursive: true });
-  const started = performance.now();
-  const runs: SearchRun[] = [];
-  let base: Judged | undefined;
-  const fingerprint = {
-    parent: new Network(config, weights).fingerprint(),
-    data: dataHash(settings.batches, settings.align.length),
-  };
+  const found: SeedFindings[] = [];
   for (const seed of seeds) {
-    const network = new Network(config, weights);
-    const { run, parent } = await searchOnce({ ...settings, generation, fingerprint }, network, seed);
-    base ??= parent;
-    runs.push(run);
+    found.push(await searchSeed(settings, seed));
     signal?.throwIfAborted();
   }
+  const runs = found.map(({ run }) => run);
   const result: SearchResult = {
     format: 'postnas-search-1',
     command: settings.command,
@@ -92,11 +85,10 @@ export async function searchPlacement(settings: SearchSettings): Promise<SearchR
     },
     mixer,
     budget,
-    objective: tasks.map(({ plan, metric }) => ({ task: plan.name, metric, examples: plan.examples.length })),
-    base: base!,
+    objective: objectiveOf(tasks),
+    base: found[0]!.parent,
     runs,
-    seconds: (performance.now() - started) / 1000,
-    tokens: runs.flatMap((run) => run.stages).reduce((n, stage) => n + stage.tokens, 0),
+    ...sumOf(runs.flatMap(({ stages }) => stages)),
   };
   writeFileAtomic(join(out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
   return result;
@@ -130,55 +122,52 @@ function checkSettings(settings: SearchSettings, config: ModelConfig): void {
   }
 }
 
+/** Seconds and tokens of everything together, wherever and whenever it was done. */
+function sumOf(stages: readonly { seconds: number; tokens: number }[]): { seconds: number; tokens: number } {
+  const sum = (value: (stage: (typeof stages)[number]) => number) =>
+    stages.reduce((total, stage) => total + value(stage), 0);
+  return { seconds: sum(({ seconds }) => seconds), tokens: sum(({ tokens }) => tokens) };
+}
+
+interface SeedFindings {
+  run: SearchRun;
+  parent: Judged;
+}
+
+/**
+ * The search with one seed, its hybrid included. Seeds do not depend on each other; what was found is kept in the
+ * seed's folder, so that a search whose seeds were found elsewhere has only to put them together.
+ */
+export async function searchSeed(settings: SearchSettings, seed: number): Promise<SeedFindings> {
+  const { config, weights, generation } = openCheckpoint(settings.model);
+  const network = new Network(config, weights);
+  const fingerprint = searchIdentity(settings, network);
+  const { mixer, budget, tasks, align, supernet, finish, beamWidth, randomSamples, exhaustive } = settings;
+  const identity = identityOf(
+    { mixer, budget, tasks, align, supernet, finish, beamWidth, randomSamples, exhaustive, seed },
+    fingerprint,
+  );
+  const folder = join(settings.out, `seed-${seed}`);
+  const found = join(folder, 'found.json');
+  if (!hasWeights(join(folder, 'hybrid'))) rmSync(found, { force: true });
+  return remember(found, identity, () => searchOnce({ ...settings, generation, fingerprint }, network, seed));
+}
+
 async function searchOnce(
-  settings: SearchSettings & { generation: GenerationConfig; fingerprint: Record<string, string> },
+  settings: SearchSettings & { generation: GenerationConfig; fingerprint: SearchIdentity },
   network: Network,
   seed: number,
-): Promise<{ run: SearchRun; parent: Judged }> {
-  const { out, mixer, budget, tasks, batches, onProgress, signal, threads } = settings;
-  const { config } = network;
-  const layers = config.layers.length;
+): Promise<SeedFindings> {
+  const { out, budget, tasks, batches, onProgress, signal, threads } = settings;
+  const layers = network.config.layers.length;
   const folder = join(out, `seed-${seed}`);
-  const stages: SearchRun['stages'] = [];
-  const named = (name: string): OnProgress | undefined =>
-    onProgress && ((event) => onProgress({ ...event, stage: `seed ${seed}: ${name}` }));
-  // Each stage begins with what the one before left: its state is good for that alone.
-  const { fingerprint } = settings;
-  const afterAlign = { ...fingerprint, align: settings.align };
-  const afterSupernet = { ...afterAlign, supernet: settings.supernet };
+  const named = seedProgress(onProgress, seed);
   const shared = { batches, signal, threads };
-
-  const branches = new BranchWeights(
-    network,
-    Array.from({ length: layers }, (_, i) => i),
-    mixer,
-  );
-  branches.initialise(seed);
-  const aligned = await align({
-    ...shared,
-    branches,
-    shape: settings.align,
-    schedule: scheduleOf(settings.align),
-    seed,
-    fingerprint,
-    folder: join(folder, 'align'),
-    onProgress: named('align'),
-  });
-  stages.push({ name: 'align', seconds: aligned.seconds, tokens: tokensOf(settings.align) });
-
-  branches.attach();
-  const supernet = await trainSupernet({
-    ...shared,
-    branches,
-    shape: settings.supernet,
-    sampling: settings.supernet.sampling,
-    schedule: scheduleOf(settings.supernet),
-    seed: seed + 1000,
-    fingerprint: afterAlign,
-    folder: join(folder, 'supernet'),
-    onProgress: named('super network'),
-  });
-  stages.push({ name: 'super network', seconds: supernet.seconds, tokens: tokensOf(settings.supernet) });
+  const { branches, aligned, supernet } = await superNetwork(settings, network, seed);
+  const stages: SearchRun['stages'] = [
+    { name: 'align', seconds: aligned.seconds, tokens: tokensOf(settings.align) },
+    { name: 'super network', seconds: supernet.seconds, tokens: tokensOf(settings.supernet) },
+  ];
 
   const scorer = new PathScorer(network, { threads });
   try {
@@ -227,7 +216,11 @@ async function searchOnce(
         schedule: scheduleOf(settings.finish),
         seed: seed + 2000,
         stage: 'finish',
-        fingerprint: afterSupernet,
+        fingerprint: {
+          ...settings.fingerprint,
+          align: settings.align,
+          supernet: settings.supernet,
+        },
         folder: join(folder, 'finish'),
         onProgress: named('finish'),
       });

@@ -13,8 +13,8 @@ export interface SearchResult {
   mixer: MixerSpec;
   /** Full-attention layers allowed. */
   budget: number;
-  /** Task names with the metric that the search maximised. */
-  objective: { task: string; metric: 'loss' | 'accuracy'; examples: number }[];
+  /** Task names with their metrics; `guides` is false for one that is reported but did not lead the search. */
+  objective: { task: string; metric: 'loss' | 'accuracy'; examples: number; guides?: boolean }[];
   /** The parent itself, on the same examples. */
   base: Judged;
   /** One entry per seed: super network trained and searched anew. */

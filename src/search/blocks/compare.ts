@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Device } from '../../graph/index.ts';
@@ -9,20 +8,20 @@ import { countParameters } from '../../model/parameters.ts';
 import type { TokenBatches } from '../../train/batches.ts';
 import { InputError } from '../../util/errors.ts';
 import { writeFileAtomic } from '../../util/files.ts';
-import type { OnProgress, ProgressEvent } from '../../util/progress.ts';
-import { align, BranchWeights } from '../align.ts';
+import type { OnProgress } from '../../util/progress.ts';
+import { identityOf, remember } from '../../util/remember.ts';
+import { BranchWeights } from '../align.ts';
 import { hybridOf } from '../hybrid.ts';
-import { Judge, type ObjectiveTask, pathOf } from '../judge.ts';
+import { type ObjectiveTask, objectiveOf, pathOf } from '../judge.ts';
 import type { SizedSpec } from '../linear-mixer.ts';
 import { Network } from '../network.ts';
 import { asPlacement, checkBudget, type Judged } from '../placement/searcher.ts';
-import { PathScorer } from '../scorer.ts';
-import { dataHash, scheduleOf, type TrainingSettings, tokensOf } from '../settings.ts';
-import { trainSupernet } from '../supernet.ts';
+import { type TrainingSettings, tokensOf } from '../settings.ts';
 import type { ChoiceRule } from './choice.ts';
-import { longestPrompt, measureDecode } from './decode-speed.ts';
+import { inTurns, longestPrompt, measureDecode } from './decode-speed.ts';
 import { stateSize } from './dimensions.ts';
 import type { BlockFindings, BlocksResult } from './result.ts';
+import { judgeNetwork, runTrial, trainedNetwork } from './trial.ts';
 
 /**
  * Stages 2 to 4 of PostNAS are one comparison with different candidates: kinds of blocks, designs of the JetBlock,
@@ -73,12 +72,8 @@ export async function compareBlocks(settings: CompareSettings): Promise<BlocksRe
   const placement = asPlacement(settings.placement);
   check(settings, config.layers.length, longestPrompt(config, decode.tokens));
   mkdirSync(out, { recursive: true });
-  const started = performance.now();
   const fresh = () => new Network(config, weights);
-  const identity = { parent: fresh().fingerprint(), data: dataHash(settings.batches, settings.align.length) };
-  const prepare = (candidate: Candidate, seed: number, onProgress?: OnProgress) =>
-    trained({ ...settings, placement, onProgress }, fresh(), candidate, seed, identity);
-
+  let spent = 0;
   const base = await judgeParent(settings, fresh());
   const findings: BlockFindings[] = candidates.map(({ name, spec }) => ({
     name,
@@ -89,21 +84,19 @@ export async function compareBlocks(settings: CompareSettings): Promise<BlocksRe
     decode: [],
     runs: [],
   }));
-  const jobs = seeds.flatMap((seed) => candidates.map((candidate, i) => ({ seed, candidate, i })));
-  for (const [done, { seed, candidate, i }] of jobs.entries()) {
-    const label = `${candidate.name}, seed ${seed} (${done + 1} of ${jobs.length})`;
-    const { network, alignment, loss, tokensPerSecond, folder } = await prepare(
-      candidate,
-      seed,
-      named(settings.onProgress, label),
-    );
-    const judged = await judgeOne(settings, network, placement, join(folder, 'judged.json'), label);
-    findings[i]!.runs.push({ seed, alignment, loss, judged, trainTokensPerSecond: tokensPerSecond });
+  for (const { candidate, seed } of trialsOf(settings)) {
+    const { run, seconds } = await runTrial(settings, candidate, seed);
+    findings.find(({ name }) => name === candidate.name)!.runs.push(run);
+    spent += seconds;
   }
   await timeDecoding(settings, fresh, findings, placement);
   const chosen = settings.rule.choose(findings);
 
-  const best = await prepare(candidates.find(({ name }) => name === chosen.name)!, seeds[0]!);
+  const best = await trainedNetwork(
+    settings,
+    candidates.find(({ name }) => name === chosen.name)!,
+    seeds[0]!,
+  );
   const hybrid = hybridOf(best.network, pathOf(placement, config.layers.length));
   await saveCheckpoint(join(out, 'hybrid'), hybrid.config, hybrid.weights, {
     dtype: 'F32',
@@ -122,16 +115,21 @@ export async function compareBlocks(settings: CompareSettings): Promise<BlocksRe
       parameters: countParameters(weights.names().map((name) => weights.info(name))),
     },
     placement,
-    objective: tasks.map(({ plan, metric }) => ({ task: plan.name, metric, examples: plan.examples.length })),
+    objective: objectiveOf(tasks),
     base,
     trainedTokens: tokensOf(settings.align) + tokensOf(settings.train),
     decode: { device: decode.device ?? 'cpu', threads, context: decode.context, tokens: decode.tokens },
     candidates: findings,
     choice: { name: chosen.name, rule: settings.rule.text },
-    seconds: (performance.now() - started) / 1000,
+    seconds: spent,
   };
   writeFileAtomic(join(out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
   return result;
+}
+
+/** What has to be trained, in order: trials do not depend on each other. */
+export function trialsOf({ seeds, candidates }: Pick<CompareSettings, 'seeds' | 'candidates'>) {
+  return seeds.flatMap((seed) => candidates.map((candidate) => ({ seed, candidate })));
 }
 
 function check(
@@ -166,77 +164,14 @@ function check(
   }
 }
 
-const named =
-  (onProgress: OnProgress | undefined, label: string): OnProgress | undefined =>
-  (event: ProgressEvent) =>
-    onProgress?.({ ...event, stage: `${label}: ${event.stage}` });
-
-/** A network whose replaced layers have a trained candidate beside their attention. */
-async function trained(
-  settings: CompareSettings,
-  network: Network,
-  { name, spec }: Candidate,
-  seed: number,
-  identity: Record<string, string>,
-) {
-  const { batches, placement, onProgress, signal, threads } = settings;
-  const layers = network.branches.map((_, i) => i).filter((layer) => !placement.includes(layer));
-  const folder = join(settings.out, `seed-${seed}`, name);
-  const shared = { batches, onProgress, signal, threads };
-  const branches = new BranchWeights(network, layers, spec);
-  branches.initialise(seed);
-  const { losses } = await align({
-    ...shared,
-    branches,
-    shape: settings.align,
-    schedule: scheduleOf(settings.align),
-    seed,
-    fingerprint: identity,
-    folder: join(folder, 'align'),
-  });
-  branches.attach();
-  const { loss, seconds } = await trainSupernet({
-    ...shared,
-    branches,
-    shape: settings.train,
-    sampling: { rule: 'fixed', path: pathOf(placement, network.branches.length) },
-    schedule: scheduleOf(settings.train),
-    seed: seed + 1000,
-    stage: 'train',
-    fingerprint: { ...identity, align: settings.align },
-    folder: join(folder, 'train'),
-  });
-  return { network, folder, alignment: losses, loss, tokensPerSecond: tokensOf(settings.train) / seconds };
-}
-
-async function judgeOne(
-  { tasks, threads, signal, onProgress }: CompareSettings,
-  network: Network,
-  placement: readonly number[],
-  keep: string,
-  label: string,
-): Promise<Judged> {
-  const scorer = new PathScorer(network, { threads });
-  try {
-    const judge = new Judge(scorer, network.branches.length, tasks, {
-      signal,
-      onProgress: named(onProgress, label),
-      keep: { path: keep, network: createHash('sha256').update(network.fingerprint()).digest('hex') },
-    });
-    return (await judge.judge([placement]))[0]!;
-  } finally {
-    await scorer.dispose();
-  }
-}
-
 function judgeParent(settings: CompareSettings, network: Network): Promise<Judged> {
   const everything = network.branches.map((_, i) => i);
-  return judgeOne(settings, network, everything, join(settings.out, 'parent.json'), 'parent');
+  return judgeNetwork(settings, network, everything, join(settings.out, 'parent.json'), 'parent');
 }
 
 /** Times all candidates in turns, so that a machine that slows down slows all of them. */
 async function timeDecoding(
-  { decode, onProgress, signal, threads, candidates }: CompareSettings,
+  { out, decode, onProgress, signal, threads, candidates }: CompareSettings,
   fresh: () => Network,
   findings: BlockFindings[],
   placement: readonly number[],
@@ -249,12 +184,16 @@ async function timeDecoding(
     branches.attach();
     return hybridOf(network, pathOf(placement, network.branches.length));
   });
-  const total = decode.rounds * candidates.length;
-  for (let round = 0; round < decode.rounds; round++) {
-    for (const [i, hybrid] of hybrids.entries()) {
-      findings[i]!.decode.push(await measureDecode(hybrid, { ...decode, threads, signal }));
-      const done = round * candidates.length + i + 1;
-      onProgress?.({ stage: 'time decoding', done, total, unit: 'runs' });
-    }
-  }
+  const rates = await remember(
+    join(out, 'decode.json'),
+    identityOf(decode, threads, candidates, placement),
+    () =>
+      inTurns(
+        decode.rounds,
+        hybrids,
+        (hybrid) => measureDecode(hybrid, { ...decode, threads, signal }),
+        onProgress,
+      ),
+  );
+  for (const [i, rounds] of rates.entries()) findings[i]!.decode.push(...rounds);
 }

@@ -2,6 +2,7 @@ import type { Device } from '../../graph/index.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import type { TensorSource } from '../../model/tensor-source.ts';
 import { Engine } from '../../runtime/engine.ts';
+import type { OnProgress } from '../../util/progress.ts';
 import { Random } from '../../util/random.ts';
 
 export interface DecodeSpeedOptions {
@@ -39,6 +40,28 @@ export async function measureDecode(
   const begun = performance.now();
   await steps(tokens);
   return tokens / ((performance.now() - begun) / 1000);
+}
+
+/**
+ * Measures all in turns, so that a machine that slows down slows all of them.
+ *
+ * @returns for each of `items` a value per round
+ */
+export async function inTurns<T>(
+  rounds: number,
+  items: readonly T[],
+  measure: (item: T) => Promise<number>,
+  onProgress?: OnProgress,
+): Promise<number[][]> {
+  const values: number[][] = items.map(() => []);
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, item] of items.entries()) {
+      values[i]!.push(await measure(item));
+      const done = round * items.length + i + 1;
+      onProgress?.({ stage: 'time decoding', done, total: rounds * items.length, unit: 'runs' });
+    }
+  }
+  return values;
 }
 
 /** What a prompt may have of a context that has to hold the timed tokens too. */

@@ -50,7 +50,7 @@ export interface BlockFindings {
   runs: BlockRun[];
 }
 
-interface BlockRun {
+export interface BlockRun {
   seed: number;
   /** Relative squared error of the blocks after alignment, per replaced layer. */
   alignment: number[];

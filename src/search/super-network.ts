@@ -1,0 +1,81 @@
+import { join } from 'node:path';
+import type { TrainResult } from '../train/trainer.ts';
+import type { OnProgress } from '../util/progress.ts';
+import { align, BranchWeights } from './align.ts';
+import type { Network } from './network.ts';
+import type { SearchSettings } from './pipeline.ts';
+import { dataHash, scheduleOf } from './settings.ts';
+import { trainSupernet } from './supernet.ts';
+
+/** What the states of a search depend on beside its settings. */
+export interface SearchIdentity {
+  parent: string;
+  data: string;
+}
+
+export function searchIdentity(
+  { batches, align }: Pick<SearchSettings, 'batches' | 'align'>,
+  parent: Network,
+): SearchIdentity {
+  return { parent: parent.fingerprint(), data: dataHash(batches, align.length) };
+}
+
+/** Progress under the name of a seed. */
+export function seedProgress(onProgress: OnProgress | undefined, seed: number) {
+  return (name: string): OnProgress | undefined =>
+    onProgress && ((event) => onProgress({ ...event, stage: `seed ${seed}: ${name}` }));
+}
+
+export interface SuperNetwork {
+  branches: BranchWeights;
+  aligned: Awaited<ReturnType<typeof align>>;
+  supernet: TrainResult;
+}
+
+/**
+ * Gives every layer of a network a linear branch, aligned and trained along sampled paths. Both stages keep their
+ * states in the seed's folder, where they resume; once trained, the same is had again at once.
+ */
+export async function superNetwork(
+  settings: Pick<
+    SearchSettings,
+    'out' | 'mixer' | 'batches' | 'align' | 'supernet' | 'onProgress' | 'signal' | 'threads'
+  > & { fingerprint: SearchIdentity },
+  network: Network,
+  seed: number,
+): Promise<SuperNetwork> {
+  const { fingerprint, batches, signal, threads } = settings;
+  const folder = join(settings.out, `seed-${seed}`);
+  const named = seedProgress(settings.onProgress, seed);
+  const shared = { batches, signal, threads };
+  const branches = new BranchWeights(
+    network,
+    network.branches.map((_, layer) => layer),
+    settings.mixer,
+  );
+  branches.initialise(seed);
+  const aligned = await align({
+    ...shared,
+    branches,
+    shape: settings.align,
+    schedule: scheduleOf(settings.align),
+    seed,
+    fingerprint,
+    folder: join(folder, 'align'),
+    onProgress: named('align'),
+  });
+  branches.attach();
+  const supernet = await trainSupernet({
+    ...shared,
+    branches,
+    shape: settings.supernet,
+    sampling: settings.supernet.sampling,
+    schedule: scheduleOf(settings.supernet),
+    seed: seed + 1000,
+    // Each stage begins with what the one before left: its state is good for that alone.
+    fingerprint: { ...fingerprint, align: settings.align },
+    folder: join(folder, 'supernet'),
+    onProgress: named('super network'),
+  });
+  return { branches, aligned, supernet };
+}
