@@ -22,6 +22,8 @@ export interface DataOptions {
   length: number;
   rate: string;
   threads?: number;
+  /** Seed that examples are drawn with: another one draws others. */
+  examplesSeed?: number;
 }
 
 export const WORLD_OBJECTIVES = [
@@ -52,7 +54,7 @@ export function withData(command: Command): Command {
 /** @throws InputError for files and tasks that do not exist */
 export function dataOf(
   model: string,
-  options: DataOptions,
+  options: Omit<DataOptions, 'rate' | 'rows'>,
 ): { batches: TokenBatches; tasks: ObjectiveTask[] } {
   const tokenizer = loadTokenizer(model);
   const encode = cachedEncode((text) => tokenizer.encode(text, { addSpecialTokens: false }));
@@ -88,7 +90,11 @@ function readText(path: string): string {
   return readFileSync(path, 'utf8');
 }
 
-function objectiveTask(text: string, options: DataOptions, tokenizer: Tokenizer): ObjectiveTask {
+function objectiveTask(
+  text: string,
+  options: Omit<DataOptions, 'rate' | 'rows'>,
+  tokenizer: Tokenizer,
+): ObjectiveTask {
   const [name, metric = 'accuracy', count] = text.split(':') as [string, string?, string?];
   if (metric !== 'accuracy' && metric !== 'loss') {
     throw new InputError(`--objective ${text}: the metric is '${metric}', expected accuracy or loss`);
@@ -102,21 +108,21 @@ function objectiveTask(text: string, options: DataOptions, tokenizer: Tokenizer)
 
 function planOf(
   name: string,
-  { examples, heldOut, length }: DataOptions,
+  { examples, heldOut, length, examplesSeed: seed = 7 }: Omit<DataOptions, 'rate' | 'rows'>,
   tokenizer: Tokenizer,
 ): ObjectiveTask['plan'] {
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
   if (name === 'held-out-loss') {
     if (!heldOut) throw new InputError('the objective held-out-loss needs --held-out FILE');
-    return planText(name, readText(heldOut), encode, { rows: examples, length, seed: 7 });
+    return planText(name, readText(heldOut), encode, { rows: examples, length, seed });
   }
   if (name === 'vocabulary-recall') {
-    return planTask(vocabularyRecall(tokenizer.vocabulary(), encode), examples, 7, encode);
+    return planTask(vocabularyRecall(tokenizer.vocabulary(), encode), examples, seed, encode);
   }
   const task = worldTasks.find((each) => each.name === name);
   if (!task) {
     const known = ['held-out-loss', 'vocabulary-recall', ...worldTasks.map((each) => each.name)];
     throw new InputError(`unknown task '${name}'; expected one of ${known.join(', ')}`);
   }
-  return planTask(task, examples, 7, cachedEncode(encode));
+  return planTask(task, examples, seed, cachedEncode(encode));
 }

@@ -11,6 +11,7 @@ import { initCommand } from './commands/init.ts';
 import { pretrain } from './commands/pretrain.ts';
 import { pullCommand } from './commands/pull.ts';
 import { reportCommand } from './commands/report.ts';
+import { run } from './commands/run.ts';
 import { search } from './commands/search.ts';
 import { start } from './commands/start.ts';
 
@@ -27,6 +28,7 @@ const program = new Command('postnas')
   .version(version)
   .showHelpAfterError()
   .addCommand(start())
+  .addCommand(run())
   .addCommand(search())
   .addCommand(blocks())
   .addCommand(design())

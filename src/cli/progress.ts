@@ -15,6 +15,12 @@ export interface Progress {
 /** Seconds between two lines of one stage where there is no terminal. */
 const LINE_EVERY = 15;
 
+/** Seconds that a stage has to take there for its end to be worth a line. */
+const SHORT = 2;
+
+/** Bars of finished stages that stay on the screen. */
+const KEPT_BARS = 6;
+
 const UNITS = ['', 'k', 'M', 'G', 'T'];
 
 /** 1234567 -> '1.2M' */
@@ -49,6 +55,7 @@ interface Stage {
 
 export function createProgress({ quiet = false, stream = process.stderr } = {}): Progress {
   const stages = new Map<string, Stage>();
+  const finished: Bar[] = [];
   const bars =
     !quiet && stream.isTTY
       ? new MultiBar(
@@ -86,14 +93,14 @@ export function createProgress({ quiet = false, stream = process.stderr } = {}):
     const now = performance.now();
     let stage = stages.get(event.stage);
     if (!stage) {
-      stage = { bar: bars?.create(event.total, event.done), started: now, from: event.done, printed: 0 };
+      stage = { bar: bars?.create(event.total, event.done), started: now, from: event.done, printed: now };
       stages.set(event.stage, stage);
     }
     const shown = describe(event, stage, now);
     if (stage.bar) {
       stage.bar.setTotal(event.total);
       stage.bar.update(event.done, shown);
-    } else if (event.done >= event.total || now - stage.printed > LINE_EVERY * 1000) {
+    } else if (now - stage.printed > (event.done >= event.total ? SHORT : LINE_EVERY) * 1000) {
       stage.printed = now;
       const percent = ((100 * event.done) / Math.max(1, event.total)).toFixed(0);
       stream.write(
@@ -101,7 +108,11 @@ export function createProgress({ quiet = false, stream = process.stderr } = {}):
           `left ${shown.left}) ${shown.values}\n`,
       );
     }
-    if (event.done >= event.total) stages.delete(event.stage);
+    if (event.done >= event.total) {
+      stages.delete(event.stage);
+      if (stage.bar) finished.push(stage.bar);
+      while (finished.length > KEPT_BARS) bars!.remove(finished.shift()!);
+    }
   };
 
   return {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { InferenceSession, Tensor as Value } from 'onnxruntime-node';
+import { env, InferenceSession, Tensor as Value } from 'onnxruntime-node';
 import { bindDim, bindShape, type Dim, showShape } from './dim.ts';
 import { bindInputs } from './evaluate.ts';
 import { type Device, type ExternalWeight, writeOnnx } from './onnx.ts';
@@ -12,6 +12,9 @@ import { requireWebGpu } from './webgpu.ts';
  */
 
 export { Value };
+
+/** Of ONNX Runtime. */
+export const ENGINE_VERSION = env.versions.node ?? 'unknown';
 export type Values = Record<string, Value>;
 
 export interface CompileOptions {

@@ -143,7 +143,8 @@ export class Engine {
         ...weights,
         ...state,
         ids: int64(piece, shape),
-        positions: int64(positions, shape),
+        // Without attention no layer asks where a token stands.
+        ...(program.inputNames.includes('positions') ? { positions: int64(positions, shape) } : {}),
       });
       state = remembered;
       length += piece.length;

@@ -15,7 +15,7 @@ import {
 } from '../../search/blocks/choice.ts';
 import { type Candidate, compareBlocks } from '../../search/blocks/compare.ts';
 import { jetDesigns } from '../../search/blocks/designs.ts';
-import { sameStateSize } from '../../search/blocks/dimensions.ts';
+import { nearbyHeads, sameStateSize } from '../../search/blocks/dimensions.ts';
 import type { BlocksResult } from '../../search/blocks/result.ts';
 import { LINEAR_KINDS, linearMixer } from '../../search/linear-mixer.ts';
 import { InputError } from '../../util/errors.ts';
@@ -99,15 +99,13 @@ export function dimensions(): Command {
     'dimensions',
     ({ mixer, heads, aspect, slack }, config) => ({
       candidates: sameStateSize(linearMixer(mixer, config), {
-        heads: heads?.map((text) => headCount(text)) ?? nearby(config.numHeads),
+        heads: heads?.map((text) => headCount(text)) ?? nearbyHeads(config.numHeads),
         aspect,
       }),
       rule: asFastThenBest(Number(slack)),
     }),
   );
 }
-
-const nearby = (heads: number) => [...new Set([Math.max(1, Math.floor(heads / 2)), heads, 2 * heads])];
 
 function headCount(text: string): number {
   const count = Number(text);

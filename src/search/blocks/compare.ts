@@ -10,7 +10,6 @@ import { InputError } from '../../util/errors.ts';
 import { writeFileAtomic } from '../../util/files.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { identityOf, remember } from '../../util/remember.ts';
-import { BranchWeights } from '../align.ts';
 import { hybridOf } from '../hybrid.ts';
 import { type ObjectiveTask, objectiveOf, pathOf } from '../judge.ts';
 import type { SizedSpec } from '../linear-mixer.ts';
@@ -22,6 +21,7 @@ import { inTurns, longestPrompt, measureDecode } from './decode-speed.ts';
 import { stateSize } from './dimensions.ts';
 import type { BlockFindings, BlocksResult } from './result.ts';
 import { judgeNetwork, runTrial, trainedNetwork } from './trial.ts';
+import { untrainedHybrid } from './untrained.ts';
 
 /**
  * Stages 2 to 4 of PostNAS are one comparison with different candidates: kinds of blocks, designs of the JetBlock,
@@ -176,14 +176,7 @@ async function timeDecoding(
   findings: BlockFindings[],
   placement: readonly number[],
 ): Promise<void> {
-  const hybrids = candidates.map(({ spec }) => {
-    const network = fresh();
-    const layers = network.branches.map((_, i) => i).filter((layer) => !placement.includes(layer));
-    const branches = new BranchWeights(network, layers, spec);
-    branches.initialise(1);
-    branches.attach();
-    return hybridOf(network, pathOf(placement, network.branches.length));
-  });
+  const hybrids = candidates.map(({ spec }) => untrainedHybrid(fresh(), placement, spec));
   const rates = await remember(
     join(out, 'decode.json'),
     identityOf(decode, threads, candidates, placement),

@@ -15,15 +15,17 @@ export interface Grid {
   heads: readonly number[];
   /** The most that one of key and value width may be wider than the other. */
   aspect: number;
+  /** Taps of the convolutions to try beside the block's own, at its own widths. */
+  convSizes?: readonly number[];
 }
 
 /**
  * The grid of stage 4 (spec §3.4; the paper's Table 2): all heads, key and value widths with the state size of the
- * given block, the block itself first.
+ * given block, the block itself first; then other numbers of taps.
  *
- * @throws InputError for numbers of heads that leave no other dimensions
+ * @throws InputError for numbers of heads that leave no other dimensions, and for taps of a block without convolution
  */
-export function sameStateSize(spec: SizedSpec, { heads, aspect }: Grid): Candidate[] {
+export function sameStateSize(spec: SizedSpec, { heads, aspect, convSizes = [] }: Grid): Candidate[] {
   const size = stateSize(spec);
   const found = new Map<string, SizedSpec>();
   const put = (each: SizedSpec) => found.set(dimensionsName(each), each);
@@ -36,6 +38,12 @@ export function sameStateSize(spec: SizedSpec, { heads, aspect }: Grid): Candida
       if (!found.has(name)) put({ ...spec, heads: count, keyDim, valueDim });
     }
   }
+  for (const convSize of convSizes) {
+    if (!('convSize' in spec))
+      throw new InputError(`a ${spec.kind} block has no convolution to give ${convSize} taps`);
+    if (convSize !== spec.convSize)
+      found.set(`${dimensionsName(spec)}-${convSize}taps`, { ...spec, convSize });
+  }
   if (found.size < 2) {
     throw new InputError(
       `heads ${heads.join(', ')}: none of them leaves widths of multiples of ${STEP} for a state of ${size} numbers ` +
@@ -43,6 +51,11 @@ export function sameStateSize(spec: SizedSpec, { heads, aspect }: Grid): Candida
     );
   }
   return [...found].map(([name, each]) => ({ name, spec: each }));
+}
+
+/** Half, once and twice so many heads. */
+export function nearbyHeads(heads: number): number[] {
+  return [...new Set([Math.max(1, Math.floor(heads / 2)), heads, 2 * heads])];
 }
 
 /** 4x32x32: heads, key width, value width. */

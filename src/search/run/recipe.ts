@@ -17,8 +17,10 @@ const task = z
   .string()
   .regex(/^[\w-]+(:(accuracy|loss)(:\d+)?)?$/, 'expected task:metric or task:metric:examples');
 
+/** Rows of a step and their length, if other than the recipe's. */
+const shape = { rows: count.optional(), length: count.optional() };
 /** Alignment of single layers, then feature distillation of the whole, MLPs frozen. */
-const training = { alignSteps: steps, trainSteps: steps, rate: rate.default(2e-3) };
+const training = { ...shape, alignSteps: steps, trainSteps: steps, rate: rate.default(2e-3) };
 
 const recipeSchema = z.strictObject({
   /** A Hugging Face folder, or the id of a model on the Hub. */
@@ -38,6 +40,7 @@ const recipeSchema = z.strictObject({
   examples: count.default(128),
   /** Stage 1. */
   placement: z.strictObject({
+    ...shape,
     mixer: kind.default('gated_deltanet'),
     /** Layers that keep full attention. */
     budget: count,
@@ -54,7 +57,7 @@ const recipeSchema = z.strictObject({
     objective: z.array(z.string()).min(1).optional(),
   }),
   /** Whether placements rank alike when MLPs are trained too: a second super network per seed. */
-  mlps: z.strictObject({ supernetSteps: steps, rate: rate.default(2e-3) }).optional(),
+  mlps: z.strictObject({}).optional(),
   /** Stage 2. */
   blocks: z
     .strictObject({
@@ -119,9 +122,7 @@ const recipeSchema = z.strictObject({
       /** Weight of the cross-entropy beside the KL divergence while all weights are trained. */
       crossEntropy: z.number().min(0).default(0.1),
       temperature: z.number().positive().default(1),
-      /** Rows of a step, if other than the search's. */
-      rows: count.optional(),
-      length: count.optional(),
+      ...shape,
       /** Examples of each task in the final judgement, none of them seen by the search. */
       examples: count.default(256),
     })

@@ -1,0 +1,178 @@
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { openCheckpoint } from '../../model/checkpoint.ts';
+import { resolveModel } from '../../model/hub.ts';
+import { countParameters, modelParameters } from '../../model/parameters.ts';
+import type { RunContext } from '../../search/run/context.ts';
+import { type Estimate, estimateRun } from '../../search/run/estimate.ts';
+import { performHere, RunProgress } from '../../search/run/progress.ts';
+import { readRecipe } from '../../search/run/recipe.ts';
+import type { RunResult } from '../../search/run/result.ts';
+import { runRecipe, runUnit } from '../../search/run/run.ts';
+import { spreadOf } from '../../util/statistics.ts';
+import { action, type Common, wholeNumber } from '../command.ts';
+import { dataOf } from '../data-options.ts';
+import { duration } from '../progress.ts';
+import { table } from '../table.ts';
+import { performInWorkers } from '../workers.ts';
+
+interface Options {
+  out?: string;
+  jobs?: number;
+  threads?: number;
+  estimate?: boolean;
+  unit?: string;
+}
+
+/** `postnas run`: all stages of PostNAS and the final training, from one recipe. */
+export function run(): Command {
+  const command = new Command('run')
+    .description('do all stages of PostNAS and the final training as a recipe says, and write the report')
+    .argument('<recipe>', 'a JSON file; recipes/ has some')
+    .option('--out <folder>', 'where everything goes (runs/ and the name of the recipe when not given)')
+    .option(
+      '--jobs <n>',
+      'trainings side by side, each a process (as many as cores for small models, else 1, when not given)',
+      wholeNumber,
+    )
+    .option('--threads <n>', 'threads of each training (the cores shared out when not given)', wholeNumber)
+    .option('--estimate', 'only say what it will take')
+    .option('--unit <id>', 'do one part of the run whose earlier stages are done, such as blocks/seed-1/gla')
+    .addHelpText(
+      'after',
+      '\nStopped by Ctrl-C or killed, it goes on when it is run again, and ends with the same result.\n' +
+        '\nExamples:\n  postnas run recipes/quick.json\n  postnas run recipes/nano.json --jobs 2 --out runs/nano\n' +
+        '  postnas run recipes/nano.json --estimate',
+    );
+  return action<Options>(command, async (common, options, [recipe]) => {
+    const out = options.out ?? join('runs', recipe!.replace(/^.*[\\/]|\.json$/g, ''));
+    if (options.unit) {
+      const context = await contextOf(common, recipe!, out, options.threads ?? 0);
+      // A worker: its parent shows the progress.
+      const tell = process.send ? (event: unknown) => process.send!(event) : common.progress.report;
+      await runUnit({ ...context, onProgress: tell }, options.unit);
+      if (process.send) process.disconnect();
+      return;
+    }
+    if (options.estimate) {
+      const { context, jobs } = await prepare(common, recipe!, out, options);
+      const estimate = await estimateRun(context, jobs);
+      common.result(estimate, shownEstimate(estimate, jobs));
+      return;
+    }
+    const result = await runFromRecipe(common, recipe!, { ...options, out });
+    common.result(result, summary(result, out));
+  });
+}
+
+/** Runs a recipe and writes its report. */
+export async function runFromRecipe(
+  common: Common,
+  recipe: string,
+  options: Options & { out: string },
+): Promise<RunResult> {
+  const { out } = options;
+  const { context, jobs } = await prepare(common, recipe, out, options);
+  const { threads, signal } = context;
+  const estimate = await estimateRun(context, jobs);
+  common.progress.log(shownEstimate(estimate, jobs));
+  const progress = new RunProgress(estimate.tokens, common.progress.report);
+  const result = await runRecipe(context, (units) =>
+    jobs === 1
+      ? performHere(units, progress, { signal, threads })
+      : performInWorkers(units, {
+          args: ({ id }) => [
+            ...['run', recipe, '--out', out, '--unit', id],
+            ...['--threads', String(Math.max(1, threads ?? 1)), '--quiet'],
+          ],
+          jobs,
+          progress,
+          signal,
+        }),
+  );
+  return result;
+}
+
+/** Parameters up to which a training fills one core at most. */
+const SMALL = 20e6;
+
+async function prepare(common: Common, recipe: string, out: string, options: Options) {
+  const context = await contextOf(common, recipe, out, 0);
+  const cores = availableParallelism();
+  const small = countParameters(modelParameters(context.config)) <= SMALL;
+  const jobs = options.jobs ?? (small ? cores : 1);
+  const threads = options.threads ?? Math.max(1, Math.floor(cores / jobs));
+  return { context: { ...context, threads }, jobs };
+}
+
+async function contextOf(common: Common, path: string, out: string, threads: number): Promise<RunContext> {
+  const recipe = readRecipe(path);
+  const { signal } = common;
+  const model = await resolveModel(recipe.model, { signal, onProgress: common.progress.report });
+  const options = { ...recipe, objective: recipe.tasks };
+  const { batches, tasks } = dataOf(model, options);
+  const examples = recipe.final?.examples ?? recipe.examples;
+  return {
+    recipe,
+    model,
+    config: openCheckpoint(model).config,
+    out,
+    batches,
+    tasks,
+    freshTasks: dataOf(model, { ...options, examples, examplesSeed: FRESH }).tasks,
+    threads,
+    command: `postnas run ${path}`,
+    onProgress: common.progress.report,
+    signal,
+  };
+}
+
+/** Seed of examples that no stage of the search has seen. */
+const FRESH = 11;
+
+function shownEstimate({ stages, tokens, seconds }: Estimate, jobs: number): string {
+  const rows = stages.map((stage) => [
+    stage.name,
+    String(stage.trials),
+    (stage.aligned + stage.trained).toLocaleString('en'),
+    duration(stage.seconds),
+  ]);
+  const all = stages.reduce((sum, { trials }) => sum + trials, 0);
+  const total = ['all', String(all), tokens.toLocaleString('en'), duration(seconds)];
+  return [
+    table(['stage', 'trainings', 'tokens', 'about'], [...rows, total]),
+    `${jobs} side by side; judging and timing come on top`,
+  ].join('\n');
+}
+
+/** The result for people: what each stage decided, and what is left of the base's abilities. */
+function summary(result: RunResult, out: string): string {
+  const { placement, blocks, design, dimensions, windows, final } = result;
+  const decided = [
+    ...placement.runs.map((run) => [`full attention, seed ${run.seed}`, run.placement.join(' ')]),
+    ...[blocks, design, dimensions].flatMap((stage) => (stage ? [[stage.stage, stage.choice.name]] : [])),
+    ...(windows ? [['sliding windows', windows.chosen.join(' ') || 'none']] : []),
+  ];
+  const lines = [table(['stage', 'decided'], decided as string[][])];
+  if (final) {
+    const tasks = Object.keys(final.base.tasks);
+    const shown = (values: number[]) => {
+      const { mean, deviation } = spreadOf(values.map((value) => 100 * value))!;
+      return mean.toFixed(1) + (deviation === undefined ? '' : ` ± ${deviation.toFixed(1)}`);
+    };
+    const names = final.runs[0]!.stages.map(({ name }) => name);
+    const rows = names.map((name, i) => [
+      name,
+      ...tasks.map((task) => shown(final.runs.map(({ stages }) => stages[i]!.judged.tasks[task]!.accuracy))),
+    ]);
+    const base = ['base', ...tasks.map((task) => shown([final.base.tasks[task]!.accuracy]))];
+    lines.push('', table(['after', ...tasks.map((task) => `${task} %`)], [base, ...rows]), '');
+    lines.push(`architecture: ${final.architecture}`, `hybrid:  ${final.runs[0]!.hybrid}`);
+  }
+  lines.push(
+    `${result.tokens.toLocaleString('en')} tokens, ${duration(result.seconds)} of work`,
+    `report:  ${join(out, 'report.html')}`,
+  );
+  return lines.join('\n');
+}

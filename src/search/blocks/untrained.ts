@@ -1,0 +1,21 @@
+import { BranchWeights } from '../align.ts';
+import { hybridOf } from '../hybrid.ts';
+import { pathOf } from '../judge.ts';
+import type { SizedSpec } from '../linear-mixer.ts';
+import type { Network } from '../network.ts';
+import type { Placement } from '../placement/searcher.ts';
+
+/**
+ * A hybrid as a search starts it, for measuring times, which do not depend on the weights.
+ *
+ * @param network the parent, which gets the branches
+ */
+export function untrainedHybrid(network: Network, placement: Placement, spec: SizedSpec) {
+  const layers = network.branches.map((_, i) => i).filter((layer) => !placement.includes(layer));
+  if (layers.length > 0) {
+    const branches = new BranchWeights(network, layers, spec);
+    branches.initialise(1);
+    branches.attach();
+  }
+  return hybridOf(network, pathOf(placement, network.branches.length));
+}

@@ -1,0 +1,63 @@
+import { join } from 'node:path';
+import { linearMixer } from '../linear-mixer.ts';
+import { type SearchSettings, searchPlacement, searchSeed } from '../pipeline.ts';
+import type { SearchResult } from '../result.ts';
+import { tokensOf } from '../settings.ts';
+import { ledBy, type RunContext, training } from './context.ts';
+import type { MakeStage } from './stage.ts';
+
+/** Stage 1: where full attention must stay. */
+export const placementStage: MakeStage<'placement'> = (context) => {
+  const settings = placementSettings(context);
+  return {
+    units: context.recipe.seeds.map((seed) => ({
+      id: `placement/seed-${seed}`,
+      tokens: tokensOf(settings.align) + tokensOf(settings.supernet),
+      run: (control) => searchSeed({ ...settings, ...control }, seed),
+    })),
+    finish: (control) => searchPlacement({ ...settings, ...control }),
+  };
+};
+
+export function placementSettings(context: RunContext): SearchSettings {
+  const { recipe, config, model, batches, threads, command } = context;
+  const { placement } = recipe;
+  const { budget, sampling, rate } = placement;
+  return {
+    model,
+    out: join(context.out, 'placement'),
+    mixer: linearMixer(placement.mixer, config),
+    budget,
+    seeds: recipe.seeds,
+    tasks: ledBy(context.tasks, placement.objective),
+    batches,
+    align: training(recipe, placement, placement.alignSteps, rate),
+    supernet: {
+      ...training(recipe, placement, placement.supernetSteps, rate),
+      sampling: sampling === 'budget' ? { rule: sampling, budget } : { rule: sampling },
+    },
+    finish: training(recipe, placement, 0, rate),
+    beamWidth: placement.beam,
+    randomSamples: placement.random,
+    exhaustive: placement.exhaustive,
+    threads,
+    command,
+  };
+}
+
+/**
+ * The one placement that later stages keep: what most seeds found, and of those found equally often the one with the
+ * highest mean score.
+ */
+export function agreedPlacement({ runs }: SearchResult): number[] {
+  const found = new Map<string, { placement: number[]; scores: number[] }>();
+  for (const { placement, searchers } of runs) {
+    const key = placement.join();
+    const entry = found.get(key) ?? { placement, scores: [] };
+    entry.scores.push(searchers[0]!.best.at(-1)!.score);
+    found.set(key, entry);
+  }
+  const mean = ({ scores }: { scores: number[] }) => scores.reduce((a, b) => a + b, 0) / scores.length;
+  return [...found.values()].sort((a, b) => b.scores.length - a.scores.length || mean(b) - mean(a))[0]!
+    .placement;
+}

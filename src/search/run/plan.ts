@@ -1,0 +1,58 @@
+import type { ModelConfig } from '../../model/config.ts';
+import { jetDesigns } from '../blocks/designs.ts';
+import { nearbyHeads, sameStateSize } from '../blocks/dimensions.ts';
+import { linearMixer } from '../linear-mixer.ts';
+import { tokensOf } from '../settings.ts';
+import { training } from './context.ts';
+import type { Recipe } from './recipe.ts';
+import type { StageName } from './stage.ts';
+
+/** What a recipe will take, before anything is known of what it will find. */
+export interface PlannedStage {
+  name: StageName;
+  /** Trainings, each of its own. */
+  trials: number;
+  /** Tokens that layers are aligned on, one by one. */
+  aligned: number;
+  /** Tokens of training through the whole model. */
+  trained: number;
+}
+
+/** The stages of a recipe that train, in order, with the tokens that they train on. */
+export function planOf(recipe: Recipe, config: ModelConfig): PlannedStage[] {
+  const { placement, mlps, blocks, design, dimensions, final, seeds } = recipe;
+  const shaped = (own: { rows?: number | undefined; length?: number | undefined }, steps: number) =>
+    tokensOf(training(recipe, own, steps, 1));
+  const stage = (name: StageName, perSeed: number, aligned: number, trained: number): PlannedStage => {
+    const trials = perSeed * seeds.length;
+    return { name, trials, aligned: trials * aligned, trained: trials * trained };
+  };
+  const comparison = (name: 'blocks' | 'design' | 'dimensions', candidates: number): PlannedStage => {
+    const own = recipe[name]!;
+    return stage(name, candidates, shaped(own, own.alignSteps), shaped(own, own.trainSteps));
+  };
+  return [
+    stage(
+      'placement',
+      1,
+      shaped(placement, placement.alignSteps),
+      shaped(placement, placement.supernetSteps),
+    ),
+    ...(mlps ? [stage('mlps', 1, 0, shaped(placement, placement.supernetSteps))] : []),
+    ...(blocks ? [comparison('blocks', blocks.mixers.length)] : []),
+    ...(design ? [comparison('design', design.designs?.length ?? jetDesigns(ONE_HEAD).length)] : []),
+    ...(dimensions ? [comparison('dimensions', gridSize(recipe, config))] : []),
+    ...(final
+      ? [stage('final', 1, 0, shaped(final, final.featureSteps + final.logitSteps + final.allSteps))]
+      : []),
+  ];
+}
+
+const ONE_HEAD = { heads: 1, keyDim: 8, valueDim: 8 };
+
+/** Every kind of block starts with the same heads and widths, so that any of them tells the size of the grid. */
+function gridSize({ dimensions }: Recipe, config: ModelConfig): number {
+  const { heads, aspect, convSizes } = dimensions!;
+  const spec = linearMixer('gated_deltanet', config);
+  return sameStateSize(spec, { heads: heads ?? nearbyHeads(spec.heads), aspect, convSizes }).length;
+}

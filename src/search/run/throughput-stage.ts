@@ -1,0 +1,97 @@
+import { join } from 'node:path';
+import { stateBytes, totalBytes } from '../../mixers/state-bytes.ts';
+import { openCheckpoint } from '../../model/checkpoint.ts';
+import type { ModelConfig } from '../../model/config.ts';
+import { countParameters, modelParameters } from '../../model/parameters.ts';
+import { identityOf, remember } from '../../util/remember.ts';
+import { inTurns, measureDecode } from '../blocks/decode-speed.ts';
+import { untrainedHybrid } from '../blocks/untrained.ts';
+import { linearMixer, type SizedSpec } from '../linear-mixer.ts';
+import { Network } from '../network.ts';
+import { uniformPlacement } from '../placement/uniform.ts';
+import { chosenBlock, comparison } from './block-stages.ts';
+import { agreedPlacement } from './placement-stage.ts';
+import type { ThroughputResult } from './result.ts';
+import type { MakeStage } from './stage.ts';
+
+/**
+ * What decoding depends on (the paper's fourth finding: the size of the state, not the number of parameters): the
+ * chosen hybrid with other dimensions at the same state size, with larger and smaller states, and with more and fewer
+ * full layers, all timed in turns. Nothing is trained for it.
+ */
+export const throughputStage: MakeStage<'throughput'> = (context, findings) => {
+  const { recipe, config, model, out, threads = 0 } = context;
+  if (!recipe.dimensions?.throughput) return undefined;
+  const variants = variantsOf(
+    comparison('dimensions', context, findings)!.candidates.map(({ spec }) => spec),
+    chosenBlock(findings)?.candidate.spec ?? linearMixer(recipe.placement.mixer, config),
+    agreedPlacement(findings.placement!),
+    config.layers.length,
+  );
+  const { decode } = recipe;
+  return {
+    units: [],
+    finish: ({ onProgress, signal }) =>
+      remember(join(out, 'throughput', 'found.json'), identityOf(variants, decode, threads), async () => {
+        const { config, weights } = openCheckpoint(model);
+        const hybrids = variants.map(({ placement, spec }) =>
+          untrainedHybrid(new Network(config, weights), placement, spec),
+        );
+        const rates = await inTurns(
+          decode.rounds,
+          hybrids,
+          (hybrid) => measureDecode(hybrid, { ...decode, threads, signal }),
+          onProgress,
+        );
+        const points = variants.map(({ name, series, placement }, i): ThroughputResult['points'][number] => ({
+          name,
+          series,
+          fullLayers: placement.length,
+          parameters: countParameters(modelParameters(hybrids[i]!.config)),
+          stateBytes: bytesOf(hybrids[i]!.config, decode.context),
+          decode: rates[i]!,
+        }));
+        const { device, context, tokens } = decode;
+        return { decode: { device, threads, context, tokens }, points };
+      }),
+  };
+};
+
+interface Variant {
+  name: string;
+  series: ThroughputResult['points'][number]['series'];
+  placement: readonly number[];
+  spec: SizedSpec;
+}
+
+/** Factors of the state size beside 1. */
+const SIZES = [0.25, 0.5, 2, 4];
+
+function variantsOf(
+  grid: readonly SizedSpec[],
+  chosen: SizedSpec,
+  placement: readonly number[],
+  layers: number,
+): Variant[] {
+  const name = ({ heads, keyDim, valueDim }: SizedSpec) => `${heads}x${keyDim}x${valueDim}`;
+  const counts = new Set([0, 1, 2, 4, 8, 16, 32, layers].filter((count) => count <= layers));
+  return [
+    ...grid.map((spec): Variant => ({ name: name(spec), series: 'dimensions', placement, spec })),
+    ...SIZES.map((factor) => ({ ...chosen, valueDim: Math.round(chosen.valueDim * factor) })).map(
+      (spec): Variant => ({ name: name(spec), series: 'state size', placement, spec }),
+    ),
+    ...[...counts].map(
+      (count): Variant => ({
+        name: `${count} full`,
+        series: 'full layers',
+        placement: uniformPlacement(layers, count),
+        spec: chosen,
+      }),
+    ),
+  ];
+}
+
+/** Of one sequence of so many tokens, all layers, in float32 as it is held. */
+function bytesOf(config: ModelConfig, tokens: number): number {
+  return config.layers.reduce((sum, spec) => sum + totalBytes(stateBytes(spec, config, tokens, 4)), 0);
+}
