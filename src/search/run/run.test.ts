@@ -1,0 +1,259 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { randomWeights, tinyConfig } from '../../../test/support/random-model.ts';
+import { tinyBatches } from '../../../test/support/tiny-network.ts';
+import { openCheckpoint, saveCheckpoint } from '../../model/checkpoint.ts';
+import { planExamples } from '../../tasks/harness.ts';
+import type { ProgressEvent } from '../../util/progress.ts';
+import type { SearchResult } from '../result.ts';
+import { ledBy, type RunContext } from './context.ts';
+import { agreedPlacement } from './placement-stage.ts';
+import { planOf } from './plan.ts';
+import { performHere, RunProgress } from './progress.ts';
+import { type Recipe, readRecipe } from './recipe.ts';
+import type { RunResult } from './result.ts';
+import { type Perform, runRecipe, runUnit } from './run.ts';
+import type { Unit } from './stage.ts';
+
+let dir: string;
+let model: string;
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'postnas-run-'));
+  model = join(dir, 'model');
+  const attention = { kind: 'attention' } as const;
+  const config = tinyConfig([attention, attention, attention, attention], {
+    hiddenSize: 16,
+    intermediateSize: 24,
+    numHeads: 2,
+    numKvHeads: 1,
+    maxPositionEmbeddings: 64,
+    modelType: 'llama',
+  });
+  await saveCheckpoint(model, config, randomWeights(config, 4), { dtype: 'F32' });
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+const recipeFile = (recipe: object): string => {
+  const path = join(dir, 'recipe.json');
+  writeFileSync(path, JSON.stringify(recipe));
+  return path;
+};
+
+const training = { alignSteps: 2, trainSteps: 2, rate: 1e-2 };
+const small = {
+  model: 'model',
+  seeds: [1, 2],
+  rows: 2,
+  length: 12,
+  tasks: ['pick', 'say:loss'],
+  placement: { mixer: 'gla', budget: 1, alignSteps: 2, supernetSteps: 2, random: 0, objective: ['say'] },
+  blocks: { ...training, mixers: ['gla', 'gated_deltanet'] },
+  design: { ...training, designs: ['released', 'vConv-none'] },
+  dimensions: { ...training, heads: [1, 2], aspect: 2, convSizes: [2] },
+  decode: { context: 10, tokens: 4, rounds: 1 },
+  windows: { size: 4, budget: 2, objective: ['pick'] },
+};
+
+const encode = (text: string) => [...text].map((letter) => letter.charCodeAt(0) % 64);
+
+function contextOf(out: string, recipe: Recipe, more: Partial<RunContext> = {}): RunContext {
+  const choices = ['abcdef', 'fedcba', 'cabdd', 'zyxa'];
+  const tasks: RunContext['tasks'] = [
+    {
+      plan: planExamples(
+        'pick',
+        choices.map((context) => ({ context, options: ['x', 'y'], gold: 1 })),
+        encode,
+      ),
+      metric: 'accuracy',
+    },
+    { plan: planExamples('say', [{ context: 'abc', answer: 'def' }], encode), metric: 'loss' },
+  ];
+  return {
+    recipe,
+    model,
+    config: openCheckpoint(model).config,
+    out: join(dir, out),
+    batches: tinyBatches(),
+    tasks,
+    freshTasks: tasks,
+    threads: 1,
+    signal: new AbortController().signal,
+    ...more,
+  };
+}
+
+const here = ({ signal, onProgress }: RunContext): Perform => {
+  const progress = new RunProgress(1, onProgress);
+  return (units) => performHere(units, progress, { signal, threads: 1 });
+};
+const run = (context: RunContext) => runRecipe(context, here(context));
+
+/** A result without what depends on the clock, on speeds and on where it lies. */
+function lasting(result: RunResult): unknown {
+  const drop = new Set([
+    'seconds',
+    'created',
+    'decode',
+    'trainTokensPerSecond',
+    'throughput',
+    'choice',
+    'hybrid',
+  ]);
+  return JSON.parse(JSON.stringify(result), (key, value) => (drop.has(key) ? undefined : value));
+}
+
+describe('runRecipe', () => {
+  let recipe: Recipe;
+  let result: RunResult;
+  const seen: ProgressEvent[] = [];
+  beforeAll(async () => {
+    recipe = readRecipe(recipeFile(small));
+    result = await run(contextOf('straight', recipe, { onProgress: (event) => seen.push(event) }));
+  });
+
+  test('the result file is the result, with every stage of the recipe', () => {
+    const written = JSON.parse(readFileSync(join(dir, 'straight/result.json'), 'utf8'));
+    expect(written).toEqual(JSON.parse(JSON.stringify(result)));
+    expect(Object.keys(result)).toEqual(
+      expect.arrayContaining(['placement', 'blocks', 'design', 'dimensions', 'throughput', 'windows']),
+    );
+    const { blocks, design, dimensions, windows, placement } = result;
+    expect(blocks!.candidates.map(({ name }) => name)).toEqual(['gla', 'gated_deltanet']);
+    expect(design!.candidates.map(({ name }) => name)).toEqual(['released', 'vConv-none']);
+    const kept = agreedPlacement(placement);
+    for (const stage of [blocks!, design!, dimensions!]) {
+      expect(stage.placement).toEqual(kept);
+      expect(stage.candidates.every(({ runs }) => runs.length === 2)).toBe(true);
+    }
+    // Windows stand in layers that lost their attention, and the search saw each of those.
+    for (const { alone, searchers } of windows!.runs) {
+      expect(alone.map((judged) => judged.placement)).toEqual([
+        [],
+        ...[0, 1, 2, 3].filter((layer) => !kept.includes(layer)).map((layer) => [layer]),
+      ]);
+      expect(searchers.map(({ name }) => name)).toEqual(['beam-3', 'uniform']);
+    }
+    expect(windows!.chosen.some((layer) => kept.includes(layer))).toBe(false);
+  });
+
+  test('a task that does not lead a stage is reported all the same', () => {
+    const { objective, runs } = result.placement;
+    expect(objective.map(({ task, guides }) => [task, guides])).toEqual([
+      ['pick', false],
+      ['say', undefined],
+    ]);
+    for (const { score, tasks } of runs[0]!.heatMap) {
+      expect(score).toBeCloseTo(-tasks.say!.goldLossPerToken, 12);
+      expect(tasks.pick!.accuracy).toBeGreaterThanOrEqual(0);
+    }
+  });
+
+  test('the plan knows the tokens of every stage before the run', () => {
+    const plan = planOf(recipe, openCheckpoint(model).config);
+    const tokens = plan.map(({ name, trials, aligned, trained }) => [name, trials, aligned + trained]);
+    const ofTrials = ['blocks', 'design', 'dimensions'] as const;
+    expect(tokens).toEqual([
+      ['placement', 2, 2 * 4 * 24],
+      ...ofTrials.map((name) => {
+        const { candidates, trainedTokens } = result[name]!;
+        return [name, 2 * candidates.length, 2 * candidates.length * trainedTokens];
+      }),
+    ]);
+  });
+
+  test('sizes of state and parameters of what is only timed', () => {
+    const { points } = result.throughput!;
+    const sizes = points.filter(({ series }) => series === 'state size').map(({ stateBytes }) => stateBytes);
+    expect(sizes).toEqual([...sizes].sort((a, b) => a - b));
+    const full = points.filter(({ series }) => series === 'full layers').map(({ fullLayers }) => fullLayers);
+    expect(full).toEqual([0, 1, 2, 4]);
+    for (const { decode } of points) expect(decode[0]).toBeGreaterThan(0);
+  });
+
+  test('run again, nothing is done anew', async () => {
+    const events: ProgressEvent[] = [];
+    const again = await run(contextOf('straight', recipe, { onProgress: (event) => events.push(event) }));
+    expect({ ...again, created: '' }).toEqual({ ...JSON.parse(JSON.stringify(result)), created: '' });
+    expect(events).toEqual([]);
+  });
+
+  test('stopped in every stage and run again, with units done elsewhere, it finds the same', async () => {
+    const stops = [
+      'seed 1: super network',
+      'gla, seed 2: align',
+      'released, seed 1: train',
+      'windows, seed 2: judge',
+    ];
+    for (const stage of stops) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const onProgress = (event: ProgressEvent) => event.stage === stage && controller.abort();
+      const stopped = run(contextOf('stopped', recipe, { signal, onProgress }));
+      await expect(stopped, stage).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }));
+    }
+    rmSync(join(dir, 'stopped/blocks/stage.json'));
+    await runUnit(contextOf('stopped', recipe), 'blocks/seed-2/gated_deltanet');
+    const backwards = async (units: readonly Unit[]) => {
+      for (const { run } of [...units].reverse()) await run({ threads: 1 });
+    };
+    const resumed = await runRecipe(contextOf('stopped', recipe), backwards);
+    expect(lasting(resumed)).toEqual(lasting(result));
+  });
+
+  test('a unit that is not there, or whose stage cannot begin', async () => {
+    await expect(runUnit(contextOf('straight', recipe), 'blocks/seed-9/gla')).rejects.toThrow(
+      /blocks\/seed-9\/gla/,
+    );
+    await expect(runUnit(contextOf('nothing', recipe), 'blocks/seed-1/gla')).rejects.toThrow(
+      /the stage placement before it is not done/,
+    );
+    expect(existsSync(join(dir, 'nothing/blocks'))).toBe(false);
+  });
+});
+
+test('what most seeds found is kept', () => {
+  const judged = (placement: number[], score: number) => ({ placement, score, tasks: {} });
+  const found = (...runs: [number[], number][]) =>
+    ({
+      runs: runs.map(([placement, score]) => ({
+        placement,
+        searchers: [{ best: [judged(placement, score)] }],
+      })),
+    }) as unknown as SearchResult;
+  expect(agreedPlacement(found([[1], 0.9], [[2], 0.5], [[2], 0.6]))).toEqual([2]);
+  expect(agreedPlacement(found([[1], 0.4], [[2], 0.5]))).toEqual([2]);
+});
+
+test('an objective that is no task', () => {
+  const { tasks } = contextOf('x', {} as Recipe);
+  expect(() => ledBy(tasks, ['chess'])).toThrow(
+    "the objective 'chess' is none of the recipe's tasks: pick, say",
+  );
+});
+
+test.each<[string, object, RegExp]>([
+  ['a misspelt field', { ...small, plaecment: {} }, /plaecment/],
+  [
+    'a mixer that does not exist',
+    { ...small, blocks: { ...training, mixers: ['s4'] } },
+    /blocks\.mixers\.0: .*gla/,
+  ],
+  ['no budget', { ...small, placement: { alignSteps: 1, supernetSteps: 1 } }, /placement\.budget/],
+  [
+    'steps that are no number',
+    { ...small, blocks: { alignSteps: 'many', trainSteps: 1 } },
+    /blocks\.alignSteps/,
+  ],
+  ['a metric that does not exist', { ...small, tasks: ['pick:speed'] }, /tasks\.0: expected task:metric/],
+])('a recipe with %s', (_, recipe, message) => {
+  expect(() => readRecipe(recipeFile(recipe))).toThrow(message);
+});
+
+test('a recipe that is not there, and one that is no JSON', () => {
+  expect(() => readRecipe('/nowhere.json')).toThrow(/cannot read the recipe \/nowhere\.json/);
+  writeFileSync(join(dir, 'bad.json'), '{');
+  expect(() => readRecipe(join(dir, 'bad.json'))).toThrow(/cannot read the recipe .*bad\.json/);
+});
