@@ -41,8 +41,8 @@ export interface PathGradientOptions {
   signal?: AbortSignal;
   /** Logits computed at a time: what bounds the memory of the head. */
   logits?: number;
-  /** What the teacher says of a batch, where that is known without its hidden states. */
-  topTokens?: (ids: Int32Array) => Promise<TopTokens>;
+  /** What the teacher says of a batch, where that is known; if not, `teach` gives its last hidden states. */
+  topTokens?: (ids: Int32Array, teach: () => Promise<Value>) => Promise<TopTokens>;
 }
 
 const EMBEDDING = 'model.embed_tokens.weight';
@@ -99,7 +99,8 @@ export class PathGradient {
     if (lowest < 0 && this.head.length === 0) return { loss: 0 };
     const first = lowest < 0 ? count : lowest;
 
-    const known = vocabulary && (await this.options.topTokens?.(ids));
+    const known =
+      vocabulary && (await this.options.topTokens?.(ids, async () => (await this.teach(ids)).at(-1)!));
     const taught = features || (!known && vocabulary!.divergence > 0) ? await this.teach(ids) : undefined;
     const hidden = await this.forward(path, ids, taught, vocabulary ? count : count - 1);
 

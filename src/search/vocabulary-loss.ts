@@ -41,7 +41,7 @@ export interface TopTokens {
 const LOGITS = 1 << 22;
 
 /** Rows of hidden states that go through the head at a time, as few chunks as may be and all alike. */
-function chunkRows(rows: number, vocabulary: number, logits = LOGITS): number {
+export function chunkRows(rows: number, vocabulary: number, logits = LOGITS): number {
   return Math.ceil(rows / Math.ceil((rows * vocabulary) / logits));
 }
 
@@ -115,14 +115,8 @@ export async function vocabularyGradient(
   });
 
   const below = zeros(x.dims);
-  const cut = (value: Value, from: number, to: number): Value => {
-    const width = value.dims.at(-1)!;
-    return float32((value.data as Float32Array).subarray(from * width, to * width), [to - from, width]);
-  };
   const targets = nextTokens(ids, length);
   const weights = headValues(config, student.outer);
-  const named = (prefix: string, values: Values) =>
-    Object.fromEntries(Object.entries(values).map(([name, value]) => [prefix + name, value]));
   const totals: Record<string, number> = {};
   const size = chunkRows(rows, config.vocabSize, logits);
   for (let from = 0; from < rows; from += size) {
@@ -134,8 +128,7 @@ export async function vocabularyGradient(
       feeds['top.logProbs'] = float32(teacher.logProbs.subarray(from * k, to * k), [to - from, k]);
     } else if (taught && !known) {
       const { network, x: hidden } = teacher;
-      feeds['teacher.x'] = cut(hidden, from, to);
-      Object.assign(feeds, named('teacher.', headValues(network.config, network.outer)));
+      Object.assign(feeds, teacherFeeds(network, hidden, from, to));
     }
     if (losses.crossEntropy > 0) {
       feeds.targets = int64(targets.ids.subarray(from, to), [to - from]);
@@ -152,11 +145,26 @@ export async function vocabularyGradient(
 }
 
 /** The teacher's logits of rows of its hidden states, its inputs named `teacher.` */
-function teacherLogits({ config }: Network): Tensor {
+export function teacherLogits({ config }: Network): Tensor {
   const weights = headParameters(config).map(
     ({ name, shape }) => [name, input(`teacher.${name}`, 'float32', shape)] as const,
   );
   return head(config, input('teacher.x', 'float32', ['R', config.hiddenSize]), Object.fromEntries(weights));
+}
+
+/** Values for the inputs of `teacherLogits`: rows `from` to `to` of hidden states, and the weights. */
+export function teacherFeeds({ config, outer }: Network, x: Value, from: number, to: number): Values {
+  return { 'teacher.x': cut(x, from, to), ...named('teacher.', headValues(config, outer)) };
+}
+
+/** Rows of hidden states, as a view. */
+function cut(value: Value, from: number, to: number): Value {
+  const width = value.dims.at(-1)!;
+  return float32((value.data as Float32Array).subarray(from * width, to * width), [to - from, width]);
+}
+
+function named(prefix: string, values: Values): Values {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [prefix + name, value]));
 }
 
 /**
