@@ -52,11 +52,13 @@ export interface DistillSettings {
   /** Lines for people: what the cache will take, a damaged file in it. */
   onNotice?: (line: string) => void;
   signal?: AbortSignal;
+  /** Called once everything has been checked, before any work. */
+  beforeStages?: () => Promise<void>;
   /** Given the model after every stage, as it would be written. */
   afterStage?: (name: StageName, hybrid: Hybrid) => Promise<void>;
 }
 
-export type StageName = 'features' | 'logits' | 'all';
+type StageName = 'features' | 'logits' | 'all';
 
 export interface DistillResult {
   stages: { name: StageName; steps: number; tokens: number; seconds: number; loss: number }[];
@@ -86,6 +88,7 @@ export async function distill(settings: DistillSettings): Promise<DistillResult>
     to.config.layers.map(({ kind }) => kind !== 'attention' && kind !== 'sliding_window'),
   );
   check(settings, stages, from, to);
+  await settings.beforeStages?.();
   const teacher = new Network(from.config, from.weights);
   let student = new Network(to.config, to.weights);
   const fingerprint: Record<string, unknown> = {

@@ -84,6 +84,9 @@ export async function vocabularyGradient(
     const said = head(config, hidden, weights);
     const { temperature } = losses;
     const tempered = (z: Tensor) => logSoftmax(temperature === 1 ? z : mul(z, 1 / temperature));
+    const softened = tempered(said);
+    // Recorded once where both losses want the same, gradient included.
+    const plain = temperature === 1 ? softened : logSoftmax(said);
     const parts: Record<string, Tensor> = {};
     const terms: Tensor[] = [];
     if (taught) {
@@ -91,14 +94,14 @@ export async function vocabularyGradient(
         ? topDivergence(
             input('top.ids', 'int64', ['R', teacher.k]),
             input('top.logProbs', 'float32', ['R', teacher.k]),
-            tempered(said),
+            softened,
           )
-        : divergence(tempered(teacherLogits(teacher.network)), tempered(said));
+        : divergence(tempered(teacherLogits(teacher.network)), softened);
       parts.divergence = mul(sum(each), 1 / rows);
       terms.push(mul(parts.divergence, losses.divergence * temperature ** 2));
     }
     if (losses.crossEntropy > 0) {
-      const targets = pick(logSoftmax(said), unsqueeze(input('targets', 'int64', ['R']), -1));
+      const targets = pick(plain, unsqueeze(input('targets', 'int64', ['R']), -1));
       parts.crossEntropy = sum(mul(targets, unsqueeze(input('asked', 'float32', ['R']), -1)));
       terms.push(mul(parts.crossEntropy, losses.crossEntropy));
     }
