@@ -13,17 +13,20 @@ import { wholeNumber } from './command.ts';
 
 /** What the commands that train and judge have in common: on what, by what, how their command line is repeated. */
 
-export interface DataOptions {
+export interface BatchOptions {
   data: string;
   heldOut?: string;
   objective: string[];
   examples: number;
   rows: number;
   length: number;
-  rate: string;
   threads?: number;
   /** Seed that examples are drawn with: another one draws others. */
   examplesSeed?: number;
+}
+
+export interface DataOptions extends BatchOptions {
+  rate: string;
 }
 
 export const WORLD_OBJECTIVES = [
@@ -36,6 +39,11 @@ export const WORLD_OBJECTIVES = [
 
 /** Adds these options to a command. */
 export function withData(command: Command): Command {
+  return withBatches(command).option('--rate <x>', 'highest learning rate', '1e-3');
+}
+
+/** The same for a command with learning rates of its own. */
+export function withBatches(command: Command): Command {
   return command
     .option('--data <what>', "text file to train on, or 'world' for the generated world", 'world')
     .option('--held-out <file>', 'text for the objective held-out-loss')
@@ -47,14 +55,13 @@ export function withData(command: Command): Command {
     .option('--examples <n>', 'examples of each task that does not say', wholeNumber, 128)
     .option('--rows <n>', 'rows of a step', wholeNumber, 8)
     .option('--length <n>', 'tokens of a row', wholeNumber, 256)
-    .option('--rate <x>', 'highest learning rate', '1e-3')
     .option('--threads <n>', 'threads of ONNX Runtime (all cores when not given)', wholeNumber);
 }
 
 /** @throws InputError for files and tasks that do not exist */
 export function dataOf(
   model: string,
-  options: Omit<DataOptions, 'rate' | 'rows'>,
+  options: BatchOptions,
 ): { batches: TokenBatches; tasks: ObjectiveTask[] } {
   const tokenizer = loadTokenizer(model);
   const encode = cachedEncode((text) => tokenizer.encode(text, { addSpecialTokens: false }));
@@ -68,7 +75,7 @@ export function dataOf(
 }
 
 /** A command with every option spelled out, for a shell. */
-export function commandLine(command: string, model: string, options: object): string {
+export function commandLine(command: string, models: string | readonly string[], options: object): string {
   const quoted = (text: string) =>
     /^[\w.,:/@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
   const flags = Object.entries(options).flatMap(([name, value]: [string, unknown]) => {
@@ -77,7 +84,7 @@ export function commandLine(command: string, model: string, options: object): st
     const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
     return value === true ? [flag] : [flag, ...[value].flat().map((each) => quoted(String(each)))];
   });
-  return [`postnas ${command}`, quoted(model), ...flags].join(' ');
+  return [`postnas ${command}`, ...[models].flat().map(quoted), ...flags].join(' ');
 }
 
 function worldBatches(tokenizer: Tokenizer): TokenBatches {
@@ -90,11 +97,7 @@ function readText(path: string): string {
   return readFileSync(path, 'utf8');
 }
 
-function objectiveTask(
-  text: string,
-  options: Omit<DataOptions, 'rate' | 'rows'>,
-  tokenizer: Tokenizer,
-): ObjectiveTask {
+function objectiveTask(text: string, options: BatchOptions, tokenizer: Tokenizer): ObjectiveTask {
   const [name, metric = 'accuracy', count] = text.split(':') as [string, string?, string?];
   if (metric !== 'accuracy' && metric !== 'loss') {
     throw new InputError(`--objective ${text}: the metric is '${metric}', expected accuracy or loss`);
@@ -108,7 +111,7 @@ function objectiveTask(
 
 function planOf(
   name: string,
-  { examples, heldOut, length, examplesSeed: seed = 7 }: Omit<DataOptions, 'rate' | 'rows'>,
+  { examples, heldOut, length, examplesSeed: seed = 7 }: BatchOptions,
   tokenizer: Tokenizer,
 ): ObjectiveTask['plan'] {
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });

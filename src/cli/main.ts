@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { GraphError } from '../graph/index.ts';
 import { InputError } from '../util/errors.ts';
 import { blocks, design, dimensions } from './commands/blocks.ts';
+import { distillCommand } from './commands/distill.ts';
 import { generate } from './commands/generate.ts';
 import { importCommand } from './commands/import.ts';
 import { infoCommand } from './commands/info.ts';
@@ -33,6 +34,7 @@ const program = new Command('postnas')
   .addCommand(blocks())
   .addCommand(design())
   .addCommand(dimensions())
+  .addCommand(distillCommand())
   .addCommand(reportCommand())
   .addCommand(pretrain())
   .addCommand(pullCommand())

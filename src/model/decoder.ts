@@ -14,7 +14,9 @@ import { layerPrefix } from './parameters.ts';
 export type Weights = Readonly<Record<string, Tensor>>;
 
 /** Inputs for weights, under their own names. */
-export function weightInputs(parameters: readonly Parameter[]): Record<string, Tensor> {
+export function weightInputs(
+  parameters: readonly Pick<Parameter, 'name' | 'shape'>[],
+): Record<string, Tensor> {
   return Object.fromEntries(parameters.map(({ name, shape }) => [name, input(name, 'float32', shape)]));
 }
 

@@ -130,18 +130,9 @@ export class LayerPrograms {
     weights: Values,
   ): Promise<{ logProbs: Float32Array; best: BigInt64Array }> {
     const program = await this.compiled('answers', () => {
-      const { hiddenSize, vocabSize, tieWordEmbeddings } = this.config;
+      const { hiddenSize } = this.config;
       const rows = take(reshape(this.hidden('x'), [-1, hiddenSize]), input('at', 'int64', ['M']));
-      const inputs = {
-        'model.norm.weight': input('model.norm.weight', 'float32', [hiddenSize]),
-        ...Object.fromEntries(
-          [tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight'].map((name) => [
-            name,
-            input(name, 'float32', [vocabSize, hiddenSize]),
-          ]),
-        ),
-      };
-      const logProbs = logSoftmax(head(this.config, rows, inputs));
+      const logProbs = logSoftmax(head(this.config, rows, weightInputs(headParameters(this.config))));
       return {
         logProbs: pick(logProbs, input('candidates', 'int64', ['M', 'C'])),
         best: argMax(logProbs),
@@ -163,11 +154,19 @@ export class LayerPrograms {
   }
 }
 
-/** The entries of `weights` that the head needs. */
-function headValues(config: ModelConfig, weights: Values): Values {
-  const names = [
-    'model.norm.weight',
-    config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight',
+/** The weights that the head needs, the norm before it included, by their full names. */
+export function headParameters(config: ModelConfig): Pick<Parameter, 'name' | 'shape'>[] {
+  const { hiddenSize, vocabSize, tieWordEmbeddings } = config;
+  return [
+    { name: 'model.norm.weight', shape: [hiddenSize] },
+    {
+      name: tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight',
+      shape: [vocabSize, hiddenSize],
+    },
   ];
-  return Object.fromEntries(names.map((name) => [name, weights[name]!]));
+}
+
+/** The entries of `weights` that the head needs. */
+export function headValues(config: ModelConfig, weights: Values): Values {
+  return Object.fromEntries(headParameters(config).map(({ name }) => [name, weights[name]!]));
 }

@@ -5,8 +5,14 @@ import type { TensorSource } from '../model/tensor-source.ts';
 import type { Network } from './network.ts';
 import type { Path } from './scorer.ts';
 
+/** A model in memory. */
+export interface Hybrid {
+  config: ModelConfig;
+  weights: TensorSource;
+}
+
 /** A path through a network as a model of its own: what a search leaves behind. */
-export function hybridOf(network: Network, path: Path): { config: ModelConfig; weights: TensorSource } {
+export function hybridOf(network: Network, path: Path): Hybrid {
   const layers = network.architecture(path);
   const changed = path.some((branch) => branch > 0);
   const weights = new MemoryTensors();

@@ -163,7 +163,7 @@ async function searchOnce(
   const folder = join(out, `seed-${seed}`);
   const named = seedProgress(onProgress, seed);
   const shared = { batches, signal, threads };
-  const { branches, aligned, supernet } = await superNetwork(settings, network, seed);
+  const { branches, aligned, supernet } = await superNetwork(settings, network, seed, settings);
   const stages: SearchRun['stages'] = [
     { name: 'align', seconds: aligned.seconds, tokens: tokensOf(settings.align) },
     { name: 'super network', seconds: supernet.seconds, tokens: tokensOf(settings.supernet) },

@@ -35,16 +35,19 @@ export interface SuperNetwork {
 /**
  * Gives every layer of a network a linear branch, aligned and trained along sampled paths. Both stages keep their
  * states in the seed's folder, where they resume; once trained, the same is had again at once.
+ *
+ * @param mlps a folder for the states of a super network whose MLPs are trained too; frozen when not given
  */
 export async function superNetwork(
   settings: Pick<
     SearchSettings,
     'out' | 'mixer' | 'batches' | 'align' | 'supernet' | 'onProgress' | 'signal' | 'threads'
-  > & { fingerprint: SearchIdentity },
+  >,
   network: Network,
   seed: number,
+  { fingerprint, mlps }: { fingerprint: SearchIdentity; mlps?: string | undefined },
 ): Promise<SuperNetwork> {
-  const { fingerprint, batches, signal, threads } = settings;
+  const { batches, signal, threads } = settings;
   const folder = join(settings.out, `seed-${seed}`);
   const named = seedProgress(settings.onProgress, seed);
   const shared = { batches, signal, threads };
@@ -74,8 +77,9 @@ export async function superNetwork(
     seed: seed + 1000,
     // Each stage begins with what the one before left: its state is good for that alone.
     fingerprint: { ...fingerprint, align: settings.align },
-    folder: join(folder, 'supernet'),
-    onProgress: named('super network'),
+    mlps: mlps !== undefined,
+    folder: join(mlps ?? folder, 'supernet'),
+    onProgress: named(mlps ? 'super network with MLPs' : 'super network'),
   });
   return { branches, aligned, supernet };
 }

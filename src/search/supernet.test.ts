@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
   gradientStep,
@@ -198,6 +201,48 @@ describe('trainSupernet', () => {
       trainSupernet({ ...settings, ...gradientStep, branches, sampling }),
     );
     for (const [name, slopes] of found) expect(new Set(slopes), name).toEqual(new Set([0]));
+  });
+
+  test('MLPs are trained along, one for all paths, and the teacher keeps its own', async () => {
+    const branches = tinySupernet();
+    const { network } = branches;
+    const parts = () => ({
+      mlps: network.layers.flatMap(({ 'input_layernorm.weight': _, ...mlp }) => Object.values(mlp)),
+      kept: [
+        ...Object.values(network.outer),
+        ...network.layers.map((values) => values['input_layernorm.weight']!),
+        ...network.branches.flatMap(([own]) => Object.values(own!.weights)),
+      ],
+      linear: network.branches.flatMap(([, branch]) => Object.values(branch!.weights)),
+    });
+    const copies = (values: Values[string][]) => values.map(({ data }) => (data as Float32Array).slice());
+    const before = parts();
+    const saved = { mlps: copies(before.mlps), kept: copies(before.kept), linear: copies(before.linear) };
+    const vector = branches.vector.data.slice();
+    const folder = mkdtempSync(join(tmpdir(), 'postnas-mlps-'));
+    const options = {
+      ...settings,
+      branches,
+      folder,
+      mlps: true,
+      sampling: { rule: 'coin' } as const,
+      schedule: { ...gradientStep.schedule, peak: 1e-3, steps: 6 },
+    };
+    await trainSupernet(options);
+    const after = parts();
+    expect(copies(after.kept)).toEqual(saved.kept);
+    for (const group of ['mlps', 'linear'] as const) {
+      for (const [i, now] of copies(after[group]).entries()) expect(now).not.toEqual(saved[group][i]);
+      // The arrays that they were in are the teacher's, or the caller's.
+      expect(copies(before[group])).toEqual(saved[group]);
+    }
+    expect(branches.vector.data).toEqual(vector);
+    const again = tinySupernet();
+    await trainSupernet({ ...options, branches: again });
+    expect(again.network.fingerprint()).toBe(network.fingerprint());
+    const frozenOnes = trainSupernet({ ...options, branches: tinySupernet(), mlps: false });
+    await expect(frozenOnes).rejects.toThrow(/mlps: saved true, now without/);
+    rmSync(folder, { recursive: true });
   });
 
   test('the loss falls, on two batches a step', async () => {

@@ -1,13 +1,15 @@
-import { float32, gradients, input, type Value, zeros } from '../graph/index.ts';
-import { mixerOf } from '../mixers/registry.ts';
-import { decoderLayer, weightInputs } from '../model/decoder.ts';
-import { type BatchShape, LayerPrograms, layerParameters } from '../model/layer-programs.ts';
+import type { BatchShape } from '../model/layer-programs.ts';
+import { mlpParameters } from '../model/parameters.ts';
 import type { TokenBatches } from '../train/batches.ts';
 import type { ParameterVector } from '../train/parameters.ts';
 import { type Objective, type TrainOptions, type TrainResult, train } from '../train/trainer.ts';
 import type { Random } from '../util/random.ts';
-import { type BranchWeights, relativeError } from './align.ts';
+import type { BranchWeights } from './align.ts';
+import { hybridOf } from './hybrid.ts';
+import { Network } from './network.ts';
+import { PathGradient } from './path-gradient.ts';
 import type { Path } from './scorer.ts';
+import { gatherWeights } from './trained-weights.ts';
 
 /**
  * The once-for-all super network (spec §3.1): every step samples a path, full attention or the linear branch per
@@ -55,6 +57,11 @@ export interface SupernetOptions
   sampling: PathSampling;
   /** Weight of the last layer's features against the mean of all layers'; the head sees only the last. */
   lastWeight?: number;
+  /**
+   * Train the MLPs and the norms before them too, one for all paths; the teacher keeps its own. Afterwards the
+   * trained weights stand in the network: `branches.vector` is left as it was.
+   */
+  mlps?: boolean;
   seed: number;
   stage?: string;
   threads?: number;
@@ -63,55 +70,34 @@ export interface SupernetOptions
 
 /** Trains the branches; the loss is relative squared error of features, averaged over layers. */
 export async function trainSupernet(options: SupernetOptions): Promise<TrainResult> {
-  const { branches, batches, shape, sampling, lastWeight = 1, signal } = options;
+  const { branches, batches, shape, sampling, lastWeight = 1, mlps = false } = options;
   const { network } = branches;
-  const programs = new LayerPrograms(network.config, shape, 'cpu', options.threads);
   const count = network.branches.length;
+  // Trained MLPs take the teacher's away from the network.
+  const teacher = mlps ? parentOf(network) : network;
+  const vector = mlps ? gatherBranchesAndMlps(network) : branches.vector;
+  const path = new PathGradient({
+    teacher,
+    student: network,
+    vector,
+    shape,
+    losses: { features: { lastWeight } },
+    threads: options.threads,
+    signal: options.signal,
+  });
   const ids = new Int32Array(shape.batch * shape.length);
   const objective: Objective = {
-    async gradient(random, gradient) {
-      const path = samplePath(sampling, count, random);
+    gradient(random, gradient) {
+      const sampled = samplePath(sampling, count, random);
       batches.fill(ids, shape.length, random);
-      gradient.data.fill(0);
-      const first = path.indexOf(1);
-      if (first < 0) return { loss: 0 };
-
-      const teacher = [await programs.embed(ids, network.embedding)];
-      for (let layer = 0; layer < count; layer++) {
-        signal?.throwIfAborted();
-        const { spec } = network.branches[layer]![0]!;
-        teacher.push((await programs.layer(spec, teacher[layer]!, network.layerValues(layer, 0))).y);
-      }
-      // Up to the first linear layer the student is the teacher.
-      const student = teacher.slice(0, first + 1);
-      for (let layer = first; layer < count - 1; layer++) {
-        const branch = path[layer]!;
-        const { spec } = network.branches[layer]![branch]!;
-        student.push((await programs.layer(spec, student[layer]!, network.layerValues(layer, branch))).y);
-      }
-      let loss = 0;
-      let above = zeros(teacher[count]!.dims);
-      for (let layer = count - 1; layer >= first; layer--) {
-        signal?.throwIfAborted();
-        const weight = 1 / (count - first) + (layer === count - 1 ? lastWeight : 0);
-        const step = await backward(programs, branches, layer, path[layer]!, {
-          x: student[layer]!,
-          target: teacher[layer + 1]!,
-          above,
-          weight,
-          gradient,
-        });
-        loss += weight * step.loss;
-        above = step.below;
-      }
-      return { loss };
+      return path.compute(sampled, ids, gradient);
     },
   };
   try {
     return await train({
       ...options,
       stage: options.stage ?? 'supernet',
-      parameters: branches.vector,
+      parameters: vector,
       objective,
       tokensPerStep: shape.batch * shape.length * (options.accumulate ?? 1),
       optimizer: { weightDecay: 0, ...options.optimizer },
@@ -123,52 +109,28 @@ export async function trainSupernet(options: SupernetOptions): Promise<TrainResu
         sampling,
         lastWeight,
         optimizer: options.optimizer,
+        ...(mlps ? { mlps } : {}),
       },
     });
   } finally {
-    await programs.dispose();
+    await path.dispose();
   }
 }
 
-/**
- * One layer backwards, its forward pass recomputed: from the gradient above and the layer's own feature loss to
- * the gradient below, and to the branch's weights if the layer's mixer is being trained.
- */
-async function backward(
-  programs: LayerPrograms,
-  branches: BranchWeights,
-  layer: number,
-  branch: number,
-  given: { x: Value; target: Value; above: Value; weight: number; gradient: ParameterVector },
-): Promise<{ loss: number; below: Value }> {
-  const { network } = branches;
-  const { config } = network;
-  const { spec } = network.branches[layer]![branch]!;
-  const trained = branch === 1;
-  const names = trained
-    ? mixerOf(spec)
-        .parameters(spec, config)
-        .map(({ name }) => name)
-    : [];
-  const program = await programs.compiled(`backward ${trained} ${JSON.stringify(spec)}`, () => {
-    const x = programs.hidden('x');
-    const weights = weightInputs(layerParameters(config, spec));
-    const { y } = decoderLayer(config, spec, x, weights, { form: 'chunk' });
-    const loss = relativeError(y, programs.hidden('target'));
-    const [below, ...found] = gradients(
-      [
-        { output: y, seed: programs.hidden('above') },
-        { output: loss, seed: input('weight', 'float32', []) },
-      ],
-      [x, ...names.map((name) => weights[`self_attn.${name}`]!)],
-    );
-    const named = names.map((name, i) => [`grad.${name}`, found[i]!]);
-    return { loss, below: below!, ...Object.fromEntries(named) };
-  });
-  const { x, target, above, weight, gradient } = given;
-  const { loss, below } = await program.run(
-    { x, target, above, weight: float32(Float32Array.of(weight), []), ...network.layerValues(layer, branch) },
-    trained ? branches.gradients(layer, gradient) : {},
+/** The parent alone, its weights not copied. */
+function parentOf(network: Network): Network {
+  const { config, weights } = hybridOf(
+    network,
+    network.branches.map(() => 0),
   );
-  return { loss: (loss!.data as Float32Array)[0]!, below: below! };
+  return new Network(config, weights);
+}
+
+/** The branches beside the parent's own mixers, and the MLPs with the norm before each. */
+function gatherBranchesAndMlps(network: Network): ParameterVector {
+  const mlp = new Set(mlpParameters(network.config).map(({ name }) => name));
+  return gatherWeights(network, ({ layer, branch, name }) => {
+    const wanted = branch === undefined ? layer !== undefined && mlp.has(name) : branch > 0;
+    return wanted ? 1 : undefined;
+  });
 }

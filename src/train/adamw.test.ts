@@ -50,6 +50,45 @@ function largestDifference(actual: ArrayLike<number>, expected: readonly number[
 }
 
 describe('AdamW', () => {
+  test.each([0, 0.5])(
+    'a group at a tenth of the rate moves as by itself at that rate, Muon %s',
+    async (muon) => {
+      const body = [linearWeight('c', 4, 6), linearWeight('d', 5, 3), vector('scale', 3, 1)];
+      const options = { weightDecay: 0.3, muon, clipNorm: Number.POSITIVE_INFINITY };
+      const fill = (parameters: ParameterVector, seed: number) => {
+        for (const { name } of parameters.parameters) {
+          const random = new Random(seed + (name.charCodeAt(0) % 97));
+          const view = parameters.view(name);
+          for (let k = 0; k < view.length; k++) view[k] = random.normal();
+        }
+        return parameters;
+      };
+      const run = async (parameters: ParameterVector, rate: number) => {
+        fill(parameters, 1);
+        const moments = freshMoments(parameters);
+        const optimizer = await AdamW.create(options, 1);
+        for (let step = 1; step <= 3; step++) {
+          await optimizer.step(parameters, fill(parameters.like(), 10 * step), moments, rate / step);
+        }
+        await optimizer.dispose();
+        return parameters;
+      };
+      // The order of the parameters given mixes the groups.
+      const [c, d, scale] = body.map((p) => ({ ...p, rate: 0.1 }));
+      const [a, b, norm] = SIZES;
+      const both = await run(new ParameterVector([c!, a!, scale!, norm!, b!, d!]), 0.1);
+      const [fast, slow] = [
+        await run(new ParameterVector(SIZES), 0.1),
+        await run(new ParameterVector(body), 0.01),
+      ];
+      for (const alone of [fast, slow]) {
+        for (const { name } of alone.parameters) {
+          expect(largestDifference(both.view(name), [...alone.view(name)]), name).toBeLessThan(1e-6);
+        }
+      }
+    },
+  );
+
   test.each<[string, Partial<AdamWOptions>, number]>([
     ['clipped', { clipNorm: 1 }, 1],
     ['never clipped, a sum of two batches', { clipNorm: Number.POSITIVE_INFINITY }, 1 / 2],

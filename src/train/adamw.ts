@@ -1,6 +1,6 @@
 import { add, div, float32, input, mul, Program, sqrt, sub, sum, type Value } from '../graph/index.ts';
 import { type MatrixGroup, Muon } from './muon.ts';
-import type { ParameterVector } from './parameters.ts';
+import type { ParameterVector, Range } from './parameters.ts';
 
 /**
  * AdamW (Loshchilov and Hutter 2019): Adam with decoupled weight decay, as a graph over whole vectors.
@@ -85,25 +85,21 @@ export class AdamW {
     if (!Number.isFinite(norm)) return norm;
     moments.step++;
     const clip = scale * Math.min(1, clipNorm / norm);
-    const { decayed, size } = parameters;
-    let from = 0;
-    for (const group of muon > 0 ? matrixGroups(parameters) : []) {
-      await this.adamw(parameters, gradient, moments, {
-        from,
-        to: group.start,
-        decay: weightDecay,
-        rate,
-        clip,
-      });
-      from = group.start + group.count * group.rows * group.columns;
-      await this.muon.step(
-        group,
-        { parameters: parameters.data, gradient: gradient.data, momentum: moments.m.data },
-        { learningRate: rate * muon, weightDecay, scale: clip },
-      );
+    for (const range of parameters.ranges) {
+      const decay = range.decay ? weightDecay : 0;
+      const own = rate * range.rate;
+      let { from } = range;
+      for (const group of muon > 0 ? matrixGroups(parameters, range) : []) {
+        await this.adamw(parameters, gradient, moments, { from, to: group.start, decay, rate: own, clip });
+        from = group.start + group.count * group.rows * group.columns;
+        await this.muon.step(
+          group,
+          { parameters: parameters.data, gradient: gradient.data, momentum: moments.m.data },
+          { learningRate: own * muon, weightDecay, scale: clip },
+        );
+      }
+      await this.adamw(parameters, gradient, moments, { from, to: range.to, decay, rate: own, clip });
     }
-    await this.adamw(parameters, gradient, moments, { from, to: decayed, decay: weightDecay, rate, clip });
-    await this.adamw(parameters, gradient, moments, { from: decayed, to: size, decay: 0, rate, clip });
     return norm;
   }
 
@@ -145,13 +141,14 @@ export function freshMoments(parameters: ParameterVector): Moments {
   return { m: parameters.like(), v: parameters.like(), step: 0 };
 }
 
-/** The matrices that Muon takes, in order of the layout, those of one shape together. */
-function matrixGroups(parameters: ParameterVector): MatrixGroup[] {
+/** The matrices of a range that Muon takes, in order of the layout, those of one shape together. */
+function matrixGroups(parameters: ParameterVector, { from, to }: Range): MatrixGroup[] {
   const groups: MatrixGroup[] = [];
   for (const { name, shape, decay } of parameters.parameters) {
     if (!decay || shape.length !== 2 || /embed_tokens|lm_head/.test(name)) continue;
     const [rows, columns] = shape as [number, number];
     const start = parameters.start(name);
+    if (start < from || start >= to) continue;
     const last = groups.at(-1);
     const follows = last && start === last.start + last.count * rows * columns;
     if (follows && last.rows === rows && last.columns === columns) last.count++;

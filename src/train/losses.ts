@@ -1,9 +1,41 @@
-import { logSumExp, mean, pick, sub, type Tensor, unsqueeze } from '../graph/index.ts';
+import {
+  add,
+  exp,
+  log,
+  logSumExp,
+  maximum,
+  mean,
+  mul,
+  pick,
+  sub,
+  sum,
+  type Tensor,
+  unsqueeze,
+} from '../graph/index.ts';
 
-/** Losses as graph; each is a scalar, in nats where it is a likelihood. */
+/** Losses as graph, in nats where they are of probabilities. */
 
 /** Mean over tokens of -log softmax(logits)[target]. logits [..., V], targets int64 [...]. */
 export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
   const picked = pick(logits, unsqueeze(targets, -1));
   return mean(sub(logSumExp(logits), picked));
+}
+
+/** KL(teacher || student) of each token, from log-probabilities [..., V] -> [...]. */
+export function divergence(teacher: Tensor, student: Tensor): Tensor {
+  return sum(mul(exp(teacher), sub(teacher, student)), [-1]);
+}
+
+/** Below what probability the rest of a distribution is not told from nothing: float32 sums are good to 1e-7. */
+const LEAST = 1e-6;
+
+/**
+ * The same where only the teacher's most probable tokens are known, ids and log-probabilities [..., k]; all other
+ * tokens count as a single one. Never above the divergence over all tokens.
+ */
+export function topDivergence(ids: Tensor, teacher: Tensor, student: Tensor): Tensor {
+  const picked = pick(student, ids);
+  const rest = (logProbs: Tensor) => maximum(sub(1, sum(exp(logProbs), [-1])), LEAST);
+  const [left, leftByStudent] = [rest(teacher), rest(picked)];
+  return add(divergence(teacher, picked), mul(left, sub(log(left), log(leftByStudent))));
 }

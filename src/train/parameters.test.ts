@@ -29,6 +29,27 @@ test('decaying weights come first, those of one shape together; every element ha
   expect(all.start('1.wide')).toBe(18);
 });
 
+test('what is updated alike stands together: decay first, then by learning rate', () => {
+  const slow = { rate: 0.1 };
+  const all = new ParameterVector([
+    vector('norm', 3, 1),
+    { ...linearWeight('slow', 2, 5), ...slow },
+    linearWeight('fast', 2, 2),
+    { ...vector('slow norm', 2, 1), ...slow },
+    { ...linearWeight('slow too', 2, 2), ...slow },
+    linearWeight('fast too', 1, 2),
+  ]);
+  const ranges = [
+    { from: 0, to: 14, decay: true, rate: 0.1 },
+    { from: 14, to: 20, decay: true, rate: 1 },
+    { from: 20, to: 23, decay: false, rate: 1 },
+    { from: 23, to: 25, decay: false, rate: 0.1 },
+  ];
+  expect(all.ranges).toEqual(ranges);
+  expect(all.like().ranges).toEqual(ranges);
+  expect([all.start('slow'), all.start('fast'), all.decayed]).toEqual([0, 14, 20]);
+});
+
 test('values are views, by prefix and by what they lie below', () => {
   const all = parameters();
   all.data.forEach((_, i) => {

@@ -55,7 +55,7 @@ export function loadRunState(path: string, state: RunState, fingerprint: string)
   if (!existsSync(path)) return false;
   const file = new SafetensorsFile(path);
   const { step, updates, random, fingerprint: found } = file.metadata;
-  if (found !== fingerprint) {
+  if (canonical(found) !== canonical(fingerprint)) {
     throw new InputError(
       `${path} was saved by a run with other options${differences(found, fingerprint)}\n` +
         'Delete it to start afresh, or give the options it was started with.',
@@ -74,9 +74,18 @@ export function loadRunState(path: string, state: RunState, fingerprint: string)
   return true;
 }
 
+/** The same text for the same options, in whatever order they were written. */
+function canonical(fingerprint: string | undefined): string {
+  return JSON.stringify(JSON.parse(fingerprint ?? '{}'), (_, value: unknown) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : value,
+  );
+}
+
 /** The options in which two fingerprints differ, a line each. */
 function differences(saved: string | undefined, now: string): string {
-  const [before, after] = [saved, now].map((text) => JSON.parse(text ?? '{}') as Record<string, unknown>);
+  const [before, after] = [saved, now].map((text) => JSON.parse(canonical(text)) as Record<string, unknown>);
   const lines = [...new Set([...Object.keys(before!), ...Object.keys(after!)])]
     .map((key) => ({ key, was: JSON.stringify(before![key]), is: JSON.stringify(after![key]) }))
     .filter(({ was, is }) => was !== is)

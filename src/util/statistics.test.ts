@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { average, descending, spreadOf } from './statistics.ts';
+import { average, descending, rankCorrelation, spreadOf } from './statistics.ts';
 
 test('mean, range and the deviation of a sample', () => {
   const spread = spreadOf([2, 4, 9])!;
@@ -16,4 +16,14 @@ test('one value has no deviation, none has no spread', () => {
 
 test('descending order keeps equal values in place', () => {
   expect(descending([1, 5, 3, 5])).toEqual([1, 3, 2, 0]);
+});
+
+test("Spearman's rank correlation", () => {
+  expect(rankCorrelation([1, 2, 3, 4], [10, 20, 30, 40])).toBe(1);
+  expect(rankCorrelation([1, 2, 3, 4], [4, 3, 2, -1])).toBe(-1);
+  // Edwards' textbook form without ties: 1 - 6 sum d^2 / (n (n^2 - 1)), d = 1, 1, 1, 1, 0.
+  expect(rankCorrelation([1, 2, 3, 4, 5], [2, 1, 4, 3, 5])).toBeCloseTo(1 - (6 * 4) / 120, 12);
+  // Ties share the mean rank: ranks 0.5 0.5 2 against 0 1 2.
+  expect(rankCorrelation([7, 7, 1], [3, 2, 1])).toBeCloseTo(Math.sqrt(3) / 2, 12);
+  expect(rankCorrelation([1, 1, 1], [1, 2, 3])).toBeNaN();
 });

@@ -32,3 +32,15 @@ test('numbers of heads that leave nothing to choose', () => {
     /heads 3: none .* a state of 4096 numbers/,
   );
 });
+
+test('other numbers of taps beside the grid, at the widths of the block', () => {
+  const grid = sameStateSize(spec, { heads: [4], aspect: 1, convSizes: [4, 2] });
+  expect(grid).toEqual([
+    { name: '4x32x32', spec },
+    { name: '4x32x32-2taps', spec: { ...spec, convSize: 2 } },
+  ]);
+  const gla = linearMixer('gla', { numHeads: 4, headDim: 32 } as never);
+  expect(() => sameStateSize(gla, { heads: [4], aspect: 4, convSizes: [2] })).toThrow(
+    'a gla block has no convolution to give 2 taps',
+  );
+});

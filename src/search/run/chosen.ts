@@ -28,6 +28,6 @@ export async function chosenNetwork(
   const network = new Network(config, weights);
   const settings = placementSettings(context);
   const fingerprint = searchIdentity(settings, network);
-  await superNetwork({ ...settings, ...control, fingerprint }, network, seed);
+  await superNetwork({ ...settings, ...control }, network, seed, { fingerprint });
   return { network, placement };
 }

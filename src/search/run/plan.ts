@@ -38,13 +38,13 @@ export function planOf(recipe: Recipe, config: ModelConfig): PlannedStage[] {
       shaped(placement, placement.alignSteps),
       shaped(placement, placement.supernetSteps),
     ),
-    ...(mlps ? [stage('mlps', 1, 0, shaped(placement, placement.supernetSteps))] : []),
     ...(blocks ? [comparison('blocks', blocks.mixers.length)] : []),
     ...(design ? [comparison('design', design.designs?.length ?? jetDesigns(ONE_HEAD).length)] : []),
     ...(dimensions ? [comparison('dimensions', gridSize(recipe, config))] : []),
     ...(final
       ? [stage('final', 1, 0, shaped(final, final.featureSteps + final.logitSteps + final.allSteps))]
       : []),
+    ...(mlps ? [stage('mlps', 1, 0, shaped(placement, placement.supernetSteps))] : []),
   ];
 }
 

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { randomWeights, tinyConfig } from '../../../test/support/random-model.ts';
 import { tinyBatches } from '../../../test/support/tiny-network.ts';
 import { openCheckpoint, saveCheckpoint } from '../../model/checkpoint.ts';
+import { Model } from '../../runtime/model.ts';
 import { planExamples } from '../../tasks/harness.ts';
 import type { ProgressEvent } from '../../util/progress.ts';
 import type { SearchResult } from '../result.ts';
@@ -51,9 +52,11 @@ const small = {
   placement: { mixer: 'gla', budget: 1, alignSteps: 2, supernetSteps: 2, random: 0, objective: ['say'] },
   blocks: { ...training, mixers: ['gla', 'gated_deltanet'] },
   design: { ...training, designs: ['released', 'vConv-none'] },
-  dimensions: { ...training, heads: [1, 2], aspect: 2, convSizes: [2] },
+  dimensions: { ...training, heads: [1, 2], aspect: 2 },
   decode: { context: 10, tokens: 4, rounds: 1 },
   windows: { size: 4, budget: 2, objective: ['pick'] },
+  final: { featureSteps: 2, logitSteps: 1, allSteps: 2, examples: 4 },
+  mlps: {},
 };
 
 const encode = (text: string) => [...text].map((letter) => letter.charCodeAt(0) % 64);
@@ -118,7 +121,9 @@ describe('runRecipe', () => {
     const written = JSON.parse(readFileSync(join(dir, 'straight/result.json'), 'utf8'));
     expect(written).toEqual(JSON.parse(JSON.stringify(result)));
     expect(Object.keys(result)).toEqual(
-      expect.arrayContaining(['placement', 'blocks', 'design', 'dimensions', 'throughput', 'windows']),
+      expect.arrayContaining([
+        ...['placement', 'blocks', 'design', 'dimensions', 'throughput', 'windows', 'final', 'mlps'],
+      ]),
     );
     const { blocks, design, dimensions, windows, placement } = result;
     expect(blocks!.candidates.map(({ name }) => name)).toEqual(['gla', 'gated_deltanet']);
@@ -137,6 +142,39 @@ describe('runRecipe', () => {
       expect(searchers.map(({ name }) => name)).toEqual(['beam-3', 'uniform']);
     }
     expect(windows!.chosen.some((layer) => kept.includes(layer))).toBe(false);
+  });
+
+  test('the final model: judged before and after each stage of its training, it opens and runs', async () => {
+    const { final, windows, placement } = result;
+    expect(final!.runs.map(({ stages }) => stages.map(({ name }) => name))).toEqual([
+      ['search', 'features', 'logits', 'all'],
+      ['search', 'features', 'logits', 'all'],
+    ]);
+    const kept = agreedPlacement(placement);
+    for (const [layer, letter] of [...final!.architecture].entries()) {
+      const expected = kept.includes(layer) ? 'A' : windows!.chosen.includes(layer) ? 'W' : letter;
+      expect(letter).toBe(expected);
+    }
+    for (const { stages, hybrid } of final!.runs) {
+      for (const { judged } of stages) expect(judged.placement).toEqual(kept);
+      await using model = await Model.fromPretrained(hybrid);
+      const tokens: number[] = [];
+      for await (const { id } of model.generate([3, 4, 5], { maxNewTokens: 3, eosTokenIds: [] }))
+        tokens.push(id);
+      expect(tokens).toHaveLength(3);
+    }
+  });
+
+  test('placements on super networks with frozen and with trained MLPs', () => {
+    const { placements, runs } = result.mlps!;
+    expect(placements).toEqual([[0], [1], [2], [3]]);
+    for (const { frozen, trained, rankCorrelation } of runs) {
+      // Frozen, it is the super network of stage 1.
+      const { heatMap } = result.placement.runs.find(({ seed }) => seed === runs[0]!.seed)!;
+      if (frozen === runs[0]!.frozen) expect(frozen).toEqual(heatMap);
+      expect(trained).not.toEqual(frozen);
+      expect(Math.abs(rankCorrelation)).toBeLessThanOrEqual(1);
+    }
   });
 
   test('a task that does not lead a stage is reported all the same', () => {
@@ -161,6 +199,8 @@ describe('runRecipe', () => {
         const { candidates, trainedTokens } = result[name]!;
         return [name, 2 * candidates.length, 2 * candidates.length * trainedTokens];
       }),
+      ['final', 2, 2 * 5 * 24],
+      ['mlps', 2, 2 * 2 * 24],
     ]);
   });
 

@@ -9,6 +9,8 @@ import { Network } from '../network.ts';
 import { dataHash } from '../settings.ts';
 import { blocksStage, designStage, dimensionsStage } from './block-stages.ts';
 import type { RunContext } from './context.ts';
+import { finalStage } from './final-stage.ts';
+import { mlpsStage } from './mlps-stage.ts';
 import { placementStage } from './placement-stage.ts';
 import type { RunResult } from './result.ts';
 import type { Findings, MakeStage, Stage, StageName, Unit } from './stage.ts';
@@ -21,13 +23,16 @@ import { windowsStage } from './windows-stage.ts';
  */
 
 /** In order; a stage may use what those before it found. */
-const STAGES: { [N in StageName]?: MakeStage<N> } = {
+const STAGES: { [N in StageName]: MakeStage<N> } = {
   placement: placementStage,
   blocks: blocksStage,
   design: designStage,
   dimensions: dimensionsStage,
   throughput: throughputStage,
   windows: windowsStage,
+  final: finalStage,
+  // No stage waits for it: it says whether the first one may be trusted.
+  mlps: mlpsStage,
 };
 
 /** Does units, in any order and any process. */
@@ -89,7 +94,7 @@ export async function runUnit(context: RunContext, id: string): Promise<void> {
 
 /** A stage with what is known; a mapped type loses which result belongs to which name. */
 function makeStage(name: StageName, context: RunContext, findings: Findings): Stage | undefined {
-  return STAGES[name]?.(context, findings);
+  return STAGES[name](context, findings);
 }
 
 function controlOf({ onProgress, signal, threads }: RunContext) {

@@ -1,0 +1,270 @@
+import {
+  add,
+  float32,
+  gradients,
+  input,
+  int64,
+  reshape,
+  scatterAddRows,
+  type Tensor,
+  type Value,
+  type Values,
+  zeros,
+} from '../graph/index.ts';
+import { decoderLayer, weightInputs } from '../model/decoder.ts';
+import { type BatchShape, LayerPrograms, layerParameters } from '../model/layer-programs.ts';
+import type { ParameterVector } from '../train/parameters.ts';
+import { relativeError } from './align.ts';
+import type { Network } from './network.ts';
+import type { Path } from './scorer.ts';
+import { type TopTokens, type VocabularyLosses, vocabularyGradient } from './vocabulary-loss.ts';
+
+/** What a path is trained for, beside a teacher. */
+export interface PathLosses {
+  /** Hidden states after layers as the teacher's: relative squared error, the mean over layers. */
+  features?: {
+    /** Weight of the last layer's features against that mean; the head sees only the last. */
+    lastWeight: number;
+  };
+  vocabulary?: VocabularyLosses;
+}
+
+export interface PathGradientOptions {
+  /** A network whose branches 0 are the teacher; may be the one that is trained. */
+  teacher: Network;
+  student: Network;
+  /** The trained weights: those of the student's that are views of it. */
+  vector: ParameterVector;
+  shape: BatchShape;
+  losses: PathLosses;
+  threads?: number;
+  signal?: AbortSignal;
+  /** Logits computed at a time: what bounds the memory of the head. */
+  logits?: number;
+  /** What the teacher says of a batch, where that is known; if not, `teach` gives its last hidden states. */
+  topTokens?: (ids: Int32Array, teach: () => Promise<Value>) => Promise<TopTokens>;
+}
+
+const EMBEDDING = 'model.embed_tokens.weight';
+
+/**
+ * The gradient of one path through a network, layer by layer: hidden states forwards, then each layer backwards
+ * with its own forward pass recomputed, so that only hidden states are held. Which weights are trained is seen by
+ * where they lie: in the vector's memory or not.
+ */
+export class PathGradient {
+  private readonly programs: LayerPrograms;
+  private readonly teacherPrograms: LayerPrograms;
+  /** Per layer and branch: whether it is the teacher's layer, and the names of what is trained in it. */
+  private readonly layers: { teachers: boolean; trained: string[] }[][];
+  private readonly head: string[];
+
+  constructor(private readonly options: PathGradientOptions) {
+    const { teacher, student, shape, threads } = options;
+    this.programs = new LayerPrograms(student.config, shape, 'cpu', threads);
+    this.teacherPrograms = new LayerPrograms(teacher.config, shape, 'cpu', threads);
+    this.layers = student.branches.map((branches, layer) =>
+      branches.map(({ spec }, branch) => {
+        const values = student.layerValues(layer, branch);
+        const names = layerParameters(student.config, spec).map(({ name }) => name);
+        return {
+          teachers: this.isTeachers(layer, branch),
+          trained: names.filter((name) => this.isTrained(values[name]!)),
+        };
+      }),
+    );
+    this.head = this.trainedIn(student.outer).filter(
+      (name) => name !== EMBEDDING || student.config.tieWordEmbeddings,
+    );
+  }
+
+  /**
+   * The losses of a path on a batch, and their gradient.
+   *
+   * @param ids [B * T]
+   * @param gradient receives the gradient, every element of it
+   */
+  async compute(
+    path: Path,
+    ids: Int32Array,
+    gradient: ParameterVector,
+  ): Promise<{ loss: number; [part: string]: number }> {
+    const { teacher, student, losses, signal } = this.options;
+    const { features, vocabulary } = losses;
+    const count = path.length;
+    gradient.data.fill(0);
+    const embedded = this.isTrained(student.embedding);
+    const lowest = embedded ? 0 : path.findIndex((b, layer) => this.layers[layer]![b]!.trained.length > 0);
+    // What is trained at the head alone has a gradient too.
+    if (lowest < 0 && this.head.length === 0) return { loss: 0 };
+    const first = lowest < 0 ? count : lowest;
+
+    const known =
+      vocabulary && (await this.options.topTokens?.(ids, async () => (await this.teach(ids)).at(-1)!));
+    const taught = features || (!known && vocabulary!.divergence > 0) ? await this.teach(ids) : undefined;
+    const hidden = await this.forward(path, ids, taught, vocabulary ? count : count - 1);
+
+    let loss = 0;
+    let parts: Record<string, number> = {};
+    let above: Value | undefined;
+    if (vocabulary) {
+      const given = {
+        ids,
+        x: hidden[count]!,
+        student,
+        teacher: known ?? { network: teacher, x: taught?.at(-1) ?? hidden[count]! },
+        into: this.places(this.head, student.outer, gradient),
+      };
+      const top = await vocabularyGradient(this.programs, vocabulary, given, this.options.logits);
+      ({ loss, parts, below: above } = top);
+    }
+    above ??= zeros(hidden[0]!.dims);
+    let error = 0;
+    for (let layer = count - 1; layer >= first; layer--) {
+      signal?.throwIfAborted();
+      const weight = 1 / (count - first) + (layer === count - 1 ? (features?.lastWeight ?? 0) : 0);
+      const step = await this.backward(layer, path[layer]!, {
+        x: hidden[layer]!,
+        target: features && taught![layer + 1]!,
+        above,
+        weight,
+        gradient,
+      });
+      error += weight * step.loss;
+      above = step.below;
+    }
+    if (embedded) await this.embedding(ids, above, gradient);
+    if (!vocabulary) return { loss: error };
+    return { loss: loss + error, ...(features ? { features: error } : {}), ...parts };
+  }
+
+  /** Hidden states of the teacher: after the embedding, and after each layer. */
+  private async teach(ids: Int32Array): Promise<Value[]> {
+    const { teacher, signal } = this.options;
+    const states = [await this.teacherPrograms.embed(ids, teacher.embedding)];
+    for (const [layer, [own]] of teacher.branches.entries()) {
+      signal?.throwIfAborted();
+      const values = teacher.layerValues(layer, 0);
+      states.push((await this.teacherPrograms.layer(own!.spec, states[layer]!, values)).y);
+    }
+    return states;
+  }
+
+  /** Hidden states along a path up to a layer. As long as the student is the teacher they are the teacher's. */
+  private async forward(
+    path: Path,
+    ids: Int32Array,
+    taught: Value[] | undefined,
+    upTo: number,
+  ): Promise<Value[]> {
+    const { teacher, student, signal } = this.options;
+    const parting = path.findIndex((branch, layer) => !this.layers[layer]![branch]!.teachers);
+    const shared = parting < 0 ? path.length : parting;
+    const states =
+      taught && student.embedding.data === teacher.embedding.data
+        ? taught.slice(0, shared + 1)
+        : [await this.programs.embed(ids, student.embedding)];
+    for (let layer = states.length - 1; layer < upTo; layer++) {
+      signal?.throwIfAborted();
+      const branch = path[layer]!;
+      const { spec } = student.branches[layer]![branch]!;
+      states.push((await this.programs.layer(spec, states[layer]!, student.layerValues(layer, branch))).y);
+    }
+    return states;
+  }
+
+  /**
+   * One layer backwards, its forward pass recomputed: from the gradient above and the layer's own feature loss to
+   * the gradient below, and to those weights of the layer that are trained.
+   */
+  private async backward(
+    layer: number,
+    branch: number,
+    given: { x: Value; target?: Value; above: Value; weight: number; gradient: ParameterVector },
+  ): Promise<{ loss: number; below: Value }> {
+    const { programs } = this;
+    const { student } = this.options;
+    const { spec } = student.branches[layer]![branch]!;
+    const { trained } = this.layers[layer]![branch]!;
+    const { x, target, above, weight, gradient } = given;
+    const key = `backward ${!!target} ${trained} ${JSON.stringify(spec)}`;
+    const program = await programs.compiled(key, () => {
+      const x = programs.hidden('x');
+      const weights = weightInputs(layerParameters(student.config, spec));
+      const { y } = decoderLayer(student.config, spec, x, weights, { form: 'chunk' });
+      const loss = target && relativeError(y, programs.hidden('target'));
+      const [below, ...found] = gradients(
+        [
+          { output: y, seed: programs.hidden('above') },
+          ...(loss ? [{ output: loss, seed: input('weight', 'float32', []) }] : []),
+        ],
+        [x, ...trained.map((name) => weights[name]!)],
+      );
+      const named = trained.map((name, i) => [`grad.${name}`, found[i]!]);
+      return { ...(loss ? { loss } : {}), below: below!, ...Object.fromEntries(named) };
+    });
+    const values = student.layerValues(layer, branch);
+    const feeds: Values = {
+      x,
+      above,
+      ...(target ? { target, weight: float32(Float32Array.of(weight), []) } : {}),
+      ...values,
+    };
+    const places = Object.entries(this.places(trained, values, gradient));
+    const { loss, below } = await program.run(
+      feeds,
+      Object.fromEntries(places.map(([name, place]) => [`grad.${name}`, place])),
+    );
+    return { loss: loss ? (loss.data as Float32Array)[0]! : 0, below: below! };
+  }
+
+  /** Adds the gradient of the embedding, to which that of a tied head has been added already. */
+  private async embedding(ids: Int32Array, above: Value, gradient: ParameterVector): Promise<void> {
+    const { programs } = this;
+    const { embedding, config } = this.options.student;
+    const program = await programs.compiled('embedding', () => {
+      const table = [config.vocabSize, config.hiddenSize];
+      const rows: Tensor = reshape(programs.hidden('above'), [-1, config.hiddenSize]);
+      const sums = scatterAddRows(rows, input('ids', 'int64', [ids.length]), table);
+      return { sum: add(input('before', 'float32', table), sums) };
+    });
+    const place = this.places([EMBEDDING], { [EMBEDDING]: embedding }, gradient)[EMBEDDING]!;
+    await program.run({ above, ids: int64(ids, [ids.length]), before: place }, { sum: place });
+  }
+
+  private isTeachers(layer: number, branch: number): boolean {
+    const { teacher, student } = this.options;
+    const own = teacher.branches[layer]?.[0];
+    if (!own || JSON.stringify(own.spec) !== JSON.stringify(student.branches[layer]![branch]!.spec))
+      return false;
+    const theirs = teacher.layerValues(layer, 0);
+    return Object.entries(student.layerValues(layer, branch)).every(
+      ([name, { data }]) => data === theirs[name]?.data,
+    );
+  }
+
+  private isTrained({ data }: Value): boolean {
+    return (data as Float32Array).buffer === this.options.vector.data.buffer;
+  }
+
+  private trainedIn(values: Values): string[] {
+    return Object.keys(values).filter((name) => this.isTrained(values[name]!));
+  }
+
+  /** Where the gradients of these weights belong: as far into the gradient as the weights lie into the vector. */
+  private places(names: readonly string[], values: Values, gradient: ParameterVector): Values {
+    return Object.fromEntries(
+      names.map((name) => {
+        const { data, dims } = values[name]!;
+        const { byteOffset, length } = data as Float32Array;
+        const start = byteOffset / 4;
+        return [name, float32(gradient.data.subarray(start, start + length), dims)];
+      }),
+    );
+  }
+
+  async dispose(): Promise<void> {
+    await this.programs.dispose();
+    await this.teacherPrograms.dispose();
+  }
+}

@@ -1,0 +1,182 @@
+import {
+  add,
+  float32,
+  gradients,
+  input,
+  int64,
+  logSoftmax,
+  mul,
+  pick,
+  sum,
+  type Tensor,
+  unsqueeze,
+  type Value,
+  type Values,
+  zeros,
+} from '../graph/index.ts';
+import { head, weightInputs } from '../model/decoder.ts';
+import { headParameters, headValues, type LayerPrograms } from '../model/layer-programs.ts';
+import { divergence, topDivergence } from '../train/losses.ts';
+import type { Network } from './network.ts';
+
+/** What is minimised at the head: of the next token's distribution. */
+export interface VocabularyLosses {
+  /** Weight of KL(teacher || student), times the square of the temperature. */
+  divergence: number;
+  /** By which both models' logits are divided for it. */
+  temperature: number;
+  /** Weight of the cross-entropy on the next token of the row. */
+  crossEntropy: number;
+}
+
+/** The teacher's most probable tokens of each position, [N, k]. */
+export interface TopTokens {
+  ids: Int32Array;
+  /** At the losses' temperature. */
+  logProbs: Float32Array;
+  k: number;
+}
+
+/** 16 MB of logits; a handful of tensors of this size are alive at a time. */
+const LOGITS = 1 << 22;
+
+/** Rows of hidden states that go through the head at a time, as few chunks as may be and all alike. */
+export function chunkRows(rows: number, vocabulary: number, logits = LOGITS): number {
+  return Math.ceil(rows / Math.ceil((rows * vocabulary) / logits));
+}
+
+/** What is computed of a batch: hidden states after the last layer, and whose they are. */
+interface Given {
+  ids: Int32Array;
+  /** Hidden states of the student [B, T, D]. */
+  x: Value;
+  /** The student's norm and head. */
+  student: Network;
+  /** The teacher and its hidden states, or what it was known to say. */
+  teacher: { network: Network; x: Value } | TopTokens;
+  /** Where gradients of the head's weights are added to: those of the trained ones. */
+  into: Values;
+}
+
+/**
+ * The losses at the head and their gradients. The vocabulary is wide: rows go through in chunks, in which the
+ * teacher's logits are computed too, so that logits of a whole batch are never held.
+ *
+ * @returns the weighted loss, its parts per token, and the gradient of the student's hidden states
+ */
+export async function vocabularyGradient(
+  programs: LayerPrograms,
+  losses: VocabularyLosses,
+  { ids, x, student, teacher, into }: Given,
+  logits?: number,
+): Promise<{ loss: number; parts: Record<string, number>; below: Value }> {
+  const { config } = student;
+  const trained = Object.keys(into);
+  const length = programs.shape.length;
+  const rows = ids.length;
+  const taught = losses.divergence > 0;
+  const known = 'k' in teacher;
+  const source = !taught ? 'none' : known ? `top ${teacher.k}` : 'teacher';
+  const key = `head ${source} ${trained} ${JSON.stringify(losses)}`;
+  const program = await programs.compiled(key, () => {
+    const hidden = input('x', 'float32', ['R', config.hiddenSize]);
+    const weights = weightInputs(headParameters(config));
+    const said = head(config, hidden, weights);
+    const { temperature } = losses;
+    const tempered = (z: Tensor) => logSoftmax(temperature === 1 ? z : mul(z, 1 / temperature));
+    const softened = tempered(said);
+    // Recorded once where both losses want the same, gradient included.
+    const plain = temperature === 1 ? softened : logSoftmax(said);
+    const parts: Record<string, Tensor> = {};
+    const terms: Tensor[] = [];
+    if (taught) {
+      const each = known
+        ? topDivergence(
+            input('top.ids', 'int64', ['R', teacher.k]),
+            input('top.logProbs', 'float32', ['R', teacher.k]),
+            softened,
+          )
+        : divergence(tempered(teacherLogits(teacher.network)), softened);
+      parts.divergence = mul(sum(each), 1 / rows);
+      terms.push(mul(parts.divergence, losses.divergence * temperature ** 2));
+    }
+    if (losses.crossEntropy > 0) {
+      const targets = pick(plain, unsqueeze(input('targets', 'int64', ['R']), -1));
+      parts.crossEntropy = sum(mul(targets, unsqueeze(input('asked', 'float32', ['R']), -1)));
+      terms.push(mul(parts.crossEntropy, losses.crossEntropy));
+    }
+    const loss = terms.reduce((a, b) => add(a, b));
+    const [below, ...found] = gradients(
+      [{ output: loss }],
+      [hidden, ...trained.map((name) => weights[name]!)],
+    );
+    const sums = trained.map((name, i) => {
+      const before = input(`sum.${name}`, 'float32', weights[name]!.shape);
+      return [`grad.${name}`, add(before, found[i]!)] as const;
+    });
+    return { ...parts, loss, below: below!, ...Object.fromEntries(sums) };
+  });
+
+  const below = zeros(x.dims);
+  const targets = nextTokens(ids, length);
+  const weights = headValues(config, student.outer);
+  const totals: Record<string, number> = {};
+  const size = chunkRows(rows, config.vocabSize, logits);
+  for (let from = 0; from < rows; from += size) {
+    const to = Math.min(rows, from + size);
+    const feeds: Values = { x: cut(x, from, to), ...weights, ...named('sum.', into) };
+    if (taught && known) {
+      const { k } = teacher;
+      feeds['top.ids'] = int64(teacher.ids.subarray(from * k, to * k), [to - from, k]);
+      feeds['top.logProbs'] = float32(teacher.logProbs.subarray(from * k, to * k), [to - from, k]);
+    } else if (taught && !known) {
+      const { network, x: hidden } = teacher;
+      Object.assign(feeds, teacherFeeds(network, hidden, from, to));
+    }
+    if (losses.crossEntropy > 0) {
+      feeds.targets = int64(targets.ids.subarray(from, to), [to - from]);
+      feeds.asked = float32(targets.asked.subarray(from, to), [to - from]);
+    }
+    const result = await program.run(feeds, { below: cut(below, from, to), ...named('grad.', into) });
+    for (const name of ['loss', 'divergence', 'crossEntropy']) {
+      const value = result[name];
+      if (value) totals[name] = (totals[name] ?? 0) + (value.data as Float32Array)[0]!;
+    }
+  }
+  const { loss, ...parts } = totals;
+  return { loss: loss!, parts, below };
+}
+
+/** The teacher's logits of rows of its hidden states, its inputs named `teacher.` */
+export function teacherLogits({ config }: Network): Tensor {
+  const weights = headParameters(config).map(
+    ({ name, shape }) => [name, input(`teacher.${name}`, 'float32', shape)] as const,
+  );
+  return head(config, input('teacher.x', 'float32', ['R', config.hiddenSize]), Object.fromEntries(weights));
+}
+
+/** Values for the inputs of `teacherLogits`: rows `from` to `to` of hidden states, and the weights. */
+export function teacherFeeds({ config, outer }: Network, x: Value, from: number, to: number): Values {
+  return { 'teacher.x': cut(x, from, to), ...named('teacher.', headValues(config, outer)) };
+}
+
+/** Rows of hidden states, as a view. */
+function cut(value: Value, from: number, to: number): Value {
+  const width = value.dims.at(-1)!;
+  return float32((value.data as Float32Array).subarray(from * width, to * width), [to - from, width]);
+}
+
+function named(prefix: string, values: Values): Values {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [prefix + name, value]));
+}
+
+/**
+ * The token after each, and what it counts for in the mean: minus one over all tokens that have one; nothing for
+ * the last of a row.
+ */
+function nextTokens(ids: Int32Array, length: number): { ids: Int32Array; asked: Float32Array } {
+  const asked = Float32Array.from(ids, (_, i) =>
+    i % length === length - 1 ? 0 : -length / (ids.length * (length - 1)),
+  );
+  return { ids: ids.map((_, i) => ids[asked[i] ? i + 1 : i]!), asked };
+}
