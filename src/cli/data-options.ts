@@ -29,7 +29,7 @@ export interface DataOptions extends BatchOptions {
   rate: string;
 }
 
-export const WORLD_OBJECTIVES = [
+const WORLD_OBJECTIVES = [
   'recall:accuracy',
   'choice:accuracy',
   'arithmetic:accuracy',

@@ -78,20 +78,17 @@ export async function runFromRecipe(
   const estimate = await estimateRun(context, jobs);
   common.progress.log(shownEstimate(estimate, jobs));
   const progress = new RunProgress(estimate.tokens, common.progress.report);
-  const result = await runRecipe(context, (units) =>
-    jobs === 1
-      ? performHere(units, progress, { signal, threads })
-      : performInWorkers(units, {
-          args: ({ id }) => [
-            ...['run', recipe, '--out', out, '--unit', id],
-            ...['--threads', String(Math.max(1, threads ?? 1)), '--quiet'],
-          ],
-          jobs,
-          progress,
-          signal,
-        }),
-  );
-  return result;
+  return runRecipe(context, (units) => {
+    if (jobs === 1) return performHere(units, progress, { signal, threads });
+    const shares = Math.min(jobs, units.length);
+    const each = options.threads ?? Math.max(1, Math.floor(availableParallelism() / shares));
+    return performInWorkers(units, {
+      args: ({ id }) => ['run', recipe, '--out', out, '--unit', id, '--threads', String(each), '--quiet'],
+      jobs,
+      progress,
+      signal,
+    });
+  });
 }
 
 /** Parameters up to which a training fills one core at most. */
@@ -147,7 +144,7 @@ function shownEstimate({ stages, tokens, seconds }: Estimate, jobs: number): str
 }
 
 /** The result for people: what each stage decided, and what is left of the base's abilities. */
-function summary(result: RunResult, out: string): string {
+export function summary(result: RunResult, out: string): string {
   const { placement, blocks, design, dimensions, windows, final } = result;
   const decided = [
     ...placement.runs.map((run) => [`full attention, seed ${run.seed}`, run.placement.join(' ')]),

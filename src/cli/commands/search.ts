@@ -12,7 +12,7 @@ import { commandLine, type DataOptions, dataOf, withData } from '../data-options
 import { duration } from '../progress.ts';
 import { table } from '../table.ts';
 
-export interface SearchOptions extends DataOptions {
+interface SearchOptions extends DataOptions {
   out: string;
   mixer: string;
   budget: number;
@@ -56,7 +56,7 @@ export function search(): Command {
 }
 
 /** Runs a search and writes its report. */
-export async function runSearch(
+async function runSearch(
   { progress, signal }: Common,
   model: string,
   options: SearchOptions,
@@ -101,7 +101,7 @@ function samplingRule(rule: string, budget: number): PathSampling {
 }
 
 /** The result for people: each searcher's placement and scores at the full budget. */
-export function summary(result: SearchResult, out: string): string {
+function summary(result: SearchResult, out: string): string {
   const tasks = result.objective.map(({ task }) => task);
   const percent = (x: number) => (100 * x).toFixed(1);
   const cells = (judged: SearchResult['base']) => tasks.map((task) => percent(judged.tasks[task]!.accuracy));

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../util/errors.ts';
 import { LINEAR_KINDS, type LinearKind } from '../linear-mixer.ts';
@@ -132,7 +133,7 @@ const recipeSchema = z.strictObject({
 export type Recipe = z.infer<typeof recipeSchema>;
 
 /**
- * Reads a recipe and fills in the defaults.
+ * Reads a recipe and fills in the defaults. Files that it names are looked for beside it first.
  *
  * @throws InputError naming the file, the field and what was expected there
  */
@@ -144,7 +145,19 @@ export function readRecipe(path: string): Recipe {
     throw new InputError(`cannot read the recipe ${path}: ${(error as Error).message}`);
   }
   const read = recipeSchema.safeParse(json);
-  if (read.success) return read.data;
+  if (read.success) {
+    const { model, data, heldOut } = read.data;
+    const found = (file: string) => {
+      const beside = resolve(dirname(path), file);
+      return existsSync(beside) ? beside : file;
+    };
+    return {
+      ...read.data,
+      model: found(model),
+      data: found(data),
+      ...(heldOut && { heldOut: found(heldOut) }),
+    };
+  }
   const issues = read.error.issues.map(
     ({ path: at, message }) => `\n  ${at.join('.') || 'recipe'}: ${message}`,
   );

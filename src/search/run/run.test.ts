@@ -168,10 +168,9 @@ describe('runRecipe', () => {
   test('placements on super networks with frozen and with trained MLPs', () => {
     const { placements, runs } = result.mlps!;
     expect(placements).toEqual([[0], [1], [2], [3]]);
-    for (const { frozen, trained, rankCorrelation } of runs) {
+    for (const { seed, frozen, trained, rankCorrelation } of runs) {
       // Frozen, it is the super network of stage 1.
-      const { heatMap } = result.placement.runs.find(({ seed }) => seed === runs[0]!.seed)!;
-      if (frozen === runs[0]!.frozen) expect(frozen).toEqual(heatMap);
+      expect(frozen).toEqual(result.placement.runs.find((run) => run.seed === seed)!.heatMap);
       expect(trained).not.toEqual(frozen);
       expect(Math.abs(rankCorrelation)).toBeLessThanOrEqual(1);
     }

@@ -109,7 +109,9 @@ function runIdentity({ recipe, model, batches, tasks, freshTasks }: RunContext):
   const parent = new Network(config, weights).fingerprint();
   const names = Object.keys(STAGES) as StageName[];
   const parts = recipe as Record<string, unknown>;
-  const common = Object.entries(recipe).filter(([key]) => !names.includes(key as StageName));
+  // Where files lie makes no difference: what is in them counts.
+  const { model: _, data: __, heldOut: ___, ...own } = recipe;
+  const common = Object.entries(own).filter(([key]) => !names.includes(key as StageName));
   const data = dataHash(batches, recipe.length);
   return (name) => {
     const upTo = names.slice(0, names.indexOf(name) + 1).map((each) => parts[each]);

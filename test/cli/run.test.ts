@@ -1,0 +1,96 @@
+/** `postnas run` as a process with workers: killed in the middle and run again, it ends with the same result. */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readRecipe } from '../../src/search/run/recipe.ts';
+import type { RunResult } from '../../src/search/run/result.ts';
+import { postnas } from '../support/command.ts';
+
+let folder: string;
+let recipe: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'postnas-run-'));
+  recipe = join(folder, 'recipe.json');
+  const training = { alignSteps: 2, trainSteps: 2 };
+  const few = {
+    model: resolve('models/base'),
+    rows: 2,
+    length: 64,
+    tasks: ['recall:accuracy:8', 'choice:loss:8'],
+    placement: { budget: 2, alignSteps: 2, supernetSteps: 2, random: 0, beam: 1, objective: ['recall'] },
+    blocks: { ...training, mixers: ['gated_deltanet', 'jet_block'] },
+    decode: { context: 16, tokens: 4, rounds: 1 },
+    final: { featureSteps: 2, logitSteps: 2, allSteps: 2, examples: 8 },
+  };
+  writeFileSync(recipe, JSON.stringify(few));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const run = (out: string, ...more: string[]) => [
+  'run',
+  recipe,
+  '--out',
+  join(folder, out),
+  '--jobs',
+  '2',
+  ...more,
+];
+
+async function until(path: string): Promise<void> {
+  for (let i = 0; i < 1200 && !existsSync(path); i++) await new Promise((next) => setTimeout(next, 50));
+}
+
+test('killed with its workers and run again, it ends with the same result and model', async () => {
+  const straight = await postnas([...run('straight'), '--json']);
+  expect(straight.code, straight.stderr).toBe(0);
+  expect(straight.stderr).toMatch(/blocks +2 +/);
+  const result = JSON.parse(straight.stdout) as RunResult;
+  expect(result.final!.runs[0]!.stages.map(({ name }) => name)).toEqual([
+    'search',
+    'features',
+    'logits',
+    'all',
+  ]);
+  expect(readFileSync(join(folder, 'straight/report.html'), 'utf8')).toContain('</html>');
+
+  const killed = await postnas(run('killed'), (child) => {
+    // While the workers of stage 2 are at it.
+    void until(join(folder, 'killed/blocks/seed-1')).then(() => child.kill('SIGTERM'));
+  });
+  expect([0, 130]).toContain(killed.code);
+  const again = await postnas([...run('killed'), '--json']);
+  expect(again.code, again.stderr).toBe(0);
+  const { final, placement, blocks } = JSON.parse(again.stdout) as RunResult;
+  const judged = (each: RunResult['blocks']) =>
+    each!.candidates.map(({ runs }) => runs.map((one) => one.judged));
+  expect(judged(blocks)).toEqual(judged(result.blocks));
+  expect(placement.runs[0]!.placement).toEqual(result.placement.runs[0]!.placement);
+  // Which block is taken may hang on how fast it was: the final model is compared where it was the same.
+  if (blocks!.choice.name === result.blocks!.choice.name) {
+    expect(final!.runs[0]!.stages.map((stage) => stage.judged)).toEqual(
+      result.final!.runs[0]!.stages.map((stage) => stage.judged),
+    );
+  }
+});
+
+test('an estimate alone', async () => {
+  const { code, stdout, stderr } = await postnas(run('none', '--estimate'));
+  expect(code, stderr).toBe(0);
+  expect(stdout).toMatch(/placement .*\n(.*\n)*all +4 +/);
+  expect(existsSync(join(folder, 'none'))).toBe(false);
+});
+
+test('a unit that fails ends the run with its message', async () => {
+  const long = join(folder, 'long.json');
+  writeFileSync(long, JSON.stringify({ ...JSON.parse(readFileSync(recipe, 'utf8')), length: 600 }));
+  const { code, stderr } = await postnas(['run', long, '--out', join(folder, 'long')]);
+  expect(stderr).toContain("longer than the model's context of 512");
+  expect(code).toBe(1);
+});
+
+test.each(['quick', 'nano'])('the recipe %s can be read', (name) => {
+  const { model, placement } = readRecipe(`recipes/${name}.json`);
+  expect(model).toBe(resolve('models/base'));
+  expect(placement.budget).toBe(2);
+});
