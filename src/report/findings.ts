@@ -2,7 +2,7 @@ import type { Judged } from '../search/placement/searcher.ts';
 import type { SearchResult, SearchRun } from '../search/result.ts';
 import { InputError } from '../util/errors.ts';
 import { type Spread, spreadOf } from '../util/statistics.ts';
-import { type Measure, overallMeasure, taskMeasures } from './measure.ts';
+import { guides, type Measure, overallMeasure, taskMeasures } from './measure.ts';
 
 /** A search result turned towards its reader: seeds brought together, searchers told apart, references found. */
 export interface Findings {
@@ -12,6 +12,8 @@ export interface Findings {
   seeds: readonly number[];
   /** One per task of the objective. */
   tasks: readonly Measure[];
+  /** Those of them that led the search. */
+  guiding: readonly Measure[];
   /** What the search maximised. */
   overall: Measure;
   base: Judged;
@@ -50,6 +52,8 @@ interface SeedOutcome {
 export function findingsOf(result: SearchResult): Findings {
   if (result.runs.length === 0) throw new InputError('search result: expected at least one run');
   if (result.objective.length === 0) throw new InputError('search result: expected at least one task');
+  if (!result.objective.some(guides)) throw new InputError('search result: expected a task that guides');
+  const tasks = taskMeasures(result);
   const searchers = searchersOf(result);
   const judgedOf = (run: SearchRun) =>
     candidates(run).find(({ placement }) => samePlacement(placement, run.placement));
@@ -60,7 +64,8 @@ export function findingsOf(result: SearchResult): Findings {
     layers: result.model.layers,
     budget: result.budget,
     seeds: result.runs.map(({ seed }) => seed),
-    tasks: taskMeasures(result),
+    tasks,
+    guiding: tasks.filter((_, i) => guides(result.objective[i]!)),
     overall: overallMeasure(result),
     base: result.base,
     allLinear: result.runs.flatMap(
