@@ -3,6 +3,7 @@ import type { SearchResult, SearchRun } from '../search/result.ts';
 import { InputError } from '../util/errors.ts';
 import { type Spread, spreadOf } from '../util/statistics.ts';
 import { guides, type Measure, overallMeasure, taskMeasures } from './measure.ts';
+import { pairedBySeed } from './paired.ts';
 
 /** A search result turned towards its reader: seeds brought together, searchers told apart, references found. */
 export interface Findings {
@@ -101,12 +102,9 @@ export function pairedChanges(
   searcher: SearcherFindings,
   reference: SearcherFindings,
 ): { seed: number; change: number }[] {
-  return searcher.outcomes.flatMap(({ seed, full }) => {
-    const other = reference.outcomes.find((outcome) => outcome.seed === seed);
-    const value = measure.of(full);
-    const over = other && measure.of(other.full);
-    return value === undefined || over === undefined ? [] : [{ seed, change: value - over }];
-  });
+  const judged = ({ outcomes }: SearcherFindings) =>
+    outcomes.map(({ seed, full }) => ({ seed, judged: full }));
+  return pairedBySeed(measure, judged(searcher), judged(reference));
 }
 
 /** By how much a searcher is better than another, mean over the seeds in which both took part. */
@@ -169,7 +167,7 @@ function baselineRole(name: string): 'uniform' | 'random' | 'exhaustive' | undef
   return name.startsWith('random') ? 'random' : undefined;
 }
 
-function searcherLabel(name: string): string {
+export function searcherLabel(name: string): string {
   const [, method, number] = /^(beam|random)-(\d+)$/.exec(name) ?? [];
   if (method === 'beam') return `beam search (width ${number})`;
   if (method === 'random') return `best of ${number} random`;

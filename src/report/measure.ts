@@ -166,6 +166,17 @@ export function overallMeasure({ objective }: Judging): Measure {
     : new Measure(name, 'loss', ({ score }) => -score);
 }
 
+/** The mean over tasks of one kind, accuracies if there are any; undefined for a single one. */
+export function meanOf(tasks: readonly Measure[]): Measure | undefined {
+  const accuracies = tasks.filter(({ kind }) => kind === 'accuracy');
+  const group = accuracies.length > 0 ? accuracies : tasks;
+  if (group.length < 2) return undefined;
+  return new Measure('mean', group[0]!.kind, (judged) => {
+    const values = group.flatMap((measure) => measure.of(judged) ?? []);
+    return values.length === group.length ? average(values) : undefined;
+  });
+}
+
 /** Whether the score counts a task. */
 export function guides({ guides }: SearchResult['objective'][number]): boolean {
   return guides !== false;

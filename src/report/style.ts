@@ -56,6 +56,14 @@ h2+figure{margin-top:0}
 figcaption ul{margin:4px 0 8px;padding-left:1.2em}
 figcaption::before{content:"Figure " counter(figure) ". ";font-weight:700}
 .note{font-size:.9rem;color:var(--muted);margin:10px 0 20px;max-width:52em}
+.claims{margin:14px 0 20px;padding:12px 16px;background:var(--panel);border-radius:10px}
+.claims div+div{margin-top:10px}
+.claims dt{font-size:.95rem;font-weight:650;color:var(--ink)}
+.claims dd{font-size:.92rem;max-width:60em}
+.verdict{font-weight:650;white-space:nowrap;margin-right:4px}
+.verdict.yes{color:var(--exhaustive)}
+.verdict.no{color:var(--full)}
+.verdict.open{color:var(--muted)}
 .mark{color:var(--full);font-weight:650}
 svg{display:block;width:100%;height:auto;overflow:visible;font-family:inherit}
 svg text{white-space:pre}

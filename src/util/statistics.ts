@@ -28,6 +28,21 @@ export function average(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
+/** The middle one, or the mean of the two in the middle. NaN for none. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length / 2;
+  return Number.isInteger(half) ? average(sorted.slice(half - 1, half + 1)) : sorted[Math.floor(half)]!;
+}
+
+/** Pearson's; undefined where one of the lists does not vary. */
+export function correlation(a: readonly number[], b: readonly number[]): number | undefined {
+  const [meanA, meanB] = [average(a), average(b)];
+  const sum = (value: (i: number) => number) => a.reduce((total, _, i) => total + value(i), 0);
+  const spread = Math.sqrt(sum((i) => (a[i]! - meanA) ** 2) * sum((i) => (b[i]! - meanB) ** 2));
+  return spread > 0 ? sum((i) => (a[i]! - meanA) * (b[i]! - meanB)) / spread : undefined;
+}
+
 /** The indices in order of their values, highest first; equal values stay in order. */
 export function descending(values: readonly number[]): number[] {
   return values.map((_, i) => i).sort((a, b) => values[b]! - values[a]!);
