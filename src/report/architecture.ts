@@ -27,7 +27,8 @@ export function architectureBlocks(architecture: string, { large = false } = {})
 export function architectureKey(architecture: string, name: (letter: string) => string): Html {
   const colour = coloursOf([...architecture]);
   return html`${[...new Set(architecture)].map(
-    (letter) => html`<span class="block ${colour(letter)}"></span> ${letter}: ${name(letter)} `,
+    (letter) =>
+      html`<span class="entry"><span class="block ${colour(letter)}"></span> ${letter}: ${name(letter)}</span> `,
   )}`;
 }
 

@@ -337,7 +337,8 @@ function throughput(layers: number): ThroughputResult {
 
 function windows({ runs, base, objective, model }: SearchResult, kept: Placement): WindowsResult {
   const free = Array.from({ length: model.layers }, (_, i) => i).filter((layer) => !kept.includes(layer));
-  const worth = (layer: number) => (layer === free[1] ? 0.04 : layer === free[3] ? 0.025 : 0.004);
+  const chosen = windowLayers(model.layers, kept);
+  const worth = (layer: number) => [0.04, 0.025][chosen.indexOf(layer)] ?? 0.004;
   const judge = (seed: number, placement: readonly number[]) =>
     share(
       base,
@@ -346,7 +347,6 @@ function windows({ runs, base, objective, model }: SearchResult, kept: Placement
       0.88 + placement.reduce((sum, layer) => sum + worth(layer), 0),
       seed * 51 + placement.reduce((sum, layer) => 31 * sum + layer + 1, 0),
     );
-  const chosen = [free[1], free[3]].flatMap((layer) => layer ?? []);
   return {
     window: 64,
     budget: 2,
@@ -366,9 +366,16 @@ function windows({ runs, base, objective, model }: SearchResult, kept: Placement
   };
 }
 
+/** The layers that windows help. */
+function windowLayers(layers: number, kept: Placement): number[] {
+  const free = Array.from({ length: layers }, (_, i) => i).filter((layer) => !kept.includes(layer));
+  return [free[1], free[3]].flatMap((layer) => layer ?? []);
+}
+
 function finalResult({ runs, base, objective, model }: SearchResult, kept: Placement): FinalResult {
+  const windowed = windowLayers(model.layers, kept);
   const letters = Array.from({ length: model.layers }, (_, i) =>
-    kept.includes(i) ? 'A' : i % 3 === 1 ? 'W' : 'J',
+    kept.includes(i) ? 'A' : windowed.includes(i) ? 'W' : 'J',
   );
   return {
     architecture: letters.join(''),

@@ -69,14 +69,15 @@ function chart(
   const ink = ({ marked }: DotRow) => (marked ? 'var(--full)' : 'var(--ink)');
   const names = Math.max(...rows.map(({ name }) => textWidth(name)));
   const texts = Math.max(...rows.map(({ text }) => textWidth(text)));
-  const texting = { y: 'name', fill: ink } as const;
+  // The halo keeps the lines behind from crossing numbers.
+  const texting = { y: 'name', fill: ink, stroke: 'var(--paper)', strokeWidth: 4 } as const;
   return drawChart({
     id: `${id}-${narrow ? 'narrow' : 'wide'}`,
     label,
     description: `${rows.map(({ name, text }) => `${name}: ${text}`).join(', ')}.`,
     plot: {
       width: narrow ? NARROW : WIDE,
-      height: 50 + rows.length * (narrow ? 42 : 28),
+      height: 50 + rows.length * (narrow ? 46 : 28),
       marginLeft: narrow ? 12 : 24 + names,
       marginRight: narrow ? 12 : 24 + texts,
       marginTop: 6,
@@ -89,7 +90,7 @@ function chart(
         ticks,
         tickSize: 0,
       },
-      y: { domain: rows.map(({ name }) => name), axis: null, padding: 0 },
+      y: { domain: rows.map(({ name }) => name), axis: null, padding: 0.5 },
       marks: [
         Plot.gridX({ ...GRID, ticks }),
         ...(reference

@@ -14,7 +14,8 @@ export interface Labelled {
   text: string;
 }
 
-interface Box {
+/** In pixels. */
+export interface Box {
   left: number;
   right: number;
   top: number;
@@ -35,11 +36,30 @@ const PLACES: readonly LabelPlace[] = [
   { dx: -GAP, dy: GAP, textAnchor: 'end' },
   { dx: 0, dy: -2.2 * GAP, textAnchor: 'middle' },
   { dx: 0, dy: 2.2 * GAP, textAnchor: 'middle' },
+  { dx: GAP, dy: -2 * GAP, textAnchor: 'start' },
+  { dx: GAP, dy: 2 * GAP, textAnchor: 'start' },
+  { dx: -GAP, dy: -2 * GAP, textAnchor: 'end' },
+  { dx: -GAP, dy: 2 * GAP, textAnchor: 'end' },
 ];
 
-/** One after the other, each where it hides least of points and labels before it, and stays on the chart. */
-export function labelPlaces(points: readonly Labelled[], width: number, height: number): LabelPlace[] {
-  const taken: Box[] = points.map(({ x, y }) => ({ left: x - 8, right: x + 8, top: y - 8, bottom: y + 8 }));
+/**
+ * One after the other, each where it hides least of points, of labels before it and of what else is in the way, and
+ * stays on the chart.
+ */
+export function labelPlaces(
+  points: readonly Labelled[],
+  { width, height, others }: { width: number; height: number; others: readonly Box[] },
+): LabelPlace[] {
+  const radius = GAP - 2;
+  const taken = [
+    ...others,
+    ...points.map(({ x, y }) => ({
+      left: x - radius,
+      right: x + radius,
+      top: y - radius,
+      bottom: y + radius,
+    })),
+  ];
   return points.map((point) => {
     const cost = (place: LabelPlace) => {
       const box = boxOf(point, place);
@@ -57,7 +77,8 @@ export function labelPlaces(points: readonly Labelled[], width: number, height: 
 }
 
 function boxOf({ x, y, text }: Labelled, { dx, dy, textAnchor }: LabelPlace): Box {
-  const width = textWidth(text);
+  // Wide letters are common in what is labelled: digits and ×.
+  const width = 1.15 * textWidth(text);
   const left = x + dx - { start: 0, middle: width / 2, end: width }[textAnchor];
   return { left, right: left + width, top: y + dy - FONT_SIZE / 2, bottom: y + dy + FONT_SIZE / 2 };
 }

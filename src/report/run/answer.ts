@@ -7,7 +7,7 @@ import { letterName, traitsOf } from '../mixers.ts';
 import { type Cell, renderTable } from '../table.ts';
 import { amount, bytes, counted, duration, fixed, layersText, percent, rate } from '../text.ts';
 import type { Stages } from './claims.ts';
-import type { FinalFindings } from './final-findings.ts';
+import { changeToBase, type FinalFindings } from './final-findings.ts';
 
 /** The answer before everything else: the architecture, what is kept, what it costs, what was decided and how. */
 export function runAnswer(stages: Stages): Html {
@@ -63,22 +63,12 @@ function cards({ result, final, search }: Stages): Card[] {
   ];
 }
 
-function finalCards({ result: { cost }, kept }: FinalFindings): Card[] {
+function finalCards(final: FinalFindings): Card[] {
+  const { cost } = final.result;
   const [base, hybrid] = [median(cost.base.decode), median(cost.hybrid.decode)];
   const { context, device } = cost.decode;
   return [
-    ...(kept
-      ? [
-          {
-            value: percent(kept.mean, 1),
-            label: `of the base model’s accuracy is kept${
-              kept.deviation === undefined
-                ? ''
-                : `, ±\u00a0${fixed(100 * kept.deviation, 1)} over ${counted(kept.values.length, 'seed')}`
-            }`,
-          },
-        ]
-      : []),
+    ...keptCard(final),
     {
       value: percent(cost.hybrid.stateBytes / cost.base.stateBytes),
       label: `of the base model’s memory for a sequence of ${counted(context, 'token')}: ${bytes(cost.hybrid.stateBytes)}, base ${bytes(cost.base.stateBytes)}`,
@@ -86,6 +76,24 @@ function finalCards({ result: { cost }, kept }: FinalFindings): Card[] {
     {
       value: `${fixed(hybrid / base, 2)}×`,
       label: `the base model’s decode speed after ${context} tokens on ${device}: ${rate(hybrid)} tok/s, base ${rate(base)}`,
+    },
+  ];
+}
+
+/** Of the mean over abilities, or of the only one. */
+function keptCard(final: FinalFindings): Card[] {
+  const [measure] = final.measures;
+  const base = measure?.of(final.result.base);
+  const change = measure && changeToBase(final, measure, final.stages.at(-1)!);
+  if (!measure || !change || base === undefined) return [];
+  const spread =
+    change.deviation === undefined
+      ? ''
+      : `, ${measure.plusMinus(change.deviation).trim()} over ${counted(change.values.length, 'seed')}`;
+  return [
+    {
+      value: measure.showChange(change.mean),
+      label: `${measure.phrase} against the base model’s ${measure.show(base)}${spread}`,
     },
   ];
 }
@@ -99,6 +107,7 @@ function decisions({ result, blocks, design, dimensions }: Stages): Html {
     id: 'decisions',
     caption: 'What was decided',
     header: ['Stage', 'Decision', 'Rule'],
+    stacked: true,
     rows: [
       [
         '1 Placement',

@@ -30,6 +30,7 @@ export function claimsTable(stages: Stages): Html {
     id: 'claims-table',
     caption: 'Claims of the paper, and what came out here',
     header: ['The paper says', 'Here', 'Verdict'],
+    stacked: true,
     rows: rows.map(({ says, found, verdict }) => [
       says,
       found === undefined ? undefined : { value: String(found), show: found },
@@ -62,7 +63,7 @@ function placementClaim({ overall, searched, uniform, budget }: Findings): Claim
   return {
     says: SAYS,
     found:
-      `With ${counted(budget, 'full layer')} ${overall.showSpread(value)}, uniform ${overall.showSpread(other)}: ` +
+      `With ${counted(budget, 'full layer')} ${overall.phrase} ${overall.showSpread(value)}, uniform ${overall.showSpread(other)}: ` +
       `${changeText(overall, change)}.`,
     verdict: verdictOf(overall, change),
   };

@@ -15,7 +15,7 @@ const RELEASED = 'released';
 export function designSection(comparison: Comparison): Html {
   const reference = comparison.candidates.find(({ found }) => found.name === RELEASED);
   return html`${reference && renderFigure(changesFigure(comparison, reference))}
-${claimNotes(designClaims(comparison))}
+${claimNotes(convolutionClaims(comparison))}
 ${comparisonTable(comparison, {
   id: 'design-table',
   caption: 'Designs of the JetBlock',
@@ -131,27 +131,17 @@ function captionOf(
 
 const SAYS = {
   superfluous: 'A dynamic convolution on v makes static ones on q and k superfluous',
-  better: 'The dynamic convolution on v is better than static ones on q, k and v',
-  needed: 'A convolution is needed at all',
+  better: 'A dynamic convolution on v is better than static ones on q, k and v',
 };
 
 /** What the paper says about convolutions, from the designs that answer it. */
 export function designClaims(comparison: Comparison | undefined): Claim[] {
   const of = (name: string) => comparison?.candidates.find(({ found }) => found.name === name);
   const released = of(RELEASED);
-  if (!comparison || !released) return Object.values(SAYS).slice(0, 2).map(notMeasured);
+  if (!comparison || !released) return Object.values(SAYS).map(notMeasured);
   const { overall } = comparison;
-  const statics = of('qConv-kConv-static');
-  const added = statics && changeOver(overall, statics, released);
-  const better = (says: string, other: CandidateFindings | undefined, what: string): Claim => {
-    const change = other && changeOver(overall, released, other);
-    if (!change) return notMeasured(says);
-    return {
-      says,
-      found: `Released against ${what}: ${changeText(overall, change)}.`,
-      verdict: verdictOf(overall, change),
-    };
-  };
+  const both = of('qConv-kConv-static');
+  const added = both && changeOver(overall, both, released);
   return [
     added
       ? {
@@ -160,7 +150,31 @@ export function designClaims(comparison: Comparison | undefined): Claim[] {
           verdict: evidenceOf(overall, added) === 'better' ? 'does not hold' : 'holds',
         }
       : notMeasured(SAYS.superfluous),
-    better(SAYS.better, of('all-static'), 'static ones everywhere, as in Gated DeltaNet'),
-    ...(of('vConv-none') ? [better(SAYS.needed, of('vConv-none'), 'no convolution')] : []),
+    releasedAgainst(SAYS.better, comparison, 'all-static', 'static ones everywhere, as in Gated DeltaNet'),
   ];
+}
+
+/** The paper's claims, and what it takes for granted. */
+function convolutionClaims(comparison: Comparison): Claim[] {
+  return [
+    ...designClaims(comparison),
+    releasedAgainst('Beside: a convolution is better than none', comparison, 'vConv-none', 'no convolution'),
+  ];
+}
+
+function releasedAgainst(
+  says: string,
+  { candidates, overall }: Comparison,
+  name: string,
+  what: string,
+): Claim {
+  const of = (wanted: string) => candidates.find(({ found }) => found.name === wanted);
+  const [released, other] = [of(RELEASED), of(name)];
+  const change = released && other && changeOver(overall, released, other);
+  if (!change) return notMeasured(says);
+  return {
+    says,
+    found: `Released against ${what}: ${changeText(overall, change)}.`,
+    verdict: verdictOf(overall, change),
+  };
 }

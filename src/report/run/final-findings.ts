@@ -51,10 +51,10 @@ export function valuesAfter(
   });
 }
 
-/** Accuracies that fall by less have been kept; of losses this share of the base's. */
-const KEPT_WITHIN = 0.03;
+/** Accuracies that fall by no more have been kept; of losses so many hundredths of the base's. */
+export const KEPT_POINTS = 3;
 
 export function isKept(measure: Measure, change: Spread, base: number): boolean {
   const unit = measure.kind === 'accuracy' ? 1 : Math.abs(base);
-  return measure.gain(change.mean, 0) >= -KEPT_WITHIN * unit;
+  return measure.gain(change.mean, 0) >= (-KEPT_POINTS / 100) * unit;
 }

@@ -8,9 +8,9 @@ import type { Measure } from '../measure.ts';
 import { REFERENCE, ruleIcon } from '../series.ts';
 import { drawChart, drawIcon, GRID } from '../svg.ts';
 import { renderTable } from '../table.ts';
-import { counted, listed, percent } from '../text.ts';
+import { capitalised, counted, listed, percent } from '../text.ts';
 import { type Claim, changeText, claimNotes, notMeasured } from './claim.ts';
-import { changeToBase, type FinalFindings, isKept, valuesAfter } from './final-findings.ts';
+import { changeToBase, type FinalFindings, isKept, KEPT_POINTS, valuesAfter } from './final-findings.ts';
 
 /** The final model: its abilities after each stage of distillation, against the base. */
 
@@ -75,11 +75,18 @@ function stagesFigure(final: FinalFindings): Figure {
 }
 
 function changesTable(final: FinalFindings): Html {
-  const { measures, stages, seeds, result } = final;
+  const { measures, tasks, stages, seeds, result } = final;
   return renderTable({
     id: 'final-table',
     caption: `The final model against the base${seeds.length > 1 ? `, mean ± standard deviation over ${seeds.length} seeds` : ''}`,
-    header: ['Ability', 'Base', 'Before distillation', 'Final model', 'Difference', 'Within 3 points'],
+    header: [
+      'Ability',
+      'Base',
+      'Before distillation',
+      'Final model',
+      'Difference',
+      capitalised(within(tasks)),
+    ],
     rows: measures.map((measure) => {
       const base = measure.of(result.base);
       const change = changeToBase(final, measure, stages.at(-1)!);
@@ -91,16 +98,16 @@ function changesTable(final: FinalFindings): Html {
         after(stages[0]!),
         after(stages.at(-1)!),
         changeCell(measure, change),
-        change && base !== undefined ? withinText(measure, isKept(measure, change, base)) : undefined,
+        change && base !== undefined ? (isKept(measure, change, base) ? 'yes' : 'no') : undefined,
       ];
     }),
   });
 }
 
 /** For losses points mean nothing: their share of the base's is taken. */
-function withinText(measure: Measure, kept: boolean): string {
-  const what = measure.kind === 'accuracy' ? '' : ' (3\u00a0%)';
-  return `${kept ? 'yes' : 'no'}${what}`;
+function within(tasks: readonly Measure[]): string {
+  const losses = tasks.some(({ kind }) => kind !== 'accuracy');
+  return `within ${KEPT_POINTS} points${losses ? ` (losses: ${KEPT_POINTS}\u00a0%)` : ''}`;
 }
 
 function standings(final: FinalFindings) {
@@ -115,8 +122,8 @@ function standings(final: FinalFindings) {
 function titleOf(final: FinalFindings): string {
   const all = standings(final);
   const kept = all.filter((each) => each.kept).length;
-  if (kept === all.length) return 'The final model keeps every ability within 3 points of the base';
-  return `The final model keeps ${kept} of ${all.length} abilities within 3 points of the base`;
+  if (kept === all.length) return `The final model keeps every ability ${within(final.tasks)} of the base`;
+  return `The final model keeps ${kept} of ${all.length} abilities ${within(final.tasks)} of the base`;
 }
 
 function captionOf(final: FinalFindings): string {
@@ -153,7 +160,9 @@ export function finalClaim(final: FinalFindings | undefined): Claim {
     says: SAYS,
     found:
       `${share}${overall.phrase} ${changeText(overall, change)}. ` +
-      (lost.length === 0 ? 'Every ability is within 3 points.' : `Not within 3 points: ${name(lost)}.`),
+      (lost.length === 0
+        ? `Every ability is ${within(final.tasks)}.`
+        : `Not ${within(final.tasks)}: ${name(lost)}.`),
     verdict: lost.length === 0 ? 'holds' : 'does not hold',
   };
 }

@@ -100,11 +100,11 @@ function bestTable(mlps: MlpsResult, overall: Measure): Html {
       ...mlps.runs.flatMap((run) =>
         [run.frozen, run.trained].map((list): Cell => {
           const judged = list[bestOf(list)[rank]!]!;
-          const layers = judged.placement.map((layer) => layer + 1).join(' ') || 'none';
+          const layers = judged.placement.map((layer) => layer + 1).join(', ') || 'none';
           const value = overall.of(judged);
           return {
             value: layers,
-            show: html`${layers}${value !== undefined && html` <small>${overall.digits(value)}</small>`}`,
+            show: html`${layers}${value !== undefined && html` <small class="none">${overall.digits(value)}</small>`}`,
           };
         }),
       ),

@@ -2,7 +2,7 @@ import * as Plot from '@observablehq/plot';
 import { numberCell, spreadCell } from '../cells.ts';
 import { type CandidateFindings, type Comparison, paretoFront, spreadOfCandidate } from '../comparison.ts';
 import { type Figure, legendOf, responsive } from '../figure.ts';
-import { labelPlaces } from '../figures/label-places.ts';
+import { type Box, labelPlaces } from '../figures/label-places.ts';
 import { type Html, html } from '../html.ts';
 import { drawChart, drawIcon, GRID, NARROW, WIDE } from '../svg.ts';
 import { amount, listed, rate } from '../text.ts';
@@ -127,16 +127,15 @@ function chart(points: readonly Point[], { overall }: Comparison, narrow: boolea
   const y = overall.higherIsBetter ? values : ([values[1], values[0]] as const);
   const place = (value: number, [from, to]: readonly [number, number], start: number, size: number) =>
     start + ((value - from) / (to - from)) * size;
-  const places = labelPlaces(
-    points.map((point) => ({
-      x: place(point.x, x, margins.marginLeft, width - margins.marginLeft - margins.marginRight),
-      y: place(point.y, y, height - margins.marginBottom, margins.marginTop + margins.marginBottom - height),
-      text: point.label,
-    })),
-    width,
-    height - margins.marginBottom,
-  );
+  const pixels = ({ x: across, y: up }: Point) => ({
+    x: place(across, x, margins.marginLeft, width - margins.marginLeft - margins.marginRight),
+    y: place(up, y, height - margins.marginBottom, margins.marginTop + margins.marginBottom - height),
+  });
   const front = points.filter((point) => point.front).sort((a, b) => a.x - b.x);
+  const places = labelPlaces(
+    points.map((point) => ({ ...pixels(point), text: point.label })),
+    { width, height: height - margins.marginBottom, others: stepBoxes(front.map(pixels)) },
+  );
   const ticks = narrow ? 4 : 6;
   return drawChart({
     id: `pareto-${narrow ? 'narrow' : 'wide'}`,
@@ -196,5 +195,17 @@ function chart(points: readonly Point[], { overall }: Comparison, narrow: boolea
         ),
       ],
     },
+  });
+}
+
+/** What the line of the front covers. */
+function stepBoxes(front: readonly { x: number; y: number }[]): Box[] {
+  return front.slice(1).flatMap((to, i) => {
+    const from = front[i]!;
+    const [top, bottom] = [Math.min(from.y, to.y), Math.max(from.y, to.y)];
+    return [
+      { left: from.x - 1, right: from.x + 1, top, bottom },
+      { left: from.x, right: to.x, top: to.y - 1, bottom: to.y + 1 },
+    ];
   });
 }

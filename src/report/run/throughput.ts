@@ -3,7 +3,7 @@ import type { ThroughputPoint, ThroughputResult } from '../../search/run/result.
 import { correlation, median } from '../../util/statistics.ts';
 import { numberCell } from '../cells.ts';
 import { type Figure, legendOf, panels } from '../figure.ts';
-import { type Html, html } from '../html.ts';
+import { type Content, type Html, html } from '../html.ts';
 import type { SeriesStyle } from '../series.ts';
 import { drawChart, drawIcon, GRID } from '../svg.ts';
 import { amount, bytes, counted, fixed, percent, rate } from '../text.ts';
@@ -94,16 +94,19 @@ function titleOf(points: readonly ThroughputPoint[]): string {
     : 'Decode speed follows the parameters rather than the bytes of the state';
 }
 
-function captionOf(points: readonly ThroughputPoint[]): string {
-  const times = (values: readonly number[]) => Math.max(...values) / Math.max(1e-9, Math.min(...values));
-  const parts = seriesOf(points).map(([name, found]) => {
-    const factor = (value: (point: ThroughputPoint) => number) => `${fixed(times(found.map(value)), 2)}×`;
-    return (
-      `${STYLES[name].label}: bytes ${factor(({ stateBytes }) => stateBytes)}, parameters ` +
-      `${factor(({ parameters }) => parameters)}, speed ${factor(({ decode }) => median(decode))}`
-    );
-  });
-  return `From the lowest to the highest when changing ${parts.join('; ')}.`;
+function captionOf(points: readonly ThroughputPoint[]): Content {
+  const times = (found: readonly ThroughputPoint[], value: (point: ThroughputPoint) => number) => {
+    const values = found.map(value);
+    const factor = Math.max(...values) / Math.max(1e-9, Math.min(...values));
+    return `${fixed(factor, factor < 9.95 ? 2 : 0)}×`;
+  };
+  return html`By what factor the highest exceeds the lowest:<ul>${seriesOf(points).map(
+    ([
+      name,
+      found,
+    ]) => html`<li><b>${STYLES[name].label}</b>: bytes ${times(found, ({ stateBytes }) => stateBytes)}, parameters
+      ${times(found, ({ parameters }) => parameters)}, speed ${times(found, ({ decode }) => median(decode))}</li>`,
+  )}</ul>`;
 }
 
 const SAYS = 'Decode speed depends on the size of caches and states, not on the number of parameters';

@@ -10,7 +10,7 @@ import { type Html, html } from '../html.ts';
 import { type Measure, overallMeasure } from '../measure.ts';
 import { evidenceOf, pairedSpread, type SeedJudged } from '../paired.ts';
 import { NARROW, WIDE } from '../svg.ts';
-import { counted, layersText } from '../text.ts';
+import { capitalised, counted, layersText } from '../text.ts';
 import { changeText } from './claim.ts';
 
 /** The second placement: which linear layers get a sliding window instead. */
@@ -26,7 +26,9 @@ ${renderFigure(curveFigure(windows, overall))}`;
 function chosenText(windows: WindowsResult, overall: Measure): string {
   const { chosen, rule, window } = windows;
   const change = gainOf(windows, overall, chosen);
-  const gain = change ? ` Against no window: ${changeText(overall, change)} of ${overall.phrase}.` : '';
+  const gain = change
+    ? ` ${capitalised(overall.phrase)} against no window: ${changeText(overall, change)}.`
+    : '';
   if (chosen.length === 0) return `No layer gets a window, by the rule: ${rule}.`;
   return `A window of ${counted(window, 'token')} goes into ${layersText(chosen)}, by the rule: ${rule}.${gain}`;
 }
@@ -44,6 +46,9 @@ function runsOf({ runs }: WindowsResult, placement: readonly number[]): SeedJudg
 function gainOf(windows: WindowsResult, overall: Measure, placement: readonly number[]): Spread | undefined {
   return pairedSpread(overall, runsOf(windows, placement), runsOf(windows, []));
 }
+
+/** Layers named in a caption. */
+const MOST_NAMED = 8;
 
 function aloneFigure(windows: WindowsResult, overall: Measure, layers: number): Figure | undefined {
   const bars = Array.from({ length: layers }, (_, layer) => layer).flatMap(
@@ -83,8 +88,10 @@ function aloneFigure(windows: WindowsResult, overall: Measure, layers: number): 
       axis: `change of ${overall.quantity}${unit}`,
       description: `${bars.map(({ layer, change }) => `layer ${layer}: ${overall.changeDigits(change.mean)}`).join(', ')}.`,
     }),
-    caption: `A window alone is better than none in ${counted(helps.length, 'layer')} of ${bars.length}${
-      helps.length > 0 ? `: ${layersText(helps.map(({ layer }) => layer - 1))}` : ''
+    caption: `By more than a standard error, a window alone is better than none in ${counted(helps.length, 'layer')} of ${bars.length}${
+      helps.length > 0 && helps.length <= MOST_NAMED
+        ? `: ${layersText(helps.map(({ layer }) => layer - 1))}`
+        : ''
     }.`,
     table: {
       caption: 'A window in one layer only, against none',
