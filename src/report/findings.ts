@@ -2,7 +2,8 @@ import type { Judged } from '../search/placement/searcher.ts';
 import type { SearchResult, SearchRun } from '../search/result.ts';
 import { InputError } from '../util/errors.ts';
 import { type Spread, spreadOf } from '../util/statistics.ts';
-import { type Measure, overallMeasure, taskMeasures } from './measure.ts';
+import { guides, type Measure, overallMeasure, taskMeasures } from './measure.ts';
+import { pairedBySeed } from './paired.ts';
 
 /** A search result turned towards its reader: seeds brought together, searchers told apart, references found. */
 export interface Findings {
@@ -12,6 +13,8 @@ export interface Findings {
   seeds: readonly number[];
   /** One per task of the objective. */
   tasks: readonly Measure[];
+  /** Those of them that led the search. */
+  guiding: readonly Measure[];
   /** What the search maximised. */
   overall: Measure;
   base: Judged;
@@ -50,6 +53,8 @@ interface SeedOutcome {
 export function findingsOf(result: SearchResult): Findings {
   if (result.runs.length === 0) throw new InputError('search result: expected at least one run');
   if (result.objective.length === 0) throw new InputError('search result: expected at least one task');
+  if (!result.objective.some(guides)) throw new InputError('search result: expected a task that guides');
+  const tasks = taskMeasures(result);
   const searchers = searchersOf(result);
   const judgedOf = (run: SearchRun) =>
     candidates(run).find(({ placement }) => samePlacement(placement, run.placement));
@@ -60,7 +65,8 @@ export function findingsOf(result: SearchResult): Findings {
     layers: result.model.layers,
     budget: result.budget,
     seeds: result.runs.map(({ seed }) => seed),
-    tasks: taskMeasures(result),
+    tasks,
+    guiding: tasks.filter((_, i) => guides(result.objective[i]!)),
     overall: overallMeasure(result),
     base: result.base,
     allLinear: result.runs.flatMap(
@@ -96,12 +102,9 @@ export function pairedChanges(
   searcher: SearcherFindings,
   reference: SearcherFindings,
 ): { seed: number; change: number }[] {
-  return searcher.outcomes.flatMap(({ seed, full }) => {
-    const other = reference.outcomes.find((outcome) => outcome.seed === seed);
-    const value = measure.of(full);
-    const over = other && measure.of(other.full);
-    return value === undefined || over === undefined ? [] : [{ seed, change: value - over }];
-  });
+  const judged = ({ outcomes }: SearcherFindings) =>
+    outcomes.map(({ seed, full }) => ({ seed, judged: full }));
+  return pairedBySeed(measure, judged(searcher), judged(reference));
 }
 
 /** By how much a searcher is better than another, mean over the seeds in which both took part. */
@@ -164,7 +167,7 @@ function baselineRole(name: string): 'uniform' | 'random' | 'exhaustive' | undef
   return name.startsWith('random') ? 'random' : undefined;
 }
 
-function searcherLabel(name: string): string {
+export function searcherLabel(name: string): string {
   const [, method, number] = /^(beam|random)-(\d+)$/.exec(name) ?? [];
   if (method === 'beam') return `beam search (width ${number})`;
   if (method === 'random') return `best of ${number} random`;

@@ -73,6 +73,20 @@ describe('the whole objective', () => {
     ]);
   });
 
+  test('is the mean of the tasks that guide', () => {
+    const { objective } = resultOf(['recall', 'accuracy'], ['choice', 'accuracy'], ['text', 'loss']);
+    const without = (...silent: string[]) =>
+      overallMeasure({
+        objective: objective.map((entry) =>
+          silent.includes(entry.task) ? { ...entry, guides: false } : { ...entry, guides: true },
+        ),
+      });
+    expect(
+      [without('text'), without('text', 'choice'), without('choice'), without()].map((m) => m.phrase),
+    ).toEqual(['mean accuracy of recall and choice', 'recall accuracy', 'score', 'score']);
+    expect(without('text').heading).toBe('mean of recall and choice (%)');
+  });
+
   test('the share kept is that of mean accuracies', () => {
     const tasks = taskMeasures(resultOf(['a', 'accuracy'], ['b', 'accuracy'], ['c', 'loss']));
     const base = judged(0, { a: [0.8, 0], b: [0.4, 0], c: [0.5, 1] });

@@ -1,7 +1,7 @@
 import type { Judged } from '../search/placement/searcher.ts';
 import type { SearchResult } from '../search/result.ts';
 import { average, type Spread } from '../util/statistics.ts';
-import { fixed, NBSP, signed } from './text.ts';
+import { fixed, listed, NBSP, signed } from './text.ts';
 
 /**
  * What placements are compared by: the accuracy or the loss of one task, or the mean that the search maximised.
@@ -51,7 +51,10 @@ export class Measure {
 
   /** In running text: 'recall accuracy', 'mean gold loss', 'score' */
   get phrase(): string {
-    return this.name === this.quantity ? this.name : `${this.name} ${this.quantity}`;
+    if (this.name === this.quantity) return this.name;
+    // 'mean of recall and choice' -> 'mean accuracy of recall and choice'
+    if (/^mean( of |$)/.test(this.name)) return this.name.replace('mean', `mean ${this.quantity}`);
+    return `${this.name} ${this.quantity}`;
   }
 
   /** Of a column: 'recall (%)' */
@@ -138,8 +141,10 @@ export class Measure {
   }
 }
 
+type Judging = Pick<SearchResult, 'objective'>;
+
 /** One measure per task of the objective: what the search maximised of it. */
-export function taskMeasures({ objective }: SearchResult): Measure[] {
+export function taskMeasures({ objective }: Judging): Measure[] {
   return objective.map(({ task, metric }) => {
     // A task may be judged by both its metrics.
     const twice = objective.filter((other) => other.task === task).length > 1;
@@ -148,14 +153,33 @@ export function taskMeasures({ objective }: SearchResult): Measure[] {
   });
 }
 
-/** What the search maximised as a whole, in the unit of its tasks if they agree on one. */
-export function overallMeasure({ objective }: SearchResult): Measure {
-  const metrics = new Set(objective.map(({ metric }) => metric));
-  const name = objective.length === 1 ? objective[0]!.task : 'mean';
+/** What the search maximised as a whole, in the unit of the tasks that guide it if they agree on one. */
+export function overallMeasure({ objective }: Judging): Measure {
+  const guiding = objective.filter(guides);
+  const metrics = new Set(guiding.map(({ metric }) => metric));
+  const names = [...new Set(guiding.map(({ task }) => task))];
+  const mean = guiding.length < objective.length ? `mean of ${listed(names)}` : 'mean';
+  const name = guiding.length === 1 ? names[0]! : mean;
   if (metrics.size > 1) return new Measure('score', 'score', ({ score }) => score);
   return metrics.has('accuracy')
     ? new Measure(name, 'accuracy', ({ score }) => score)
     : new Measure(name, 'loss', ({ score }) => -score);
+}
+
+/** The mean over tasks of one kind, accuracies if there are any; undefined for a single one. */
+export function meanOf(tasks: readonly Measure[]): Measure | undefined {
+  const accuracies = tasks.filter(({ kind }) => kind === 'accuracy');
+  const group = accuracies.length > 0 ? accuracies : tasks;
+  if (group.length < 2) return undefined;
+  return new Measure('mean', group[0]!.kind, (judged) => {
+    const values = group.flatMap((measure) => measure.of(judged) ?? []);
+    return values.length === group.length ? average(values) : undefined;
+  });
+}
+
+/** Whether the score counts a task. */
+export function guides({ guides }: SearchResult['objective'][number]): boolean {
+  return guides !== false;
 }
 
 /** Mean of the base's share that is kept: 0.97 for accuracies of 0.485 where the base has 0.5. */

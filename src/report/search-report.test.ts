@@ -347,6 +347,36 @@ describe('less than everything', () => {
     expect(markupMistakes(page)).toEqual([]);
   });
 
+  test('a task that does not guide is reported, and said not to guide', async () => {
+    const result = await sampleResult();
+    for (const entry of result.objective.slice(2)) entry.guides = false;
+    const { table, text, page } = parse(result);
+    expect(table('searchers')[0]!.slice(2, 5)).toEqual([
+      'mean of recall and choice (%)',
+      'recall (%)',
+      'choice (%)',
+    ]);
+    expect(table('objective').map((row) => row.at(-1))).toEqual([
+      'Guides the search',
+      'yes',
+      'yes',
+      'no, reported only',
+      'no, reported only',
+    ]);
+    expect(text('#ability-curves .reading')).toContain(
+      'chosen for the mean accuracy of recall and choice alone',
+    );
+    expect(markupMistakes(page)).toEqual([]);
+    for (const entry of result.objective.slice(1)) entry.guides = false;
+    const one = parse(result);
+    expect(one.table('searchers')[0]!.slice(2, 4)).toEqual(['recall (%)', 'choice (%)']);
+    expect(one.text('#ability-curves .reading')).toContain(
+      'the recall accuracy alone, so that another may fall',
+    );
+    for (const entry of result.objective) entry.guides = false;
+    expect(() => renderSearchReport(result)).toThrow('expected a task that guides');
+  });
+
   test('nothing at all is refused', async () => {
     const result = await sampleResult({ seeds: 1 });
     expect(() => renderSearchReport({ ...result, runs: [] })).toThrow('expected at least one run');

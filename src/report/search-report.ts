@@ -1,17 +1,10 @@
 import type { SearchResult } from '../search/result.ts';
 import { writeFileAtomic } from '../util/files.ts';
-import { renderFigure } from './figure.ts';
-import { abilitiesFigure } from './figures/abilities.ts';
-import { abilityCurvesFigure } from './figures/ability-curves.ts';
-import { alignmentFigure } from './figures/alignment.ts';
-import { budgetCurveFigure } from './figures/budget-curve.ts';
-import { costFigure } from './figures/cost.ts';
-import { heatMapFigure } from './figures/heat-map.ts';
-import { type Findings, findingsOf } from './findings.ts';
+import { findingsOf } from './findings.ts';
 import { html } from './html.ts';
-import { renderPage, type Section } from './page.ts';
+import { renderPage } from './page.ts';
 import { answer } from './sections/answer.ts';
-import { searchersTable } from './sections/searchers.ts';
+import { searchSections } from './sections/search-sections.ts';
 import { settings } from './sections/settings.ts';
 import { terms } from './sections/terms.ts';
 import { layersText } from './text.ts';
@@ -26,7 +19,11 @@ export function renderSearchReport(result: SearchResult): string {
   return renderPage({
     title: `${result.model.path}: full attention in ${layersText(findings.headline.run.placement)}`,
     header: answer(findings),
-    sections: searchSections(findings),
+    sections: [
+      ...searchSections(findings),
+      { id: 'reproduce', title: 'Settings, seeds and data', body: settings(findings) },
+      { id: 'terms', title: 'Terms', body: terms() },
+    ],
     footer: html`<p>Made by postnas from a search of ${result.created.slice(0, 10)}. After Jet-Nemotron and PostNAS,
       <cite>Gu et al. 2025, arXiv:2508.15884</cite>; figures 5a and 5b of that paper have their counterparts here.</p>`,
   });
@@ -34,27 +31,4 @@ export function renderSearchReport(result: SearchResult): string {
 
 export function writeSearchReport(path: string, result: SearchResult): void {
   writeFileAtomic(path, renderSearchReport(result));
-}
-
-/** What a placement search has to show. A section whose data is missing is left out. */
-function searchSections(findings: Findings): Section[] {
-  const figure = (made: ReturnType<typeof heatMapFigure>) => made && renderFigure(made);
-  const sections: (Omit<Section, 'body'> & { body: Section['body'] })[] = [
-    { id: 'kept', title: 'What is kept', body: figure(abilitiesFigure(findings)) },
-    { id: 'layers', title: 'Which layer matters for what', body: figure(heatMapFigure(findings)) },
-    {
-      id: 'comparison',
-      title: findings.uniform ? 'Searched against uniform' : 'Quality by number of full layers',
-      body: findings.searchers.length > 0 && [
-        figure(budgetCurveFigure(findings)),
-        searchersTable(findings),
-        figure(abilityCurvesFigure(findings)),
-      ],
-    },
-    { id: 'imitation', title: 'How well layers are imitated', body: figure(alignmentFigure(findings)) },
-    { id: 'costs', title: 'What it cost', body: figure(costFigure(findings)) },
-    { id: 'reproduce', title: 'Settings, seeds and data', body: settings(findings) },
-    { id: 'terms', title: 'Terms', body: terms() },
-  ];
-  return sections.filter(({ body }) => body !== undefined && body !== false);
 }

@@ -43,6 +43,7 @@ small{font-size:.85em}
 .block.other{background:var(--other);color:var(--other-text)}
 .key{font-size:.9rem;color:var(--muted);margin-bottom:24px}
 .key .block{width:12px;height:12px;border-radius:3px;vertical-align:-1px;margin-left:14px}
+.key .entry{white-space:nowrap;margin-right:14px}
 .key .block:first-child{margin-left:0}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin-bottom:28px}
 .card{background:var(--panel);border-radius:10px;padding:14px 16px}
@@ -56,6 +57,15 @@ h2+figure{margin-top:0}
 figcaption ul{margin:4px 0 8px;padding-left:1.2em}
 figcaption::before{content:"Figure " counter(figure) ". ";font-weight:700}
 .note{font-size:.9rem;color:var(--muted);margin:10px 0 20px;max-width:52em}
+.claims{margin:14px 0 20px;padding:12px 16px;background:var(--panel);border-radius:10px}
+figure+.claims{margin-top:-20px}
+.claims div+div{margin-top:10px}
+.claims dt{font-size:.95rem;font-weight:650;color:var(--ink)}
+.claims dd{font-size:.92rem;max-width:60em}
+.verdict{font-weight:650;white-space:nowrap;margin-right:4px}
+.verdict.yes{color:var(--exhaustive)}
+.verdict.no{color:var(--full)}
+.verdict.open{color:var(--muted)}
 .mark{color:var(--full);font-weight:650}
 svg{display:block;width:100%;height:auto;overflow:visible;font-family:inherit}
 svg text{white-space:pre}
@@ -76,6 +86,7 @@ tbody th{font-weight:600;min-width:8.5em}
 th.number,.placement,tbody .reference th{min-width:0}
 .number{text-align:right;white-space:nowrap}
 th.number{white-space:normal}
+.number+td:not(.number),.number+th:not(.number){padding-left:16px}
 th:last-child,td:last-child{padding-right:0}
 .reference th,.reference td{color:var(--muted);font-weight:400}
 .none{color:var(--muted)}
@@ -83,6 +94,7 @@ th:last-child,td:last-child{padding-right:0}
 .placement+.placement{margin-top:4px}
 .placement small{display:block;color:var(--muted)}
 details.data{margin:10px 0 0;font-size:.95rem}
+details.data+p{margin-top:12px}
 summary{cursor:pointer;color:var(--link);font-size:.9rem;width:fit-content}
 dl.facts,dl.terms{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,150px),1fr));gap:12px 24px;margin-bottom:20px}
 dl.terms{grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr))}
@@ -98,6 +110,9 @@ footer p{border-top:1px solid var(--line);padding-top:14px}
 header,main,footer{padding-left:16px;padding-right:16px}
 header{padding-top:28px}
 .wide{display:none}
+.stacked thead{display:none}
+.stacked tr{display:block;padding:7px 0;border-bottom:1px solid var(--line)}
+.stacked th,.stacked td{display:block;padding:0;border:0}
 .architecture.large.many{flex-wrap:wrap}
 .architecture.large.many .block{flex:0 0 27px}
 .narrow{display:block}

@@ -9,6 +9,8 @@ export interface Table {
   header: readonly string[];
   /** The first cell names the row. */
   rows: readonly (readonly Cell[])[];
+  /** On phones the cells of a row stand below each other: for sentences. */
+  stacked?: boolean;
   /** Rows at the end that are set apart: references, sums. */
   footer?: readonly (readonly Cell[])[];
 }
@@ -16,7 +18,7 @@ export interface Table {
 /** Text, or a value with the text that shows it; an empty cell where nothing is known. */
 export type Cell = string | undefined | { value: number | string; show: Content };
 
-export function renderTable({ id, caption, header, rows, footer = [] }: Table): Html {
+export function renderTable({ id, caption, header, rows, footer = [], stacked }: Table): Html {
   const numeric = header.map(
     (_, column) =>
       column > 0 &&
@@ -31,7 +33,7 @@ export function renderTable({ id, caption, header, rows, footer = [] }: Table): 
         : html`<td${numeric[column] && html` class="number"`}>${cellOf(cell)}</td>`,
     )}</tr>`;
   return html`<p class="caption" id="${id}">${caption}</p>
-<div class="scroll" role="region" tabindex="0" aria-labelledby="${id}"><table aria-labelledby="${id}">
+<div class="scroll" role="region" tabindex="0" aria-labelledby="${id}"><table${stacked && html` class="stacked"`} aria-labelledby="${id}">
 <thead><tr>${header.map((title, column) => html`<th scope="col"${numeric[column] && html` class="number"`}>${title}</th>`)}</tr></thead>
 <tbody>${rows.map(line)}</tbody>${
     footer.length > 0 &&

@@ -1,5 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import { amount, capitalised, counted, duration, fixed, layersText, listed, signed } from './text.ts';
+import {
+  amount,
+  bytes,
+  capitalised,
+  counted,
+  duration,
+  fixed,
+  layersText,
+  listed,
+  rate,
+  signed,
+} from './text.ts';
 
 /** Spaces between a number and its unit do not break. */
 const plain = (text: string) => text.replaceAll('\u00a0', ' ');
@@ -60,4 +71,13 @@ describe('words', () => {
     expect([plain(counted(1, 'seed')), plain(counted(3, 'seed'))]).toEqual(['1 seed', '3 seeds']);
     expect(capitalised('best of 8')).toBe('Best of 8');
   });
+});
+
+test('bytes and rates', () => {
+  expect([950, 131_072, 2_097_152].map((value) => plain(bytes(value)))).toEqual([
+    '950 B',
+    '131 kB',
+    '2.10 MB',
+  ]);
+  expect([41.27, 99.96, 2955.4].map(rate)).toEqual(['41.3', '100', '2,955']);
 });

@@ -45,6 +45,17 @@ export function amount(value: number): string {
   return `${fixed(scaled, Math.abs(scaled) < 9.995 ? 2 : Math.abs(scaled) < 99.95 ? 1 : 0)}${NBSP}${THOUSANDS[step]}`;
 }
 
+/** 131072 -> '131 kB' */
+export function bytes(value: number): string {
+  const text = amount(Math.round(value));
+  return text.includes(NBSP) ? `${text}B` : `${text}${NBSP}B`;
+}
+
+/** Tokens per second, the number alone: 2955.4 -> '2,955', 41.27 -> '41.3' */
+export function rate(value: number): string {
+  return value < 99.95 ? fixed(value, 1) : Math.round(value).toLocaleString('en');
+}
+
 /** ['a', 'b', 'c'] -> 'a, b and c' */
 export function listed(items: readonly (string | number)[]): string {
   if (items.length < 2) return items.join('');

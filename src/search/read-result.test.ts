@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sampleResult } from '../../test/report/sample-result.ts';
 import { InputError } from '../util/errors.ts';
-import { readSearchResult } from './read-result.ts';
+import { readResult } from './read-result.ts';
 import type { SearchResult } from './result.ts';
 
 let folder: string;
@@ -23,7 +23,7 @@ function readChanged(change: (result: SearchResult) => void): SearchResult {
   const result = JSON.parse(JSON.stringify(whole)) as SearchResult;
   change(result);
   writeFileSync(path, JSON.stringify(result));
-  return readSearchResult(path);
+  return readResult(path) as SearchResult;
 }
 
 test('what a search wrote is read as it was', () => {
@@ -103,8 +103,8 @@ describe('is refused, naming the place', () => {
   });
 
   test('a file that is missing, and one that is no JSON', () => {
-    expect(() => readSearchResult(join(folder, 'none.json'))).toThrow(/cannot read .*none\.json/);
+    expect(() => readResult(join(folder, 'none.json'))).toThrow(/cannot read .*none\.json/);
     writeFileSync(path, '{"format": ');
-    expect(() => readSearchResult(path)).toThrow(`${path} is not JSON`);
+    expect(() => readResult(path)).toThrow(`${path} is not JSON`);
   });
 });

@@ -13,7 +13,10 @@ export interface SearchResult {
   mixer: MixerSpec;
   /** Full-attention layers allowed. */
   budget: number;
-  /** Task names with their metrics; `guides` is false for one that is reported but did not lead the search. */
+  /**
+   * Task names with the metric that the search maximised. One that does not guide was judged and is reported, but the
+   * score leaves it out; those that do not say guide.
+   */
   objective: { task: string; metric: 'loss' | 'accuracy'; examples: number; guides?: boolean }[];
   /** The parent itself, on the same examples. */
   base: Judged;

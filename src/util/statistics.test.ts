@@ -19,11 +19,11 @@ test('descending order keeps equal values in place', () => {
 });
 
 test("Spearman's rank correlation", () => {
-  expect(rankCorrelation([1, 2, 3, 4], [10, 20, 30, 40])).toBe(1);
-  expect(rankCorrelation([1, 2, 3, 4], [4, 3, 2, -1])).toBe(-1);
+  expect(rankCorrelation([1, 2, 3, 4], [10, 20, 30, 40])).toBeCloseTo(1, 12);
+  expect(rankCorrelation([1, 2, 3, 4], [4, 3, 2, -1])).toBeCloseTo(-1, 12);
   // Edwards' textbook form without ties: 1 - 6 sum d^2 / (n (n^2 - 1)), d = 1, 1, 1, 1, 0.
   expect(rankCorrelation([1, 2, 3, 4, 5], [2, 1, 4, 3, 5])).toBeCloseTo(1 - (6 * 4) / 120, 12);
   // Ties share the mean rank: ranks 0.5 0.5 2 against 0 1 2.
   expect(rankCorrelation([7, 7, 1], [3, 2, 1])).toBeCloseTo(Math.sqrt(3) / 2, 12);
-  expect(rankCorrelation([1, 1, 1], [1, 2, 3])).toBeNaN();
+  expect(rankCorrelation([1, 1, 1], [1, 2, 3])).toBeUndefined();
 });

@@ -28,18 +28,29 @@ export function average(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
+/** The middle one, or the mean of the two in the middle. NaN for none. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length / 2;
+  return Number.isInteger(half) ? average(sorted.slice(half - 1, half + 1)) : sorted[Math.floor(half)]!;
+}
+
+/** Pearson's; undefined where one of the lists does not vary. */
+export function correlation(a: readonly number[], b: readonly number[]): number | undefined {
+  const [meanA, meanB] = [average(a), average(b)];
+  const sum = (value: (i: number) => number) => a.reduce((total, _, i) => total + value(i), 0);
+  const spread = Math.sqrt(sum((i) => (a[i]! - meanA) ** 2) * sum((i) => (b[i]! - meanB) ** 2));
+  return spread > 0 ? sum((i) => (a[i]! - meanA) * (b[i]! - meanB)) / spread : undefined;
+}
+
 /** The indices in order of their values, highest first; equal values stay in order. */
 export function descending(values: readonly number[]): number[] {
   return values.map((_, i) => i).sort((a, b) => values[b]! - values[a]!);
 }
 
-/** Spearman's rank correlation of two lists; equal values share the mean of their ranks. NaN where one is constant. */
-export function rankCorrelation(a: readonly number[], b: readonly number[]): number {
-  const [x, y] = [ranks(a), ranks(b)];
-  const [mx, my] = [average(x), average(y)];
-  const sum = (value: (i: number) => number) => x.reduce((total, _, i) => total + value(i), 0);
-  const covariance = sum((i) => (x[i]! - mx) * (y[i]! - my));
-  return covariance / Math.sqrt(sum((i) => (x[i]! - mx) ** 2) * sum((i) => (y[i]! - my) ** 2));
+/** Spearman's of two lists; equal values share the mean of their ranks. Undefined where one of them does not vary. */
+export function rankCorrelation(a: readonly number[], b: readonly number[]): number | undefined {
+  return correlation(ranks(a), ranks(b));
 }
 
 function ranks(values: readonly number[]): number[] {

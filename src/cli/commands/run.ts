@@ -78,7 +78,7 @@ export async function runFromRecipe(
   const estimate = await estimateRun(context, jobs);
   common.progress.log(shownEstimate(estimate, jobs));
   const progress = new RunProgress(estimate.tokens, common.progress.report);
-  return runRecipe(context, (units) => {
+  const result = await runRecipe(context, (units) => {
     if (jobs === 1) return performHere(units, progress, { signal, threads });
     const shares = Math.min(jobs, units.length);
     const each = options.threads ?? Math.max(1, Math.floor(availableParallelism() / shares));
@@ -89,6 +89,10 @@ export async function runFromRecipe(
       signal,
     });
   });
+  // Charting is loaded when it is needed: that takes a second.
+  const { writeRunReport } = await import('../../report/run-report.ts');
+  writeRunReport(join(out, 'report.html'), result);
+  return result;
 }
 
 /** Parameters up to which a training fills one core at most. */

@@ -7,7 +7,7 @@ import { curveDomain, curveLegend, drawCurve, pointsOf, seriesOf } from './curve
 
 /** The curve over budgets for each task by itself; undefined for a single task, whose curve is the one of the mean. */
 export function abilityCurvesFigure(findings: Findings): Figure | undefined {
-  const { tasks, searchers, seeds, overall } = findings;
+  const { tasks, searchers, seeds, overall, guiding } = findings;
   if (tasks.length < 2) return undefined;
   const accuracies = tasks.filter(({ kind }) => kind === 'accuracy');
   const shared = accuracies.length > 0 ? curveDomain(findings, accuracies) : undefined;
@@ -16,8 +16,8 @@ export function abilityCurvesFigure(findings: Findings): Figure | undefined {
   return {
     id: 'ability-curves',
     title: titleOf(gains, findings.budget),
-    reading: html`The placements of the figure above, ability by ability. They were chosen for the mean over abilities, so
-      that one may fall where the mean rises.${accuracies.length > 1 && ' All accuracies have the same axis.'}`,
+    reading: html`The placements of the figure above, ability by ability. They were chosen for ${chosenFor(findings)}, so
+      that ${guiding.length > 1 ? 'one' : 'another'} may fall where ${guiding.length > 1 ? 'the mean' : 'it'} rises.${accuracies.length > 1 && ' All accuracies have the same axis.'}`,
     legend: curveLegend(seriesOf(findings, overall), true),
     graphic: panels(
       tasks.map((measure, i) => ({
@@ -47,6 +47,11 @@ export function abilityCurvesFigure(findings: Findings): Figure | undefined {
       ),
     },
   };
+}
+
+function chosenFor({ tasks, guiding, overall }: Findings): string {
+  if (guiding.length === tasks.length) return 'the mean over abilities';
+  return `the ${overall.phrase} alone`;
 }
 
 interface Gain {

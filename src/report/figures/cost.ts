@@ -1,19 +1,10 @@
-import * as Plot from '@observablehq/plot';
 import { average } from '../../util/statistics.ts';
-import { type Figure, panels } from '../figure.ts';
+import type { Figure } from '../figure.ts';
 import type { Findings } from '../findings.ts';
-import type { Html } from '../html.ts';
-import { drawChart, textWidth } from '../svg.ts';
 import { amount, counted, duration, percent } from '../text.ts';
+import { type Cost, costBars } from './cost-bars.ts';
 
-/** What each stage cost, in seconds and in tokens taken through the model. */
-
-interface Stage {
-  name: string;
-  /** Means over the seeds that have the stage. */
-  seconds: number;
-  tokens: number;
-}
+/** What each part of the search cost, means over the seeds that have it. */
 
 /** Undefined if no stage was recorded. */
 export function costFigure(findings: Findings): Figure | undefined {
@@ -25,16 +16,7 @@ export function costFigure(findings: Findings): Figure | undefined {
     id: 'cost',
     title: titleOf(stages),
     reading: `Time and tokens of each stage, in the order in which they ran${perSeed}.`,
-    graphic: panels([
-      {
-        title: 'Time',
-        chart: chart('cost-seconds', 'Seconds per stage', stages, (stage) => stage.seconds, duration),
-      },
-      {
-        title: 'Tokens',
-        chart: chart('cost-tokens', 'Tokens per stage', stages, (stage) => stage.tokens, amount),
-      },
-    ]),
+    graphic: costBars('cost', stages),
     caption:
       `Everything together took ${duration(result.seconds)} and ${amount(result.tokens)} tokens` +
       `${seeds.length > 1 ? ` for ${counted(seeds.length, 'seed')}` : ''}. ` +
@@ -65,7 +47,7 @@ export function costFigure(findings: Findings): Figure | undefined {
   };
 }
 
-function stagesOf({ result }: Findings): Stage[] {
+function stagesOf({ result }: Findings): Cost[] {
   const names = [...new Set(result.runs.flatMap(({ stages }) => stages.map(({ name }) => name)))];
   return names.map((name) => {
     const found = result.runs.flatMap(({ stages }) => stages.filter((stage) => stage.name === name));
@@ -77,44 +59,7 @@ function stagesOf({ result }: Findings): Stage[] {
   });
 }
 
-function chart(
-  id: string,
-  label: string,
-  stages: readonly Stage[],
-  value: (stage: Stage) => number,
-  show: (value: number) => string,
-): Html {
-  const left = 12 + Math.max(...stages.map(({ name }) => textWidth(name)));
-  const rows = stages.map((stage) => ({ name: stage.name, value: value(stage), text: show(value(stage)) }));
-  const right = 12 + Math.max(...rows.map(({ text }) => textWidth(text)));
-  return drawChart({
-    id,
-    label,
-    description: `${rows.map(({ name, text }) => `${name}: ${text}`).join(', ')}.`,
-    plot: {
-      width: 430,
-      height: 12 + rows.length * 28,
-      marginLeft: left,
-      marginRight: right,
-      marginTop: 6,
-      marginBottom: 6,
-      x: { domain: [0, Math.max(...rows.map((row) => row.value), 1e-9)], axis: null },
-      y: { domain: rows.map(({ name }) => name), label: null, tickSize: 0, padding: 0.3 },
-      marks: [
-        Plot.barX(rows, {
-          x: 'value',
-          y: 'name',
-          fill: 'var(--heat-5)',
-          title: ({ name, text }) => `${name}: ${text}`,
-        }),
-        Plot.text(rows, { x: 'value', y: 'name', text: 'text', dx: 6, textAnchor: 'start' }),
-        Plot.ruleX([0], { stroke: 'var(--ink)' }),
-      ],
-    },
-  });
-}
-
-function titleOf(stages: readonly Stage[]): string {
+function titleOf(stages: readonly Cost[]): string {
   const total = stages.reduce((sum, { seconds }) => sum + seconds, 0);
   const longest = stages.reduce((a, b) => (b.seconds > a.seconds ? b : a));
   if (total === 0) return 'The search took no time';

@@ -1,7 +1,8 @@
 import * as Plot from '@observablehq/plot';
+import type { Judged } from '../../search/placement/searcher.ts';
 import { type Spread, spreadOf } from '../../util/statistics.ts';
 import { legendOf } from '../figure.ts';
-import type { Findings, SearcherFindings } from '../findings.ts';
+import type { SearcherFindings } from '../findings.ts';
 import type { Html } from '../html.ts';
 import type { Measure } from '../measure.ts';
 import { REFERENCE, ruleIcon, type SeriesStyle, seriesIcon, seriesStyles } from '../series.ts';
@@ -9,6 +10,17 @@ import { drawChart, FONT_SIZE, GRID, textWidth } from '../svg.ts';
 import { counted } from '../text.ts';
 
 /** The drawing of what searchers reach by number of full-attention layers: means, their spread, every seed. */
+
+/** What a curve is drawn of: findings, or searchers for something else than full layers. */
+export interface Searched {
+  searchers: readonly SearcherFindings[];
+  budget: number;
+  base: Judged | undefined;
+  /** What the layers are that are counted, full layers unless told otherwise. */
+  counted?: { one: string; axis: string };
+}
+
+const FULL_LAYERS = { one: 'full layer', axis: 'layers with full attention' };
 
 /** One searcher at one number of full layers. */
 export interface Point {
@@ -23,7 +35,7 @@ export interface Series extends SeriesStyle {
 }
 
 /** The search comes last, so that it is drawn on top. */
-export function seriesOf({ searchers }: Findings, measure: Measure): Series[] {
+export function seriesOf({ searchers }: Searched, measure: Measure): Series[] {
   const styles = seriesStyles(searchers);
   return searchers
     .map((searcher) => ({ searcher, ...styles.get(searcher.name)!, points: pointsOf(searcher, measure) }))
@@ -73,22 +85,25 @@ interface Mark {
   point: Point;
 }
 
-export function drawCurve(findings: Findings, measure: Measure, options: CurveOptions): Html {
+export function drawCurve(searched: Searched, measure: Measure, options: CurveOptions): Html {
   const { id, width, height, labels } = options;
-  const { budget } = findings;
-  const series = seriesOf(findings, measure);
-  const base = measure.of(findings.base);
-  const domain = options.domain ?? curveDomain(findings, [measure]);
+  const { budget, counted: what = FULL_LAYERS } = searched;
+  const series = seriesOf(searched, measure);
+  const base = searched.base && measure.of(searched.base);
+  const domain = options.domain ?? curveDomain(searched, [measure]);
   const marginTop = labels ? 26 : 10;
   const marginBottom = 44;
   const ends = labels ? endLabels(series, measure, base, domain, height - marginTop - marginBottom) : [];
-  const drawn = series.map((one) => ({ ...one, marks: marksOf(one, measure, shiftOf(one, series, budget)) }));
+  const drawn = series.map((one) => ({
+    ...one,
+    marks: marksOf(one, measure, shiftOf(one, series, budget), what.one),
+  }));
   const xs = drawn.flatMap(({ marks }) => marks.map(({ x }) => x));
   const ticks = labels ? 6 : 4;
   return drawChart({
     id,
-    label: `${measure.name} by number of full-attention layers`,
-    description: describe(series, measure, base),
+    label: `${measure.name} by number of ${what.axis}`,
+    description: describe(series, measure, base, what.one),
     plot: {
       width,
       height,
@@ -102,7 +117,7 @@ export function drawCurve(findings: Findings, measure: Measure, options: CurveOp
         ticks: wholeTicks(budget),
         tickFormat: 'd',
         tickSize: 0,
-        label: 'layers with full attention',
+        label: what.axis,
         labelAnchor: 'center',
         labelArrow: 'none',
       },
@@ -130,11 +145,11 @@ export function drawCurve(findings: Findings, measure: Measure, options: CurveOp
 }
 
 /** What the vertical axis must hold to show these measures, the base model included. */
-export function curveDomain(findings: Findings, measures: readonly Measure[]): [number, number] {
+export function curveDomain(searched: Searched, measures: readonly Measure[]): [number, number] {
   const values = measures.flatMap((measure) =>
     [
-      ...seriesOf(findings, measure).flatMap(({ points }) => points.flatMap(({ spread }) => spread.values)),
-      measure.of(findings.base),
+      ...seriesOf(searched, measure).flatMap(({ points }) => points.flatMap(({ spread }) => spread.values)),
+      searched.base && measure.of(searched.base),
     ].flatMap((value) => (value === undefined ? [] : measure.plotted(value))),
   );
   const low = Math.min(...values);
@@ -150,13 +165,13 @@ function shiftOf(one: Series, series: readonly Series[], budget: number): number
   return (lonely.indexOf(one) + 1) * Math.min(0.12, budget * 0.035);
 }
 
-function marksOf({ searcher, points }: Series, measure: Measure, shift: number): Mark[] {
+function marksOf({ searcher, points }: Series, measure: Measure, shift: number, what: string): Mark[] {
   return points.map((point) => ({
     x: point.size + shift,
     mean: measure.plotted(point.spread.mean),
     low: measure.plotted(point.spread.lowest),
     high: measure.plotted(point.spread.highest),
-    title: `${searcher.label}, ${counted(point.size, 'full layer')}: ${measure.showSpread(point.spread)}`,
+    title: `${searcher.label}, ${counted(point.size, what)}: ${measure.showSpread(point.spread)}`,
     point,
   }));
 }
@@ -242,10 +257,15 @@ function wholeTicks(budget: number): number[] {
   return Array.from({ length: budget + 1 }, (_, size) => size).filter((size) => size % every === 0);
 }
 
-function describe(series: readonly Series[], measure: Measure, base: number | undefined): string {
+function describe(
+  series: readonly Series[],
+  measure: Measure,
+  base: number | undefined,
+  what: string,
+): string {
   const ends = series.map(({ searcher, points }) => {
     const { size, spread } = points.at(-1)!;
-    return `${searcher.label}: ${measure.showSpread(spread)} at ${counted(size, 'full layer')}.`;
+    return `${searcher.label}: ${measure.showSpread(spread)} at ${counted(size, what)}.`;
   });
   return [...ends, ...(base === undefined ? [] : [`Base model: ${measure.show(base)}.`])].join(' ');
 }

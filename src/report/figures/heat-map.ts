@@ -166,7 +166,7 @@ function togetherOf(findings: Findings): string | undefined {
   const shared = singles.filter((layer) => placement.includes(layer)).length;
   if (shared === budget) return `The search kept exactly the ${budget} layers that are best alone.`;
   return (
-    `Best alone for the mean are ${layersText(singles)}; the search kept ${layersText(placement)}, ` +
+    `Best alone for ${overall.name.startsWith('mean') ? `the ${overall.name}` : overall.name} are ${layersText(singles)}; the search kept ${layersText(placement)}, ` +
     `${shared === 0 ? 'none' : shared} of them: what layers do together is not the sum of what they do alone.`
   );
 }

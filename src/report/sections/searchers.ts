@@ -113,8 +113,8 @@ function everySeed(findings: Findings): Table {
 }
 
 /** The mean, unless it is that of a single task, and every task. */
-function measuresOf({ overall, tasks }: Findings): Measure[] {
-  return tasks.length > 1 ? [overall, ...tasks] : [...tasks];
+function measuresOf({ overall, tasks, guiding }: Findings): Measure[] {
+  return guiding.length > 1 ? [overall, ...tasks] : [...tasks];
 }
 
 /** What was taken first, then what it is compared with. */

@@ -5,7 +5,7 @@ import { amount, counted, fixed } from '../text.ts';
 import { mixerName } from './mixer-name.ts';
 
 /** All that is known about how the search was made, and the file it can be read from. */
-export function settings({ result, overall, layers, tasks }: Findings): Html {
+export function settings({ result, overall, layers, tasks, guiding }: Findings): Html {
   const { kind: _, ...dimensions } = result.mixer;
   const facts: [string, Content][] = [
     ['Model', html`<code>${result.model.path}</code>`],
@@ -23,16 +23,18 @@ export function settings({ result, overall, layers, tasks }: Findings): Html {
       html`<time datetime="${result.created}">${result.created.replace('T', ' ').slice(0, 19)}</time>`,
     ],
   ];
+  const some = guiding.length < tasks.length;
   return html`${result.command !== undefined && html`<p>Repeat it with</p><pre tabindex="0"><code>${result.command}</code></pre>`}
 <dl class="facts">${facts.map(([term, fact]) => html`<div><dt>${term}</dt><dd>${fact}</dd></div>`)}</dl>
 ${renderTable({
   id: 'objective',
-  caption: 'What the search maximised: the mean over these tasks',
-  header: ['Task', 'Metric', 'Examples'],
+  caption: `What the search maximised: the mean over ${some ? 'the tasks that guide it' : 'these tasks'}`,
+  header: ['Task', 'Metric', 'Examples', ...(some ? ['Guides the search'] : [])],
   rows: result.objective.map(({ task, examples }, i) => [
     task,
     tasks[i]!.kind === 'accuracy' ? 'accuracy' : 'minus gold loss per token',
     { value: examples, show: examples },
+    ...(some ? [guiding.includes(tasks[i]!) ? 'yes' : 'no, reported only'] : []),
   ]),
 })}
 ${renderTable({

@@ -22,8 +22,37 @@ const TERMS: readonly [string, string][] = [
   ['seed', 'start of the random numbers: everything is trained and searched anew for each'],
 ];
 
+/** What a whole run adds. */
+const RUN_TERMS: readonly [string, string][] = [
+  ['block', 'a kind of linear mixer with its dimensions, as a candidate for the place of attention'],
+  [
+    'state',
+    'what a model keeps of a sequence: keys and values, which grow with it, or matrices of a fixed size',
+  ],
+  [
+    'delta rule',
+    'the state is corrected by what it already says about a key before it takes in something new',
+  ],
+  ['data-dependent gate', 'how much of the state is forgotten depends on the token'],
+  ['paired difference', 'the difference of two values of the same seed; what seeds share cancels out'],
+  ['standard error', 'the standard deviation over seeds, divided by the root of their number'],
+  ['rank correlation', 'Spearman’s: 1 when two lists rank alike, 0 when their orders have nothing in common'],
+  [
+    'distillation',
+    'training the hybrid to give what the base model gives: its hidden states (features), then its predictions (logits)',
+  ],
+];
+
+export function runTerms(): Html {
+  return list([...TERMS, ...RUN_TERMS]);
+}
+
 export function terms(): Html {
-  return html`<dl class="terms">${TERMS.map(
+  return list(TERMS);
+}
+
+function list(entries: readonly [string, string][]): Html {
+  return html`<dl class="terms">${entries.map(
     ([term, meaning]) => html`<div><dt>${term}</dt><dd>${meaning}</dd></div>`,
   )}</dl>`;
 }

@@ -11,6 +11,7 @@ import type { Judged } from '../placement/searcher.ts';
 import { tokensOf } from '../settings.ts';
 import { chosenNetwork } from './chosen.ts';
 import { type RunContext, training } from './context.ts';
+import { conditionsOf, costsOf } from './cost.ts';
 import type { FinalResult } from './result.ts';
 import type { Findings, MakeStage, Unit } from './stage.ts';
 import { addWindows, windowPath } from './windows-stage.ts';
@@ -40,6 +41,7 @@ export const finalStage: MakeStage<'final'> = (context, findings) => {
         examples: Math.max(...freshTasks.map(({ plan }) => plan.examples.length)),
         base: await judgeWhole(context, { config, weights }, keep, 'parent', control),
         runs,
+        cost: await costOf(context, runs[0]!.hybrid, control),
       };
     },
   };
@@ -112,6 +114,24 @@ async function finish(
     };
   });
   return { seed, stages, hybrid };
+}
+
+/** What the parent and the finished hybrid cost, timed in turns. */
+async function costOf(
+  { model, recipe, out, threads = 0 }: RunContext,
+  hybrid: string,
+  control: Parameters<Unit['run']>[0],
+): Promise<FinalResult['cost']> {
+  const models = [model, hybrid].map((folder) => openCheckpoint(folder));
+  const identity = identityOf(
+    models.map(({ config }) => config),
+    recipe.decode,
+    threads,
+  );
+  const [base, own] = await remember(join(out, 'final', 'cost.json'), identity, () =>
+    costsOf(models, recipe, { ...control, threads }),
+  );
+  return { decode: conditionsOf(recipe, threads), base: base!, hybrid: own! };
 }
 
 /** A model as it is, on the fresh examples; the layers of its placement are those with full attention. */

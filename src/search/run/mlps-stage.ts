@@ -102,7 +102,8 @@ async function compare(
       seed,
       frozen: frozen.judged,
       trained: trained.judged,
-      rankCorrelation: rankCorrelation(scores(frozen), scores(trained)),
+      // Scores that are all the same rank nothing, and agree on nothing.
+      rankCorrelation: rankCorrelation(scores(frozen), scores(trained)) ?? 0,
       seconds: frozen.seconds + trained.seconds,
       tokens: frozen.tokens + trained.tokens,
     };

@@ -45,10 +45,11 @@ export function placementSettings(context: RunContext): SearchSettings {
   };
 }
 
-/**
- * The one placement that later stages keep: what most seeds found, and of those found equally often the one with the
- * highest mean score.
- */
+/** How one placement is taken for all seeds. */
+export const AGREEMENT =
+  'what most seeds found; of those found equally often the one with the highest mean score';
+
+/** The one placement that later stages keep: AGREEMENT. */
 export function agreedPlacement({ runs }: SearchResult): number[] {
   const found = new Map<string, { placement: number[]; scores: number[] }>();
   for (const { placement, searchers } of runs) {

@@ -1,5 +1,4 @@
 import type { BlocksResult } from '../blocks/result.ts';
-import type { Metric } from '../judge.ts';
 import type { Judged, Placement } from '../placement/searcher.ts';
 import type { SearchResult } from '../result.ts';
 import type { Recipe } from './recipe.ts';
@@ -20,6 +19,8 @@ export interface RunResult {
   machine: { processor: string; cores: number; node: string; onnxruntime: string };
   /** Stage 1: where full attention must stay. */
   placement: SearchResult;
+  /** The layers that keep it from here on, one placement for all seeds, and the rule that took it, in words. */
+  chosen: { placement: number[]; rule: string };
   /** Whether freezing the MLPs changes which placements are good. */
   mlps?: MlpsResult;
   /** Stage 2: which block replaces attention. */
@@ -59,18 +60,14 @@ export interface MlpsResult {
 export interface ThroughputResult {
   /** One sequence at a time; tokens of the prompt and tokens timed. */
   decode: BlocksResult['decode'];
-  points: {
-    name: string;
-    /** What the point belongs to: the parent's dimensions with another of these changed, all else equal. */
-    series: 'dimensions' | 'state size' | 'full layers';
-    fullLayers: number;
-    /** Of the whole model. */
-    parameters: number;
-    /** Of one sequence at the end of the prompt, caches and states of all layers, float32. */
-    stateBytes: number;
-    /** Tokens per second, a value per round. */
-    decode: number[];
-  }[];
+  points: ThroughputPoint[];
+}
+
+export interface ThroughputPoint extends ModelCost {
+  name: string;
+  /** What the point belongs to: the parent's dimensions with another of these changed, all else equal. */
+  series: 'dimensions' | 'state size' | 'full layers';
+  fullLayers: number;
 }
 
 /** Sliding windows in layers that have lost their full attention, by another objective than that kept it. */
@@ -79,7 +76,7 @@ export interface WindowsResult {
   window: number;
   /** Layers that may have one. */
   budget: number;
-  objective: { task: string; metric: Metric; examples: number }[];
+  objective: SearchResult['objective'];
   /** `placement` of what is judged here: the layers with a window; full attention stays where it is. */
   runs: {
     seed: number;
@@ -88,13 +85,18 @@ export interface WindowsResult {
     /** Per searcher, the best for each number of windows it looked at. */
     searchers: { name: string; best: Judged[] }[];
   }[];
-  /** The layers that get a window: the best over the mean of all seeds. */
+  /** The layers that get a window, the same for all seeds. */
   chosen: number[];
+  /** By which they were taken, in words. */
+  rule: string;
   seconds: number;
   tokens: number;
 }
 
-/** Distillation of the chosen architecture, judged on examples that no stage of the search has seen. */
+/**
+ * Distillation of the chosen architecture, judged on examples that no stage of the search has seen: all tasks of the
+ * placement's objective, those that do not guide too.
+ */
 export interface FinalResult {
   /** A letter per layer. */
   architecture: string;
@@ -108,4 +110,15 @@ export interface FinalResult {
     /** Folder of the finished hybrid. */
     hybrid: string;
   }[];
+  /** What a sequence costs, the parent and the hybrid timed in turns. */
+  cost: { decode: BlocksResult['decode']; base: ModelCost; hybrid: ModelCost };
+}
+
+export interface ModelCost {
+  /** Of the whole model. */
+  parameters: number;
+  /** Of one sequence at the end of the prompt, caches and states of all layers, float32. */
+  stateBytes: number;
+  /** Tokens per second, a value per round. */
+  decode: number[];
 }

@@ -11,7 +11,7 @@ import { blocksStage, designStage, dimensionsStage } from './block-stages.ts';
 import type { RunContext } from './context.ts';
 import { finalStage } from './final-stage.ts';
 import { mlpsStage } from './mlps-stage.ts';
-import { placementStage } from './placement-stage.ts';
+import { AGREEMENT, agreedPlacement, placementStage } from './placement-stage.ts';
 import type { RunResult } from './result.ts';
 import type { Findings, MakeStage, Stage, StageName, Unit } from './stage.ts';
 import { throughputStage } from './throughput-stage.ts';
@@ -62,6 +62,7 @@ export async function runRecipe(context: RunContext, perform: Perform): Promise<
     machine: machine(),
     ...findings,
     placement: findings.placement!,
+    chosen: { placement: agreedPlacement(findings.placement!), rule: AGREEMENT },
     ...costOf(findings),
   };
   writeFileAtomic(join(context.out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);

@@ -1,15 +1,12 @@
 import { join } from 'node:path';
-import { stateBytes, totalBytes } from '../../mixers/state-bytes.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
-import type { ModelConfig } from '../../model/config.ts';
-import { countParameters, modelParameters } from '../../model/parameters.ts';
 import { identityOf, remember } from '../../util/remember.ts';
-import { inTurns, measureDecode } from '../blocks/decode-speed.ts';
 import { untrainedHybrid } from '../blocks/untrained.ts';
 import { linearMixer, type SizedSpec } from '../linear-mixer.ts';
 import { Network } from '../network.ts';
 import { uniformPlacement } from '../placement/uniform.ts';
 import { chosenBlock, comparison } from './block-stages.ts';
+import { conditionsOf, costsOf } from './cost.ts';
 import { agreedPlacement } from './placement-stage.ts';
 import type { ThroughputResult } from './result.ts';
 import type { MakeStage } from './stage.ts';
@@ -37,22 +34,12 @@ export const throughputStage: MakeStage<'throughput'> = (context, findings) => {
         const hybrids = variants.map(({ placement, spec }) =>
           untrainedHybrid(new Network(config, weights), placement, spec),
         );
-        const rates = await inTurns(
-          decode.rounds,
-          hybrids,
-          (hybrid) => measureDecode(hybrid, { ...decode, threads, signal }),
-          onProgress,
-        );
-        const points = variants.map(({ name, series, placement }, i): ThroughputResult['points'][number] => ({
-          name,
-          series,
-          fullLayers: placement.length,
-          parameters: countParameters(modelParameters(hybrids[i]!.config)),
-          stateBytes: bytesOf(hybrids[i]!.config, decode.context),
-          decode: rates[i]!,
+        const costs = await costsOf(hybrids, recipe, { onProgress, signal, threads });
+        const points = variants.map(({ name, series, placement }, i) => ({
+          ...{ name, series, fullLayers: placement.length },
+          ...costs[i]!,
         }));
-        const { device, context, tokens } = decode;
-        return { decode: { device, threads, context, tokens }, points };
+        return { decode: conditionsOf(recipe, threads), points };
       }),
   };
 };
@@ -89,9 +76,4 @@ function variantsOf(
       }),
     ),
   ];
-}
-
-/** Of one sequence of so many tokens, all layers, in float32 as it is held. */
-function bytesOf(config: ModelConfig, tokens: number): number {
-  return config.layers.reduce((sum, spec) => sum + totalBytes(stateBytes(spec, config, tokens, 4)), 0);
 }

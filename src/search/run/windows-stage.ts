@@ -37,6 +37,7 @@ export const windowsStage: MakeStage<'windows'> = (context, findings) => {
         objective: objectiveOf(ledBy(tasks, windows.objective)),
         runs: runs.map(({ seed, alone, searchers }) => ({ seed, alone, searchers })),
         chosen: await agreed(context, findings, runs, control),
+        rule: AGREED,
         seconds: sum(({ seconds }) => seconds),
         tokens: sum((run) => run.tokens),
       };
@@ -86,7 +87,10 @@ async function search(
   );
 }
 
-/** Of all that the beam found best with any seed, what has the highest mean score over all seeds. */
+const AGREED =
+  'of all that the beam found best with any seed and any number of windows, the highest mean score over all seeds';
+
+/** AGREED: each of them is judged with every seed. */
 async function agreed(
   context: RunContext,
   findings: Findings,

@@ -1,0 +1,44 @@
+import type { Judged } from '../search/placement/searcher.ts';
+import { type Spread, spreadOf } from '../util/statistics.ts';
+import type { Measure } from './measure.ts';
+
+/** Differences are taken seed by seed: what seeds share hides nothing. */
+
+export interface SeedJudged {
+  seed: number;
+  judged: Judged;
+}
+
+/** value(run) - value(reference) for the seeds that have both. */
+export function pairedBySeed(
+  measure: Measure,
+  runs: readonly SeedJudged[],
+  reference: readonly SeedJudged[],
+): { seed: number; change: number }[] {
+  return runs.flatMap(({ seed, judged }) => {
+    const other = reference.find((run) => run.seed === seed);
+    const value = measure.of(judged);
+    const over = other && measure.of(other.judged);
+    return value === undefined || over === undefined ? [] : [{ seed, change: value - over }];
+  });
+}
+
+/** Undefined where no seed has both. */
+export function pairedSpread(
+  measure: Measure,
+  runs: readonly SeedJudged[],
+  reference: readonly SeedJudged[],
+): Spread | undefined {
+  return spreadOf(pairedBySeed(measure, runs, reference).map(({ change }) => change));
+}
+
+/**
+ * What differences say: one no larger than its standard error says nothing, as when a block is chosen. One seed has no
+ * error; its difference is taken as it is.
+ */
+export function evidenceOf(measure: Measure, change: Spread): 'better' | 'worse' | 'undecided' {
+  const error = (change.deviation ?? 0) / Math.sqrt(change.values.length);
+  const gain = measure.gain(change.mean, 0);
+  if (gain > error) return 'better';
+  return gain < -error ? 'worse' : 'undecided';
+}

@@ -1,0 +1,128 @@
+import type { RunResult } from '../../search/run/result.ts';
+import { median } from '../../util/statistics.ts';
+import { architectureBlocks, architectureKey, lettersOf } from '../architecture.ts';
+import type { Comparison } from '../comparison.ts';
+import { type Content, type Html, html } from '../html.ts';
+import { letterName, traitsOf } from '../mixers.ts';
+import { type Cell, renderTable } from '../table.ts';
+import { amount, bytes, counted, duration, fixed, layersText, percent, rate } from '../text.ts';
+import type { Stages } from './claims.ts';
+import { changeToBase, type FinalFindings } from './final-findings.ts';
+
+/** The answer before everything else: the architecture, what is kept, what it costs, what was decided and how. */
+export function runAnswer(stages: Stages): Html {
+  const { result, search } = stages;
+  const { model } = result.placement;
+  const architecture = architectureOf(stages);
+  const name = (letter: string) =>
+    letter === 'W' && result.windows
+      ? `window of ${counted(result.windows.window, 'token')}`
+      : letterName(letter);
+  return html`<p class="eyebrow">PostNAS · ${model.path} · ${amount(model.parameters)} parameters · ${result.created.slice(0, 10)}</p>
+<h1>${headline(stages)}</h1>
+${architectureBlocks(architecture, { large: true })}
+<p class="key">${architectureKey(architecture, name)}</p>
+<div class="cards">${cards(stages).map(
+    ({ value, label }) => html`<div class="card"><b>${value}</b><span>${label}</span></div>`,
+  )}</div>
+${decisions(stages)}
+${search.seeds.length > 1 && html`<p class="note">Everything was done once with each of ${counted(search.seeds.length, 'seed')}; ± is the standard deviation over them.</p>`}`;
+}
+
+/** Of the final model; without one, the chosen placement in the letters of stage 1 or of the chosen block. */
+export function architectureOf({ result, blocks }: Stages): string {
+  if (result.final) return result.final.architecture;
+  const { placement, chosen, windows } = result;
+  const taken = (blocks && traitsOf(blocks.taken.found.spec.kind)?.letter) ?? placement.runs[0]!.architecture;
+  const letters = [...lettersOf(chosen.placement, placement.model.layers, taken)];
+  return letters.map((letter, layer) => (windows?.chosen.includes(layer) ? 'W' : letter)).join('');
+}
+
+function headline({ result, final }: Stages): string {
+  const { layers } = result.placement.model;
+  const { placement } = result.chosen;
+  const kept = final?.kept;
+  if (!kept) return `Full attention stays in ${layersText(placement)} of ${layers}`;
+  return `With full attention in ${placement.length} of ${layers} layers, ${percent(kept.mean, 1)} of the base model’s accuracy is kept`;
+}
+
+interface Card {
+  value: Content;
+  label: Content;
+}
+
+function cards({ result, final, search }: Stages): Card[] {
+  const seeds = counted(search.seeds.length, 'seed');
+  return [
+    ...(final ? finalCards(final) : []),
+    {
+      value: duration(result.seconds),
+      label: `for everything${search.seeds.length > 1 ? `, ${seeds}` : ''}`,
+    },
+    { value: amount(result.tokens), label: 'tokens taken through the model for it' },
+  ];
+}
+
+function finalCards(final: FinalFindings): Card[] {
+  const { cost } = final.result;
+  const [base, hybrid] = [median(cost.base.decode), median(cost.hybrid.decode)];
+  const { context, device } = cost.decode;
+  return [
+    ...keptCard(final),
+    {
+      value: percent(cost.hybrid.stateBytes / cost.base.stateBytes),
+      label: `of the base model’s memory for a sequence of ${counted(context, 'token')}: ${bytes(cost.hybrid.stateBytes)}, base ${bytes(cost.base.stateBytes)}`,
+    },
+    {
+      value: `${fixed(hybrid / base, 2)}×`,
+      label: `the base model’s decode speed after ${context} tokens on ${device}: ${rate(hybrid)} tok/s, base ${rate(base)}`,
+    },
+  ];
+}
+
+/** Of the mean over abilities, or of the only one. */
+function keptCard(final: FinalFindings): Card[] {
+  const [measure] = final.measures;
+  const base = measure?.of(final.result.base);
+  const change = measure && changeToBase(final, measure, final.stages.at(-1)!);
+  if (!measure || !change || base === undefined) return [];
+  const spread =
+    change.deviation === undefined
+      ? ''
+      : `, ${measure.plusMinus(change.deviation).trim()} over ${counted(change.values.length, 'seed')}`;
+  return [
+    {
+      value: measure.showChange(change.mean),
+      label: `${measure.phrase} against the base model’s ${measure.show(base)}${spread}`,
+    },
+  ];
+}
+
+/** What each stage decided, and by which rule. */
+function decisions({ result, blocks, design, dimensions }: Stages): Html {
+  const { layers } = result.placement.model;
+  const comparison = (name: string, found: Comparison | undefined): Cell[][] =>
+    found ? [[name, found.taken.label, found.result.choice.rule]] : [];
+  return renderTable({
+    id: 'decisions',
+    caption: 'What was decided',
+    header: ['Stage', 'Decision', 'Rule'],
+    stacked: true,
+    rows: [
+      [
+        '1 Placement',
+        `full attention in ${layersText(result.chosen.placement)} of ${layers}`,
+        result.chosen.rule,
+      ],
+      ...comparison('2 Block', blocks),
+      ...comparison('3 Design', design),
+      ...comparison('4 Heads and widths', dimensions),
+      ...(result.windows ? [windowsDecision(result.windows)] : []),
+    ],
+  });
+}
+
+function windowsDecision({ chosen, rule, window }: NonNullable<RunResult['windows']>): Cell[] {
+  const where = chosen.length === 0 ? 'none' : `${counted(window, 'token')} in ${layersText(chosen)}`;
+  return ['Windows', where, rule];
+}

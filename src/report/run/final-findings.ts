@@ -1,0 +1,60 @@
+import type { FinalResult, RunResult } from '../../search/run/result.ts';
+import { type Spread, spreadOf } from '../../util/statistics.ts';
+import { keptShare, type Measure, meanOf, taskMeasures } from '../measure.ts';
+
+/** The final model turned towards its reader. */
+export interface FinalFindings {
+  result: FinalResult;
+  seeds: readonly number[];
+  /** The mean, where there are several tasks, then every task. */
+  measures: readonly Measure[];
+  tasks: readonly Measure[];
+  /** Of the finished hybrids, accuracies only; undefined without any. */
+  kept: Spread | undefined;
+  /** Stages of distillation in order. */
+  stages: readonly string[];
+}
+
+export function finalFindings({ final, placement }: RunResult): FinalFindings | undefined {
+  if (!final) return undefined;
+  const tasks = taskMeasures(placement);
+  const mean = meanOf(tasks);
+  return {
+    result: final,
+    seeds: final.runs.map(({ seed }) => seed),
+    tasks,
+    measures: mean ? [mean, ...tasks] : tasks,
+    kept: spreadOf(
+      final.runs.flatMap(({ stages }) => keptShare(tasks, stages.at(-1)!.judged, final.base) ?? []),
+    ),
+    stages: [...new Set(final.runs.flatMap(({ stages }) => stages.map(({ name }) => name)))],
+  };
+}
+
+/** value(after the stage) - value(base), over seeds. */
+export function changeToBase({ result }: FinalFindings, measure: Measure, stage: string): Spread | undefined {
+  const base = measure.of(result.base);
+  if (base === undefined) return undefined;
+  return spreadOf(valuesAfter(result, measure, stage).map(({ value }) => value - base));
+}
+
+/** Per seed. */
+export function valuesAfter(
+  { runs }: FinalResult,
+  measure: Measure,
+  stage: string,
+): { seed: number; value: number }[] {
+  return runs.flatMap(({ seed, stages }) => {
+    const judged = stages.find(({ name }) => name === stage)?.judged;
+    const value = judged && measure.of(judged);
+    return value === undefined ? [] : [{ seed, value }];
+  });
+}
+
+/** Accuracies that fall by no more have been kept; of losses so many hundredths of the base's. */
+export const KEPT_POINTS = 3;
+
+export function isKept(measure: Measure, change: Spread, base: number): boolean {
+  const unit = measure.kind === 'accuracy' ? 1 : Math.abs(base);
+  return measure.gain(change.mean, 0) >= (-KEPT_POINTS / 100) * unit;
+}
