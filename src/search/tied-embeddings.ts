@@ -9,6 +9,9 @@ import type { Hybrid } from './hybrid.ts';
 const EMBEDDING = 'model.embed_tokens.weight';
 const HEAD = 'lm_head.weight';
 
+/** The head's rows are what the losses were of; the embedding follows with less harm (docs/LOG.md). */
+const HEAD_SHARE = 1;
+
 /** The same model with a head of its own; both are the same array until one of them is copied. */
 export function untied({ config, weights }: Hybrid): Hybrid {
   const shape = weights.info(EMBEDDING).shape;
@@ -25,8 +28,6 @@ export function retied({ config, weights }: Hybrid, share = HEAD_SHARE): Hybrid 
   fewer.set(EMBEDDING, { shape: weights.info(EMBEDDING).shape, data });
   return { config: { ...config, tieWordEmbeddings: true }, weights: fewer };
 }
-
-const HEAD_SHARE = 0.5;
 
 function tensors({ weights }: Hybrid) {
   return weights.names().map((name) => {

@@ -37,7 +37,7 @@ export interface TopTokens {
   k: number;
 }
 
-/** 16 MB of logits; a handful of tensors of this size are alive at a time. */
+/** 16 MB of logits; some twenty tensors of this size are alive at a time. */
 const LOGITS = 1 << 22;
 
 /** Rows of hidden states that go through the head at a time, as few chunks as may be and all alike. */
