@@ -1,9 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseHTML } from 'linkedom';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { idMistakes, markupMistakes } from '../../test/report/markup.ts';
+import { idMistakes, markupMistakes, parsePage, plain } from '../../test/report/markup.ts';
 import { type SampleOptions, sampleResult } from '../../test/report/sample-result.ts';
 import type { Judged } from '../search/placement/searcher.ts';
 import type { SearchResult } from '../search/result.ts';
@@ -29,29 +28,7 @@ const CASES: Record<string, SampleOptions> = {
   'a budget of nothing': { budget: 0, seeds: 1 },
 };
 
-/** Spaces as they are typed. */
-const plain = (text: string | null | undefined) =>
-  (text ?? '').replaceAll('\u00a0', ' ').replace(/\s+/g, ' ').trim();
-
-function parse(result: SearchResult) {
-  const page = renderSearchReport(result);
-  const { document } = parseHTML(page);
-  const text = (selector: string) => plain(document.querySelector(selector)?.textContent);
-  /** A table's rows; numbers at full precision, other cells as their text. */
-  const table = (id: string) =>
-    [...document.querySelectorAll(`table[aria-labelledby="${id}"] tr`)].map((row) =>
-      [...row.querySelectorAll('th, td')].map((cell) => {
-        const value = cell.querySelector('data')?.getAttribute('value');
-        const number = Number(value);
-        return value == null ? plain(cell.textContent) : Number.isNaN(number) ? value : number;
-      }),
-    );
-  const file = (name: string) => {
-    const href = document.querySelector(`a[download="${name}"]`)?.getAttribute('href');
-    return Buffer.from(href!.split(';base64,')[1]!, 'base64').toString();
-  };
-  return { page, document, text, table, file };
-}
+const parse = (result: SearchResult) => parsePage(renderSearchReport(result));
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 const score = ({ score }: Judged) => score;

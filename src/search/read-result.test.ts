@@ -3,9 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sampleResult } from '../../test/report/sample-result.ts';
+import { sampleBlocks, sampleRun } from '../../test/report/sample-run.ts';
 import { InputError } from '../util/errors.ts';
+import type { BlocksResult } from './blocks/result.ts';
 import { readResult } from './read-result.ts';
 import type { SearchResult } from './result.ts';
+import type { RunResult } from './run/result.ts';
 
 let folder: string;
 let path: string;
@@ -106,5 +109,106 @@ describe('is refused, naming the place', () => {
     expect(() => readResult(join(folder, 'none.json'))).toThrow(/cannot read .*none\.json/);
     writeFileSync(path, '{"format": ');
     expect(() => readResult(path)).toThrow(`${path} is not JSON`);
+  });
+});
+
+/** What reading says after a change: the message, or undefined. */
+function mistakeIn<R>(sample: R, change: (result: R) => void): string | undefined {
+  const result = JSON.parse(JSON.stringify(sample)) as R;
+  change(result);
+  writeFileSync(path, JSON.stringify(result));
+  try {
+    readResult(path);
+    return undefined;
+  } catch (error) {
+    expect(error).toBeInstanceOf(InputError);
+    return (error as Error).message.replace(`${path}: `, '');
+  }
+}
+
+test('whether a task guides is true or false', () => {
+  const guides = (value: unknown) => (r: SearchResult) => Object.assign(r.objective[0]!, { guides: value });
+  expect(mistakeIn(whole, guides(false))).toBeUndefined();
+  expect(mistakeIn(whole, guides('no'))).toBe('objective[0].guides is "no", expected true or false');
+});
+
+describe('a comparison of blocks', () => {
+  let blocks: BlocksResult;
+  beforeAll(async () => {
+    blocks = await sampleBlocks('dimensions', { objective: 'mixed' });
+  });
+
+  test('is read as it was', () => {
+    expect(mistakeIn(blocks, () => {})).toBeUndefined();
+    expect(readResult(path)).toEqual(JSON.parse(JSON.stringify(blocks)));
+  });
+
+  test.each<[string, (result: BlocksResult) => void]>([
+    ['stage is "x", expected blocks or design or dimensions', (r) => Object.assign(r, { stage: 'x' })],
+    [
+      'candidates[1].decode is [], expected at least one entry',
+      (r) => Object.assign(r.candidates[1]!, { decode: [] }),
+    ],
+    ['candidates[2].runs is [1,2], expected the seeds 1, 2, 3', (r) => r.candidates[2]!.runs.pop()],
+    [
+      'candidates[0].runs[1].judged.score is "x", expected a number',
+      (r) => Object.assign(r.candidates[0]!.runs[1]!.judged, { score: 'x' }),
+    ],
+    [
+      'choice.name is "9x9x9", expected the name of a candidate',
+      (r) => Object.assign(r.choice, { name: '9x9x9' }),
+    ],
+    ['decode.device is missing, expected a string', (r) => Object.assign(r.decode, { device: undefined })],
+  ])('%s', (message, change) => {
+    expect(mistakeIn(blocks, change)).toBe(message);
+  });
+});
+
+describe('a whole run', () => {
+  let run: RunResult;
+  beforeAll(async () => {
+    run = await sampleRun({ objective: 'mixed' });
+  });
+
+  test('is read as it was, with all stages and with the first alone', async () => {
+    expect(mistakeIn(run, () => {})).toBeUndefined();
+    expect(readResult(path)).toEqual(JSON.parse(JSON.stringify(run)));
+    expect(mistakeIn(await sampleRun({ stages: [] }), () => {})).toBeUndefined();
+  });
+
+  test.each<[string, (result: RunResult) => void]>([
+    ['recipe is missing, expected an object', (r) => Object.assign(r, { recipe: undefined })],
+    [
+      'placement.budget is 9, expected at most 8, the number of layers',
+      (r) => Object.assign(r.placement, { budget: 9 }),
+    ],
+    [
+      'chosen.placement is [8], expected layers from 0 to 7, ascending',
+      (r) => Object.assign(r.chosen, { placement: [8] }),
+    ],
+    ['mlps.runs[1].trained.length is 27, expected 28', (r) => r.mlps!.runs[1]!.trained.pop()],
+    [
+      'design.candidates[0].parameters is null, expected a number',
+      (r) => Object.assign(r.design!.candidates[0]!, { parameters: null }),
+    ],
+    [
+      'throughput.points[3].series is "x", expected dimensions or state size or full layers',
+      (r) => Object.assign(r.throughput!.points[3]!, { series: 'x' }),
+    ],
+    ['windows.rule is missing, expected a string', (r) => Object.assign(r.windows!, { rule: undefined })],
+    [
+      'final.architecture is "AJ", expected a letter for each of 8 layers',
+      (r) => Object.assign(r.final!, { architecture: 'AJ' }),
+    ],
+    [
+      'final.runs[0].stages[2].loss is missing, expected a number',
+      (r) => Object.assign(r.final!.runs[0]!.stages[2]!, { loss: undefined }),
+    ],
+    [
+      'final.cost.base.stateBytes is missing, expected a number',
+      (r) => Object.assign(r.final!.cost.base, { stateBytes: undefined }),
+    ],
+  ])('%s', (message, change) => {
+    expect(mistakeIn(run, change)).toBe(message);
   });
 });

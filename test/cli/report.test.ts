@@ -1,12 +1,15 @@
 /** `postnas report` as a process. */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { renderBlocksReport } from '../../src/report/blocks-report.ts';
+import { renderRunReport } from '../../src/report/run-report.ts';
 import { renderSearchReport } from '../../src/report/search-report.ts';
 import type { SearchResult } from '../../src/search/result.ts';
 import { sampleResult } from '../report/sample-result.ts';
+import { sampleBlocks, sampleRun } from '../report/sample-run.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
@@ -40,12 +43,26 @@ test('writes the page beside the result, or where it is told to', async () => {
   expect(readFileSync(elsewhere, 'utf8')).toBe(page);
 });
 
+test('a folder stands for its result; what kind it is, its format says', async () => {
+  const [whole, blocks] = [await sampleRun({ seeds: 1 }), await sampleBlocks('blocks', { seeds: 1 })];
+  for (const [result, page] of [
+    [whole, renderRunReport(whole)],
+    [blocks, renderBlocksReport(blocks)],
+  ] as const) {
+    const at = join(folder, result.format);
+    mkdirSync(at);
+    writeFileSync(join(at, 'result.json'), JSON.stringify(result));
+    expect(await run(at)).toMatchObject({ code: 0, stderr: '' });
+    expect(readFileSync(join(at, 'report.html'), 'utf8')).toBe(page);
+  }
+});
+
 test('a wrong file is named in one line', async () => {
   const wrong = join(folder, 'config.json');
   writeFileSync(wrong, '{"model_type": "llama"}');
   expect(await run(wrong)).toEqual({
     code: 1,
     stdout: '',
-    stderr: `postnas: ${wrong}: format is missing, expected "postnas-search-1": this is no search result\n`,
+    stderr: `postnas: ${wrong}: format is missing, expected "postnas-search-1", "postnas-blocks-1" or "postnas-run-1": this is no result of a search\n`,
   });
 });

@@ -57,3 +57,27 @@ export function idMistakes(page: string): string[] {
   );
   return [...twice, ...wanted.filter((id) => !known.has(id)).map((id) => `no id ${id}`)];
 }
+
+/** Spaces as they are typed. */
+export const plain = (text: string | null | undefined) =>
+  (text ?? '').replaceAll('\u00a0', ' ').replace(/\s+/g, ' ').trim();
+
+/** A page for those who read it in a test. */
+export function parsePage(page: string) {
+  const { document } = parseHTML(page);
+  const text = (selector: string) => plain(document.querySelector(selector)?.textContent);
+  /** A table's rows; numbers at full precision, other cells as their text. */
+  const table = (id: string) =>
+    [...document.querySelectorAll(`table[aria-labelledby="${id}"] tr`)].map((row) =>
+      [...row.querySelectorAll('th, td')].map((cell) => {
+        const value = cell.querySelector('data')?.getAttribute('value');
+        const number = Number(value);
+        return value == null ? plain(cell.textContent) : Number.isNaN(number) ? value : number;
+      }),
+    );
+  const file = (name: string) => {
+    const href = document.querySelector(`a[download="${name}"]`)?.getAttribute('href');
+    return Buffer.from(href!.split(';base64,')[1]!, 'base64').toString();
+  };
+  return { page, document, text, table, file };
+}

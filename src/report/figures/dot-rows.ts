@@ -69,7 +69,7 @@ function chart(
   const ink = ({ marked }: DotRow) => (marked ? 'var(--full)' : 'var(--ink)');
   const names = Math.max(...rows.map(({ name }) => textWidth(name)));
   const texts = Math.max(...rows.map(({ text }) => textWidth(text)));
-  // The halo keeps the lines behind from crossing numbers.
+  // The halo keeps the lines behind from crossing names.
   const texting = { y: 'name', fill: ink, stroke: 'var(--paper)', strokeWidth: 4 } as const;
   return drawChart({
     id: `${id}-${narrow ? 'narrow' : 'wide'}`,
@@ -79,7 +79,7 @@ function chart(
       width: narrow ? NARROW : WIDE,
       height: 50 + rows.length * (narrow ? 46 : 28),
       marginLeft: narrow ? 12 : 24 + names,
-      marginRight: narrow ? 12 : 24 + texts,
+      marginRight: 24 + texts,
       marginTop: 6,
       marginBottom: 44,
       x: {
@@ -122,21 +122,20 @@ function chart(
           stroke: fill,
           strokeWidth: 1.2,
         }),
-        ...(narrow
-          ? [
-              Plot.text(rows, { ...texting, text: 'name', frameAnchor: 'left', dy: -9, textAnchor: 'start' }),
-              Plot.text(rows, { ...texting, text: 'text', frameAnchor: 'right', dy: -9, textAnchor: 'end' }),
-            ]
-          : [
-              Plot.text(rows, { ...texting, text: 'name', frameAnchor: 'left', dx: -12, textAnchor: 'end' }),
-              Plot.text(rows, {
-                ...texting,
-                text: 'text',
-                frameAnchor: 'right',
-                dx: 12 + texts,
-                textAnchor: 'end',
-              }),
-            ]),
+        Plot.text(rows, {
+          ...texting,
+          text: 'name',
+          frameAnchor: 'left',
+          ...(narrow ? { dy: -9, textAnchor: 'start' } : { dx: -12, textAnchor: 'end' }),
+        }),
+        Plot.text(rows, {
+          ...texting,
+          text: 'text',
+          frameAnchor: 'right',
+          dx: 12 + texts,
+          dy,
+          textAnchor: 'end',
+        }),
       ],
     },
   });

@@ -14,7 +14,7 @@ const RELEASED = 'released';
 
 export function designSection(comparison: Comparison): Html {
   const reference = comparison.candidates.find(({ found }) => found.name === RELEASED);
-  return html`${reference && renderFigure(changesFigure(comparison, reference))}
+  return html`${reference && comparison.candidates.length > 1 && renderFigure(changesFigure(comparison, reference))}
 ${claimNotes(convolutionClaims(comparison))}
 ${comparisonTable(comparison, {
   id: 'design-table',

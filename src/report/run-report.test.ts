@@ -1,0 +1,306 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { idMistakes, markupMistakes, parsePage, plain } from '../../test/report/markup.ts';
+import { type SampleRunOptions, sampleBlocks, sampleRun } from '../../test/report/sample-run.ts';
+import type { BlocksResult } from '../search/blocks/result.ts';
+import type { RunResult } from '../search/run/result.ts';
+import { average } from '../util/statistics.ts';
+import { renderBlocksReport } from './blocks-report.ts';
+import { renderRunReport } from './run-report.ts';
+
+const SEARCH = ['abilities', 'heat-map', 'budget-curve', 'ability-curves', 'alignment', 'cost'];
+const STAGES = ['mlps', 'blocks', 'design', 'pareto', 'throughput', 'windows-alone', 'windows-curve'];
+
+const CASES: Record<string, SampleRunOptions> = {
+  '8 layers, 3 seeds': {},
+  '30 layers, accuracy and loss, 4 seeds': {
+    layers: 30,
+    budget: 4,
+    seeds: 4,
+    objective: 'mixed',
+    searchers: ['beam', 'uniform'],
+  },
+  'loss, 1 seed': { seeds: 1, objective: 'loss' },
+  'placement alone': { seeds: 1, stages: [] },
+};
+
+const parse = (result: RunResult) => parsePage(renderRunReport(result));
+const figures = ({ document }: ReturnType<typeof parse>) =>
+  [...document.querySelectorAll('figure')].map(({ id }) => id);
+const claims = ({ table }: ReturnType<typeof parse>) =>
+  new Map(
+    table('claims-table')
+      .slice(1)
+      .map(([says, found, verdict]) => [says, { found, verdict }]),
+  );
+
+describe.each(Object.entries(CASES))('%s', (_, options) => {
+  let result: RunResult;
+  let report: ReturnType<typeof parse>;
+  beforeAll(async () => {
+    result = await sampleRun(options);
+    report = parse(result);
+  });
+
+  test('is well-formed, its ids are unique and its references lead somewhere', () => {
+    expect(markupMistakes(report.page)).toEqual([]);
+    expect(idMistakes(report.page)).toEqual([]);
+  });
+
+  test('needs nothing from elsewhere and runs nothing', () => {
+    expect(report.document.querySelectorAll('script, link, img, iframe, object, embed')).toHaveLength(0);
+    expect(report.page).not.toMatch(/\b(?:https?:)?\/\/(?!www\.w3\.org)|@import|url\(|\son\w+="/);
+  });
+
+  test('leaves no hole in its sentences and drawings', () => {
+    const visible = report.page.replace(/<style>[\s\S]*?<\/style>|href="data:[^"]*"/g, '');
+    expect(visible).not.toMatch(/undefined|NaN|Infinity|\[object|null/);
+  });
+
+  test('every figure has a title, a caption, described drawings and its data', () => {
+    for (const figure of report.document.querySelectorAll('figure')) {
+      expect(figure.querySelector('h3')!.textContent).not.toBe('');
+      expect(figure.querySelector('figcaption')!.textContent).not.toBe('');
+      expect(figure.querySelectorAll('details table tbody tr').length).toBeGreaterThan(0);
+      expect(report.file(`${figure.id}-data.csv`).split('\r\n').length).toBeGreaterThan(2);
+      for (const svg of figure.querySelectorAll('svg[role=img]')) {
+        expect(svg.querySelector('desc')!.textContent).not.toBe('');
+      }
+    }
+  });
+
+  test('charts draw only what lies inside of them', () => {
+    for (const svg of report.document.querySelectorAll('svg[role=img]')) {
+      const [, , width, height] = svg.getAttribute('viewBox')!.split(' ').map(Number);
+      for (const dot of svg.querySelectorAll('circle')) {
+        const [x, y] = ['cx', 'cy'].map((name) => Number(dot.getAttribute(name)));
+        expect(x! >= 0 && x! <= width! && y! >= 0 && y! <= height!).toBe(true);
+      }
+    }
+  });
+
+  test('the files behind it are the result and the recipe', () => {
+    expect(JSON.parse(report.file('run-result.json'))).toEqual(JSON.parse(JSON.stringify(result)));
+    expect(JSON.parse(report.file('recipe.json'))).toEqual(result.recipe);
+  });
+});
+
+describe('8 layers, 3 seeds', () => {
+  let result: RunResult;
+  let report: ReturnType<typeof parse>;
+  beforeAll(async () => {
+    result = await sampleRun();
+    report = parse(result);
+  });
+
+  test('has every figure, in order', () => {
+    expect(figures(report)).toEqual(['final', ...SEARCH, ...STAGES, 'run-cost']);
+  });
+
+  test('opens with the answer', () => {
+    const { architecture, base, runs, cost } = result.final!;
+    const blocks = [...report.document.querySelectorAll('header .architecture .block b')];
+    expect(blocks.map((block) => block.textContent).join('')).toBe(architecture);
+    expect(report.text('.key')).toBe('J: JetBlock W: window of 64 tokens A: full attention');
+    const names = Object.keys(base.tasks);
+    const accuracy = (tasks: typeof base.tasks) => average(names.map((name) => tasks[name]!.accuracy));
+    const last = runs.map(({ stages }) => accuracy(stages.at(-1)!.judged.tasks));
+    const kept = (100 * average(last)) / accuracy(base.tasks);
+    expect(report.text('h1')).toContain(`full attention in 2 of 8 layers, ${kept.toFixed(1)} %`);
+    const cards = report.text('.cards');
+    expect(cards).toContain(`−${(100 * (accuracy(base.tasks) - average(last))).toFixed(1)} points`);
+    expect(cards).toContain(`${Math.round((100 * cost.hybrid.stateBytes) / cost.base.stateBytes)} %`);
+    expect(cards).toContain(`${(402 / 293).toFixed(2)}×`);
+    expect(cards).toContain('2 h 45 min');
+    expect(report.table('decisions').slice(1)).toEqual([
+      ['1 Placement', 'full attention in layers 5 and 7 of 8', result.chosen.rule],
+      ['2 Block', 'JetBlock', result.blocks!.choice.rule],
+      ['3 Design', result.design!.choice.name, result.design!.choice.rule],
+      [
+        '4 Heads and widths',
+        result.dimensions!.choice.name.replaceAll('x', '×'),
+        result.dimensions!.choice.rule,
+      ],
+      ['Windows', '64 tokens in layers 2 and 4', result.windows!.rule],
+    ]);
+  });
+
+  test('tables hold means of the data', () => {
+    const rows = report.table('blocks-table');
+    expect(rows[0]!.slice(0, 6)).toEqual([
+      'Block',
+      'Data-dependent gate',
+      'Delta rule',
+      'Training tok/s',
+      'Decode tok/s',
+      'mean (%)',
+    ]);
+    for (const { name, runs, decode, parameters, stateBytes } of result.blocks!.candidates) {
+      const row = rows.find(([first]) => first === name)!;
+      expect(row[3]).toBeCloseTo(average(runs.map((run) => run.trainTokensPerSecond)), 9);
+      expect(row[4]).toBe([...decode].sort((a, b) => a - b)[1]);
+      expect(row[5]).toBeCloseTo(average(runs.map(({ judged }) => judged.score)), 12);
+      expect(row.slice(-2)).toEqual([parameters, stateBytes]);
+    }
+    expect(rows.find(([name]) => name === 'gla')!.slice(1, 3)).toEqual(['yes', 'no']);
+    expect(rows.find(([name]) => name === 'deltanet')!.slice(1, 3)).toEqual(['no', 'yes']);
+    const [released, ...designs] = result.design!.candidates;
+    const design = report.table('design-table');
+    for (const { name, runs } of designs) {
+      const differences = runs.map(({ judged }, i) => judged.score - released!.runs[i]!.judged.score);
+      expect(design.find(([first]) => first === name)![1]).toBeCloseTo(average(differences), 12);
+    }
+    expect(
+      report
+        .table('dimensions-table')
+        .find(([name]) => name === '4x16x64')!
+        .slice(1, 4),
+    ).toEqual([4, 16, 64]);
+    expect(report.table('mlps-best')).toHaveLength(11);
+    const { base, runs } = result.final!;
+    const recall = report.table('final-table').find(([name]) => name === 'recall (%)')!;
+    const change = average(
+      runs.map(({ stages }) => stages.at(-1)!.judged.tasks.recall!.accuracy - base.tasks.recall!.accuracy),
+    );
+    expect(recall[4]).toBeCloseTo(change, 12);
+    expect(recall[5]).toBe('yes');
+    const costs = report.table('run-cost-data');
+    expect(costs.find(([name]) => name === 'blocks')!.slice(1)).toEqual([1234.5, 614_400 * 8 * 3]);
+    expect(costs.at(-1)!.slice(1)).toEqual([result.seconds, result.tokens]);
+  });
+
+  test('every claim of the paper has its verdict', () => {
+    const found = claims(report);
+    expect(found.size).toBe(10);
+    expect([...found.values()].map(({ verdict }) => verdict)).not.toContain('not measured');
+    expect(found.get('JetBlock is better than Gated DeltaNet')!.verdict).toBe('holds');
+    expect(found.get('At the same size of the state, all dimensions decode equally fast')).toEqual({
+      found: expect.stringContaining('differs by 5.2'),
+      verdict: 'does not hold',
+    });
+  });
+
+  test('is the same each time', () => {
+    expect(renderRunReport(result)).toBe(report.page);
+  });
+});
+
+describe('what it says follows from the data', () => {
+  const score = (result: BlocksResult, name: string, change: (score: number, seed: number) => number) => {
+    for (const { seed, judged } of result.candidates.find((each) => each.name === name)!.runs)
+      judged.score = change(judged.score, seed);
+  };
+
+  test('an order other than the paper’s is said not to hold, one within the spread to be undecided', async () => {
+    const result = await sampleRun({ stages: ['blocks'] });
+    score(result.blocks!, 'gla', (value) => value + 0.3);
+    score(result.blocks!, 'jet_block', () => 0.8);
+    score(result.blocks!, 'gated_deltanet', (_, seed) => 0.8 + (seed - 2) * 0.01);
+    const report = parse(result);
+    const found = claims(report);
+    const best = found.get('Gated DeltaNet is the best of the six blocks from the literature')!;
+    expect(best.verdict).toBe('does not hold');
+    expect(best.found).toContain('GLA');
+    expect(found.get('JetBlock is better than Gated DeltaNet')!.verdict).toBe('undecided');
+    expect(report.text('#blocks h3')).toMatch(/^GLA keeps most, \d+\.\d points better than/);
+  });
+
+  test('static convolutions that help are not superfluous', async () => {
+    const result = await sampleRun({ stages: ['design'] });
+    score(result.design!, 'qConv-kConv-static', (value) => value + 0.2);
+    const report = parse(result);
+    const claim = claims(report).get('A dynamic convolution on v makes static ones on q and k superfluous')!;
+    expect(claim.verdict).toBe('does not hold');
+    expect(plain(claim.found as string)).toMatch(/\+\d+\.\d ± \d\.\d points over 3 seeds/);
+    expect(report.text('#design h3')).toMatch(/^qConv-kConv-static is .* better than the released design/);
+  });
+
+  test('rankings that differ, speeds that follow parameters', async () => {
+    const result = await sampleRun({ stages: ['mlps', 'throughput'] });
+    for (const run of result.mlps!.runs) run.rankCorrelation = 0.2;
+    for (const point of result.throughput!.points) point.decode = [1e9 / point.parameters];
+    const report = parse(result);
+    const found = claims(report);
+    expect(
+      found.get('Frozen MLPs are enough for the search: placements rank as with trained ones')!.verdict,
+    ).toBe('does not hold');
+    expect(report.text('#mlps h3')).toBe('Placements rank differently with frozen and with trained MLPs');
+    expect(report.text('#throughput h3')).toMatch(/^Decode speed follows the parameters/);
+  });
+
+  test('an ability that is lost is named', async () => {
+    const result = await sampleRun({ stages: ['final'] });
+    for (const { stages } of result.final!.runs) stages.at(-1)!.judged.tasks.choice!.accuracy = 0.5;
+    const report = parse(result);
+    const claim = claims(report).get('The final hybrid keeps the abilities of the base model')!;
+    expect(claim.verdict).toBe('does not hold');
+    expect(claim.found).toContain('choice (−44.0)');
+    expect(report.text('#final h3')).toContain('keeps 3 of 4 abilities within 3 points');
+  });
+
+  test('uniform windows that are better are said to be', async () => {
+    const result = await sampleRun({ stages: ['windows'] });
+    for (const { searchers } of result.windows!.runs) searchers[1]!.best[0]!.score = 0.99;
+    expect(parse(result).text('#windows-curve h3')).toMatch(/worse than uniform ones at 2 windows/);
+  });
+});
+
+describe('less than everything', () => {
+  test('sections of absent stages are left out, their claims not measured', async () => {
+    const report = parse(await sampleRun({ stages: [] }));
+    expect(figures(report)).toEqual([...SEARCH, 'run-cost']);
+    expect([...report.document.querySelectorAll('main section')].map(({ id }) => id)).toEqual([
+      'claims',
+      'placement',
+      'cost-of-all',
+      'reproduce',
+      'placement-settings',
+      'terms',
+    ]);
+    expect(report.text('h1')).toBe('Full attention stays in layers 5 and 7 of 8');
+    const verdicts = [...claims(report).values()].map(({ verdict }) => verdict);
+    expect(verdicts[0]).toBe('holds');
+    expect(new Set(verdicts.slice(1))).toEqual(new Set(['not measured']));
+  });
+
+  test('one seed: no spread', async () => {
+    const report = parse(await sampleRun({ seeds: 1 }));
+    const { document } = report;
+    for (const note of document.querySelectorAll('.note')) note.remove();
+    for (const terms of document.querySelectorAll('#terms')) terms.remove();
+    expect(report.text('body')).not.toContain('±');
+  });
+
+  test('names cannot do anything but be read', async () => {
+    const text = JSON.stringify(await sampleRun({ seeds: 1, modelPath: '<script>' }));
+    const evil = JSON.parse(
+      text.replaceAll('"recall"', '"<b onclick=\'x\'>&"').replaceAll('-static"', '-<i>"'),
+    );
+    const { page, document } = parse(evil as RunResult);
+    expect(markupMistakes(page)).toEqual([]);
+    expect(document.querySelectorAll('script, b[onclick]')).toHaveLength(0);
+  });
+});
+
+describe.each(['blocks', 'design', 'dimensions'] as const)('a comparison by itself: %s', (stage) => {
+  test('is a page of its own', async () => {
+    const result = await sampleBlocks(stage);
+    const report = parsePage(renderBlocksReport(result));
+    expect(markupMistakes(report.page)).toEqual([]);
+    expect(idMistakes(report.page)).toEqual([]);
+    expect(figures(report)).toEqual([stage === 'dimensions' ? 'pareto' : stage]);
+    expect(report.text('.lead')).toContain(result.choice.rule);
+    expect(JSON.parse(report.file('blocks-result.json'))).toEqual(JSON.parse(JSON.stringify(result)));
+  });
+
+  test('of one candidate and one seed', async () => {
+    const result = await sampleBlocks(stage, { seeds: 1 });
+    result.candidates = result.candidates.slice(0, 1);
+    result.choice.name = result.candidates[0]!.name;
+    const { page } = parsePage(renderBlocksReport(result));
+    expect(markupMistakes(page)).toEqual([]);
+    expect(page.replace(/<style>[\s\S]*?<\/style>|href="data:[^"]*"/g, '')).not.toMatch(
+      /undefined|NaN|Infinity/,
+    );
+    expect(() => renderBlocksReport({ ...result, candidates: [] })).toThrow('at least one candidate');
+  });
+});
