@@ -1,5 +1,5 @@
 import type { BlockFindings, BlocksResult } from '../search/blocks/result.ts';
-import { average, median, type Spread, spreadOf } from '../util/statistics.ts';
+import { median, type Spread, spreadOf } from '../util/statistics.ts';
 import { type Measure, overallMeasure, taskMeasures } from './measure.ts';
 import { traitsOf } from './mixers.ts';
 import { pairedSpread } from './paired.ts';
@@ -80,7 +80,7 @@ function candidateOf(found: BlockFindings, { stage, choice }: BlocksResult): Can
     label: labelOf(found, stage),
     taken: found.name === choice.name,
     decode: median(found.decode),
-    train: average(found.runs.map(({ trainTokensPerSecond }) => trainTokensPerSecond)),
+    train: median(found.train),
   };
 }
 

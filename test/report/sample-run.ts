@@ -209,12 +209,12 @@ function blocksResult(
       stateBytes: 4 * heads * keyDim * valueDim + 4 * 3 * heads * valueDim,
       stateSize: heads * keyDim * valueDim,
       decode: [1, 0.99, 1.012].map((round) => decode * round),
+      train: [1, 0.98, 1.02].map((round) => 9 * decode * round),
       runs: runs.map(({ seed }) => ({
         seed,
         alignment: Array.from({ length: model.layers - placement.length }, (_, i) => 0.1 + 0.01 * i),
         loss: 0.1 - 0.02 * keeps,
         judged: share(base, objective, placement, keeps - 0.01 * seed, 100 * seed + index),
-        trainTokensPerSecond: 9 * decode + 40 * seed,
       })),
     };
   });

@@ -19,7 +19,7 @@ import { nearbyHeads, sameStateSize } from '../../search/blocks/dimensions.ts';
 import type { BlocksResult } from '../../search/blocks/result.ts';
 import { LINEAR_KINDS, linearMixer } from '../../search/linear-mixer.ts';
 import { InputError } from '../../util/errors.ts';
-import { average, spreadOf } from '../../util/statistics.ts';
+import { median, spreadOf } from '../../util/statistics.ts';
 import { action, wholeNumber } from '../command.ts';
 import { commandLine, type DataOptions, dataOf, withData } from '../data-options.ts';
 import { duration } from '../progress.ts';
@@ -201,9 +201,7 @@ function summary(result: BlocksResult, out: string): string {
         `${name}${name === result.choice.name ? ' (taken)' : front.has(name) ? ' (front)' : ''}`,
         meanScore(candidate).toFixed(4),
         ...tasks.map((task) => percent(runs.map(({ judged }) => judged.tasks[task]!.accuracy))),
-        Math.round(average(runs.map(({ trainTokensPerSecond }) => trainTokensPerSecond))).toLocaleString(
-          'en',
-        ),
+        Math.round(median(candidate.train)).toLocaleString('en'),
         decodeSpeed(candidate).toFixed(1),
         parameters.toLocaleString('en'),
         stateBytes.toLocaleString('en'),

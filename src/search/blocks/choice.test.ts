@@ -9,12 +9,12 @@ const found = (name: string, scores: number[], decode: number[]): BlockFindings 
   stateBytes: 1,
   stateSize: 64,
   decode,
+  train: [1],
   runs: scores.map((score, i) => ({
     seed: i + 1,
     alignment: [],
     loss: 0,
     judged: { placement: [], score, tasks: {} },
-    trainTokensPerSecond: 1,
   })),
 });
 const names = (list: readonly BlockFindings[]) => list.map(({ name }) => name);

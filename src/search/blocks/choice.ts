@@ -1,4 +1,4 @@
-import { average, spreadOf } from '../../util/statistics.ts';
+import { average, median, spreadOf } from '../../util/statistics.ts';
 import type { BlockFindings } from './result.ts';
 
 /**
@@ -16,11 +16,7 @@ const scores = ({ runs }: BlockFindings) => runs.map(({ judged }) => judged.scor
 export const meanScore = (candidate: BlockFindings) => average(scores(candidate));
 
 /** The middle of the rounds, in tokens per second. */
-export function decodeSpeed({ decode }: BlockFindings): number {
-  const sorted = [...decode].sort((a, b) => a - b);
-  const half = sorted.length / 2;
-  return sorted.length % 2 ? sorted[Math.floor(half)]! : (sorted[half - 1]! + sorted[half]!) / 2;
-}
+export const decodeSpeed = ({ decode }: BlockFindings) => median(decode);
 
 const highest = (candidates: readonly BlockFindings[], value: (candidate: BlockFindings) => number) =>
   candidates.reduce((best, each) => (value(each) > value(best) ? each : best));

@@ -20,6 +20,7 @@ import type { ChoiceRule } from './choice.ts';
 import { inTurns, longestPrompt, measureDecode } from './decode-speed.ts';
 import { stateSize } from './dimensions.ts';
 import type { BlockFindings, BlocksResult } from './result.ts';
+import { measureTraining } from './train-speed.ts';
 import { judgeNetwork, runTrial, trainedNetwork } from './trial.ts';
 import { untrainedHybrid } from './untrained.ts';
 
@@ -82,6 +83,7 @@ export async function compareBlocks(settings: CompareSettings): Promise<BlocksRe
     stateBytes: totalBytes(stateBytes(spec, config, 0, 4)),
     stateSize: stateSize(spec),
     decode: [],
+    train: [],
     runs: [],
   }));
   for (const { candidate, seed } of trialsOf(settings)) {
@@ -89,7 +91,7 @@ export async function compareBlocks(settings: CompareSettings): Promise<BlocksRe
     findings.find(({ name }) => name === candidate.name)!.runs.push(run);
     spent += seconds;
   }
-  await timeDecoding(settings, fresh, findings, placement);
+  await timeCandidates(settings, fresh, findings, placement);
   const chosen = settings.rule.choose(findings);
 
   const best = await trainedNetwork(
@@ -169,9 +171,9 @@ function judgeParent(settings: CompareSettings, network: Network): Promise<Judge
   return judgeNetwork(settings, network, everything, join(settings.out, 'parent.json'), 'parent');
 }
 
-/** Times all candidates in turns, so that a machine that slows down slows all of them. */
-async function timeDecoding(
-  { out, decode, onProgress, signal, threads, candidates }: CompareSettings,
+/** Times decoding and training of all candidates in turns. */
+async function timeCandidates(
+  { out, decode, train, batches, onProgress, signal, threads, candidates }: CompareSettings,
   fresh: () => Network,
   findings: BlockFindings[],
   placement: readonly number[],
@@ -189,4 +191,17 @@ async function timeDecoding(
       ),
   );
   for (const [i, rounds] of rates.entries()) findings[i]!.decode.push(...rounds);
+  const trained = await remember(
+    join(out, 'train.json'),
+    identityOf(train, decode.rounds, threads, candidates, placement),
+    () =>
+      inTurns(
+        decode.rounds,
+        candidates,
+        ({ spec }) => measureTraining(fresh(), placement, spec, { batches, train, threads, signal }),
+        onProgress,
+        'time training',
+      ),
+  );
+  for (const [i, rounds] of trained.entries()) findings[i]!.train.push(...rounds);
 }

@@ -52,13 +52,14 @@ export async function inTurns<T>(
   items: readonly T[],
   measure: (item: T) => Promise<number>,
   onProgress?: OnProgress,
+  stage = 'time decoding',
 ): Promise<number[][]> {
   const values: number[][] = items.map(() => []);
   for (let round = 0; round < rounds; round++) {
     for (const [i, item] of items.entries()) {
       values[i]!.push(await measure(item));
       const done = round * items.length + i + 1;
-      onProgress?.({ stage: 'time decoding', done, total: rounds * items.length, unit: 'runs' });
+      onProgress?.({ stage, done, total: rounds * items.length, unit: 'runs' });
     }
   }
   return values;

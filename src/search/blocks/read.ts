@@ -24,13 +24,14 @@ export function checkBlocks(read: ResultReader, json: JsonObject, within = ''): 
     read.string(read.object(candidate.spec, `${at}.spec`).kind, `${at}.spec.kind`);
     read.numbers(candidate, ['parameters', 'stateBytes', 'stateSize'], `${at}.`);
     read.rates(candidate.decode, `${at}.decode`);
+    read.rates(candidate.train, `${at}.train`);
     const seeds = read.filled(candidate.runs, `${at}.runs`).map((entry, j) => {
       const where = `${at}.runs[${j}]`;
       const run = read.object(entry, where);
       for (const [k, error] of read.list(run.alignment, `${where}.alignment`).entries()) {
         read.number(error, `${where}.alignment[${k}]`);
       }
-      read.numbers(run, ['loss', 'trainTokensPerSecond'], `${where}.`);
+      read.number(run.loss, `${where}.loss`);
       read.judged(run.judged, `${where}.judged`, layers, tasks);
       return read.whole(run.seed, `${where}.seed`, 0);
     });

@@ -47,6 +47,8 @@ export interface BlockFindings {
   stateSize: number;
   /** Tokens per second of the whole hybrid, a value per round; rounds of all candidates alternate. */
   decode: number[];
+  /** Tokens per second of feature distillation (forwards, backwards and optimiser), a value per round, in turns too. */
+  train: number[];
   runs: BlockRun[];
 }
 
@@ -57,6 +59,4 @@ export interface BlockRun {
   /** Loss of feature distillation, mean over the last tenth of its steps. */
   loss: number;
   judged: Judged;
-  /** Tokens per second of feature distillation: forwards, backwards and optimiser. */
-  trainTokensPerSecond: number;
 }

@@ -8,7 +8,7 @@ import { Judge, pathOf } from '../judge.ts';
 import { Network } from '../network.ts';
 import { asPlacement, type Judged, type Placement } from '../placement/searcher.ts';
 import { PathScorer } from '../scorer.ts';
-import { dataHash, scheduleOf, tokensOf } from '../settings.ts';
+import { dataHash, scheduleOf } from '../settings.ts';
 import { trainSupernet } from '../supernet.ts';
 import type { Candidate, CompareSettings } from './compare.ts';
 import type { BlockRun } from './result.ts';
@@ -37,9 +37,8 @@ export async function runTrial(
     const begun = performance.now();
     const judged = await judgeNetwork(settings, network, placement, join(folder, 'judged.json'), label);
     const judging = (performance.now() - begun) / 1000;
-    const trainTokensPerSecond = tokensOf(train) / seconds.train;
     return {
-      run: { seed, alignment, loss, judged, trainTokensPerSecond },
+      run: { seed, alignment, loss, judged },
       seconds: seconds.align + seconds.train + judging,
     };
   });
