@@ -13,6 +13,13 @@ test.each([...LINEAR_KINDS])('%s has the heads of the attention', (kind) => {
   expect(recurrent).toEqual({ name: 'recurrent', shape: ['B', 4, 8, 8] });
 });
 
+test('queries and keys rotated as in the parent', () => {
+  expect(linearMixer('gla', config)).toMatchObject({ kind: 'gla', rope: false });
+  expect(linearMixer('gla+rope', config)).toEqual({ ...linearMixer('gla', config), rope: true });
+  expect(() => linearMixer('retnet+rope', config)).toThrow('a retnet block has no rotation to choose');
+  expect(() => linearMixer('s4+rope', config)).toThrow("unknown mixer 's4'");
+});
+
 test('an unknown kind', () => {
   expect(() => linearMixer('attention', config)).toThrow(
     expect.objectContaining({ name: 'InputError', message: expect.stringContaining(LINEAR_KINDS[0]!) }),

@@ -28,7 +28,7 @@ const SIZED: {
   [K in LinearKind]: (size: Size, hiddenSize: number) => Extract<MixerSpec, { kind: K }>;
 } = {
   retnet: (size) => ({ kind: 'retnet', ...size }),
-  gla: (size) => ({ kind: 'gla', ...size, gateRank: 16, rope: true }),
+  gla: (size) => ({ kind: 'gla', ...size, gateRank: 16, rope: false }),
   deltanet: (size) => ({ kind: 'deltanet', ...size, convSize: 4, rope: false }),
   gated_deltanet: (size) => ({ kind: 'gated_deltanet', ...size, convSize: 4, rope: false }),
   jet_block: releasedJetBlock,
@@ -47,15 +47,24 @@ const SIZED: {
 
 export const LINEAR_KINDS = Object.keys(SIZED) as readonly LinearKind[];
 
+/** The end of a name for a block whose queries and keys are rotated as those of the parent, as no paper has it. */
+const ROPE = '+rope';
+
 /**
  * A linear mixer with as many heads as the parent's attention has query heads, of the same width, so that the
  * attention's weights can be copied into it, and that every kind has a state of the same size.
  *
- * @throws InputError for a kind that does not exist
+ * @param name a kind as its authors define it, or one with `+rope` behind it: `gated_deltanet+rope`
+ * @throws InputError for a kind that does not exist, or that knows no rotation
  */
-export function linearMixer(kind: string, { numHeads, headDim, hiddenSize }: ModelConfig): SizedSpec {
+export function linearMixer(name: string, { numHeads, headDim, hiddenSize }: ModelConfig): SizedSpec {
+  const rope = name.endsWith(ROPE);
+  const kind = rope ? name.slice(0, -ROPE.length) : name;
   if (!Object.hasOwn(SIZED, kind)) {
     throw new InputError(`unknown mixer '${kind}'; expected one of ${LINEAR_KINDS.join(', ')}`);
   }
-  return SIZED[kind as LinearKind]({ heads: numHeads, keyDim: headDim, valueDim: headDim }, hiddenSize);
+  const spec = SIZED[kind as LinearKind]({ heads: numHeads, keyDim: headDim, valueDim: headDim }, hiddenSize);
+  if (!rope) return spec;
+  if (!('rope' in spec)) throw new InputError(`mixer '${name}': a ${kind} block has no rotation to choose`);
+  return { ...spec, rope };
 }

@@ -122,11 +122,12 @@ const SAYS = {
 
 /** Whether the paper's order holds: from the differences of seeds, not from the means alone. */
 export function orderClaims(comparison: Comparison | undefined): Claim[] {
-  const of = (kind: string) => comparison?.ranked.find(({ found }) => found.spec.kind === kind);
+  // By name: what is made of a block beside its authors' definition has another.
+  const of = (kind: string) => comparison?.ranked.find(({ found }) => found.name === kind);
   const gated = of('gated_deltanet');
   if (!comparison || !gated) return [notMeasured(SAYS.best), notMeasured(SAYS.above)];
   const others = comparison.ranked.filter(
-    (candidate) => candidate !== gated && SIX.includes(candidate.found.spec.kind),
+    (candidate) => candidate !== gated && SIX.includes(candidate.found.name),
   );
   return [bestOfSix(comparison, gated, others), aboveGated(comparison, gated, of('jet_block'))];
 }

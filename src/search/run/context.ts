@@ -2,7 +2,7 @@ import type { ModelConfig } from '../../model/config.ts';
 import type { TokenBatches } from '../../train/batches.ts';
 import { InputError } from '../../util/errors.ts';
 import type { OnProgress } from '../../util/progress.ts';
-import type { ObjectiveTask } from '../judge.ts';
+import type { Metric, ObjectiveTask } from '../judge.ts';
 import type { TrainingSettings } from '../settings.ts';
 import type { Recipe } from './recipe.ts';
 
@@ -26,17 +26,34 @@ export interface RunContext {
   signal: AbortSignal;
 }
 
-/** The tasks, of which only the named ones count in the score; all for none. @throws InputError for unknown names */
+/**
+ * The tasks, of which only the named ones count in the score; all when none are named. A name may say by which metric:
+ * `choice:loss`.
+ *
+ * @throws InputError for names of no task
+ */
 export function ledBy(
   tasks: readonly ObjectiveTask[],
   names: readonly string[] | undefined,
 ): ObjectiveTask[] {
+  if (!names) return [...tasks];
+  const wanted = new Map(
+    names.map((text): [string, Metric | undefined] => {
+      const [name, metric] = text.split(':') as [string, Metric?];
+      return [name, metric];
+    }),
+  );
   const known = tasks.map(({ plan }) => plan.name);
-  const unknown = names?.find((name) => !known.includes(name));
+  const unknown = [...wanted.keys()].find((name) => !known.includes(name));
   if (unknown !== undefined) {
     throw new InputError(`the objective '${unknown}' is none of the recipe's tasks: ${known.join(', ')}`);
   }
-  return tasks.map((task) => (names && !names.includes(task.plan.name) ? { ...task, guides: false } : task));
+  return tasks.map((task) => {
+    const { name } = task.plan;
+    return wanted.has(name)
+      ? { ...task, metric: wanted.get(name) ?? task.metric }
+      : { ...task, guides: false };
+  });
 }
 
 /** A stage of training in the recipe's shape of batches unless it has its own. */

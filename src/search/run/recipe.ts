@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../util/errors.ts';
-import { LINEAR_KINDS, type LinearKind } from '../linear-mixer.ts';
+import { LINEAR_KINDS } from '../linear-mixer.ts';
 
 /**
  * A whole run of PostNAS as data: stages 1 to 4, sliding windows and the final training. A stage that is absent is
@@ -12,12 +12,22 @@ import { LINEAR_KINDS, type LinearKind } from '../linear-mixer.ts';
 const count = z.int().min(1);
 const steps = z.int().min(1);
 const rate = z.number().positive();
-const kind = z.enum(LINEAR_KINDS as [LinearKind, ...LinearKind[]]);
+/** A kind of linear mixer, with `+rope` behind it to rotate queries and keys as the parent does. */
+const kind = z
+  .string()
+  .refine((name) => (LINEAR_KINDS as readonly string[]).includes(name.replace(/\+rope$/, '')), {
+    error: `expected one of ${LINEAR_KINDS.join(', ')}`,
+  });
 /** 'recall:accuracy' or 'held-out-loss:loss:16': a task, its metric, and its number of examples. */
 const task = z
   .string()
   .regex(/^[\w-]+(:(accuracy|loss)(:\d+)?)?$/, 'expected task:metric or task:metric:examples');
 
+/** Names of tasks that lead a stage, each with another metric if wanted: 'choice:loss'. */
+const objective = z
+  .array(z.string().regex(/^[\w-]+(:(accuracy|loss))?$/, 'expected task or task:metric'))
+  .min(1)
+  .optional();
 /** Rows of a step and their length, if other than the recipe's. */
 const shape = { rows: count.optional(), length: count.optional() };
 /** Alignment of single layers, then feature distillation of the whole, MLPs frozen. */
@@ -55,7 +65,7 @@ const recipeSchema = z.strictObject({
     /** Judge every placement of the budget too: small models only. */
     exhaustive: z.boolean().default(false),
     /** Tasks that lead the search; all when absent. */
-    objective: z.array(z.string()).min(1).optional(),
+    objective,
   }),
   /** Whether placements rank alike when MLPs are trained too: a second super network per seed. */
   mlps: z.strictObject({}).optional(),
@@ -104,7 +114,7 @@ const recipeSchema = z.strictObject({
       /** Layers that may have one. */
       budget: count,
       beam: count.default(3),
-      objective: z.array(z.string()).min(1).optional(),
+      objective,
     })
     .optional(),
   /** The final training. */

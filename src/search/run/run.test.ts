@@ -274,8 +274,13 @@ test('what most seeds found is kept', () => {
   expect(agreedPlacement(found([[1], 0.4], [[2], 0.5]))).toEqual([2]);
 });
 
-test('an objective that is no task', () => {
+test('an objective may say by which metric; one that is no task is refused', () => {
   const { tasks } = contextOf('x', {} as Recipe);
+  expect(ledBy(tasks, ['pick:loss']).map(({ metric, guides }) => [metric, guides])).toEqual([
+    ['loss', undefined],
+    ['loss', false],
+  ]);
+  expect(ledBy(tasks, undefined)).toEqual(tasks);
   expect(() => ledBy(tasks, ['chess'])).toThrow(
     "the objective 'chess' is none of the recipe's tasks: pick, say",
   );
