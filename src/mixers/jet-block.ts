@@ -14,8 +14,8 @@ import type { JetBlockSpec } from './spec.ts';
  *   y_t = Wo (RMSNorm(o_t) silu(Wg x_t))
  */
 
-/** What a search chooses of a JetBlock beside its heads. */
-type Choice = Exclude<keyof JetBlockSpec, 'kind' | 'heads' | 'keyDim' | 'valueDim'>;
+/** What a search chooses of a JetBlock beside its heads, and whether they are rotated. */
+type Choice = Exclude<keyof JetBlockSpec, 'kind' | 'heads' | 'keyDim' | 'valueDim' | 'rope'>;
 
 /** The design space of the JetBlock: the values that are worth a try, first that of the released model. */
 export const JET_BLOCK_SPACE = {

@@ -74,6 +74,10 @@ mixerSuite('KDA', {
   spec: { kind: 'kda', heads: 2, keyDim: 4, valueDim: 3, gateRank: 2, convSize: 4 },
   context,
 });
+mixerSuite('JetBlock with rotation', {
+  spec: { ...releasedJetBlock({ heads: 2, keyDim: 4, valueDim: 4 }), generatorReduction: 2, rope: true },
+  context,
+});
 
 const fullAttention = { spec: { kind: 'attention' } as const, context };
 const slidingWindow = (window: number) => ({ spec: { kind: 'sliding_window', window } as const, context });

@@ -145,6 +145,8 @@ export interface JetBlockSpec {
   generatorInput: 'hidden' | 'projection';
   /** Activation of the output gate. */
   gate: 'silu' | 'sigmoid';
+  /** Rotate queries and keys as the parent's attention does; the released block does not and has no such field. */
+  rope?: true;
 }
 
 /** Mamba2, the scalar state-space duality (Dao, Gu 2024), in the words of attention. */

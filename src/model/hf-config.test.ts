@@ -165,6 +165,7 @@ describe('round trips', () => {
       kConv: 'dynamic',
       generatorInput: 'projection',
       gate: 'sigmoid',
+      rope: true,
     },
     { kind: 'mamba2', heads: 4, keyDim: 8, valueDim: 16, headsPerGroup: 2, convSize: 4 },
     {

@@ -4,18 +4,23 @@ import type { MixerKind, MixerSpec } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
 import { Fields, isObject, type JsonObject } from './json-fields.ts';
 
-type FieldType<V> = [V] extends [string]
-  ? readonly V[]
-  : V extends boolean
-    ? 'boolean'
-    : V extends number
-      ? 'size' | 'count'
-      : never;
+type FieldType<V> = undefined extends V
+  ? 'flag'
+  : [V] extends [string]
+    ? readonly V[]
+    : V extends boolean
+      ? 'boolean'
+      : V extends number
+        ? 'size' | 'count'
+        : never;
 
-/** The fields of every kind and what they hold: a 'size' is a whole number from 1 on, a 'count' one from 0 on. */
+/**
+ * The fields of every kind and what they hold: a 'size' is a whole number from 1 on, a 'count' one from 0 on, a 'flag'
+ * is true or absent.
+ */
 type FieldTable = {
   [K in MixerKind]: {
-    [F in Exclude<keyof Extract<MixerSpec, { kind: K }>, 'kind'>]: FieldType<
+    [F in Exclude<keyof Extract<MixerSpec, { kind: K }>, 'kind'>]-?: FieldType<
       Extract<MixerSpec, { kind: K }>[F]
     >;
   };
@@ -45,6 +50,7 @@ const FIELDS: FieldTable = {
     ...JET_BLOCK_SPACE,
     convSize: 'size',
     generatorReduction: 'size',
+    rope: 'flag',
   },
   mamba2: { heads: 'size', keyDim: 'size', valueDim: 'size', headsPerGroup: 'size', convSize: 'size' },
 };
@@ -60,7 +66,8 @@ export function mixerFromJson(path: string, value: unknown): MixerSpec {
   const fields = new Fields(path, value);
   const kind = fields.string('kind');
   if (!Object.hasOwn(FIELDS, kind)) throw fields.wrong('kind', `one of ${Object.keys(FIELDS).join(', ')}`);
-  const table: Record<string, 'size' | 'count' | 'boolean' | readonly string[]> = FIELDS[kind as MixerKind];
+  const table: Record<string, 'size' | 'count' | 'boolean' | 'flag' | readonly string[]> =
+    FIELDS[kind as MixerKind];
   const known = new Set(['kind', ...Object.keys(table).map(toSnake)]);
   const unknown = Object.keys(value).find((name) => !known.has(name));
   if (unknown)
@@ -69,7 +76,9 @@ export function mixerFromJson(path: string, value: unknown): MixerSpec {
   for (const [name, type] of Object.entries(table)) {
     const key = toSnake(name);
     if (type === 'boolean') spec[name] = fields.boolean(key);
-    else if (typeof type === 'string') spec[name] = fields.integer(key, undefined, type === 'size' ? 1 : 0);
+    else if (type === 'flag') {
+      if (fields.has(key) && fields.boolean(key)) spec[name] = true;
+    } else if (typeof type === 'string') spec[name] = fields.integer(key, undefined, type === 'size' ? 1 : 0);
     else spec[name] = fields.choice(key, type);
   }
   if ('headsPerGroup' in spec && (spec.heads as number) % (spec.headsPerGroup as number) !== 0) {

@@ -16,6 +16,7 @@ test.each([...LINEAR_KINDS])('%s has the heads of the attention', (kind) => {
 test('queries and keys rotated as in the parent', () => {
   expect(linearMixer('gla', config)).toMatchObject({ kind: 'gla', rope: false });
   expect(linearMixer('gla+rope', config)).toEqual({ ...linearMixer('gla', config), rope: true });
+  expect(linearMixer('jet_block+rope', config)).toEqual({ ...linearMixer('jet_block', config), rope: true });
   expect(() => linearMixer('retnet+rope', config)).toThrow('a retnet block has no rotation to choose');
   expect(() => linearMixer('s4+rope', config)).toThrow("unknown mixer 's4'");
 });

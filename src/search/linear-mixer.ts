@@ -65,6 +65,7 @@ export function linearMixer(name: string, { numHeads, headDim, hiddenSize }: Mod
   }
   const spec = SIZED[kind as LinearKind]({ heads: numHeads, keyDim: headDim, valueDim: headDim }, hiddenSize);
   if (!rope) return spec;
-  if (!('rope' in spec)) throw new InputError(`mixer '${name}': a ${kind} block has no rotation to choose`);
-  return { ...spec, rope };
+  if (!('rope' in spec) && spec.kind !== 'jet_block')
+    throw new InputError(`mixer '${name}': a ${kind} block has no rotation to choose`);
+  return { ...spec, rope: true };
 }

@@ -5,7 +5,8 @@ import type { Candidate } from './compare.ts';
 /**
  * Stage 3, the design of the block (spec §3.3): the released JetBlock, every change of one of its parts, and what the
  * paper's claim needs, that a dynamic convolution on v makes static ones on q and k superfluous: both together, and
- * static ones everywhere, as Gated DeltaNet has them.
+ * static ones everywhere, as Gated DeltaNet has them. Queries and keys rotated as in the parent's attention are a
+ * design, too, though the paper has none.
  */
 export function jetDesigns(size: Pick<JetBlockSpec, 'heads' | 'keyDim' | 'valueDim'>): Candidate[] {
   const released = releasedJetBlock(size);
@@ -19,6 +20,7 @@ export function jetDesigns(size: Pick<JetBlockSpec, 'heads' | 'keyDim' | 'valueD
   return [
     named('released', {}),
     ...singles,
+    named('rope', { rope: true }),
     named('qConv-kConv-static', { qConv: 'static', kConv: 'static' }),
     named('all-static', { qConv: 'static', kConv: 'static', vConv: 'static' }),
     named('all-dynamic', { qConv: 'dynamic', kConv: 'dynamic' }),
