@@ -9,6 +9,7 @@ export * from './ops/convolution.ts';
 export * from './ops/elementwise.ts';
 export * from './ops/indexing.ts';
 export * from './ops/matmul.ts';
+export * from './ops/recurrence.ts';
 export * from './ops/reduce.ts';
 export * from './ops/rotary.ts';
 export * from './ops/shape.ts';

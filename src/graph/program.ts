@@ -158,6 +158,10 @@ export class Program {
     return [...this.inputs.keys()];
   }
 
+  get outputNames(): string[] {
+    return [...this.outputs.keys()];
+  }
+
   /**
    * Runs the program.
    *
@@ -168,21 +172,33 @@ export class Program {
    */
   async run(feeds: Values, into: Values = {}): Promise<Values> {
     if (this.disposed) throw new GraphError('this program has been disposed of');
+    return this.prepare(feeds, into)();
+  }
+
+  /**
+   * A run that is repeated on the same values, whose memory changes in between: it is checked now and no more.
+   *
+   * @throws GraphError as `run` does
+   */
+  prepare(feeds: Values, into: Values = {}): () => Promise<Values> {
     this.check(feeds, into);
     const given: Values = {};
     for (const [name, { port }] of this.inputs) given[port] = feeds[name]!;
     const fetches: Record<string, Value | null> = {};
     for (const [name, { port }] of this.outputs) fetches[port] = into[name] ?? null;
-    const running = this.session.run(given, fetches);
-    this.running.add(running);
-    try {
-      const values = (await running) as Values;
-      const result: Values = {};
-      for (const [name, { port }] of this.outputs) result[name] = into[name] ?? values[port]!;
-      return result;
-    } finally {
-      this.running.delete(running);
-    }
+    return async () => {
+      if (this.disposed) throw new GraphError('this program has been disposed of');
+      const running = this.session.run(given, fetches);
+      this.running.add(running);
+      try {
+        const values = (await running) as Values;
+        const result: Values = {};
+        for (const [name, { port }] of this.outputs) result[name] = into[name] ?? values[port]!;
+        return result;
+      } finally {
+        this.running.delete(running);
+      }
+    };
   }
 
   private check(feeds: Values, into: Values): void {

@@ -1,6 +1,6 @@
 import { add, linear, logSigmoid, mul, reshape, rmsNorm, silu } from '../graph/index.ts';
 import { joinHeads, splitHeads } from './attention.ts';
-import { linearAttentionChunk, linearAttentionRecurrent } from './linear-attention.ts';
+import { LINEAR_ATTENTION } from './linear-attention.ts';
 import { startFromAttention } from './linear-start.ts';
 import {
   linearWeight,
@@ -58,8 +58,7 @@ function forward(spec: GlaSpec, context: MixerContext, input: MixerInput): Mixer
     const tokens = reshape(mask, [mask.shape[0]!, 1, mask.shape[1]!, 1]);
     [k, g] = [mul(k, tokens), mul(g, tokens)];
   }
-  const recurrence = form === 'chunk' ? linearAttentionChunk : linearAttentionRecurrent;
-  const result = recurrence({ q, k, v, g, state: state?.recurrent, scale: keyDim ** -0.5 });
+  const result = LINEAR_ATTENTION[form]({ q, k, v, g, state: state?.recurrent, scale: keyDim ** -0.5 });
   const normalised = rmsNorm(result.o, params['g_norm_swish_gate.weight']!, NORM_EPS);
   const y = mul(joinHeads(normalised), silu(project('g_proj')));
   return { y: linear(y, params['o_proj.weight']!), state: { recurrent: result.state } };
@@ -68,6 +67,7 @@ function forward(spec: GlaSpec, context: MixerContext, input: MixerInput): Mixer
 export const gla: Mixer<GlaSpec> = {
   kind: 'gla',
   letter: 'G',
+  fused: true,
   parameters,
   state: ({ heads, keyDim, valueDim }) => [{ name: 'recurrent', shape: ['B', heads, keyDim, valueDim] }],
   forward,

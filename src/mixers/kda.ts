@@ -57,6 +57,7 @@ function forward(spec: KdaSpec, context: MixerContext, input: MixerInput): Mixer
 export const kda: Mixer<KdaSpec> = {
   kind: 'kda',
   letter: 'K',
+  fused: true,
   parameters,
   state: deltaHeadState,
   forward,

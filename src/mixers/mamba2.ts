@@ -16,7 +16,7 @@ import {
 } from '../graph/index.ts';
 import { joinHeads } from './attention.ts';
 import { headDecay, headDecayParameters } from './head-decay.ts';
-import { linearAttentionChunk, linearAttentionRecurrent } from './linear-attention.ts';
+import { LINEAR_ATTENTION } from './linear-attention.ts';
 import { copyAttention } from './linear-start.ts';
 import {
   linearWeight,
@@ -105,8 +105,7 @@ function forward(spec: Mamba2Spec, _context: MixerContext, input: MixerInput): M
     const tokens = reshape(mask, [B, 1, T, 1]);
     [step, g] = [mul(step, tokens), mul(g, tokens)];
   }
-  const recurrence = form === 'chunk' ? linearAttentionChunk : linearAttentionRecurrent;
-  const result = recurrence({ q, k, v: mul(v, step), g, state: state?.recurrent });
+  const result = LINEAR_ATTENTION[form]({ q, k, v: mul(v, step), g, state: state?.recurrent });
   const o = add(result.o, mul(v, reshape(params.D!, [heads, 1, 1])));
   const y = groupNorm(mul(joinHeads(o), silu(linear(x, toGate))), params['norm.weight']!, groups);
   return {
@@ -118,6 +117,7 @@ function forward(spec: Mamba2Spec, _context: MixerContext, input: MixerInput): M
 export const mamba2: Mixer<Mamba2Spec> = {
   kind: 'mamba2',
   letter: 'M',
+  fused: true,
   parameters,
   state: (spec) => {
     const { values, keys } = widths(spec);

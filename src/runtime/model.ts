@@ -109,7 +109,8 @@ export class Model {
     const ends = new Set(options.eosTokenIds ?? this.endTokens());
     const text = new TextStream(this.tokenizer, tokens, stopStrings(options.stop));
 
-    let { sequence, logits } = await this.engine.append(this.engine.start(), tokens, { signal, onProgress });
+    using sequence = this.engine.start();
+    let logits = await this.engine.append(sequence, tokens, { signal, onProgress });
     for (let count = 1; ; count++) {
       signal?.throwIfAborted();
       const id = sample(logits, tokens);
@@ -130,7 +131,7 @@ export class Model {
       }
       yield { id, text: piece, logProb };
       signal?.throwIfAborted();
-      ({ sequence, logits } = await this.engine.append(sequence, [id]));
+      logits = await this.engine.append(sequence, [id]);
     }
   }
 
