@@ -10,6 +10,7 @@ import { infoCommand } from './commands/info.ts';
 import { initCommand } from './commands/init.ts';
 import { pretrain } from './commands/pretrain.ts';
 import { pullCommand } from './commands/pull.ts';
+import { quantizeCommand } from './commands/quantize.ts';
 import { reportCommand } from './commands/report.ts';
 import { search } from './commands/search.ts';
 import { start } from './commands/start.ts';
@@ -35,6 +36,7 @@ const program = new Command('postnas')
   .addCommand(pretrain())
   .addCommand(pullCommand())
   .addCommand(importCommand())
+  .addCommand(quantizeCommand())
   .addCommand(initCommand())
   .addCommand(infoCommand())
   .addCommand(generate());

@@ -16,4 +16,12 @@ export * from './ops/shape.ts';
 export * from './ops/split.ts';
 export * from './ops/triangular.ts';
 export * from './program.ts';
-export { type DType, GraphError, isFloat, Tensor } from './tensor.ts';
+export {
+  type Bits,
+  dequantize,
+  linearWeights,
+  QUANTIZED_BLOCK,
+  type Quantized,
+  quantize,
+} from './quantized.ts';
+export { type DType, GraphError, isFloat, Tensor, topologicalOrder } from './tensor.ts';

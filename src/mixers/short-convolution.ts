@@ -2,15 +2,18 @@ import {
   concat,
   type Dim,
   depthwiseConv,
+  linear,
+  matmul,
   mul,
   pad,
   reshape,
   slice,
   sum,
+  swapLast,
   type Tensor,
   unsqueeze,
 } from '../graph/index.ts';
-import type { Parameter } from './mixer.ts';
+import type { Form, Parameter } from './mixer.ts';
 import { newestPlaces } from './padding.ts';
 
 /**
@@ -30,6 +33,17 @@ export function convolutionWeight(name: string, channels: number, taps: number):
     init: () => Float32Array.from({ length: channels * taps }, (_, i) => (i % taps === taps - 1 ? 1 : 0)),
     decay: false,
   };
+}
+
+/**
+ * W x with the channels first, as convolutions need them: x [B, T, D] -> [B, channels, T]. In chunks it is a product
+ * from the left, whose gradient is the cheaper one; for inference the usual one, whose weight can be packed.
+ */
+export function projectChannels(x: Tensor, weight: Tensor, form: Form): Tensor {
+  if (form === 'chunk') return matmul(weight, x, { transB: true });
+  const [B, T] = x.shape as [Dim, Dim];
+  const y = linear(x, weight);
+  return T === 1 ? reshape(y, [B, weight.shape[0]!, 1]) : swapLast(y);
 }
 
 /** What comes before the inputs of a convolution, and which of them are tokens. */

@@ -1,11 +1,13 @@
-import { type Device, float32, type Program, type Value, type Values } from '../graph/index.ts';
+import { type Device, float32, type Program, type Values } from '../graph/index.ts';
 import { mixerOf } from '../mixers/registry.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { modelParameters } from '../model/parameters.ts';
+import type { WeightDtype } from '../model/quantized-tensors.ts';
 import type { TensorSource } from '../model/tensor-source.ts';
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { CachedAttentionPrograms } from './cached-attention.ts';
+import { EngineWeights } from './engine-weights.ts';
 import { KvCache } from './kv-cache.ts';
 import { Lane, like } from './lane.ts';
 import { cachedLayers, compileHead, fixedState, Segments } from './segments.ts';
@@ -25,6 +27,8 @@ export interface EngineOptions {
   device?: Device;
   /** Of ONNX Runtime; 0 for all cores. */
   threads?: number;
+  /** Of the weights: as they are stored when absent, in few bits or as float32. */
+  dtype?: WeightDtype;
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }
@@ -39,9 +43,9 @@ export class Engine {
 
   private constructor(
     readonly config: ModelConfig,
-    private readonly weights: TensorSource,
-    /** [vocabulary, D] */
-    private readonly embedding: Float32Array,
+    private readonly weights: EngineWeights,
+    /** Writes rows of the embedding [T, D]. */
+    private readonly embed: (ids: readonly number[], into: Float32Array) => void,
     private readonly steps: Segments,
     private readonly head: Program,
     private readonly attention: CachedAttentionPrograms,
@@ -62,14 +66,22 @@ export class Engine {
     weights: TensorSource,
     options: EngineOptions = {},
   ): Promise<Engine> {
-    const { device, threads } = options;
-    const values = await readWeights(config, weights, options);
-    const steps = await Segments.compile(config, 'step', values, { device, threads, padTo: 1 });
-    const head = await compileHead(config, values, { device, threads });
-    const { numHeads: H, numKvHeads: KV, headDim: d } = config;
-    const attention = new CachedAttentionPrograms({ H, KV, d }, { device, threads });
-    const embedding = values.get('model.embed_tokens.weight')!.data as Float32Array;
-    return new Engine(config, weights, embedding, steps, head, attention, { device, threads });
+    const { device, threads, dtype, onProgress, signal } = options;
+    const source = new EngineWeights(config, weights, dtype);
+    const embed = source.embedding();
+    // All but the embedding, which is the head's if it is tied.
+    const total = modelParameters(config).length - (config.tieWordEmbeddings ? 0 : 1);
+    const compiling = { device, threads, reading: { onProgress, signal }, total };
+    const steps = await Segments.compile(config, 'step', source, { ...compiling, padTo: 1 });
+    try {
+      const head = await compileHead(config, source, compiling);
+      const { numHeads: H, numKvHeads: KV, headDim: d } = config;
+      const attention = new CachedAttentionPrograms({ H, KV, d }, { device, threads });
+      return new Engine(config, source, embed, steps, head, attention, { device, threads });
+    } catch (error) {
+      await steps.dispose();
+      throw error;
+    }
   }
 
   /** The longest sequence in tokens. */
@@ -183,12 +195,6 @@ export class Engine {
     return (await this.head.run({ x })).logits!.data as Float32Array;
   }
 
-  /** Rows of the embedding [T, D]. */
-  private embed(ids: readonly number[], into: Float32Array): void {
-    const { hiddenSize: D } = this.config;
-    for (const [i, id] of ids.entries()) into.set(this.embedding.subarray(id * D, (id + 1) * D), i * D);
-  }
-
   private forPieces(): Promise<{ segments: Segments; spare: Values }> {
     this.pieces ??= this.compilePieces();
     this.pieces.catch(() => {
@@ -199,9 +205,8 @@ export class Engine {
 
   private async compilePieces(): Promise<{ segments: Segments; spare: Values }> {
     const { device, threads } = this.options;
-    const values = await readWeights(this.config, this.weights);
     const options = { device, threads, padTo: PADDED_PIECE };
-    const segments = await Segments.compile(this.config, 'piece', values, options);
+    const segments = await Segments.compile(this.config, 'piece', this.weights, options);
     const spare = Object.entries(this.start().state).map(([name, value]) => [name, like(value)]);
     return { segments, spare: Object.fromEntries(spare) as Values };
   }
@@ -220,21 +225,4 @@ export class Engine {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }
-}
-
-async function readWeights(
-  config: ModelConfig,
-  weights: TensorSource,
-  { onProgress, signal }: Pick<EngineOptions, 'onProgress' | 'signal'> = {},
-): Promise<Map<string, Value>> {
-  const values = new Map<string, Value>();
-  const parameters = modelParameters(config);
-  for (const [i, { name, shape }] of parameters.entries()) {
-    values.set(name, float32(weights.read(name), shape));
-    onProgress?.({ stage: 'load weights', done: i + 1, total: parameters.length, unit: 'tensors' });
-    // Reading blocks: the event loop turns between tensors, so that `signal` can end it.
-    await new Promise(setImmediate);
-    signal?.throwIfAborted();
-  }
-  return values;
 }

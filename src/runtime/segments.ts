@@ -13,13 +13,14 @@ import {
   rmsNorm,
   slice,
   type Tensor,
-  type Value,
+  topologicalOrder,
 } from '../graph/index.ts';
 import type { MixerInput, MixerOutput } from '../mixers/mixer.ts';
 import { mixerOf } from '../mixers/registry.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { head, type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } from '../model/decoder.ts';
 import { layerPrefix, modelParameters } from '../model/parameters.ts';
+import type { EngineWeights, Reading } from './engine-weights.ts';
 
 /**
  * The decoder cut at every layer whose keys and values are kept in a cache: a program runs up to the heads of such a
@@ -28,11 +29,17 @@ import { layerPrefix, modelParameters } from '../model/parameters.ts';
  * a piece, T tokens of one sequence.
  */
 
-export interface SegmentOptions {
-  /** Tokens of a piece are padded to so many where a mixer has no fused form. */
-  padTo: number;
+interface CompileWith {
   device?: Device;
   threads?: number;
+  reading?: Reading;
+  /** Tensors that are read in all, for progress. */
+  total?: number;
+}
+
+export interface SegmentOptions extends CompileWith {
+  /** Tokens of a piece are padded to so many where a mixer has no fused form. */
+  padTo: number;
 }
 
 /** A part of the state that does not grow, under the name it has in a sequence: `2.recurrent`. [B, ...] */
@@ -82,21 +89,22 @@ export class Segments {
     readonly firstShape: readonly number[] | null,
   ) {}
 
-  /** @param values of all weights */
   static async compile(
     config: ModelConfig,
     form: 'step' | 'piece',
-    values: ReadonlyMap<string, Value>,
+    source: EngineWeights,
     options: SegmentOptions,
   ): Promise<Segments> {
-    const { device, threads, padTo } = options;
+    const { padTo } = options;
     const recorded = record(config, form, padTo);
-    const weights = new Map(
-      Object.entries(recorded.weights).map(([name, tensor]) => [tensor, values.get(name)!]),
-    );
     const segments: Segment[] = [];
-    for (const { outputs, state } of recorded.segments) {
-      segments.push({ program: await Program.compile(outputs, { device, threads, weights }), state });
+    try {
+      for (const { outputs, state } of recorded.segments) {
+        segments.push({ program: await compileWith(source, outputs, recorded.weights, options), state });
+      }
+    } catch (error) {
+      for (const { program } of segments) await program.dispose();
+      throw error;
     }
     return new Segments(segments, recorded.rotated, recorded.firstShape);
   }
@@ -109,18 +117,25 @@ export class Segments {
 /** Hidden states [B, T, D] -> `logits` [B, T, vocabulary]. */
 export async function compileHead(
   config: ModelConfig,
-  values: ReadonlyMap<string, Value>,
-  options: { device?: Device; threads?: number },
+  source: EngineWeights,
+  options: CompileWith,
 ): Promise<Program> {
   const weights = weightInputs(modelParameters(config));
   const logits = head(config, input('x', 'float32', ['B', 'T', config.hiddenSize]), weights);
-  return Program.compile(
-    { logits },
-    {
-      ...options,
-      weights: new Map(Object.entries(weights).map(([name, tensor]) => [tensor, values.get(name)!])),
-    },
-  );
+  return compileWith(source, { logits }, weights, options);
+}
+
+/** A program of its own with the weights it needs, which are read for it and let go of. */
+async function compileWith(
+  source: EngineWeights,
+  outputs: Record<string, Tensor>,
+  inputs: Record<string, Tensor>,
+  { device, threads, reading, total }: CompileWith,
+): Promise<Program> {
+  const results = Object.values(outputs);
+  const needed = new Set(topologicalOrder(results).flatMap(({ outputs }) => outputs));
+  const weights = await source.load(results, inputs, needed, reading, total);
+  return Program.compile(outputs, { device, threads, weights });
 }
 
 interface Recorded {
