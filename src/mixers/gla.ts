@@ -1,5 +1,6 @@
-import { add, linear, logSigmoid, mul, reshape, rmsNorm, silu } from '../graph/index.ts';
+import { add, linear, mul, neg, reshape, rmsNorm, silu } from '../graph/index.ts';
 import { joinHeads, splitHeads } from './attention.ts';
+import { evenSoftplus } from './even-softplus.ts';
 import { LINEAR_ATTENTION } from './linear-attention.ts';
 import { startFromAttention } from './linear-start.ts';
 import {
@@ -48,7 +49,7 @@ function forward(spec: GlaSpec, context: MixerContext, input: MixerInput): Mixer
   let k = splitHeads(project('k_proj'), heads);
   const v = splitHeads(project('v_proj'), heads);
   const gate = add(linear(project('gk_proj.0'), params['gk_proj.1.weight']!), params['gk_proj.1.bias']!);
-  let g = mul(splitHeads(logSigmoid(gate), heads), 1 / GATE_DIVISOR);
+  let g = mul(splitHeads(evenSoftplus(neg(gate)), heads), -1 / GATE_DIVISOR);
   if (spec.rope) {
     const rotate = rope({ ...context, headDim: keyDim }, input);
     [q, k] = [rotate(q), rotate(k)];

@@ -85,7 +85,7 @@ export function shortConvolution(
   const filters = reshape(weight, [D, W]);
   if (!past.state) return { y: depthwiseConv(inputs, filters, { before: W - 1 }), state };
   const seen = slice(extended, 2, 1);
-  // For a single token a convolution of D channels costs several times the sum that it is.
-  const y = u.shape[2] === 1 ? sum(mul(seen, filters), 2, true) : depthwiseConv(seen, filters);
-  return { y, state };
+  if (u.shape[2] !== 1 || past.mask) return { y: depthwiseConv(seen, filters), state };
+  // For a single token a convolution of D channels costs several times the sum that it is; all it saw is kept.
+  return { y: sum(mul(seen, filters), 2, true), state: seen };
 }

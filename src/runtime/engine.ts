@@ -6,6 +6,7 @@ import type { WeightDtype } from '../model/quantized-tensors.ts';
 import type { TensorSource } from '../model/tensor-source.ts';
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
+import { Batch } from './batch.ts';
 import { CachedAttentionPrograms } from './cached-attention.ts';
 import { EngineWeights } from './engine-weights.ts';
 import { KvCache } from './kv-cache.ts';
@@ -121,6 +122,18 @@ export class Engine {
       onProgress?.({ stage: 'read prompt', done, total: ids.length, unit: 'tokens' });
     }
     return logits!;
+  }
+
+  /** Sequences that take their steps together. */
+  batch(): Batch {
+    return new Batch(this.config, {
+      segments: this.steps,
+      head: this.head,
+      attention: this.attention,
+      embed: this.embed,
+      check: (sequence, id) => this.check(sequence, [id]),
+      exclusively: (run) => this.exclusively(run),
+    });
   }
 
   private check({ length }: Sequence, ids: readonly number[]): void {

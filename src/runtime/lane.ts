@@ -65,7 +65,8 @@ export class Lane {
    * From the embedded tokens in `x` to hidden states after the last layer.
    *
    * @param positions of all tokens, sequence by sequence
-   * @param caches of each sequence, by order of the cached layers, with room for the tokens
+   * @param caches of each sequence, by order of the cached layers, with room for the tokens; of the first sequences
+   *   only, where the rest are rows that nobody looks at
    */
   async run(
     positions: readonly number[],
@@ -80,14 +81,17 @@ export class Lane {
         }
       }
     }
-    const { B, T } = this;
+    const { T } = this;
     for (const [s, run] of this.runs.entries()) {
       await run();
       if (s === this.runs.length - 1) break;
-      for (let b = 0; b < B; b++) {
-        const of = (x: Float32Array) => x.subarray((b * x.length) / B, ((b + 1) * x.length) / B);
+      for (const [b, own] of caches.entries()) {
+        const of = (x: Float32Array) => {
+          const size = x.length / this.B;
+          return x.subarray(b * size, (b + 1) * size);
+        };
         const { q, k, v, attended } = this.heads;
-        const cache = caches[b]![s]!;
+        const cache = own[s]!;
         cache.write(of(k), of(v), T);
         await attention.attend(of(q), T, cache, of(attended));
         cache.trim();
