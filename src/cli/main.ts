@@ -11,6 +11,7 @@ import { infoCommand } from './commands/info.ts';
 import { initCommand } from './commands/init.ts';
 import { pretrain } from './commands/pretrain.ts';
 import { pullCommand } from './commands/pull.ts';
+import { quantizeCommand } from './commands/quantize.ts';
 import { reportCommand } from './commands/report.ts';
 import { run } from './commands/run.ts';
 import { search } from './commands/search.ts';
@@ -39,6 +40,7 @@ const program = new Command('postnas')
   .addCommand(pretrain())
   .addCommand(pullCommand())
   .addCommand(importCommand())
+  .addCommand(quantizeCommand())
   .addCommand(initCommand())
   .addCommand(infoCommand())
   .addCommand(generate());

@@ -9,10 +9,19 @@ export * from './ops/convolution.ts';
 export * from './ops/elementwise.ts';
 export * from './ops/indexing.ts';
 export * from './ops/matmul.ts';
+export * from './ops/recurrence.ts';
 export * from './ops/reduce.ts';
 export * from './ops/rotary.ts';
 export * from './ops/shape.ts';
 export * from './ops/split.ts';
 export * from './ops/triangular.ts';
 export * from './program.ts';
-export { type DType, GraphError, isFloat, Tensor } from './tensor.ts';
+export {
+  type Bits,
+  dequantize,
+  linearWeights,
+  QUANTIZED_BLOCK,
+  type Quantized,
+  quantize,
+} from './quantized.ts';
+export { type DType, GraphError, isFloat, Tensor, topologicalOrder } from './tensor.ts';

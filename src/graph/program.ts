@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { env, InferenceSession, Tensor as Value } from 'onnxruntime-node';
 import { bindDim, bindShape, type Dim, showShape } from './dim.ts';
 import { bindInputs } from './evaluate.ts';
-import { type Device, type ExternalWeight, writeOnnx } from './onnx.ts';
-import { type DType, GraphError, type Tensor, topologicalOrder } from './tensor.ts';
+import { type Device, type ExternalWeight, type JoinedProducts, writeOnnx } from './onnx.ts';
+import { linearWeights, type Quantized, stackQuantized } from './quantized.ts';
+import { type DType, GraphError, type Node, type Tensor, topologicalOrder } from './tensor.ts';
 import { requireWebGpu } from './webgpu.ts';
 
 /**
@@ -20,11 +21,12 @@ export type Values = Record<string, Value>;
 export interface CompileOptions {
   device?: Device;
   /**
-   * Inputs whose values are fixed: they become initialisers, which ONNX Runtime pre-packs for its kernels. Held
+   * Inputs whose values are fixed: they become initialisers, which ONNX Runtime pre-packs for its kernels; those of
+   * several linear layers on one x are joined. Weights of linear layers (`linearWeights`) may be of few bits. Held
    * as external data, so that all together may exceed the 2 GB of a protobuf; a single one may not. A program with initialisers is not
    * shared.
    */
-  weights?: ReadonlyMap<Tensor, Value>;
+  weights?: ReadonlyMap<Tensor, Value | Quantized>;
   /** Threads of one op; 0 lets ONNX Runtime take all cores. */
   threads?: number;
   /**
@@ -76,12 +78,19 @@ export class Program {
       if (!outputs[name]) throw new GraphError(`keepOnDevice: no output is called ${name}; ${among(names)}`);
     }
     const inputs = inputsOf(Object.values(outputs));
-    const external = externalWeights(inputs, weights);
+    const store = new ExternalStore();
+    const given = externalWeights(inputs, weights, Object.values(outputs));
+    const joined = device === 'cpu' ? joinProducts(Object.values(outputs), given, store) : [];
+    const parts = new Set(joined.flatMap(({ nodes }) => nodes.map((node) => node.inputs[1]!)));
+    const external = new Map(
+      [...given].filter(([x]) => !parts.has(x)).map(([x, value]) => [x, store.add(value)]),
+    );
     const model = writeOnnx(
       Object.fromEntries(names.map((name, i) => [outputName(i), outputs[name]!])),
       new Map(inputs.map((x, i) => [x, inputName(i)])),
       external,
       device,
+      joined,
     );
     const nonEmpty = new Map<Dim, string>();
     for (const node of topologicalOrder(Object.values(outputs))) {
@@ -102,17 +111,10 @@ export class Program {
           // It would undo what matmul's emission chose.
           disable_specified_optimizers: 'MatmulTransposeFusion',
           // Large fills are made when they are needed; the folded transpose of a weight is worth its memory.
-          ...(external.size === 0 ? { constant_folding_max_output_size_in_bytes: '1000000' } : {}),
+          ...(given.size === 0 ? { constant_folding_max_output_size_in_bytes: '1000000' } : {}),
         },
       },
-      ...(external.size > 0
-        ? {
-            externalData: [...external].map(([x, { location }]) => ({
-              path: location,
-              data: bytesOf(weights.get(x)!),
-            })),
-          }
-        : {}),
+      ...(given.size > 0 ? { externalData: store.files } : {}),
       ...(keepOnDevice
         ? {
             preferredOutputLocation: Object.fromEntries(
@@ -127,10 +129,10 @@ export class Program {
     const build = () => InferenceSession.create(model, sessionOptions);
     const fed = new Map<string, Port>();
     for (const [i, tensor] of inputs.entries()) {
-      if (!external.has(tensor)) fed.set(nameOf(tensor), { tensor, port: inputName(i) });
+      if (!given.has(tensor)) fed.set(nameOf(tensor), { tensor, port: inputName(i) });
     }
     const results = new Map(names.map((name, i) => [name, { tensor: outputs[name]!, port: outputName(i) }]));
-    if (external.size > 0 || profile) {
+    if (given.size > 0 || profile) {
       const session = await build();
       return new Program(session, fed, results, nonEmpty, release(session, profile !== undefined));
     }
@@ -161,6 +163,10 @@ export class Program {
     return [...this.inputs.keys()];
   }
 
+  get outputNames(): string[] {
+    return [...this.outputs.keys()];
+  }
+
   /**
    * Runs the program.
    *
@@ -171,21 +177,33 @@ export class Program {
    */
   async run(feeds: Values, into: Values = {}): Promise<Values> {
     if (this.disposed) throw new GraphError('this program has been disposed of');
+    return this.prepare(feeds, into)();
+  }
+
+  /**
+   * A run that is repeated on the same values, whose memory changes in between: it is checked now and no more.
+   *
+   * @throws GraphError as `run` does
+   */
+  prepare(feeds: Values, into: Values = {}): () => Promise<Values> {
     this.check(feeds, into);
     const given: Values = {};
     for (const [name, { port }] of this.inputs) given[port] = feeds[name]!;
     const fetches: Record<string, Value | null> = {};
     for (const [name, { port }] of this.outputs) fetches[port] = into[name] ?? null;
-    const running = this.session.run(given, fetches);
-    this.running.add(running);
-    try {
-      const values = (await running) as Values;
-      const result: Values = {};
-      for (const [name, { port }] of this.outputs) result[name] = into[name] ?? values[port]!;
-      return result;
-    } finally {
-      this.running.delete(running);
-    }
+    return async () => {
+      if (this.disposed) throw new GraphError('this program has been disposed of');
+      const running = this.session.run(given, fetches);
+      this.running.add(running);
+      try {
+        const values = (await running) as Values;
+        const result: Values = {};
+        for (const [name, { port }] of this.outputs) result[name] = into[name] ?? values[port]!;
+        return result;
+      } finally {
+        this.running.delete(running);
+      }
+    };
   }
 
   private check(feeds: Values, into: Values): void {
@@ -258,14 +276,88 @@ function among(names: readonly string[]): string {
   return names.length > 0 ? `there are ${names.join(', ')}` : 'there are none';
 }
 
-/** Where the weights lie outside the model. Throws GraphError for one that does not fit its input. */
+/** Weights outside the model, as ONNX Runtime is given them. */
+class ExternalStore {
+  readonly files: { path: string; data: Uint8Array }[] = [];
+
+  add(value: Value | Quantized): ExternalWeight {
+    if (!isQuantized(value)) return this.file(bytesOf(value));
+    const { bits, data, scales } = value;
+    const bytes = new Uint8Array(scales.buffer, scales.byteOffset, scales.byteLength);
+    return { ...this.file(data), quantized: { bits, scales: this.file(bytes) } };
+  }
+
+  private file(data: Uint8Array): { location: string; bytes: number } {
+    const location = `w${this.files.length}`;
+    this.files.push({ path: location, data });
+    return { location, bytes: data.byteLength };
+  }
+}
+
+function isQuantized(weight: Value | Quantized): weight is Quantized {
+  return 'bits' in weight;
+}
+
+/** The products of each x with weights that are used for nothing else, where there are several of a kind. */
+function joinProducts(
+  outputs: readonly Tensor[],
+  weights: ReadonlyMap<Tensor, Value | Quantized>,
+  store: ExternalStore,
+): JoinedProducts[] {
+  const linear = linearWeights(outputs);
+  const uses = new Map<Tensor, number>();
+  const nodes = topologicalOrder(outputs);
+  for (const { inputs } of nodes) for (const x of inputs) uses.set(x, (uses.get(x) ?? 0) + 1);
+  const groups = new Map<string, Node[]>();
+  for (const node of nodes) {
+    const [x, weight] = node.inputs;
+    const value = weight && weights.get(weight);
+    if (node.op.name !== 'matmul' || !value || !linear.has(weight) || uses.get(weight) !== 1) continue;
+    if (weight.dtype !== 'float32') continue;
+    const key = `${x!.node.id} ${x!.index} ${isQuantized(value) ? value.bits : 32}`;
+    groups.set(key, [...(groups.get(key) ?? []), node]);
+  }
+  return [...groups.values()]
+    .filter((group) => group.length > 1)
+    .map((group) => ({
+      nodes: group,
+      weight: store.add(stacked(group.map(({ inputs }) => weights.get(inputs[1]!)!))),
+    }));
+}
+
+/** Matrices of one kind and width, one below the other. */
+function stacked(parts: readonly (Value | Quantized)[]): Value | Quantized {
+  const values = parts.filter((part): part is Value => !isQuantized(part));
+  if (values.length === 0) return stackQuantized(parts as Quantized[]);
+  const [rows, columns] = [values.reduce((sum, { dims }) => sum + dims[0]!, 0), values[0]!.dims[1]!];
+  const all = new Float32Array(rows * columns);
+  let at = 0;
+  for (const { data } of values) {
+    all.set(data as Float32Array, at);
+    at += data.length;
+  }
+  return float32(all, [rows, columns]);
+}
+
+/** The weights among the inputs. Throws GraphError for one that does not fit its input. */
 function externalWeights(
   inputs: readonly Tensor[],
-  weights: ReadonlyMap<Tensor, Value>,
-): Map<Tensor, ExternalWeight> {
-  const external = new Map<Tensor, ExternalWeight>();
+  weights: ReadonlyMap<Tensor, Value | Quantized>,
+  outputs: readonly Tensor[],
+): Map<Tensor, Value | Quantized> {
+  const external = new Map<Tensor, Value | Quantized>();
+  const linear = linearWeights(outputs);
   for (const [x, value] of weights) {
     if (x.node.op.name !== 'input') throw new GraphError(`weights: ${x} is computed, not an input`);
+    if (isQuantized(value)) {
+      if (value.shape.join() !== x.shape.join() || (inputs.includes(x) && !linear.has(x))) {
+        throw new GraphError(
+          `weight ${nameOf(x)} of ${value.bits} bits is ${showShape(value.shape)}, expected ${show(x)} of a linear layer`,
+        );
+      }
+      if (inputs.includes(x)) external.set(x, value);
+      continue;
+    }
     if (value.type !== x.dtype || value.dims.join() !== x.shape.join()) {
       throw new GraphError(
         `weight ${nameOf(x)} is ${value.type}${showShape(value.dims)}, expected ${show(x)}`,
@@ -279,9 +371,7 @@ function externalWeights(
       );
     }
     // Weights of other programs may be given: a part of a model is compiled with the weights of the whole.
-    if (inputs.includes(x)) {
-      external.set(x, { location: `w${external.size}`, bytes });
-    }
+    if (inputs.includes(x)) external.set(x, value);
   }
   return external;
 }

@@ -155,20 +155,30 @@ function attendAll(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, valid: Tensor 
   return reshape(matmul(weights, v), [B, H, T, d]);
 }
 
-function forward(context: MixerContext, input: MixerInput, window: number): MixerOutput {
-  const { x, params, state, mask } = input;
+/** Rotated queries [B, H, T, d], rotated keys and values [B, KV, T, d]. */
+function heads(context: MixerContext, input: MixerInput): Record<'q' | 'k' | 'v', Tensor> {
+  const { x, params } = input;
   const { numHeads, numKvHeads, qkNorm, rmsNormEps } = context;
-  const [B, T] = x.shape as [Dim, Dim];
   let q = splitHeads(project(x, params, 'q_proj'), numHeads);
   let k = splitHeads(project(x, params, 'k_proj'), numKvHeads);
-  let v = splitHeads(project(x, params, 'v_proj'), numKvHeads);
+  const v = splitHeads(project(x, params, 'v_proj'), numKvHeads);
   if (qkNorm) {
     q = rmsNorm(q, params['q_norm.weight']!, rmsNormEps);
     k = rmsNorm(k, params['k_norm.weight']!, rmsNormEps);
   }
   const rotate = rope(context, input);
-  q = rotate(q);
-  k = rotate(k);
+  return { q: rotate(q), k: rotate(k), v };
+}
+
+function output(attended: Tensor, params: MixerInput['params']): Tensor {
+  return project(joinHeads(attended), params, 'o_proj');
+}
+
+function forward(context: MixerContext, input: MixerInput, window: number): MixerOutput {
+  const { x, params, state, mask } = input;
+  const [B, T] = x.shape as [Dim, Dim];
+  const { q, ...own } = heads(context, input);
+  let { k, v } = own;
   let valid = mask;
   if (state) {
     k = concat([state.k!, k], 2);
@@ -177,7 +187,7 @@ function forward(context: MixerContext, input: MixerInput, window: number): Mixe
   }
   const y = attend(q, k, v, window, valid);
   return {
-    y: project(joinHeads(y), params, 'o_proj'),
+    y: output(y, params),
     state: { k, v, valid: valid ?? fill(1, [B, T]) },
   };
 }
@@ -200,6 +210,11 @@ export const attention: Mixer<AttentionSpec> = {
     { name: 'valid', shape: ['B', 'P'] },
   ],
   forward: (_spec, context, input) => forward(context, input, Number.POSITIVE_INFINITY),
+  cached: {
+    window: () => Number.POSITIVE_INFINITY,
+    heads: (_spec, context, input) => heads(context, input),
+    output,
+  },
   fromAttention: (_spec, context, weights) => copyAttention(weights, context),
 };
 
@@ -221,6 +236,11 @@ export const slidingWindow: Mixer<SlidingWindowSpec> = {
     const [B] = input.x.shape as [Dim];
     const valid = newest(reshape(state.valid!, [B, 1, state.valid!.shape[1]!, 1]));
     return { y, state: { k: newest(state.k!), v: newest(state.v!), valid: reshape(valid, [B, window]) } };
+  },
+  cached: {
+    window: ({ window }) => window,
+    heads: (_spec, context, input) => heads(context, input),
+    output,
   },
   fromAttention: (_spec, context, weights) => copyAttention(weights, context),
 };

@@ -2,7 +2,6 @@ import {
   type Dim,
   l2Norm,
   linear,
-  matmul,
   mul,
   reshape,
   sigmoid,
@@ -15,7 +14,7 @@ import { dynamicConvolution, generateFilters, generatorParameters } from './dyna
 import { perHead } from './head-decay.ts';
 import { linearWeight, type MixerInput, type Parameter, type StateTensor } from './mixer.ts';
 import { rope } from './rope.ts';
-import { convolutionWeight, shortConvolution } from './short-convolution.ts';
+import { convolutionWeight, projectChannels, shortConvolution } from './short-convolution.ts';
 import type { Convolution, JetBlockSpec, MixerContext } from './spec.ts';
 
 /**
@@ -102,8 +101,7 @@ export function deltaHeads(
     if (kind === 'none') return splitHeads(silu(linear(x, weight)), heads);
     const name = `conv_${letter}`;
     const past = { state: input.state?.[name], mask };
-    // Projected with the channels first, as convolutions need them.
-    const u = matmul(weight, x, { transB: true });
+    const u = projectChannels(x, weight, input.form);
     const conv =
       kind === 'static'
         ? shortConvolution(u, params[`${letter}_conv1d.weight`]!, past)

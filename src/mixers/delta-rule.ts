@@ -24,6 +24,8 @@ import {
   zeroState,
 } from './chunks.ts';
 import { decayPath } from './decay-gradient.ts';
+import { fusedRecurrence } from './fused.ts';
+import type { Form } from './mixer.ts';
 
 /**
  * The delta rule with decay, in two forms of one signature (spec §1.9 and §2.7 C):
@@ -95,3 +97,10 @@ export function deltaRuleChunk(input: DeltaRule, longest = 32): RecurrenceResult
   }
   return { o: fromChunks(o, T), state: path.last(squeeze(state!, 2)) };
 }
+
+/** The forms by name. */
+export const DELTA_RULE: Readonly<Record<Form, (input: DeltaRule) => RecurrenceResult>> = {
+  recurrent: deltaRuleRecurrent,
+  chunk: deltaRuleChunk,
+  fused: fusedRecurrence,
+};

@@ -1,7 +1,7 @@
 import { linear, rmsNorm } from '../graph/index.ts';
 import { joinHeads } from './attention.ts';
 import { deltaHeadParameters, deltaHeadState, deltaHeads } from './delta-heads.ts';
-import { deltaRuleChunk, deltaRuleRecurrent } from './delta-rule.ts';
+import { DELTA_RULE } from './delta-rule.ts';
 import { startFromAttention } from './linear-start.ts';
 import {
   linearWeight,
@@ -36,8 +36,7 @@ function parameters(spec: DeltaNetSpec, { hiddenSize }: MixerContext): Parameter
 function forward(spec: DeltaNetSpec, context: MixerContext, input: MixerInput): MixerOutput {
   const { params, form } = input;
   const { state: convolutions, ...rows } = deltaHeads(spec, context, input);
-  const rule = form === 'chunk' ? deltaRuleChunk : deltaRuleRecurrent;
-  const result = rule({ ...rows, state: input.state?.recurrent });
+  const result = DELTA_RULE[form]({ ...rows, state: input.state?.recurrent });
   const y = joinHeads(rmsNorm(result.o, params['o_norm.weight']!, NORM_EPS));
   return {
     y: linear(y, params['o_proj.weight']!),
@@ -48,6 +47,7 @@ function forward(spec: DeltaNetSpec, context: MixerContext, input: MixerInput): 
 export const deltaNet: Mixer<DeltaNetSpec> = {
   kind: 'deltanet',
   letter: 'N',
+  fused: true,
   parameters,
   state: deltaHeadState,
   forward,

@@ -1,7 +1,7 @@
 import { type Dim, linear, mul, reshape, rmsNorm, silu, type Tensor } from '../graph/index.ts';
 import { joinHeads } from './attention.ts';
 import { type DeltaHeads, deltaHeadParameters, deltaHeadState, deltaHeads } from './delta-heads.ts';
-import { deltaRuleChunk, deltaRuleRecurrent } from './delta-rule.ts';
+import { DELTA_RULE } from './delta-rule.ts';
 import { headDecay, headDecayParameters } from './head-decay.ts';
 import { startFromAttention } from './linear-start.ts';
 import {
@@ -73,8 +73,7 @@ export function decayingDelta(
     const [B, T] = mask.shape as [Dim, Dim];
     g = mul(g, reshape(mask, [B, 1, T, 1]));
   }
-  const rule = form === 'chunk' ? deltaRuleChunk : deltaRuleRecurrent;
-  const result = rule({ ...rows, g, state: input.state?.recurrent });
+  const result = DELTA_RULE[form]({ ...rows, g, state: input.state?.recurrent });
   const normalised = rmsNorm(result.o, params['o_norm.weight']!, NORM_EPS);
   const y = mul(joinHeads(normalised), made.gate);
   return {
@@ -86,6 +85,7 @@ export function decayingDelta(
 export const gatedDeltaNet: Mixer<GatedDeltaNetSpec> = {
   kind: 'gated_deltanet',
   letter: 'D',
+  fused: true,
   parameters: (spec, { hiddenSize }) => gatedDeltaParameters(spec, hiddenSize),
   state: deltaHeadState,
   forward: (spec, context, input) => gatedDeltaForward(spec, context, input, silu),

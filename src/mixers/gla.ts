@@ -1,6 +1,7 @@
-import { add, linear, logSigmoid, mul, reshape, rmsNorm, silu } from '../graph/index.ts';
+import { add, linear, mul, neg, reshape, rmsNorm, silu } from '../graph/index.ts';
 import { joinHeads, splitHeads } from './attention.ts';
-import { linearAttentionChunk, linearAttentionRecurrent } from './linear-attention.ts';
+import { evenSoftplus } from './even-softplus.ts';
+import { LINEAR_ATTENTION } from './linear-attention.ts';
 import { startFromAttention } from './linear-start.ts';
 import {
   linearWeight,
@@ -48,7 +49,7 @@ function forward(spec: GlaSpec, context: MixerContext, input: MixerInput): Mixer
   let k = splitHeads(project('k_proj'), heads);
   const v = splitHeads(project('v_proj'), heads);
   const gate = add(linear(project('gk_proj.0'), params['gk_proj.1.weight']!), params['gk_proj.1.bias']!);
-  let g = mul(splitHeads(logSigmoid(gate), heads), 1 / GATE_DIVISOR);
+  let g = mul(splitHeads(evenSoftplus(neg(gate)), heads), -1 / GATE_DIVISOR);
   if (spec.rope) {
     const rotate = rope({ ...context, headDim: keyDim }, input);
     [q, k] = [rotate(q), rotate(k)];
@@ -58,8 +59,7 @@ function forward(spec: GlaSpec, context: MixerContext, input: MixerInput): Mixer
     const tokens = reshape(mask, [mask.shape[0]!, 1, mask.shape[1]!, 1]);
     [k, g] = [mul(k, tokens), mul(g, tokens)];
   }
-  const recurrence = form === 'chunk' ? linearAttentionChunk : linearAttentionRecurrent;
-  const result = recurrence({ q, k, v, g, state: state?.recurrent, scale: keyDim ** -0.5 });
+  const result = LINEAR_ATTENTION[form]({ q, k, v, g, state: state?.recurrent, scale: keyDim ** -0.5 });
   const normalised = rmsNorm(result.o, params['g_norm_swish_gate.weight']!, NORM_EPS);
   const y = mul(joinHeads(normalised), silu(project('g_proj')));
   return { y: linear(y, params['o_proj.weight']!), state: { recurrent: result.state } };
@@ -68,6 +68,7 @@ function forward(spec: GlaSpec, context: MixerContext, input: MixerInput): Mixer
 export const gla: Mixer<GlaSpec> = {
   kind: 'gla',
   letter: 'G',
+  fused: true,
   parameters,
   state: ({ heads, keyDim, valueDim }) => [{ name: 'recurrent', shape: ['B', heads, keyDim, valueDim] }],
   forward,

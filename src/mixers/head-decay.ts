@@ -1,5 +1,6 @@
-import { add, type Dim, exp, mul, neg, reshape, softplus, type Tensor, transpose } from '../graph/index.ts';
+import { add, type Dim, exp, mul, neg, reshape, type Tensor, transpose } from '../graph/index.ts';
 import type { Random } from '../util/random.ts';
+import { evenSoftplus } from './even-softplus.ts';
 import type { Parameter } from './mixer.ts';
 
 /**
@@ -44,6 +45,6 @@ export function headDecay(
   projected: Tensor,
   params: Readonly<Record<string, Tensor>>,
 ): { step: Tensor; g: Tensor } {
-  const step = softplus(add(projected, params.dt_bias!));
+  const step = evenSoftplus(add(projected, params.dt_bias!));
   return { step: perHead(step), g: perHead(mul(step, neg(exp(params.A_log!)))) };
 }

@@ -47,6 +47,7 @@ export function releasedJetBlock(size: Pick<JetBlockSpec, 'heads' | 'keyDim' | '
 export const jetBlock: Mixer<JetBlockSpec> = {
   kind: 'jet_block',
   letter: 'J',
+  fused: true,
   parameters: (spec, { hiddenSize }) => gatedDeltaParameters(spec, hiddenSize),
   state: deltaHeadState,
   forward: (spec, context, input) =>

@@ -1,6 +1,7 @@
-import { add, exp, linear, mul, neg, reshape, sigmoid, softplus, type Tensor } from '../graph/index.ts';
+import { add, exp, linear, mul, neg, reshape, sigmoid, type Tensor } from '../graph/index.ts';
 import { splitHeads } from './attention.ts';
 import { deltaHeadParameters, deltaHeadState } from './delta-heads.ts';
+import { evenSoftplus } from './even-softplus.ts';
 import { decayingDelta } from './gated-deltanet.ts';
 import { headDecayParameters } from './head-decay.ts';
 import { startFromAttention } from './linear-start.ts';
@@ -46,7 +47,7 @@ function forward(spec: KdaSpec, context: MixerContext, input: MixerInput): Mixer
   const { heads } = spec;
   const lowRank = (name: string): Tensor =>
     linear(linear(input.x, params[`${name}.0.weight`]!), params[`${name}.1.weight`]!);
-  const step = softplus(add(lowRank('f_proj'), params.dt_bias!));
+  const step = evenSoftplus(add(lowRank('f_proj'), params.dt_bias!));
   const rate = reshape(exp(params.A_log!), [heads, 1, 1]);
   return decayingDelta(spec, context, input, {
     g: mul(splitHeads(step, heads), neg(rate)),
@@ -57,6 +58,7 @@ function forward(spec: KdaSpec, context: MixerContext, input: MixerInput): Mixer
 export const kda: Mixer<KdaSpec> = {
   kind: 'kda',
   letter: 'K',
+  fused: true,
   parameters,
   state: deltaHeadState,
   forward,

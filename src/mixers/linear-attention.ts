@@ -22,6 +22,8 @@ import {
   zeroState,
 } from './chunks.ts';
 import { decayPath } from './decay-gradient.ts';
+import { fusedRecurrence } from './fused.ts';
+import type { Form } from './mixer.ts';
 
 /**
  * Linear attention with decay, in two forms of one signature (spec §2.7 A and B):
@@ -75,3 +77,10 @@ export function linearAttentionChunk(input: Recurrence, longest = 64): Recurrenc
   }
   return { o: fromChunks(o, T), state: path.last(squeeze(state!, 2)) };
 }
+
+/** The forms by name. */
+export const LINEAR_ATTENTION: Readonly<Record<Form, (input: Recurrence) => RecurrenceResult>> = {
+  recurrent: linearAttentionRecurrent,
+  chunk: linearAttentionChunk,
+  fused: fusedRecurrence,
+};

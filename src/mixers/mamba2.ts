@@ -4,7 +4,6 @@ import {
   expand,
   fill,
   linear,
-  matmul,
   mul,
   reshape,
   rmsNorm,
@@ -16,9 +15,10 @@ import {
 } from '../graph/index.ts';
 import { joinHeads } from './attention.ts';
 import { headDecay, headDecayParameters } from './head-decay.ts';
-import { linearAttentionChunk, linearAttentionRecurrent } from './linear-attention.ts';
+import { LINEAR_ATTENTION } from './linear-attention.ts';
 import { copyAttention } from './linear-start.ts';
 import {
+  type Form,
   linearWeight,
   type Mixer,
   type MixerInput,
@@ -26,7 +26,7 @@ import {
   type Parameter,
   vector,
 } from './mixer.ts';
-import { convolutionWeight, shortConvolution } from './short-convolution.ts';
+import { convolutionWeight, projectChannels, shortConvolution } from './short-convolution.ts';
 import type { Mamba2Spec, MixerContext } from './spec.ts';
 
 /**
@@ -80,16 +80,31 @@ function groupNorm(x: Tensor, weight: Tensor, groups: number): Tensor {
   return mul(reshape(normalised, [B, T, channels]), weight);
 }
 
+/**
+ * The three projections of x [B, T, D] that one weight holds, `rows` of it each: the gate and the time steps [B, T, rows],
+ * and, with its channels first, what goes through the convolution [B, rows, T].
+ */
+function project(
+  x: Tensor,
+  weight: Tensor,
+  form: Form,
+  rows: readonly [number, number, number],
+): Record<'gate' | 'u' | 'steps', Tensor> {
+  if (form === 'chunk') {
+    const [toGate, toMixed, toSteps] = split(weight, 0, rows) as [Tensor, Tensor, Tensor];
+    return { gate: linear(x, toGate), u: projectChannels(x, toMixed, form), steps: linear(x, toSteps) };
+  }
+  // Whole, the weight can be packed.
+  const [gate, mixed, steps] = split(linear(x, weight), 2, rows) as [Tensor, Tensor, Tensor];
+  return { gate, u: swapLast(mixed), steps };
+}
+
 function forward(spec: Mamba2Spec, _context: MixerContext, input: MixerInput): MixerOutput {
   const { x, params, form, state, mask } = input;
   const { heads, keyDim, valueDim } = spec;
   const { groups, values, keys } = widths(spec);
   const [B, T] = x.shape as [Dim, Dim];
-  const projections = split(params['in_proj.weight']!, 0, [values, values + 2 * keys, heads]);
-  const [toGate, toMixed, toStep] = projections as [Tensor, Tensor, Tensor];
-
-  // Projected with the channels first, as the convolution needs them.
-  const u = matmul(toMixed, x, { transB: true });
+  const { gate, u, steps } = project(x, params['in_proj.weight']!, form, [values, values + 2 * keys, heads]);
   const conv = shortConvolution(u, params['conv1d.weight']!, { state: state?.conv, mask });
   const mixed = silu(add(conv.y, unsqueeze(params['conv1d.bias']!, 1)));
   const rows = (channels: Tensor, count: number, width: number) =>
@@ -99,16 +114,15 @@ function forward(spec: Mamba2Spec, _context: MixerContext, input: MixerInput): M
   const k = shared(rows(parts[1], groups, keyDim), heads);
   const q = shared(rows(parts[2], groups, keyDim), heads);
 
-  let { step, g } = headDecay(linear(x, toStep), params);
+  let { step, g } = headDecay(steps, params);
   if (mask) {
     // Padding neither writes nor forgets.
     const tokens = reshape(mask, [B, 1, T, 1]);
     [step, g] = [mul(step, tokens), mul(g, tokens)];
   }
-  const recurrence = form === 'chunk' ? linearAttentionChunk : linearAttentionRecurrent;
-  const result = recurrence({ q, k, v: mul(v, step), g, state: state?.recurrent });
+  const result = LINEAR_ATTENTION[form]({ q, k, v: mul(v, step), g, state: state?.recurrent });
   const o = add(result.o, mul(v, reshape(params.D!, [heads, 1, 1])));
-  const y = groupNorm(mul(joinHeads(o), silu(linear(x, toGate))), params['norm.weight']!, groups);
+  const y = groupNorm(mul(joinHeads(o), silu(gate)), params['norm.weight']!, groups);
   return {
     y: linear(y, params['out_proj.weight']!),
     state: { recurrent: result.state, conv: conv.state },
@@ -118,6 +132,7 @@ function forward(spec: Mamba2Spec, _context: MixerContext, input: MixerInput): M
 export const mamba2: Mixer<Mamba2Spec> = {
   kind: 'mamba2',
   letter: 'M',
+  fused: true,
   parameters,
   state: (spec) => {
     const { values, keys } = widths(spec);

@@ -26,10 +26,11 @@ export interface StateTensor {
 }
 
 /**
- * The two ways to compute a linear mixer over several tokens: token by token, which is its definition and its
- * decode step, or in chunks of matrix products. Attention has one form and ignores this.
+ * The ways to compute a linear mixer over several tokens: token by token, which is its definition and its decode
+ * step; in chunks of matrix products; or fused, by ONNX Runtime's own op for recurrences, which takes a symbolic T
+ * but neither a mask nor a gradient. Attention has one form and ignores this.
  */
-export type Form = 'recurrent' | 'chunk';
+export type Form = 'recurrent' | 'chunk' | 'fused';
 
 export interface MixerInput {
   /** Normalised layer input [B, T, D]; B and T may be symbolic where the form allows. */
@@ -48,6 +49,8 @@ export interface MixerInput {
   positions?: Tensor;
   /** One more than the largest position that can occur; T when absent. */
   maxPositions?: number;
+  /** Tables of rotation angles for heads of a width, which `positions` are rows of; computed when absent. */
+  angles?: (width: number) => { cos: Tensor; sin: Tensor };
   /** What the first layer that gives `firstValues` gave; absent for that layer itself. */
   firstValues?: Tensor | undefined;
 }
@@ -67,6 +70,10 @@ export interface Mixer<S extends MixerSpec = MixerSpec> {
   letter: string;
   /** `forward` takes a symbolic T too. Not so recurrences, which are unrolled or cut into chunks. */
   anyLength?: boolean;
+  /** Whether there is a fused form. */
+  fused?: boolean;
+  /** Attention over keys and values that are kept outside of the graph, in two halves; absent for linear mixers. */
+  cached?: CachedAttention<S>;
   /** Whether such a layer takes `firstValues` from another: then it is no function of its input alone. */
   coupled?(spec: S): boolean;
   parameters(spec: S, context: MixerContext): Parameter[];
@@ -82,6 +89,16 @@ export interface Mixer<S extends MixerSpec = MixerSpec> {
     attention: ReadonlyMap<string, Float32Array>,
     random: Random,
   ): Map<string, Float32Array>;
+}
+
+/** Attention cut in two, before and after the sums over keys and values, which the caller computes. */
+interface CachedAttention<S extends MixerSpec> {
+  /** Tokens that a query sees, its own included; infinite for all. */
+  window(spec: S): number;
+  /** Of the input's tokens, rotated where they are to be: queries [B, H, T, d], keys and values [B, KV, T, d]. */
+  heads(spec: S, context: MixerContext, input: MixerInput): Record<'q' | 'k' | 'v', Tensor>;
+  /** What the queries got [B, H, T, d] -> [B, T, D] */
+  output(attended: Tensor, params: Readonly<Record<string, Tensor>>): Tensor;
 }
 
 /** Values ~ N(0, deviation). */

@@ -1,7 +1,16 @@
-import { constant, linear, mul, reshape, rmsNorm, silu, type Tensor } from '../graph/index.ts';
+import {
+  constant,
+  type Dim,
+  expand,
+  linear,
+  mul,
+  reshape,
+  rmsNorm,
+  silu,
+  type Tensor,
+} from '../graph/index.ts';
 import { joinHeads, splitHeads } from './attention.ts';
-import { staticTokens } from './chunks.ts';
-import { linearAttentionChunk, linearAttentionRecurrent } from './linear-attention.ts';
+import { LINEAR_ATTENTION } from './linear-attention.ts';
 import { startFromAttention } from './linear-start.ts';
 import {
   linearWeight,
@@ -39,9 +48,9 @@ function parameters({ heads, keyDim, valueDim }: RetNetSpec, { hiddenSize }: Mix
 }
 
 /** Logarithms of the decays, the same for all sequences and tokens [1, H, T, 1]. */
-function logDecays(heads: number, T: number): Tensor {
-  const values = Array.from({ length: heads * T }, (_, i) => Math.log1p(-(2 ** (-5 - Math.floor(i / T)))));
-  return constant(values, [1, heads, T, 1]);
+function logDecays(heads: number, T: Dim): Tensor {
+  const values = Array.from({ length: heads }, (_, i) => Math.log1p(-(2 ** (-5 - i))));
+  return expand(constant(values, [1, heads, 1, 1]), [1, heads, T, 1]);
 }
 
 function forward({ heads, keyDim }: RetNetSpec, context: MixerContext, input: MixerInput): MixerOutput {
@@ -51,15 +60,14 @@ function forward({ heads, keyDim }: RetNetSpec, context: MixerContext, input: Mi
   const q = rotate(splitHeads(project('q_proj'), heads));
   let k = rotate(splitHeads(project('k_proj'), heads));
   const v = splitHeads(project('v_proj'), heads);
-  const T = staticTokens(q);
+  const T = q.shape[2]!;
   let g = logDecays(heads, T);
   if (mask) {
     // Padding neither writes nor forgets.
     const tokens = reshape(mask, [mask.shape[0]!, 1, T, 1]);
     [k, g] = [mul(k, tokens), mul(g, tokens)];
   }
-  const recurrence = form === 'chunk' ? linearAttentionChunk : linearAttentionRecurrent;
-  const result = recurrence({ q, k, v, g, state: state?.recurrent, scale: keyDim ** -0.5 });
+  const result = LINEAR_ATTENTION[form]({ q, k, v, g, state: state?.recurrent, scale: keyDim ** -0.5 });
   const normalised = rmsNorm(result.o, params['g_norm_swish_gate.weight']!, NORM_EPS);
   const y = mul(joinHeads(normalised), silu(project('g_proj')));
   return { y: linear(y, params['o_proj.weight']!), state: { recurrent: result.state } };
@@ -68,6 +76,7 @@ function forward({ heads, keyDim }: RetNetSpec, context: MixerContext, input: Mi
 export const retNet: Mixer<RetNetSpec> = {
   kind: 'retnet',
   letter: 'R',
+  fused: true,
   parameters,
   state: ({ heads, keyDim, valueDim }) => [{ name: 'recurrent', shape: ['B', heads, keyDim, valueDim] }],
   forward,

@@ -49,8 +49,9 @@ function angleTables(context: MixerContext, rows: number): { cos: Tensor; sin: T
 export function rope(context: MixerContext, input: MixerInput): (heads: Tensor) => Tensor {
   const [B, T] = input.x.shape as [number, number];
   const rows = input.maxPositions ?? T;
-  if (typeof rows !== 'number') throw new Error(`rope: maxPositions is needed where T is symbolic (${T})`);
-  const { cos, sin } = angleTables(context, rows);
+  if (typeof rows !== 'number' && !input.angles)
+    throw new Error(`rope: maxPositions is needed where T is symbolic (${T})`);
+  const { cos, sin } = input.angles?.(context.headDim) ?? angleTables(context, rows);
   const positions = input.positions ?? expand(reshape(arange(T), [1, T]), [B, T]);
   return (heads) => rotary(heads, positions, cos, sin);
 }

@@ -2,14 +2,18 @@ import {
   concat,
   type Dim,
   depthwiseConv,
+  linear,
+  matmul,
   mul,
   pad,
   reshape,
   slice,
+  sum,
+  swapLast,
   type Tensor,
   unsqueeze,
 } from '../graph/index.ts';
-import type { Parameter } from './mixer.ts';
+import type { Form, Parameter } from './mixer.ts';
 import { newestPlaces } from './padding.ts';
 
 /**
@@ -29,6 +33,17 @@ export function convolutionWeight(name: string, channels: number, taps: number):
     init: () => Float32Array.from({ length: channels * taps }, (_, i) => (i % taps === taps - 1 ? 1 : 0)),
     decay: false,
   };
+}
+
+/**
+ * W x with the channels first, as convolutions need them: x [B, T, D] -> [B, channels, T]. In chunks it is a product
+ * from the left, whose gradient is the cheaper one; for inference the usual one, whose weight can be packed.
+ */
+export function projectChannels(x: Tensor, weight: Tensor, form: Form): Tensor {
+  if (form === 'chunk') return matmul(weight, x, { transB: true });
+  const [B, T] = x.shape as [Dim, Dim];
+  const y = linear(x, weight);
+  return T === 1 ? reshape(y, [B, weight.shape[0]!, 1]) : swapLast(y);
 }
 
 /** What comes before the inputs of a convolution, and which of them are tokens. */
@@ -68,8 +83,9 @@ export function shortConvolution(
   const [D, , W] = weight.shape as [number, number, number];
   const { inputs, extended, state } = withPast(u, W, past);
   const filters = reshape(weight, [D, W]);
-  const y = past.state
-    ? depthwiseConv(slice(extended, 2, 1), filters)
-    : depthwiseConv(inputs, filters, { before: W - 1 });
-  return { y, state };
+  if (!past.state) return { y: depthwiseConv(inputs, filters, { before: W - 1 }), state };
+  const seen = slice(extended, 2, 1);
+  if (u.shape[2] !== 1 || past.mask) return { y: depthwiseConv(seen, filters), state };
+  // For a single token a convolution of D channels costs several times the sum that it is; all it saw is kept.
+  return { y: sum(mul(seen, filters), 2, true), state: seen };
 }

@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { QUANTIZED_BLOCK } from '../graph/index.ts';
 import { InputError } from '../util/errors.ts';
 import { writeFileAtomic, writeFileAtomicAsync } from '../util/files.ts';
 import type { OnProgress } from '../util/progress.ts';
@@ -15,8 +16,10 @@ import {
   type GenerationConfig,
   generationFromHf,
   generationToHf,
+  type HfDtype,
 } from './hf-config.ts';
 import { Fields, isObject, readJsonObject } from './json-fields.ts';
+import { bitsOf, QuantizedTensors, quantizedBytes, quantizedToWrite } from './quantized-tensors.ts';
 import {
   SafetensorsFile,
   safetensorsParts,
@@ -86,8 +89,8 @@ export function hasWeights(dir: string): boolean {
 }
 
 function openWeights(dir: string): TensorSource {
-  if (existsSync(join(dir, SINGLE))) return new SafetensorsFile(join(dir, SINGLE));
-  if (existsSync(join(dir, INDEX))) return new ShardedTensors(join(dir, INDEX), dir);
+  if (existsSync(join(dir, SINGLE))) return new QuantizedTensors(new SafetensorsFile(join(dir, SINGLE)));
+  if (existsSync(join(dir, INDEX))) return new QuantizedTensors(new ShardedTensors(join(dir, INDEX), dir));
   const other = readdirSync(dir).filter((name) => /\.(bin|pt|pth|gguf)$/.test(name));
   const hint = other.length > 0 ? `; ${other.join(', ')} cannot be read as such` : '';
   throw new InputError(`${dir} has neither ${SINGLE} nor ${INDEX}${hint}`);
@@ -141,7 +144,8 @@ class ShardedTensors implements TensorSource {
 }
 
 export interface SaveOptions {
-  dtype: WrittenDtype;
+  /** Of few bits, what is not a matrix of them is float32. */
+  dtype: WrittenDtype | 'q8' | 'q4';
   /** Largest size of a weight file in bytes, a single tensor excepted; 5 GB unless told, as Hugging Face has it. */
   shardBytes?: number;
   /** A folder whose tokenizer files are copied. */
@@ -153,7 +157,13 @@ export interface SaveOptions {
   signal?: AbortSignal;
 }
 
-const HF_DTYPE = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
+const HF_DTYPE: Record<SaveOptions['dtype'], HfDtype> = {
+  F32: 'float32',
+  F16: 'float16',
+  BF16: 'bfloat16',
+  q8: { bits: 8, block_size: QUANTIZED_BLOCK },
+  q4: { bits: 4, block_size: QUANTIZED_BLOCK },
+};
 
 /**
  * Writes a model folder with Hugging Face's layout and names: all tensors of `weights`, in its order, but a tied
@@ -207,34 +217,42 @@ async function writeWeights(
   { dtype, shardBytes = 5e9, onProgress, signal }: SaveOptions,
 ): Promise<void> {
   const names = weights.names().filter((name) => !(config.tieWordEmbeddings && name === 'lm_head.weight'));
-  const sizes = new Map(names.map((name) => [name, tensorBytes(weights.info(name).shape, dtype)]));
+  const bits = (name: string) =>
+    dtype === 'q8' || dtype === 'q4' ? bitsOf(name, weights.info(name).shape, dtype) : null;
+  const floats: WrittenDtype = dtype === 'q8' || dtype === 'q4' ? 'F32' : dtype;
+  const sizes = new Map(
+    names.map((name) => {
+      const { shape } = weights.info(name);
+      return [name, bits(name) ? quantizedBytes(shape, bits(name)!) : tensorBytes(shape, floats)];
+    }),
+  );
   const total = [...sizes.values()].reduce((sum, size) => sum + size, 0);
   let done = 0;
   const report = () => onProgress?.({ stage: 'write weights', done, total, unit: 'bytes' });
   report(); // reading, or making, the first tensor may take a while
-  const toWrite = (name: string): TensorToWrite => ({
-    name,
-    dtype,
-    shape: weights.info(name).shape,
-    data: () => {
-      const values = weights.read(name);
-      if (dtype === 'F16') refuseBeyondHalf(name, values);
-      done += sizes.get(name)!;
-      report();
-      return values;
-    },
-  });
+  const read = (name: string) => {
+    const values = weights.read(name);
+    if (dtype === 'F16') refuseBeyondHalf(name, values);
+    done += sizes.get(name)!;
+    report();
+    return values;
+  };
+  const toWrite = (name: string): TensorToWrite[] => {
+    const { shape } = weights.info(name);
+    if (!bits(name)) return [{ name, dtype: floats, shape, data: () => read(name) }];
+    return quantizedToWrite(name, shape, bits(name)!, () => read(name));
+  };
 
   const shards = splitIntoShards(names, sizes, shardBytes);
   const fileOf = (i: number) =>
     shards.length === 1 ? SINGLE : `model-${fiveDigits(i + 1)}-of-${fiveDigits(shards.length)}.safetensors`;
   for (const [i, shard] of shards.entries()) {
     const path = join(dir, fileOf(i));
-    await writeFileAtomicAsync(path, safetensorsParts(path, shard.map(toWrite)), signal);
+    await writeFileAtomicAsync(path, safetensorsParts(path, shard.flatMap(toWrite)), signal);
   }
   if (shards.length > 1) {
     const weightMap = Object.fromEntries(
-      shards.flatMap((shard, i) => shard.map((name) => [name, fileOf(i)])),
+      shards.flatMap((shard, i) => shard.flatMap(toWrite).map(({ name }) => [name, fileOf(i)])),
     );
     writeJson(join(dir, INDEX), { metadata: { total_size: total }, weight_map: weightMap });
   }

@@ -6,7 +6,7 @@ import type { MixerSpec, RopeScaling } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
 import type { ModelConfig } from './config.ts';
 import { jetLayersFromHf, jetLayersToHf, whyNotJetNemotron } from './jet-nemotron.ts';
-import { Fields, type JsonObject } from './json-fields.ts';
+import { Fields, isObject, type JsonObject } from './json-fields.ts';
 import { mixerFromJson, mixerToJson } from './mixer-json.ts';
 
 const SUPPORTED = ['llama', 'qwen2', 'qwen3', 'jet_nemotron', 'postnas'] as const;
@@ -88,6 +88,12 @@ export function configFromHf(path: string, json: JsonObject): ModelConfig {
   };
 }
 
+/** The only way of holding weights in few bits that is read: quantized-tensors.ts describes it. */
+const QUANT_METHOD = 'postnas';
+
+/** What weights are stored in: a float type, or blocks of few bits. */
+export type HfDtype = 'float32' | 'float16' | 'bfloat16' | { bits: number; block_size: number };
+
 function refuseUnsupported(fields: Fields, modelType: ModelType): void {
   const refuse = (name: string, expected: string) => {
     const error = fields.wrong(name, expected);
@@ -96,7 +102,11 @@ function refuseUnsupported(fields: Fields, modelType: ModelType): void {
   };
   if (!['silu', 'swish'].includes(fields.string('hidden_act', 'silu'))) refuse('hidden_act', "'silu'");
   if (fields.positive('partial_rotary_factor', 1) !== 1) refuse('partial_rotary_factor', '1');
-  if (fields.has('quantization_config')) refuse('quantization_config', 'weights in F32, F16 or BF16');
+  const quantization = fields.object.quantization_config;
+  const ours = isObject(quantization) && quantization.quant_method === QUANT_METHOD;
+  if (fields.has('quantization_config') && !ours) {
+    refuse('quantization_config', `weights in F32, F16 or BF16, or quant_method '${QUANT_METHOD}'`);
+  }
 }
 
 function readBiases(fields: Fields, modelType: ModelType) {
@@ -187,7 +197,7 @@ function readLayers(fields: Fields, modelType: ModelType): MixerSpec[] {
  *
  * @param dtype of the weights, in Hugging Face's words
  */
-export function configToHf(config: ModelConfig, dtype: 'float32' | 'float16' | 'bfloat16'): JsonObject {
+export function configToHf(config: ModelConfig, dtype: HfDtype): JsonObject {
   const modelType = familyOf(config);
   const json: JsonObject = {
     architectures: [ARCHITECTURE[modelType]],
@@ -210,7 +220,8 @@ export function configToHf(config: ModelConfig, dtype: 'float32' | 'float16' | '
     use_cache: true,
     bos_token_id: config.bosTokenId,
     eos_token_id: oneOrMany(config.eosTokenIds),
-    torch_dtype: dtype,
+    torch_dtype: typeof dtype === 'string' ? dtype : 'float32',
+    ...(typeof dtype === 'string' ? {} : { quantization_config: { quant_method: QUANT_METHOD, ...dtype } }),
   };
   switch (modelType) {
     case 'llama':

@@ -222,12 +222,15 @@ function decode(dtype: StoredDtype, buffer: ArrayBuffer, n: number, out: Float32
 export const WRITTEN_DTYPES = ['F32', 'F16', 'BF16'] as const;
 export type WrittenDtype = (typeof WRITTEN_DTYPES)[number];
 
+/** Bytes as they are, or values that are rounded to what is written. */
+type TensorData = Float32Array | Uint8Array;
+
 export interface TensorToWrite {
   name: string;
-  dtype: WrittenDtype;
+  dtype: WrittenDtype | 'U8';
   shape: number[];
   /** Row-major values, or how to get them when their turn comes, so that not all are in memory at once. */
-  data: Float32Array | (() => Float32Array);
+  data: TensorData | (() => TensorData);
 }
 
 /**
@@ -273,7 +276,7 @@ export function* safetensorsParts(
         `${path}: tensor '${name}' of shape [${shape}] takes ${expected} values, got ${values.length}`,
       );
     }
-    if (dtype === 'F32') {
+    if (dtype === 'F32' || !(values instanceof Float32Array)) {
       yield new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
       continue;
     }

@@ -1,3 +1,5 @@
+import type { Quantized } from '../graph/index.ts';
+
 /** Element types found in checkpoints. Quantised GGUF blocks are decoded by their reader and appear as F32. */
 export type StoredDtype = 'F32' | 'F16' | 'BF16' | 'F64' | 'I64' | 'I32' | 'I16' | 'I8' | 'U8' | 'BOOL';
 
@@ -16,4 +18,6 @@ export interface TensorSource {
   info(name: string): TensorInfo;
   /** The values as float32, row-major. Reads from disk at each call. */
   read(name: string): Float32Array<ArrayBuffer>;
+  /** A matrix that is held in few bits, as it is; null for others. */
+  quantized?(name: string): Quantized | null;
 }

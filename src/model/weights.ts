@@ -1,4 +1,5 @@
 /** Whether a checkpoint holds just the tensors that a model consists of. */
+import type { Quantized } from '../graph/index.ts';
 import { InputError } from '../util/errors.ts';
 import type { ModelConfig } from './config.ts';
 import { modelParameters } from './parameters.ts';
@@ -69,8 +70,17 @@ export class FiniteTensors implements TensorSource {
     return this.source.info(name);
   }
 
+  quantized(name: string): Quantized | null {
+    const found = this.source.quantized?.(name) ?? null;
+    if (found) this.check(name, found.scales);
+    return found;
+  }
+
   read(name: string): Float32Array<ArrayBuffer> {
-    const values = this.source.read(name);
+    return this.check(name, this.source.read(name));
+  }
+
+  private check(name: string, values: Float32Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
     let zero = 0;
     for (let i = 0; i < values.length; i++) zero += values[i]! * 0; // stays 0 unless a value is not finite
     if (zero !== 0) {

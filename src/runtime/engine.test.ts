@@ -63,19 +63,19 @@ describe.each([
     [[256, 70, 1, 1]],
     [[T]],
   ])('appended by %j', async (parts) => {
-    let sequence = engine.start();
+    using sequence = engine.start();
     for (const count of parts) {
       const end = sequence.length + count;
-      const result = await engine.append(sequence, ids.slice(sequence.length, end));
-      sequence = result.sequence;
+      const logits = await engine.append(sequence, ids.slice(sequence.length, end));
       expect(sequence.length).toBe(end);
-      expect(relativeError(result.logits, expected[end - 1]!)).toBeLessThan(1e-4);
+      expect(relativeError(logits, expected[end - 1]!)).toBeLessThan(1e-4);
     }
   });
 
   test('a sequence can be gone on from in two ways, in turn or at once', async () => {
-    const { sequence } = await engine.append(engine.start(), ids.slice(0, 10));
-    const on = async (id: number) => (await engine.append(sequence, [id])).logits;
+    const sequence = engine.start();
+    await engine.append(sequence, ids.slice(0, 10));
+    const on = (id: number) => engine.append(sequence.fork(), [id]);
     const first = await on(3);
     const second = await on(4);
     expect(relativeError(first, second)).toBeGreaterThan(1e-3);
@@ -87,8 +87,8 @@ test('a hybrid sees what came before its pieces', async () => {
   const config = tinyConfig([G, D]);
   await using engine = await Engine.create(config, randomWeights(config), { threads: 1 });
   const ids = randomIds(80);
-  const { logits } = await engine.append(engine.start(), ids);
-  const { logits: other } = await engine.append(engine.start(), ids.with(60, (ids[60]! + 1) % 64));
+  const logits = await engine.append(engine.start(), ids);
+  const other = await engine.append(engine.start(), ids.with(60, (ids[60]! + 1) % 64));
   expect(relativeError(other, logits)).toBeGreaterThan(1e-4);
 });
 
@@ -114,7 +114,8 @@ describe('mistakes', () => {
     await expect(engine.append(engine.start(), randomIds(17))).rejects.toThrow(
       "17 tokens do not fit the model's context of 16 tokens",
     );
-    const { sequence } = await engine.append(engine.start(), randomIds(16));
+    const sequence = engine.start();
+    await engine.append(sequence, randomIds(16));
     await expect(engine.append(sequence, [1])).rejects.toThrow(
       "16 tokens and 1 more do not fit the model's context of 16 tokens",
     );
@@ -127,7 +128,8 @@ describe('mistakes', () => {
     await new Promise(setImmediate);
     await other.dispose();
     await other.dispose();
-    expect((await running).sequence.length).toBe(2);
+    expect((await running).length).toBe(64);
+    expect(start.length).toBe(2);
     await expect(other.append(start, [1])).rejects.toThrow('the model has been disposed of');
   });
 

@@ -1,81 +1,65 @@
-import {
-  add,
-  addDims,
-  type Device,
-  type Dim,
-  fill,
-  float32,
-  input,
-  int64,
-  mulDims,
-  Program,
-  pad,
-  slice,
-  type Tensor,
-  type Values,
-  zeros,
-} from '../graph/index.ts';
-import type { MixerOutput } from '../mixers/mixer.ts';
+import { type Device, float32, type Program, type Values } from '../graph/index.ts';
 import { mixerOf } from '../mixers/registry.ts';
 import type { ModelConfig } from '../model/config.ts';
-import {
-  embed,
-  head,
-  type MixerOptions,
-  mixerBlock,
-  mlpBlock,
-  under,
-  weightInputs,
-} from '../model/decoder.ts';
-import { layerPrefix, modelParameters } from '../model/parameters.ts';
+import { modelParameters } from '../model/parameters.ts';
+import type { WeightDtype } from '../model/quantized-tensors.ts';
 import type { TensorSource } from '../model/tensor-source.ts';
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
+import { Batch } from './batch.ts';
+import { CachedAttentionPrograms } from './cached-attention.ts';
+import { EngineWeights } from './engine-weights.ts';
+import { KvCache } from './kv-cache.ts';
+import { Lane, like } from './lane.ts';
+import { cachedLayers, compileHead, fixedState, Segments } from './segments.ts';
+import { Sequence } from './sequence.ts';
 
 /**
- * The decoder compiled as a whole, for one sequence at a time: given what the layers remember of earlier tokens, it
- * takes further ones and says what may follow the last. Layers whose mixers take any number of tokens make one
- * program for prompts and single tokens alike. With recurrences among them there are two: single tokens in the
- * recurrent form, with the weights as initialisers, which ONNX Runtime packs; and pieces of prompts in the chunk
- * form, with the same weights as inputs, so that no third copy of them is held.
+ * The decoder compiled as a whole: given what the layers remember of earlier tokens, it takes further ones and says
+ * what may follow the last. Prompts are read in pieces of one sequence; a step takes one token.
  */
 
-/** Tokens that are worked on at once where the mixers take any number, which bounds memory. */
+/** Tokens of a prompt that are worked on at once, which bounds memory. */
 const LONGEST_PIECE = 512;
-/** Sizes of pieces where recurrences are cut into chunks: the graph is made for each. */
-const CHUNK_PIECES = [64, 256];
-
-/** A sequence that is being read or written: how long it is and what the layers remember of it. */
-export interface Sequence {
-  /** In tokens. */
-  readonly length: number;
-  /** By layer and name of the mixers' interface, `2.k`. */
-  readonly state: Values;
-}
+/** The same where a mixer has no fused form, so that it works on pieces padded to this size. */
+const PADDED_PIECE = 64;
 
 export interface EngineOptions {
   device?: Device;
   /** Of ONNX Runtime; 0 for all cores. */
   threads?: number;
+  /** Of the weights: as they are stored when absent, in few bits or as float32. */
+  dtype?: WeightDtype;
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }
 
 export class Engine {
-  private readonly chunkPrograms = new Map<number, Promise<Program>>();
+  private readonly piece: number;
+  private pieces: Promise<{ segments: Segments; spare: Values }> | null = null;
+  /** Steps of a sequence, which keep their buffers. */
+  private readonly lanes = new WeakMap<Sequence, { lane: Lane; logits: () => Promise<Values> }>();
+  private turn: Promise<unknown> = Promise.resolve();
   private disposed = false;
 
   private constructor(
     readonly config: ModelConfig,
-    private readonly step: Program,
-    /** Weights for programs of chunks; null where the step takes any number of tokens. */
-    private readonly chunkWeights: Values | null,
-    private readonly options: EngineOptions,
-  ) {}
+    private readonly weights: EngineWeights,
+    /** Writes rows of the embedding [T, D]. */
+    private readonly embed: (ids: readonly number[], into: Float32Array) => void,
+    private readonly steps: Segments,
+    private readonly head: Program,
+    private readonly attention: CachedAttentionPrograms,
+    private readonly options: Pick<EngineOptions, 'device' | 'threads'>,
+  ) {
+    const fused = config.layers.every((spec) => mixerOf(spec).cached || mixerOf(spec).fused);
+    this.piece = fused ? LONGEST_PIECE : PADDED_PIECE;
+  }
 
   /**
-   * Reads all weights and compiles the model.
+   * Reads all weights and compiles the model for single tokens; for prompts it is compiled when there is the first.
    *
+   * @param weights are read again then
    * @throws InputError for weights that are missing, of the wrong shape or not finite
    */
   static async create(
@@ -83,24 +67,22 @@ export class Engine {
     weights: TensorSource,
     options: EngineOptions = {},
   ): Promise<Engine> {
-    const { device, threads, onProgress, signal } = options;
-    const values: Values = {};
-    const parameters = modelParameters(config);
-    for (const [i, { name, shape }] of parameters.entries()) {
-      values[name] = float32(weights.read(name), shape);
-      onProgress?.({ stage: 'load weights', done: i + 1, total: parameters.length, unit: 'tensors' });
-      // Reading blocks: the event loop turns between tensors, so that `signal` can end it.
-      await new Promise(setImmediate);
-      signal?.throwIfAborted();
+    const { device, threads, dtype, onProgress, signal } = options;
+    const source = new EngineWeights(config, weights, dtype);
+    const embed = source.embedding();
+    // All but the embedding, which is the head's if it is tied.
+    const total = modelParameters(config).length - (config.tieWordEmbeddings ? 0 : 1);
+    const compiling = { device, threads, reading: { onProgress, signal }, total };
+    const steps = await Segments.compile(config, 'step', source, { ...compiling, padTo: 1 });
+    try {
+      const head = await compileHead(config, source, compiling);
+      const { numHeads: H, numKvHeads: KV, headDim: d } = config;
+      const attention = new CachedAttentionPrograms({ H, KV, d }, { device, threads });
+      return new Engine(config, source, embed, steps, head, attention, { device, threads });
+    } catch (error) {
+      await steps.dispose();
+      throw error;
     }
-    const anyLength = config.layers.every((spec) => mixerOf(spec).anyLength);
-    const graph = decoderGraph(config, anyLength ? 'T' : 1);
-    const step = await Program.compile(graph.outputs, {
-      device,
-      threads,
-      weights: new Map(Object.entries(graph.weights).map(([name, tensor]) => [tensor, values[name]!])),
-    });
-    return new Engine(config, step, anyLength ? null : values, { device, threads });
   }
 
   /** The longest sequence in tokens. */
@@ -110,49 +92,48 @@ export class Engine {
 
   /** A sequence without tokens. */
   start(): Sequence {
-    const state: Values = {};
-    for (const { name, shape } of stateTensors(this.config)) {
-      state[name] = zeros(shape.map((dim) => (dim === 'P' ? 0 : (dim as number))));
-    }
-    return { length: 0, state };
+    const { numKvHeads: heads, headDim: width } = this.config;
+    const caches = cachedLayers(this.config).map(({ window }) => new KvCache({ heads, width, window }));
+    return new Sequence(fixedState(this.config), caches);
   }
 
   /**
-   * Adds tokens to a sequence; the one that was given stays as it was.
+   * Adds tokens to a sequence. Where it fails between pieces of a prompt, or for want of memory, the sequence is left
+   * with the tokens that were added until then, and can be gone on from.
    *
    * @param ids at least one
-   * @returns the longer sequence, and the logits of what may follow it [vocabulary]
+   * @returns the logits of what may follow [vocabulary], valid until the sequence is next appended to
    * @throws InputError for an id outside the vocabulary, or when the context does not hold so many tokens
    */
   async append(
     sequence: Sequence,
     ids: readonly number[],
     { onProgress, signal }: { onProgress?: OnProgress; signal?: AbortSignal } = {},
-  ): Promise<{ sequence: Sequence; logits: Float32Array }> {
+  ): Promise<Float32Array> {
+    sequence.check();
     this.check(sequence, ids);
-    let { length, state } = sequence;
+    if (ids.length === 1) return this.exclusively(() => this.step(sequence, ids[0]!));
     let logits: Float32Array | undefined;
     for (let done = 0; done < ids.length; ) {
       signal?.throwIfAborted();
-      const { program, weights, size } = await this.programFor(ids.length - done);
-      if (this.disposed) throw new Error('the model has been disposed of');
-      const piece = ids.slice(done, done + size);
-      const positions = piece.map((_, i) => length + i);
-      const shape = [1, piece.length];
-      const { logits: last, ...remembered } = await program.run({
-        ...weights,
-        ...state,
-        ids: int64(piece, shape),
-        // Without attention no layer asks where a token stands.
-        ...(program.inputNames.includes('positions') ? { positions: int64(positions, shape) } : {}),
-      });
-      state = remembered;
-      length += piece.length;
+      const piece = ids.slice(done, done + this.piece);
       done += piece.length;
-      logits = last!.data as Float32Array;
-      if (ids.length > 1) onProgress?.({ stage: 'read prompt', done, total: ids.length, unit: 'tokens' });
+      logits = await this.exclusively(() => this.read(sequence, piece, done === ids.length));
+      onProgress?.({ stage: 'read prompt', done, total: ids.length, unit: 'tokens' });
     }
-    return { sequence: { length, state }, logits: logits! };
+    return logits!;
+  }
+
+  /** Sequences that take their steps together. */
+  batch(): Batch {
+    return new Batch(this.config, {
+      segments: this.steps,
+      head: this.head,
+      attention: this.attention,
+      embed: this.embed,
+      check: (sequence, id) => this.check(sequence, [id]),
+      exclusively: (run) => this.exclusively(run),
+    });
   }
 
   private check({ length }: Sequence, ids: readonly number[]): void {
@@ -168,106 +149,93 @@ export class Engine {
     }
   }
 
-  /** The program for the next tokens when so many remain, and how many it takes. */
-  private async programFor(remaining: number): Promise<{ program: Program; weights: Values; size: number }> {
-    const weights = this.chunkWeights;
-    if (!weights) return { program: this.step, weights: {}, size: LONGEST_PIECE };
-    if (remaining === 1) return { program: this.step, weights: {}, size: 1 };
-    const size = CHUNK_PIECES.findLast((piece) => piece <= remaining) ?? CHUNK_PIECES[0]!;
-    let program = this.chunkPrograms.get(size);
-    if (!program) {
-      const { device, threads } = this.options;
-      program = Program.compile(decoderGraph(this.config, 'T', size).outputs, { device, threads });
-      program.catch(() => this.chunkPrograms.delete(size));
-      this.chunkPrograms.set(size, program);
-    }
-    return { program: await program, weights, size };
+  /** Runs share buffers, so they wait for each other. */
+  private exclusively<T>(run: () => Promise<T>): Promise<T> {
+    const result = this.turn.then(() => {
+      if (this.disposed) throw new Error('the model has been disposed of');
+      return run();
+    });
+    this.turn = result.catch(() => {});
+    return result;
   }
 
-  /** Frees the memory once runs under way have ended. */
+  /** One token, the states in place. */
+  private async step(sequence: Sequence, id: number): Promise<Float32Array> {
+    for (const cache of sequence.caches) cache.reserve(1);
+    let known = this.lanes.get(sequence);
+    if (!known) {
+      const lane = new Lane(this.config, this.steps, 1, 1, sequence.state, sequence.state);
+      const { hiddenSize, vocabSize } = this.config;
+      const x = float32(lane.x, [1, 1, hiddenSize]);
+      const logits = this.head.prepare(
+        { x },
+        { logits: float32(new Float32Array(vocabSize), [1, 1, vocabSize]) },
+      );
+      known = { lane, logits };
+      this.lanes.set(sequence, known);
+    }
+    this.embed([id], known.lane.x);
+    await sequence.writing(1, () => known.lane.run([sequence.length], [sequence.caches], this.attention));
+    return (await known.logits()).logits!.data as Float32Array;
+  }
+
+  /** A piece of a prompt. */
+  private async read(
+    sequence: Sequence,
+    ids: readonly number[],
+    last: boolean,
+  ): Promise<Float32Array | undefined> {
+    for (const cache of sequence.caches) cache.reserve(ids.length);
+    const { segments, spare } = await this.forPieces();
+    const { state, caches, length } = sequence;
+    const T = ids.length;
+    const lane = new Lane(this.config, segments, 1, T, state, spare);
+    this.embed(ids, lane.x);
+    await sequence.writing(T, async () => {
+      await lane.run(
+        ids.map((_, i) => length + i),
+        [caches],
+        this.attention,
+      );
+      // Not in place: chunk forms read the old state after they have written the new one.
+      for (const [name, value] of Object.entries(spare)) {
+        (state[name]!.data as Float32Array).set(value.data as Float32Array);
+      }
+    });
+    if (!last) return undefined;
+    const { hiddenSize } = this.config;
+    const x = float32(lane.x.subarray((T - 1) * hiddenSize), [1, 1, hiddenSize]);
+    return (await this.head.run({ x })).logits!.data as Float32Array;
+  }
+
+  private forPieces(): Promise<{ segments: Segments; spare: Values }> {
+    this.pieces ??= this.compilePieces();
+    this.pieces.catch(() => {
+      this.pieces = null;
+    });
+    return this.pieces;
+  }
+
+  private async compilePieces(): Promise<{ segments: Segments; spare: Values }> {
+    const { device, threads } = this.options;
+    const options = { device, threads, padTo: PADDED_PIECE };
+    const segments = await Segments.compile(this.config, 'piece', this.weights, options);
+    const spare = Object.entries(this.start().state).map(([name, value]) => [name, like(value)]);
+    return { segments, spare: Object.fromEntries(spare) as Values };
+  }
+
+  /** Frees the memory once the run under way has ended. */
   async dispose(): Promise<void> {
     if (this.disposed) return;
     this.disposed = true;
-    await this.step.dispose();
-    for (const program of this.chunkPrograms.values()) await (await program).dispose();
-    this.chunkPrograms.clear();
+    await this.turn;
+    await this.steps.dispose();
+    await this.head.dispose();
+    await this.attention.dispose();
+    await (await this.pieces?.catch(() => null))?.segments.dispose();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }
-}
-
-/** Every part of the state, under the name it has in a sequence, for one sequence. */
-function stateTensors(config: ModelConfig): { name: string; shape: Dim[] }[] {
-  return config.layers.flatMap((spec, i) =>
-    mixerOf(spec)
-      .state(spec, config)
-      .map(({ name, shape }) => ({
-        name: `${i}.${name}`,
-        shape: shape.map((dim) => (dim === 'B' ? 1 : dim)),
-      })),
-  );
-}
-
-/**
- * The decoder over T tokens that follow others: inputs `ids` and `positions` [1, T], the state and the weights;
- * outputs `logits` of the last token [1, 1, vocabulary] and the state.
- *
- * @param T 1, or symbolic
- * @param size the largest T, for recurrences, which are computed in chunks then
- */
-function decoderGraph(
-  config: ModelConfig,
-  T: Dim,
-  size?: number,
-): { outputs: Record<string, Tensor>; weights: Record<string, Tensor> } {
-  const weights = weightInputs(modelParameters(config));
-  const ids = input('ids', 'int64', [1, T]);
-  const positions = input('positions', 'int64', [1, T]);
-  const states = Object.fromEntries(
-    stateTensors(config).map(({ name, shape }) => [name, input(name, 'float32', shape)]),
-  );
-  const outputs: Record<string, Tensor> = {};
-  let x = embed(ids, weights);
-  let firstValues: Tensor | undefined;
-  for (const [i, spec] of config.layers.entries()) {
-    const layerWeights = under(layerPrefix(i), weights);
-    const options: MixerOptions = {
-      form: size === undefined ? 'recurrent' : 'chunk',
-      state: under(`${i}.`, states),
-      positions,
-      maxPositions: config.maxPositionEmbeddings,
-      firstValues,
-    };
-    const block = (x: Tensor, more: Partial<MixerOptions> = {}) =>
-      mixerBlock(config, spec, x, layerWeights, { ...options, ...more });
-    const { y, state, ...rest } =
-      size === undefined || mixerOf(spec).anyLength ? block(x) : padded(x, positions, size, block);
-    x = mlpBlock(config, add(x, y), layerWeights);
-    firstValues ??= rest.firstValues;
-    for (const [name, tensor] of Object.entries(state)) outputs[`${i}.${name}`] = tensor;
-  }
-  outputs.logits = head(config, slice(x, 1, -1), weights);
-  return { outputs, weights };
-}
-
-/**
- * A mixer that needs a static number of tokens, on x [1, T, D] with symbolic T up to `size`: padded on the right, which
- * the mask tells it.
- */
-function padded(
-  x: Tensor,
-  positions: Tensor,
-  size: number,
-  block: (x: Tensor, more: Partial<MixerOptions>) => MixerOutput,
-): MixerOutput {
-  const [B, T] = x.shape as [Dim, Dim];
-  const rest = addDims(size, mulDims(T, -1));
-  const { y, ...others } = block(pad(x, 1, 0, rest), {
-    mask: pad(fill(1, [B, T]), 1, 0, rest),
-    positions: pad(positions, 1, 0, rest),
-  });
-  // Values for later layers stay padded: those layers are, too.
-  return { y: slice(y, 1, 0, T), ...others };
 }

@@ -50,7 +50,7 @@ test('greedy tokens are the most probable ones, with their log-probabilities', a
   expect(tokens.length).toBe(12);
   let ids = [5, 6, 7];
   for (const { id, logProb } of tokens) {
-    const { logits } = await model.engine.append(model.engine.start(), ids);
+    const logits = await model.engine.append(model.engine.start(), ids);
     expect(id).toBe(logits.indexOf(Math.max(...logits)));
     const sum = logits.reduce((total, x) => total + Math.exp(x), 0);
     expect(logProb).toBeCloseTo(logits[id]! - Math.log(sum), 4);

@@ -5,6 +5,7 @@ import { openCheckpoint } from '../model/checkpoint.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { GenerationConfig } from '../model/hf-config.ts';
 import { resolveModel } from '../model/hub.ts';
+import type { WeightDtype } from '../model/quantized-tensors.ts';
 import {
   type ChatMessage,
   type ChatTemplateOptions,
@@ -23,6 +24,8 @@ export interface LoadOptions {
   device?: Device;
   /** Of ONNX Runtime; 0, the default, for all cores. */
   threads?: number;
+  /** Of the weights: as the folder has them when absent, in 8 or 4 bits, or float32. */
+  dtype?: WeightDtype;
   /** Branch, tag or commit of a repository on the hub. */
   revision?: string;
   onProgress?: OnProgress;
@@ -109,7 +112,8 @@ export class Model {
     const ends = new Set(options.eosTokenIds ?? this.endTokens());
     const text = new TextStream(this.tokenizer, tokens, stopStrings(options.stop));
 
-    let { sequence, logits } = await this.engine.append(this.engine.start(), tokens, { signal, onProgress });
+    using sequence = this.engine.start();
+    let logits = await this.engine.append(sequence, tokens, { signal, onProgress });
     for (let count = 1; ; count++) {
       signal?.throwIfAborted();
       const id = sample(logits, tokens);
@@ -130,7 +134,7 @@ export class Model {
       }
       yield { id, text: piece, logProb };
       signal?.throwIfAborted();
-      ({ sequence, logits } = await this.engine.append(sequence, [id]));
+      logits = await this.engine.append(sequence, [id]);
     }
   }
 

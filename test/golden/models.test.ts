@@ -46,11 +46,12 @@ describe.each(readdirSync(folder))('%s', (name) => {
     async (prefill) => {
       const { engine } = model;
       for (const [row, ids] of golden.ids.entries()) {
-        let { sequence, logits } = await engine.append(engine.start(), ids.slice(0, prefill));
+        using sequence = engine.start();
+        let logits = await engine.append(sequence, ids.slice(0, prefill));
         for (let t = prefill; ; t++) {
           expect(relativeError(logits, golden.logits[row]![t - 1]!)).toBeLessThan(1e-4);
           if (t === ids.length) break;
-          ({ sequence, logits } = await engine.append(sequence, [ids[t]!]));
+          logits = await engine.append(sequence, [ids[t]!]);
         }
         expect(sequence.length).toBe(ids.length);
       }

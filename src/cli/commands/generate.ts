@@ -1,6 +1,7 @@
 import { text as readAll } from 'node:stream/consumers';
 import { Command, Option } from 'commander';
 import type { Device } from '../../graph/index.ts';
+import { WEIGHT_DTYPES, type WeightDtype } from '../../model/quantized-tensors.ts';
 import { type GeneratedToken, type GenerateOptions, Model } from '../../runtime/model.ts';
 import { InputError } from '../../util/errors.ts';
 import { action, decimal, wholeNumber } from '../command.ts';
@@ -13,6 +14,7 @@ interface Options extends GenerateOptions {
   stop?: string[];
   device: Device;
   threads?: number;
+  dtype?: WeightDtype;
   json?: boolean;
   quiet?: boolean;
 }
@@ -38,6 +40,11 @@ export function generate(): Command {
     ])
     .addOption(new Option('--device <name>', 'where it runs').choices(['cpu', 'webgpu']).default('cpu'))
     .option('--threads <n>', 'threads of ONNX Runtime (all cores when not given)', wholeNumber)
+    .addOption(
+      new Option('--dtype <type>', 'of the weights (as they are stored when not given)').choices(
+        WEIGHT_DTYPES,
+      ),
+    )
     .addHelpText(
       'after',
       "\nWhat is not given is as the model's generation_config.json has it, else the most probable token is taken.\n" +
@@ -47,12 +54,13 @@ export function generate(): Command {
         '  postnas generate runs/hybrid --temperature 0.8 --top-p 0.95 --seed 1 < prompt.txt',
     );
   return action<Options>(command, async ({ progress, signal, json, result }, options, [name = '']) => {
-    const { chat, system, maxTokens, device, threads, quiet } = options;
+    const { chat, system, maxTokens, device, threads, dtype, quiet } = options;
     if (system !== undefined && !chat) throw new InputError('--system is for --chat');
     const prompt = options.prompt ?? (await standardInput());
     await using model = await Model.fromPretrained(name, {
       device,
       threads,
+      dtype,
       onProgress: progress.report,
       signal,
     });

@@ -1,7 +1,7 @@
 /** Matrix products, batched over the axes in front. */
 import { type Dim, showShape } from '../dim.ts';
 import { broadcastStrides, ndarray, offsets } from '../ndarray.ts';
-import type { Emitter } from '../onnx.ts';
+import { type Emitter, emitLinear } from '../onnx.ts';
 import { GraphError, isFloat, type Op, record, type Tensor } from '../tensor.ts';
 import { broadcastShapes, broadcastValues } from './elementwise.ts';
 import { sumTo } from './reduce.ts';
@@ -23,6 +23,7 @@ function transposed(emitter: Emitter, name: string, { rank }: Tensor): string {
 const matmulOp: Op<MatMulAttributes> = {
   name: 'matmul',
   emit: (emitter, [a, b], { attributes: { transA, transB, alpha }, inputs }) => {
+    if (emitter.quantized.has(b!)) return [emitLinear(emitter, a!, b!, inputs[1]!.shape as number[])];
     const fused = emitter.device === 'cpu' && inputs[0]!.dtype === 'float32';
     // FusedMatMul turns A again for every 128 columns of the product: for one large matrix once is a third faster.
     const turnA = transA && !(fused && inputs[0]!.rank > 2);

@@ -29,11 +29,12 @@ export async function measureDecode(
   await using engine = await Engine.create(model.config, model.weights, { device, threads, signal });
   const random = new Random(1);
   const draw = () => random.below(model.config.vocabSize);
-  let { sequence } = await engine.append(engine.start(), Array.from({ length: context }, draw), { signal });
+  using sequence = engine.start();
+  await engine.append(sequence, Array.from({ length: context }, draw), { signal });
   const steps = async (count: number) => {
     for (let i = 0; i < count; i++) {
       signal?.throwIfAborted();
-      ({ sequence } = await engine.append(sequence, [draw()]));
+      await engine.append(sequence, [draw()]);
     }
   };
   await steps(WARM_UP);

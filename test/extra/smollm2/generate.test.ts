@@ -40,14 +40,13 @@ function expectLogits(logits: Float32Array, t: number): void {
 
 test('logits, token by token', async () => {
   const { engine } = model;
-  let sequence = engine.start();
+  using sequence = engine.start();
   let nll = 0;
   for (const [t, id] of golden.ids.entries()) {
-    const result = await engine.append(sequence, [id]);
-    sequence = result.sequence;
-    expectLogits(result.logits, t);
+    const logits = await engine.append(sequence, [id]);
+    expectLogits(logits, t);
     const next = golden.ids[t + 1];
-    if (next !== undefined) nll += logSumExp(result.logits) - result.logits[next]!;
+    if (next !== undefined) nll += logSumExp(logits) - logits[next]!;
   }
   expect(nll / (golden.ids.length - 1)).toBeCloseTo(golden.mean_nll, 4);
 });
@@ -55,7 +54,7 @@ test('logits, token by token', async () => {
 test('logits after a prompt that is read at once', async () => {
   const { engine } = model;
   for (const length of [2, 20, golden.ids.length]) {
-    const { logits } = await engine.append(engine.start(), golden.ids.slice(0, length));
+    const logits = await engine.append(engine.start(), golden.ids.slice(0, length));
     expectLogits(logits, length - 1);
   }
 });

@@ -4,6 +4,7 @@ import { convolutionCases, reverseCases } from './convolution.ts';
 import { elementwiseCases } from './elementwise.ts';
 import { indexingCases } from './indexing.ts';
 import { matmulCases } from './matmul.ts';
+import { recurrenceCases } from './recurrence.ts';
 import { reduceCases } from './reduce.ts';
 import { rotaryCases } from './rotary.ts';
 import { shapeCases } from './shape.ts';
@@ -17,6 +18,7 @@ export const opCases: readonly OpCase[] = [
   ...elementwiseCases,
   ...indexingCases,
   ...matmulCases,
+  ...recurrenceCases,
   ...reduceCases,
   ...reverseCases,
   ...rotaryCases,

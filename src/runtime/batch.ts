@@ -1,0 +1,160 @@
+import { float32, type Program, type Value, type Values } from '../graph/index.ts';
+import type { ModelConfig } from '../model/config.ts';
+import type { CachedAttentionPrograms } from './cached-attention.ts';
+import { Lane } from './lane.ts';
+import { type FixedState, fixedState, type Segments } from './segments.ts';
+import type { Sequence } from './sequence.ts';
+
+/**
+ * Sequences of any lengths that take their steps together: the products with the weights are shared, which costs little
+ * more than one of them. While they are here, the states of their linear layers lie one behind the other, so that a
+ * step overwrites them in place; keys and values stay where they are, and each sequence attends to its own.
+ *
+ * What a sequence gets does not depend on the others: each row of a product is summed up in the same order, however
+ * many rows there are, and the attention is computed one by one.
+ */
+
+/** A product of a single row is summed up in another order than one of several: one row of two may be unused. */
+const FEWEST_ROWS = 2;
+
+/** What of an engine a batch works with. */
+interface Parts {
+  segments: Segments;
+  head: Program;
+  attention: CachedAttentionPrograms;
+  embed: (ids: readonly number[], into: Float32Array) => void;
+  /** Throws for a token that cannot follow. */
+  check: (sequence: Sequence, id: number) => void;
+  exclusively: <T>(run: () => Promise<T>) => Promise<T>;
+}
+
+export class Batch {
+  private readonly sequences: Sequence[] = [];
+  private readonly states: readonly FixedState[];
+  /** [rows, ...] by name. */
+  private slabs: Values = {};
+  private rows = 0;
+  private readonly lanes = new Map<number, { lane: Lane; logits: () => Promise<Values> }>();
+
+  /** @internal */
+  constructor(
+    private readonly config: ModelConfig,
+    private readonly parts: Parts,
+  ) {
+    this.states = fixedState(config);
+  }
+
+  /** How many sequences there are. */
+  get size(): number {
+    return this.sequences.length;
+  }
+
+  /** Takes a sequence in, which the engine must not append to until it is removed. */
+  add(sequence: Sequence): void {
+    sequence.check();
+    if (this.sequences.includes(sequence)) throw new Error('the sequence is in the batch already');
+    if (this.size === this.rows) this.resize(Math.max(FEWEST_ROWS, 2 * this.rows));
+    for (const { name } of this.states) this.row(name, this.size).set(data(sequence.state[name]!));
+    this.sequences.push(sequence);
+  }
+
+  /** Gives a sequence back, with all its tokens. */
+  remove(sequence: Sequence): void {
+    const place = this.sequences.indexOf(sequence);
+    if (place < 0) throw new Error('the sequence is not in the batch');
+    const last = this.sequences.pop()!;
+    for (const { name } of this.states) {
+      const state = sequence.state[name];
+      if (state) data(state).set(this.row(name, place));
+      // The last row takes the free place.
+      if (last !== sequence) this.row(name, place).set(this.row(name, this.size));
+    }
+    if (last !== sequence) this.sequences[place] = last;
+  }
+
+  /**
+   * A token for each of the sequences.
+   *
+   * @returns for each the logits of what may follow [vocabulary], valid until the next step
+   * @throws InputError for a token outside the vocabulary or a sequence without room for it; nothing is added then
+   */
+  step(ids: ReadonlyMap<Sequence, number>): Promise<Map<Sequence, Float32Array>> {
+    return this.parts.exclusively(async () => {
+      const { sequences } = this;
+      if (ids.size !== this.size || !sequences.every((sequence) => ids.has(sequence))) {
+        throw new Error(`a step of a batch takes a token for each of its ${this.size} sequences`);
+      }
+      if (this.size === 0) return new Map();
+      for (const sequence of sequences) {
+        sequence.check();
+        this.parts.check(sequence, ids.get(sequence)!);
+      }
+      for (const { caches } of sequences) for (const cache of caches) cache.reserve(1);
+      const { lane, logits } = this.lane(Math.max(this.size, FEWEST_ROWS));
+      this.parts.embed(
+        sequences.map((sequence) => ids.get(sequence)!),
+        lane.x,
+      );
+      const positions = sequences.map(({ length }) => length);
+      const run = () =>
+        lane.run(
+          positions,
+          sequences.map(({ caches }) => caches),
+          this.parts.attention,
+        );
+      // All of them advance, or none can be gone on from.
+      await sequences.reduce<() => Promise<void>>(
+        (inner, sequence) => () => sequence.writing(1, inner),
+        run,
+      )();
+      const rows = data((await logits()).logits!);
+      const { vocabSize } = this.config;
+      return new Map(
+        sequences.map((sequence, i) => [sequence, rows.subarray(i * vocabSize, (i + 1) * vocabSize)]),
+      );
+    });
+  }
+
+  /** What one sequence has of a part of the state. */
+  private row(name: string, index: number): Float32Array {
+    const slab = this.slabs[name]!;
+    const size = slab.size / slab.dims[0]!;
+    return data(slab).subarray(index * size, (index + 1) * size);
+  }
+
+  private resize(rows: number): void {
+    const slabs = this.states.map(({ name, shape }) => {
+      const size = shape.reduce((a, b) => a * b, 1);
+      const values = new Float32Array(rows * size);
+      if (this.size > 0) values.set(data(this.slabs[name]!).subarray(0, this.size * size));
+      return [name, float32(values, [rows, ...shape])];
+    });
+    this.slabs = Object.fromEntries(slabs) as Values;
+    this.rows = rows;
+    this.lanes.clear();
+  }
+
+  /** The runs for so many rows, over the first rows of the states. */
+  private lane(B: number): { lane: Lane; logits: () => Promise<Values> } {
+    const known = this.lanes.get(B);
+    if (known) return known;
+    const state: Values = {};
+    for (const { name, shape } of this.states) {
+      const size = shape.reduce((a, b) => a * b, 1);
+      state[name] = float32(data(this.slabs[name]!).subarray(0, B * size), [B, ...shape]);
+    }
+    const { hiddenSize, vocabSize } = this.config;
+    const lane = new Lane(this.config, this.parts.segments, B, 1, state, state);
+    const logits = this.parts.head.prepare(
+      { x: float32(lane.x, [B, 1, hiddenSize]) },
+      { logits: float32(new Float32Array(B * vocabSize), [B, 1, vocabSize]) },
+    );
+    const made = { lane, logits };
+    this.lanes.set(B, made);
+    return made;
+  }
+}
+
+function data(value: Value): Float32Array {
+  return value.data as Float32Array;
+}

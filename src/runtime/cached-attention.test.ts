@@ -1,0 +1,76 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Random } from '../util/random.ts';
+import { CachedAttentionPrograms } from './cached-attention.ts';
+import { KvCache } from './kv-cache.ts';
+
+const [H, KV, d] = [4, 2, 3];
+
+let programs: CachedAttentionPrograms;
+beforeAll(() => {
+  programs = new CachedAttentionPrograms({ H, KV, d }, { threads: 1 });
+});
+afterAll(() => programs.dispose());
+
+/** Rows of normally distributed values of each head [heads, T, d]. */
+function rows(random: Random, heads: number, T: number): Float32Array {
+  return Float32Array.from({ length: heads * T * d }, () => 2 * random.normal());
+}
+
+/** What query t of head h sees of all keys and values, in float64. */
+function plain(
+  query: Float32Array,
+  keys: readonly number[][],
+  values: readonly number[][],
+  at: number,
+  window: number,
+): number[] {
+  const seen = keys.map((_, j) => j).filter((j) => j <= at && at - j < window);
+  const scores = seen.map((j) => keys[j]!.reduce((sum, x, c) => sum + x * query[c]!, 0) / Math.sqrt(d));
+  const largest = Math.max(...scores);
+  const weights = scores.map((s) => Math.exp(s - largest));
+  const total = weights.reduce((a, b) => a + b, 0);
+  return Array.from({ length: d }, (_, c) =>
+    seen.reduce((sum, j, i) => sum + (weights[i]! / total) * values[j]![c]!, 0),
+  );
+}
+
+test.each([
+  ['one by one', Number.POSITIVE_INFINITY, new Array(20).fill(1)],
+  ['over the steps of the last block', Number.POSITIVE_INFINITY, [250, 1, 10, 255, 1]],
+  ['over blocks', Number.POSITIVE_INFINITY, [2000, 47, 1, 1, 2500, 1]],
+  ['in a window', 5, [3, 1, 1, 300, 1, 1]],
+  ['in a window of several blocks', 700, [600, 1, 900, 1, 1200, 1, 1]],
+  ['in a window of several full blocks', 3000, [2047, 1, 1, 3000, 1, 1100, 1]],
+])('attends as its definition does, %s', async (_, window, parts) => {
+  const random = new Random(1);
+  const cache = new KvCache({ heads: KV, width: d, window });
+  const [keys, values] = [0, 1].map(() => Array.from({ length: KV }, () => [] as number[][]));
+  for (const T of parts) {
+    const [q, k, v] = [rows(random, H, T), rows(random, KV, T), rows(random, KV, T)];
+    for (const [from, to] of [[k, keys!] as const, [v, values!] as const]) {
+      for (let i = 0; i < KV * T; i++) to[Math.floor(i / T)]!.push([...from.subarray(i * d, (i + 1) * d)]);
+    }
+    cache.reserve(T);
+    cache.write(k, v, T);
+    const found = new Float32Array(H * T * d);
+    await programs.attend(q, T, cache, found);
+    cache.trim();
+    for (const t of new Set([0, T >> 1, T - 1])) {
+      for (let h = 0; h < H; h++) {
+        const kv = Math.floor(h / (H / KV));
+        const at = (h * T + t) * d;
+        const expected = plain(
+          q.subarray(at, at + d),
+          keys![kv]!,
+          values![kv]!,
+          cache.length - T + t,
+          window,
+        );
+        for (let c = 0; c < d; c++) expect(found[at + c]).toBeCloseTo(expected[c]!, 4);
+      }
+    }
+  }
+  const held = cache.length - cache.start;
+  expect(held).toBeLessThan(Math.min(window, cache.length) + cache.blockSize);
+  expect(cache.bytes).toBeLessThanOrEqual(2 * 4 * KV * d * (held + 256));
+});

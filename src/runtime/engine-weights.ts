@@ -1,0 +1,85 @@
+import {
+  dequantize,
+  float32,
+  linearWeights,
+  type Quantized,
+  type Tensor,
+  type Value,
+} from '../graph/index.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { bitsOf, quantizeWeight, type WeightDtype } from '../model/quantized-tensors.ts';
+import type { TensorSource } from '../model/tensor-source.ts';
+import type { OnProgress } from '../util/progress.ts';
+
+/** What may be told of and may end the reading of weights. */
+export interface Reading {
+  onProgress?: OnProgress;
+  signal?: AbortSignal;
+}
+
+/**
+ * The weights of a model as its programs take them, read program by program, so that they are never all in memory a
+ * second time beside what ONNX Runtime has packed.
+ */
+export class EngineWeights {
+  private count = 0;
+
+  constructor(
+    private readonly config: ModelConfig,
+    private readonly source: TensorSource,
+    /** As the source has them, when absent. */
+    private readonly dtype: WeightDtype | undefined,
+  ) {}
+
+  /**
+   * The values of those inputs that the outputs depend on.
+   *
+   * @param total of the tensors that are read in all, for `onProgress`
+   */
+  async load(
+    outputs: readonly Tensor[],
+    inputs: Readonly<Record<string, Tensor>>,
+    needed: ReadonlySet<Tensor>,
+    { onProgress, signal }: Reading = {},
+    total = needed.size,
+  ): Promise<Map<Tensor, Value | Quantized>> {
+    const linear = linearWeights(outputs);
+    const values = new Map<Tensor, Value | Quantized>();
+    for (const [name, x] of Object.entries(inputs)) {
+      if (!needed.has(x)) continue;
+      values.set(x, this.value(name, x.shape as number[], linear.has(x)));
+      this.count++;
+      onProgress?.({ stage: 'load weights', done: Math.min(this.count, total), total, unit: 'tensors' });
+      // Reading blocks: the event loop turns between tensors, so that `signal` can end it.
+      await new Promise(setImmediate);
+      signal?.throwIfAborted();
+    }
+    return values;
+  }
+
+  private value(name: string, shape: readonly number[], linear: boolean): Value | Quantized {
+    return (linear && this.quantized(name, shape)) || float32(this.source.read(name), shape);
+  }
+
+  /** In few bits, if that is how the weight is wanted. */
+  private quantized(name: string, shape: readonly number[]): Quantized | null {
+    const stored = this.source.quantized?.(name) ?? null;
+    if (this.dtype === undefined) return stored;
+    const bits = bitsOf(name, shape, this.dtype);
+    if (bits === null || stored?.bits === bits) return bits === null ? null : stored;
+    return quantizeWeight(this.source.read(name), shape, bits);
+  }
+
+  /** A function that writes rows of the embedding one after the other. */
+  embedding(): (ids: readonly number[], into: Float32Array) => void {
+    const { hiddenSize: D, vocabSize } = this.config;
+    const name = 'model.embed_tokens.weight';
+    const table = this.quantized(name, [vocabSize, D]) ?? this.source.read(name);
+    return (ids, into) => {
+      for (const [i, id] of ids.entries()) {
+        if (table instanceof Float32Array) into.set(table.subarray(id * D, (id + 1) * D), i * D);
+        else dequantize(table, id, 1, into.subarray(i * D, (i + 1) * D) as Float32Array<ArrayBuffer>);
+      }
+    };
+  }
+}

@@ -1,0 +1,69 @@
+import { expect, test, vi } from 'vitest';
+import { KvCache } from './kv-cache.ts';
+
+const shape = { heads: 2, width: 1, window: Number.POSITIVE_INFINITY };
+
+/** Tokens of a cache, by the values of its second head. */
+function contents(cache: KvCache): number[] {
+  return cache.blocks.flatMap(({ v, capacity }, i) => {
+    const used = Math.min(cache.blockSize, cache.length - i * cache.blockSize);
+    return [...(v.data as Float32Array).subarray(capacity, capacity + used)];
+  });
+}
+
+function append(cache: KvCache, from: number, to: number): void {
+  const tokens = Array.from({ length: to - from }, (_, i) => from + i);
+  const rows = Float32Array.from([...tokens.map((t) => -t), ...tokens]);
+  cache.reserve(tokens.length);
+  cache.write(rows, rows, tokens.length);
+}
+
+test('full blocks stay where they are', () => {
+  const cache = new KvCache(shape);
+  append(cache, 0, 2050);
+  const [first] = cache.blocks;
+  for (let t = 2050; t < 4200; t++) append(cache, t, t + 1);
+  expect(cache.blocks[0]).toBe(first);
+  expect(cache.blocks.map(({ capacity }) => capacity)).toEqual([2048, 2048, 256]);
+  expect(contents(cache)).toEqual(Array.from({ length: 4200 }, (_, t) => t));
+});
+
+test('forks share full blocks and do not see each other', () => {
+  const cache = new KvCache(shape);
+  append(cache, 0, 2100);
+  const fork = cache.fork();
+  expect(fork.blocks).toEqual(cache.blocks);
+  append(fork, 5000, 5003);
+  append(cache, 7000, 7001);
+  expect(fork.blocks[0]).toBe(cache.blocks[0]);
+  expect(contents(cache).slice(2098)).toEqual([2098, 2099, 7000]);
+  expect(contents(fork).slice(2098)).toEqual([2098, 2099, 5000, 5001, 5002]);
+});
+
+test('without memory it stays as it was', () => {
+  const cache = new KvCache(shape);
+  append(cache, 0, 300);
+  const Full = class extends Float32Array {
+    constructor() {
+      super(0);
+      throw new RangeError('Array buffer allocation failed');
+    }
+  };
+  vi.stubGlobal('Float32Array', Full);
+  expect(() => cache.reserve(300)).toThrow(RangeError);
+  vi.unstubAllGlobals();
+  expect(contents(cache).length).toBe(300);
+  append(cache, 300, 301);
+  expect(contents(cache)).toEqual(Array.from({ length: 301 }, (_, t) => t));
+});
+
+test('a window lets go of what is behind it', () => {
+  const cache = new KvCache({ ...shape, window: 300 });
+  expect(cache.blockSize).toBe(512);
+  for (let t = 0; t < 3000; t += 50) {
+    append(cache, t, t + 50);
+    cache.trim();
+  }
+  expect(cache.start).toBe(2560);
+  expect(cache.blocks.length).toBe(1);
+});
