@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { average, descending, spreadOf } from './statistics.ts';
+import { average, descending, median, spreadOf } from './statistics.ts';
 
 test('mean, range and the deviation of a sample', () => {
   const spread = spreadOf([2, 4, 9])!;
@@ -16,4 +16,12 @@ test('one value has no deviation, none has no spread', () => {
 
 test('descending order keeps equal values in place', () => {
   expect(descending([1, 5, 3, 5])).toEqual([1, 3, 2, 0]);
+});
+
+test('median of odd and even counts, without touching the list', () => {
+  const values = [9, 1, 4];
+  expect(median(values)).toBe(4);
+  expect(values).toEqual([9, 1, 4]);
+  expect(median([9, 1, 4, 2])).toBe(3);
+  expect(median([])).toBeNaN();
 });

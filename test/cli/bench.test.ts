@@ -1,0 +1,75 @@
+/** `postnas bench` as a process: its table, its JSON and what it refuses. */
+import { expect, test } from 'vitest';
+import { postnas } from '../support/command.ts';
+
+const BASE = 'models/base';
+const QUICK = ['--tokens', '2', '--rounds', '2', '--threads', '1', '--quiet'];
+
+test('rates, state and memory as JSON', async () => {
+  const { code, stdout, stderr } = await postnas([
+    'bench',
+    BASE,
+    '--context',
+    '16,64',
+    '--batch',
+    '1,2',
+    '--memory',
+    '8MB',
+    '--json',
+    ...QUICK,
+  ]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const { rows, throughput, leftOut } = JSON.parse(stdout);
+  expect(rows.map(({ context, batch }: { context: number; batch: number }) => [context, batch])).toEqual([
+    [16, 1],
+    [16, 2],
+    [64, 1],
+    [64, 2],
+  ]);
+  expect(rows[1]).toEqual({ context: 16, batch: 2, refused: 'not supported yet by the engine' });
+  const [first, , last] = rows;
+  for (const row of [first, last]) {
+    expect(row.prefillTokensPerSecond).toBeCloseTo(row.context / row.firstTokenSeconds, 6);
+    expect(row.decodeTokensPerSecond).toBeGreaterThan(0);
+    // Keys and values of 8 layers and 4 heads of 32, after one token to warm up and two more.
+    expect(row.stateBytes).toBeGreaterThan(row.context * 8 * 2 * 128 * 4);
+    expect(row.stateBytes).toBe(row.formulaBytes);
+    expect(row.peakBytes).toBeGreaterThan(row.stateBytes);
+  }
+  expect(leftOut).toEqual([]);
+  // 8 MB less the weights hold no sequence of 64 + 128 tokens.
+  expect(throughput).toMatchObject({ memory: 8e6, context: 64, batch: 0, measured: null });
+});
+
+test('a table of what fits, drawn states for what does not', async () => {
+  const fits = await postnas(['bench', BASE, ...QUICK]);
+  expect(fits.stdout).toMatch(/^context +batch +prefill tok\/s/);
+  expect(fits.stdout).toContain("beyond the model's context of 512: 4,096, 16,384, 65,536 (--stretch)");
+  const stretched = await postnas([
+    'bench',
+    BASE,
+    '--context',
+    '1K',
+    '--fill',
+    '--stretch',
+    '--json',
+    ...QUICK,
+  ]);
+  expect(JSON.parse(stretched.stdout).rows).toMatchObject([
+    { context: 1024, prefillTokensPerSecond: null, firstTokenSeconds: null },
+  ]);
+});
+
+test.each([
+  [
+    ['--context', '512'],
+    /512 tokens and 5 more to decode do not fit the model's context of 512: --context 507/,
+  ],
+  [['--context', 'many'], /whole numbers above 0/],
+  [['--memory', '8'], /such as 8GB/],
+  [['--dtype', 'q1'], /Allowed choices/],
+])('%j is refused', async (args, message) => {
+  const { code, stdout, stderr } = await postnas(['bench', BASE, ...args, ...QUICK]);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  expect(stderr).toMatch(message);
+});
