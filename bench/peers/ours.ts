@@ -1,0 +1,21 @@
+import { BENCH_DTYPES, Subject } from '../../src/runtime/bench/subject.ts';
+import type { Player, Turn } from './contender.ts';
+import { NoiseWeights } from './noise-weights.ts';
+import { modelConfig, SHAPES } from './shapes.ts';
+
+/** This project's engine. */
+export async function openOurs({ contender, threads }: Turn): Promise<Player> {
+  const shape = SHAPES.find(({ name }) => name === contender.shape)!;
+  const config = modelConfig(shape, contender.model);
+  const dtype = BENCH_DTYPES.find((type) => type === (contender.dtype as string));
+  const subject = await Subject.open(config, new NoiseWeights(config), { dtype: dtype ?? 'f32', threads });
+  return {
+    remark: dtype ? undefined : `weights in f32: the engine has no ${contender.dtype} yet`,
+    async deepen(context) {
+      subject.fill(1, context);
+      return 'states and caches drawn';
+    },
+    step: () => subject.step(),
+    read: (ids) => subject.prefill(1, ids.length),
+  };
+}

@@ -1,0 +1,5 @@
+import type { Player, Turn } from './contender.ts';
+
+export async function openTransformers(_turn: Turn): Promise<Player> {
+  throw new Error('not yet');
+}
