@@ -8,7 +8,7 @@ import type { ModelName, Shape } from './shapes.ts';
  * beside attention (which that architecture gates, so that its query matrix is twice as wide, and gives head norms).
  */
 
-export interface GgufModel {
+interface GgufModel {
   metadata: Record<string, MetadataValue>;
   tensors: GgufTensor[];
 }
@@ -16,7 +16,7 @@ export interface GgufModel {
 /** Matrices have a deviation that keeps activations of usual size through many layers. */
 const DEVIATION = 0.02;
 
-export function ggufModel(shape: Shape, model: ModelName, type: GgufType): GgufModel {
+function ggufModel(shape: Shape, model: ModelName, type: GgufType): GgufModel {
   if (model === 'jet') throw new Error('llama.cpp has no JetBlock');
   const { config } = shape;
   const { hiddenSize: d, intermediateSize: f, vocabSize, numHeads, numKvHeads, headDim } = config;

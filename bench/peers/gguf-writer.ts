@@ -49,7 +49,7 @@ export function writeGguf(
 }
 
 /** All before the data of the tensors, filled up to where they begin. */
-export function ggufHeader(
+function ggufHeader(
   metadata: Readonly<Record<string, MetadataValue>>,
   tensors: readonly GgufTensor[],
 ): Uint8Array<ArrayBuffer> {
