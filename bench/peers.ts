@@ -92,8 +92,9 @@ export async function main(args: string[]): Promise<void> {
   const versions = installPeers(cache);
   const about = {
     command: ['npm run bench -- peers', ...args].join(' '),
-    machine: `${cpus()[0]!.model.trim()}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}, ${threads} threads`,
+    machine: `${cpus()[0]!.model.trim()}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}`,
     versions,
+    threads,
   };
   const json = `${values.out}.json`;
   let blocks = existsSync(json) ? (JSON.parse(readFileSync(json, 'utf8')) as Block[]) : [];

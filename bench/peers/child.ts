@@ -13,13 +13,15 @@ const WARM_UP = 3;
 /** Seconds after which writing is measured well enough. */
 const LONG_ENOUGH = 20;
 
+type Rates = Pick<Outcome, 'tokensPerSecond' | 'tokensPerProcessorSecond' | 'others'>;
+
 const OPEN = { postnas: openOurs, llama: openLlama, transformers: openTransformers };
 
 async function play(turn: Turn): Promise<Outcome> {
   const player = await OPEN[turn.contender.peer](turn);
   const { task } = turn;
   const made = task.kind === 'decode' ? await player.deepen(task.context) : 'prompt of drawn tokens';
-  const { tokensPerSecond, others } =
+  const rates =
     task.kind === 'decode'
       ? await write(player, task.tokens)
       : await read(
@@ -28,14 +30,13 @@ async function play(turn: Turn): Promise<Outcome> {
           SHAPES.find(({ name }) => name === turn.contender.shape)!.config.vocabSize,
         );
   return {
-    tokensPerSecond,
-    others,
+    ...rates,
     setUp: [made, player.remark].filter(Boolean).join('; '),
     peakBytes: process.resourceUsage().maxRSS * 1024,
   };
 }
 
-async function write(player: Player, tokens: number): Promise<{ tokensPerSecond: number; others: number }> {
+async function write(player: Player, tokens: number): Promise<Rates> {
   for (let i = 0; i < WARM_UP; i++) await player.step();
   const watch = new Watch();
   let done = 0;
@@ -43,21 +44,17 @@ async function write(player: Player, tokens: number): Promise<{ tokensPerSecond:
     await player.step();
     done++;
   }
-  return { tokensPerSecond: done / watch.seconds(), others: watch.others() };
+  return watch.rates(done);
 }
 
 /** The first reading warms up what is compiled or allocated when needed; the second counts. */
-async function read(
-  player: Player,
-  length: number,
-  vocabSize: number,
-): Promise<{ tokensPerSecond: number; others: number }> {
+async function read(player: Player, length: number, vocabSize: number): Promise<Rates> {
   const ids = (count: number, factor: number) =>
     Array.from({ length: count }, (_, i) => (i * factor + 13) % vocabSize);
   await player.read(ids(Math.min(length, 640), 104_729));
   const watch = new Watch();
   await player.read(ids(length, 7919));
-  return { tokensPerSecond: length / watch.seconds(), others: watch.others() };
+  return watch.rates(length);
 }
 
 /** Time, and what other processes used of the processors meanwhile. */
@@ -70,10 +67,16 @@ class Watch {
     return (performance.now() - this.start) / 1000;
   }
 
-  others(): number {
+  rates(tokens: number): Rates {
+    const seconds = this.seconds();
     const { user, system } = process.cpuUsage(this.own);
+    const own = (user + system) / 1e6;
     const busy = (busyTicks() - this.all) / 100;
-    return Math.max(0, (busy - (user + system) / 1e6) / (this.seconds() * cpus().length));
+    return {
+      tokensPerSecond: tokens / seconds,
+      tokensPerProcessorSecond: tokens / own,
+      others: Math.max(0, (busy - own) / (seconds * cpus().length)),
+    };
   }
 }
 
@@ -91,5 +94,7 @@ function busyTicks(): number {
   }
 }
 
+// Whoever asked is gone.
+process.on('disconnect', () => process.exit(1));
 const outcome = await play(JSON.parse(process.argv[2]!) as Turn);
 process.send!(outcome, () => process.exit(0));

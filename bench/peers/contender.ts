@@ -33,6 +33,11 @@ export interface Turn {
 /** What a child process answers. */
 export interface Outcome {
   tokensPerSecond: number;
+  /**
+   * Per second of processor time, over all threads. Steadier than the clock where others use the machine; but threads
+   * that wait for each other by spinning count, so that it says most with one thread.
+   */
+  tokensPerProcessorSecond: number;
   /** How the context came about, and what differs from what was asked. */
   setUp: string;
   /** Largest resident memory of the process, in bytes. */

@@ -131,7 +131,7 @@ function tensorBlock({ name, dims, type, values }: GgufTensor): Uint8Array<Array
     const data =
       'constant' in values
         ? new Float32Array(size).fill(values.constant)
-        : noise(size, values.deviation, random);
+        : noise(size, values.deviation, name.length);
     return new Uint8Array(data.buffer);
   }
   if ('constant' in values) throw new Error(`${name}: constants are written as F32`);

@@ -32,7 +32,7 @@ export class NoiseWeights implements TensorSource {
     const { shape, init } = this.get(name);
     const size = shape.reduce((a, b) => a * b, 1);
     if (size < LARGE) return init(new Random(1)) as Float32Array<ArrayBuffer>;
-    return noise(size, 0.02, new Random(name.length));
+    return noise(size, 0.02, name.length);
   }
 
   private get(name: string): Parameter {

@@ -7,11 +7,16 @@ import { Random } from '../../src/util/random.ts';
 
 /** A prime number of values, so that rows of a matrix do not begin alike. */
 const PERIOD = 65_521;
+let drawn: Float32Array | undefined;
 
-export function noise(size: number, deviation: number, random = new Random(1)): Float32Array<ArrayBuffer> {
-  const block = Float32Array.from({ length: Math.min(PERIOD, size) }, () => deviation * random.normal());
+/** @param shift where in the block to begin, so that two arrays of noise differ */
+export function noise(size: number, deviation: number, shift = 0): Float32Array<ArrayBuffer> {
+  const random = new Random(1);
+  drawn ??= Float32Array.from({ length: PERIOD }, () => random.normal());
   const values = new Float32Array(size);
-  for (let at = 0; at < size; at += block.length) values.set(block.subarray(0, size - at), at);
+  const first = Math.min(PERIOD, size);
+  for (let i = 0; i < first; i++) values[i] = deviation * drawn[(i + 997 * shift) % PERIOD]!;
+  for (let at = first; at < size; at += first) values.set(values.subarray(0, Math.min(first, size - at)), at);
   return values;
 }
 

@@ -10,14 +10,28 @@ function entry(peer: Peer, model: ModelName, rates: (number | null)[], failure?:
     rounds: rates.map((tokensPerSecond) =>
       tokensPerSecond === null
         ? null
-        : { tokensPerSecond, setUp: 'drawn', peakBytes: 2 ** 20 * tokensPerSecond, others: 0.25 },
+        : {
+            tokensPerSecond,
+            tokensPerProcessorSecond: 2 * tokensPerSecond,
+            setUp: 'drawn',
+            peakBytes: 2 ** 20 * tokensPerSecond,
+            others: 0.25,
+          },
     ),
     failure,
   };
 }
 
 function block(task: Task, entries: Entry[]): Block {
-  return { date: '2026-11-25', command: 'bench', machine: 'M', versions: { peer: '1.0' }, task, entries };
+  return {
+    date: '2026-11-25',
+    command: 'bench',
+    machine: 'M',
+    versions: { peer: '1.0' },
+    threads: 1,
+    task,
+    entries,
+  };
 }
 
 const decode = (context: number): Task => ({ kind: 'decode', context, tokens: 8 });
@@ -58,11 +72,12 @@ test('the report: rates, ratios with targets, failures, set-ups', () => {
       entry('transformers', 'full', [null], 'ended with SIGKILL: no memory'),
     ]),
   ]);
-  expect(text).toContain('## SmolLM2-135M, q8');
+  expect(text).toContain('## SmolLM2-135M, q8, 1 thread\n');
   expect(text).toContain('| decode at 65,536 | 22.0 | 2.00 | 11.0 | failed |');
   // 11 times llama.cpp's full attention, where 15 are wanted; twice its hybrid, where 1.7 are.
   expect(text).toContain('| decode at 65,536 | **11.00** (15) | 2.00 (1.7) |');
-  expect(text).toContain('22.0 | 20.0 to 24.0 (3) | 25 % | 22 MiB | drawn |');
+  expect(text).toContain('22.0 | 20.0 to 24.0 (3) | 44.0 | 25 % | 22 MiB | drawn |');
+  expect(text).toContain('| ratio by processor time (target) |');
   expect(text).toContain('ended with SIGKILL: no memory');
   expect(text).toContain('- 2026-11-25: `bench`; M; peer 1.0');
 });

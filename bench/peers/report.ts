@@ -66,13 +66,14 @@ export function reportMarkdown(blocks: readonly Block[]): string {
   const groups = new Map<string, Block[]>();
   for (const block of blocks) {
     const { shape, dtype } = block.entries[0]!.contender;
-    const key = `${shape}, ${dtype}`;
+    const key = `${shape}, ${dtype}, ${block.threads} thread${block.threads > 1 ? 's' : ''}`;
     groups.set(key, [...(groups.get(key) ?? []), block]);
   }
   const sections = [...groups].flatMap(([title, group]) => [
     `## ${title}`,
     ratesTable(group),
-    ratiosTable(group),
+    ratiosTable(group, 'tokensPerSecond'),
+    ...(group.some(busy) ? [ratiosTable(group.filter(busy), 'tokensPerProcessorSecond')] : []),
   ]);
   return `${[INTRODUCTION, ...sections, '## How every figure came about', provenance(blocks), figuresTable(blocks)].join('\n\n')}\n`;
 }
@@ -82,7 +83,14 @@ const INTRODUCTION = `# Beside node-llama-cpp and transformers.js
 Written by \`npm run bench -- peers\`; the numbers behind it are in \`bench-peers.json\`. Random weights of the real shapes;
 hybrids keep two layers of full attention. Each figure is a median over rounds; in a round the contenders take turns, each in
 a process of its own. A ratio is the median of the ratios round by round, so that what else the machine does falls on both
-sides; it is bold where the target is missed. Rates are for orientation where others used the machine (last table).`;
+sides; it is bold where the target is missed. Where other processes used more than a tenth of the machine (last table), rates
+by the clock are for orientation, and there are ratios of tokens per second of processor time beside: threads that wait by
+spinning count in those, so that they say most with one thread.`;
+
+/** Whether other processes used so much of the machine that the clock says little. */
+function busy({ entries }: Block): boolean {
+  return entries.some((entry) => (figureOf(entry)?.others ?? 0) > 0.1);
+}
 
 function ratesTable(blocks: readonly Block[]): string {
   const sides = uniqueSides(blocks);
@@ -99,17 +107,20 @@ function ratesTable(blocks: readonly Block[]): string {
   );
 }
 
-function ratiosTable(blocks: readonly Block[]): string {
+function ratiosTable(blocks: readonly Block[], by: 'tokensPerSecond' | 'tokensPerProcessorSecond'): string {
   const ratios = RATIOS.filter(({ over, under }) =>
-    blocks.some((block) => ratioOf(entryOf(block, ...over), entryOf(block, ...under)) !== undefined),
+    blocks.some((block) => ratioOf(entryOf(block, ...over), entryOf(block, ...under), by) !== undefined),
   );
   if (ratios.length === 0) return 'No two contenders to compare.';
   return markdownTable(
-    ['ratio (target)', ...ratios.map(({ over, under }) => `${sideTitle(over)} / ${sideTitle(under)}`)],
+    [
+      `${by === 'tokensPerSecond' ? 'ratio' : 'ratio by processor time'} (target)`,
+      ...ratios.map(({ over, under }) => `${sideTitle(over)} / ${sideTitle(under)}`),
+    ],
     blocks.map((block) => [
       taskTitle(block.task),
       ...ratios.map(({ over, under, target }) => {
-        const ratio = ratioOf(entryOf(block, ...over), entryOf(block, ...under));
+        const ratio = ratioOf(entryOf(block, ...over), entryOf(block, ...under), by);
         if (ratio === undefined) return '';
         const wanted = target(block.task, block.entries[0]!.contender.shape);
         if (wanted === undefined) return ratio.toFixed(2);
@@ -135,11 +146,12 @@ function figuresTable(blocks: readonly Block[]): string {
       const { shape, dtype, peer, model } = entry.contender;
       const figure = figureOf(entry);
       const head = [shape, dtype, taskTitle(block.task), sideTitle([peer, model])];
-      if (!figure) return [...head, '', '', '', '', entry.failure ?? 'failed'];
+      if (!figure) return [...head, '', '', '', '', '', entry.failure ?? 'failed'];
       return [
         ...head,
         rate(figure.tokensPerSecond),
         `${rate(figure.lowest)} to ${rate(figure.highest)} (${figure.rounds})`,
+        rate(figure.tokensPerProcessorSecond),
         `${(100 * figure.others).toFixed(0)} %`,
         `${(figure.peakBytes / 2 ** 20).toFixed(0)} MiB`,
         figure.setUp,
@@ -147,7 +159,18 @@ function figuresTable(blocks: readonly Block[]): string {
     }),
   );
   return markdownTable(
-    ['shape', 'weights', 'task', 'contender', 'tok/s', 'range (rounds)', 'others used', 'peak RSS', 'set up'],
+    [
+      'shape',
+      'weights',
+      'task',
+      'contender',
+      'tok/s',
+      'range (rounds)',
+      'per processor second',
+      'others used',
+      'peak RSS',
+      'set up',
+    ],
     rows,
   );
 }

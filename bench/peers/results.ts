@@ -17,14 +17,15 @@ export interface Block {
   command: string;
   machine: string;
   versions: Record<string, string>;
+  threads: number;
   task: Task;
   entries: Entry[];
 }
 
 /** Names a block's place: one that is measured again takes the place of the old. */
-function blockKey({ task, entries }: Block): string {
+function blockKey({ task, threads, entries }: Block): string {
   const { shape, dtype } = entries[0]!.contender;
-  return [shape, dtype, task.kind, String(task.context).padStart(8)].join(' ');
+  return [shape, dtype, threads, task.kind, String(task.context).padStart(8)].join(' ');
 }
 
 /** Blocks in order of their keys, with `block` among them. */
@@ -38,6 +39,7 @@ export function withBlock(blocks: readonly Block[], block: Block): Block[] {
 export interface Figure {
   /** Medians over the rounds that did not fail. */
   tokensPerSecond: number;
+  tokensPerProcessorSecond: number;
   others: number;
   peakBytes: number;
   rounds: number;
@@ -53,6 +55,7 @@ export function figureOf({ rounds }: Entry): Figure | undefined {
   const rates = good.map((round) => round.tokensPerSecond);
   return {
     tokensPerSecond: median(rates),
+    tokensPerProcessorSecond: median(good.map((round) => round.tokensPerProcessorSecond)),
     others: median(good.map((round) => round.others)),
     peakBytes: median(good.map((round) => round.peakBytes)),
     rounds: good.length,
@@ -67,11 +70,15 @@ export function entryOf(block: Block, peer: Peer, model: ModelName): Entry | und
 }
 
 /** The median of the ratios round by round: both sides of each were measured minutes apart. */
-export function ratioOf(over: Entry | undefined, under: Entry | undefined): number | undefined {
+export function ratioOf(
+  over: Entry | undefined,
+  under: Entry | undefined,
+  by: 'tokensPerSecond' | 'tokensPerProcessorSecond' = 'tokensPerSecond',
+): number | undefined {
   if (!over || !under) return undefined;
   const ratios = over.rounds.flatMap((round, i) => {
     const other = under.rounds[i];
-    return round && other ? [round.tokensPerSecond / other.tokensPerSecond] : [];
+    return round && other ? [round[by] / other[by]] : [];
   });
   return ratios.length > 0 ? median(ratios) : undefined;
 }
