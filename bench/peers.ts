@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -90,6 +90,8 @@ export async function main(args: string[]): Promise<void> {
   const memory = Number(values.memory) * 1e9;
   const cache = join(process.cwd(), values.cache);
   const versions = installPeers(cache);
+  // What an interrupted run has left: an expanded state is as large as its cache.
+  rmSync(join(cache, 'states'), { recursive: true, force: true });
   const about = {
     command: ['npm run bench -- peers', ...args].join(' '),
     machine: `${cpus()[0]!.model.trim()}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}`,

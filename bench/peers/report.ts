@@ -101,7 +101,8 @@ function ratesTable(blocks: readonly Block[]): string {
       ...sides.map(([peer, model]) => {
         const entry = entryOf(block, peer, model);
         const figure = entry && figureOf(entry);
-        return figure ? rate(figure.tokensPerSecond) : entry ? 'failed' : '';
+        if (figure) return rate(figure.tokensPerSecond);
+        return entry?.failure?.startsWith('left out') ? 'left out' : entry ? 'failed' : '';
       }),
     ]),
   );
