@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 // driver lives under test/extra and has an npm script of its own.
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    include: ['src/**/*.test.ts', 'bench/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['test/extra/**', 'node_modules/**'],
     pool: 'forks',
     maxWorkers: 2,

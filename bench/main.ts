@@ -2,6 +2,7 @@
 const BENCHMARKS: Record<string, () => Promise<{ main(args: string[]): Promise<void> }>> = {
   align: () => import('./align.ts'),
   graph: () => import('./graph.ts'),
+  peers: () => import('./peers.ts'),
 };
 
 const [name = '', ...args] = process.argv.slice(2);

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { GraphError } from '../graph/index.ts';
 import { InputError } from '../util/errors.ts';
+import { benchCommand } from './commands/bench.ts';
 import { blocks, design, dimensions } from './commands/blocks.ts';
 import { distillCommand } from './commands/distill.ts';
 import { generate } from './commands/generate.ts';
@@ -43,7 +44,8 @@ const program = new Command('postnas')
   .addCommand(quantizeCommand())
   .addCommand(initCommand())
   .addCommand(infoCommand())
-  .addCommand(generate());
+  .addCommand(generate())
+  .addCommand(benchCommand());
 
 // A reader that has seen enough (`| head`) is no fault.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));

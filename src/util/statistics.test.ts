@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { average, descending, rankCorrelation, spreadOf } from './statistics.ts';
+import { average, descending, median, rankCorrelation, spreadOf } from './statistics.ts';
 
 test('mean, range and the deviation of a sample', () => {
   const spread = spreadOf([2, 4, 9])!;
@@ -26,4 +26,12 @@ test("Spearman's rank correlation", () => {
   // Ties share the mean rank: ranks 0.5 0.5 2 against 0 1 2.
   expect(rankCorrelation([7, 7, 1], [3, 2, 1])).toBeCloseTo(Math.sqrt(3) / 2, 12);
   expect(rankCorrelation([1, 1, 1], [1, 2, 3])).toBeUndefined();
+});
+
+test('median of odd and even counts, without touching the list', () => {
+  const values = [9, 1, 4];
+  expect(median(values)).toBe(4);
+  expect(values).toEqual([9, 1, 4]);
+  expect(median([9, 1, 4, 2])).toBe(3);
+  expect(median([])).toBeNaN();
 });

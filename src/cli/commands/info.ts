@@ -8,6 +8,7 @@ import { tensorBytes, WRITTEN_DTYPES, type WrittenDtype } from '../../model/safe
 import { summarise } from '../../model/summary.ts';
 import type { TensorSource } from '../../model/tensor-source.ts';
 import { action, weightType, wholeNumber } from '../command.ts';
+import { grouped, readable } from '../numbers.ts';
 import { table } from '../table.ts';
 
 /** `postnas info`: what a model is made of, and the memory that a sequence takes. */
@@ -120,22 +121,4 @@ function ranges(numbers: readonly number[]): string {
   const starts = numbers.filter((n) => !numbers.includes(n - 1));
   const ends = numbers.filter((n) => !numbers.includes(n + 1));
   return starts.map((start, i) => (start === ends[i] ? start : `${start}-${ends[i]}`)).join(', ');
-}
-
-/** 1234567 -> '1,234,567' */
-function grouped(value: number): string {
-  return value.toLocaleString('en-US');
-}
-
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-
-/** 1536 -> '1.5 KiB' */
-function readable(bytes: number): string {
-  let scaled = bytes;
-  let unit = 0;
-  while (scaled >= 1024 && unit < UNITS.length - 1) {
-    scaled /= 1024;
-    unit++;
-  }
-  return `${unit === 0 ? scaled : scaled.toFixed(1)} ${UNITS[unit]}`;
 }

@@ -1,0 +1,31 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** The peers, in a folder of their own: over a gigabyte that only this benchmark needs. */
+const PACKAGES = { 'node-llama-cpp': '~3.22.0', '@huggingface/transformers': '~4.3.0' };
+
+/** @returns the installed versions by name */
+export function installPeers(folder: string): Record<string, string> {
+  const manifest = `${JSON.stringify({ private: true, type: 'module', dependencies: PACKAGES }, null, 2)}\n`;
+  const path = join(folder, 'package.json');
+  const current = existsSync(path) && readFileSync(path, 'utf8') === manifest;
+  if (!current || Object.keys(PACKAGES).some((name) => !existsSync(manifestOf(folder, name)))) {
+    console.log(`installing ${Object.keys(PACKAGES).join(' and ')} into ${folder}`);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(path, manifest);
+    const args = ['install', '--ignore-scripts', '--no-audit', '--no-fund'];
+    const { status } = spawnSync('npm', args, { cwd: folder, stdio: 'inherit' });
+    if (status !== 0) throw new Error(`npm install in ${folder} ended with ${status}`);
+  }
+  return Object.fromEntries(
+    ['onnxruntime-node', ...Object.keys(PACKAGES)].map((name) => [
+      name,
+      (JSON.parse(readFileSync(manifestOf(folder, name), 'utf8')) as { version: string }).version,
+    ]),
+  );
+}
+
+function manifestOf(folder: string, name: string): string {
+  return join(folder, 'node_modules', name, 'package.json');
+}

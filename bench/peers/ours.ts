@@ -1,0 +1,20 @@
+import { Subject } from '../../src/runtime/bench/subject.ts';
+import type { Player, Turn } from './contender.ts';
+import { NoiseWeights } from './noise-weights.ts';
+import { modelConfig, SHAPES } from './shapes.ts';
+
+/** This project's engine. */
+export async function openOurs({ contender, threads }: Turn): Promise<Player> {
+  const shape = SHAPES.find(({ name }) => name === contender.shape)!;
+  const config = modelConfig(shape, contender.model);
+  const { dtype } = contender;
+  const subject = await Subject.open(config, new NoiseWeights(config), { dtype, threads });
+  return {
+    async deepen(context) {
+      await subject.fill(1, context);
+      return 'states and caches drawn';
+    },
+    step: () => subject.step(),
+    read: (ids) => subject.prefill(1, ids.length),
+  };
+}

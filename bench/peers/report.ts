@@ -1,0 +1,203 @@
+import type { Peer, Task } from './contender.ts';
+import { type Block, entryOf, figureOf, ratioOf } from './results.ts';
+import type { ModelName } from './shapes.ts';
+
+/** The results as Markdown: rates, ratios against the targets, and how every figure came about. */
+
+const MODEL_TITLES: Record<ModelName, string> = {
+  full: 'full attention',
+  hybrid: 'Gated DeltaNet hybrid',
+  jet: 'JetBlock hybrid',
+};
+const PEER_TITLES: Record<Peer, string> = {
+  postnas: 'postnas',
+  llama: 'node-llama-cpp',
+  transformers: 'transformers.js',
+};
+
+type Side = readonly [Peer, ModelName];
+
+/** A ratio that matters, and what it should be at least; undefined where nothing is asked. */
+interface Ratio {
+  over: Side;
+  under: Side;
+  target(task: Task, shape: string): number | undefined;
+}
+
+const decodeAt = (task: Task) => (task.kind === 'decode' ? task.context : 0);
+
+const RATIOS: readonly Ratio[] = [
+  {
+    over: ['postnas', 'hybrid'],
+    under: ['llama', 'full'],
+    target: (task, shape) => (decodeAt(task) >= 65_536 && shape.includes('135M') ? 15 : undefined),
+  },
+  {
+    over: ['postnas', 'hybrid'],
+    under: ['llama', 'hybrid'],
+    target: (task) => {
+      if (task.kind === 'prefill') return 1.5;
+      return task.context >= 65_536 ? 1.7 : task.context >= 16_384 ? 1.2 : 0.9;
+    },
+  },
+  {
+    over: ['postnas', 'full'],
+    under: ['llama', 'full'],
+    target: (task) => (decodeAt(task) >= 16_384 ? 2 : undefined),
+  },
+  {
+    over: ['postnas', 'full'],
+    under: ['transformers', 'full'],
+    target: (task) => (decodeAt(task) >= 65_536 ? 8 : 1.3),
+  },
+  {
+    over: ['postnas', 'hybrid'],
+    under: ['transformers', 'hybrid'],
+    target: (task) => (decodeAt(task) >= 65_536 ? 8 : 1.3),
+  },
+  {
+    over: ['postnas', 'jet'],
+    under: ['postnas', 'hybrid'],
+    target: (task) => (task.kind === 'decode' ? 0.9 : undefined),
+  },
+];
+
+export function reportMarkdown(blocks: readonly Block[]): string {
+  const groups = new Map<string, Block[]>();
+  for (const block of blocks) {
+    const { shape, dtype } = block.entries[0]!.contender;
+    const key = `${shape}, ${dtype}, ${block.threads} thread${block.threads > 1 ? 's' : ''}`;
+    groups.set(key, [...(groups.get(key) ?? []), block]);
+  }
+  const sections = [...groups].flatMap(([title, group]) => [
+    `## ${title}`,
+    ratesTable(group),
+    ratiosTable(group, 'tokensPerSecond'),
+    ...(group.some(busy) ? [ratiosTable(group.filter(busy), 'tokensPerProcessorSecond')] : []),
+  ]);
+  return `${[INTRODUCTION, ...sections, '## How every figure came about', provenance(blocks), figuresTable(blocks)].join('\n\n')}\n`;
+}
+
+const INTRODUCTION = `# Beside node-llama-cpp and transformers.js
+
+Written by \`npm run bench -- peers\`; the numbers behind it are in \`bench-peers.json\`. Random weights of the real shapes;
+hybrids keep two layers of full attention. Each figure is a median over rounds; in a round the contenders take turns, each in
+a process of its own. A ratio is the median of the ratios round by round, so that what else the machine does falls on both
+sides; it is bold where the target is missed. Where other processes used more than a tenth of the machine (last table), rates
+by the clock are for orientation, and there are ratios of tokens per second of processor time beside: threads that wait by
+spinning count in those, so that they say most with one thread.`;
+
+/** Whether other processes used so much of the machine that the clock says little. */
+function busy({ entries }: Block): boolean {
+  return entries.some((entry) => (figureOf(entry)?.others ?? 0) > 0.1);
+}
+
+function ratesTable(blocks: readonly Block[]): string {
+  const sides = uniqueSides(blocks);
+  return markdownTable(
+    ['tokens per second', ...sides.map(sideTitle)],
+    blocks.map((block) => [
+      taskTitle(block.task),
+      ...sides.map(([peer, model]) => {
+        const entry = entryOf(block, peer, model);
+        const figure = entry && figureOf(entry);
+        if (figure) return rate(figure.tokensPerSecond);
+        return entry?.failure?.startsWith('left out') ? 'left out' : entry ? 'failed' : '';
+      }),
+    ]),
+  );
+}
+
+function ratiosTable(blocks: readonly Block[], by: 'tokensPerSecond' | 'tokensPerProcessorSecond'): string {
+  const ratios = RATIOS.filter(({ over, under }) =>
+    blocks.some((block) => ratioOf(entryOf(block, ...over), entryOf(block, ...under), by) !== undefined),
+  );
+  if (ratios.length === 0) return 'No two contenders to compare.';
+  return markdownTable(
+    [
+      `${by === 'tokensPerSecond' ? 'ratio' : 'ratio by processor time'} (target)`,
+      ...ratios.map(({ over, under }) => `${sideTitle(over)} / ${sideTitle(under)}`),
+    ],
+    blocks.map((block) => [
+      taskTitle(block.task),
+      ...ratios.map(({ over, under, target }) => {
+        const ratio = ratioOf(entryOf(block, ...over), entryOf(block, ...under), by);
+        if (ratio === undefined) return '';
+        const wanted = target(block.task, block.entries[0]!.contender.shape);
+        if (wanted === undefined) return ratio.toFixed(2);
+        return `${ratio < wanted ? `**${ratio.toFixed(2)}**` : ratio.toFixed(2)} (${wanted})`;
+      }),
+    ]),
+  );
+}
+
+/** Blocks that share command, versions and machine are named together. */
+function provenance(blocks: readonly Block[]): string {
+  const runs = new Map<string, string>();
+  for (const { date, command, machine, versions } of blocks) {
+    const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+    runs.set(`${command}${machine}`, `- ${date}: \`${command}\`; ${machine}; ${packages.join(', ')}`);
+  }
+  return [...runs.values()].join('\n');
+}
+
+function figuresTable(blocks: readonly Block[]): string {
+  const rows = blocks.flatMap((block) =>
+    block.entries.map((entry) => {
+      const { shape, dtype, peer, model } = entry.contender;
+      const figure = figureOf(entry);
+      const head = [shape, dtype, taskTitle(block.task), sideTitle([peer, model])];
+      if (!figure) return [...head, '', '', '', '', '', entry.failure ?? 'failed'];
+      return [
+        ...head,
+        rate(figure.tokensPerSecond),
+        `${rate(figure.lowest)} to ${rate(figure.highest)} (${figure.rounds})`,
+        rate(figure.tokensPerProcessorSecond),
+        `${(100 * figure.others).toFixed(0)} %`,
+        `${(figure.peakBytes / 2 ** 20).toFixed(0)} MiB`,
+        figure.setUp,
+      ];
+    }),
+  );
+  return markdownTable(
+    [
+      'shape',
+      'weights',
+      'task',
+      'contender',
+      'tok/s',
+      'range (rounds)',
+      'per processor second',
+      'others used',
+      'peak RSS',
+      'set up',
+    ],
+    rows,
+  );
+}
+
+function uniqueSides(blocks: readonly Block[]): Side[] {
+  const sides = new Map<string, Side>();
+  for (const { contender } of blocks.flatMap(({ entries }) => entries)) {
+    sides.set(`${contender.peer} ${contender.model}`, [contender.peer, contender.model]);
+  }
+  return [...sides.values()];
+}
+
+function sideTitle([peer, model]: Side): string {
+  return `${PEER_TITLES[peer]}, ${MODEL_TITLES[model]}`;
+}
+
+export function taskTitle({ kind, context }: Task): string {
+  return `${kind} ${kind === 'decode' ? 'at ' : ''}${context.toLocaleString('en-US')}`;
+}
+
+function rate(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
+
+function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '/')).join(' | ')} |`;
+  return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n');
+}

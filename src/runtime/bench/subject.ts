@@ -1,0 +1,149 @@
+import type { ModelConfig } from '../../model/config.ts';
+import { modelParameters } from '../../model/parameters.ts';
+import { bitsOf, quantizedBytes, type WeightDtype } from '../../model/quantized-tensors.ts';
+import type { TensorSource } from '../../model/tensor-source.ts';
+import type { OnProgress } from '../../util/progress.ts';
+import { Random } from '../../util/random.ts';
+import type { Batch } from '../batch.ts';
+import { Engine } from '../engine.ts';
+import { argMaxOf } from '../sampler.ts';
+import type { Sequence } from '../sequence.ts';
+
+/** What the benchmarks measure. This file alone knows how the engine is called. */
+
+/** Bytes of a number in caches and in the inputs that convolutions keep. */
+export const CACHE_VALUE_BYTES = 4;
+
+export interface SubjectOptions {
+  dtype?: WeightDtype;
+  threads?: number;
+  onProgress?: OnProgress;
+  signal?: AbortSignal;
+}
+
+/** A model at work on one batch of sequences of equal length, each with greedy decoding. */
+export class Subject implements AsyncDisposable {
+  private sequences: Sequence[] = [];
+  private next: number[] = [];
+  /** Where several sequences take their steps together. */
+  private batch: Batch | null = null;
+
+  private constructor(
+    readonly config: ModelConfig,
+    private readonly engine: Engine,
+    private readonly random: Random,
+  ) {}
+
+  static async open(
+    config: ModelConfig,
+    weights: TensorSource,
+    options: SubjectOptions = {},
+  ): Promise<Subject> {
+    return new Subject(config, await Engine.create(config, weights, options), new Random(1));
+  }
+
+  /** Reads prompts of uniformly drawn tokens up to the first token that follows each. */
+  async prefill(
+    batch: number,
+    tokens: number,
+    options: { onProgress?: OnProgress; signal?: AbortSignal } = {},
+  ): Promise<void> {
+    this.clear();
+    for (let i = 0; i < batch; i++) {
+      const ids = Array.from({ length: tokens }, () => this.random.below(this.config.vocabSize));
+      const sequence = this.engine.start();
+      this.sequences.push(sequence);
+      this.next.push(argMaxOf(await this.engine.append(sequence, ids, options)));
+    }
+    this.join();
+  }
+
+  /** Makes sequences of so many tokens without reading any: states and caches are drawn. */
+  async fill(batch: number, tokens: number): Promise<void> {
+    this.clear();
+    const noise = Float32Array.from({ length: 65_521 }, () => this.random.normal());
+    for (let i = 0; i < batch; i++) {
+      const sequence = this.engine.start();
+      await sequence.writing(tokens, async () => draw(sequence, tokens, noise));
+      this.sequences.push(sequence);
+      this.next.push(this.random.below(this.config.vocabSize));
+    }
+    this.join();
+  }
+
+  /** What was there may be large: it goes before the new grows. */
+  private clear(): void {
+    for (const sequence of this.sequences) sequence.dispose();
+    this.sequences = [];
+    this.next = [];
+    this.batch = null;
+  }
+
+  private join(): void {
+    if (this.sequences.length < 2) return;
+    this.batch = this.engine.batch();
+    for (const sequence of this.sequences) this.batch.add(sequence);
+  }
+
+  /** One more token for each sequence. */
+  async step(): Promise<void> {
+    const { sequences, next, batch } = this;
+    if (!batch) {
+      next[0] = argMaxOf(await this.engine.append(sequences[0]!, [next[0]!]));
+      return;
+    }
+    const logits = await batch.step(new Map(sequences.map((sequence, i) => [sequence, next[i]!])));
+    for (const [i, sequence] of sequences.entries()) next[i] = argMaxOf(logits.get(sequence)!);
+  }
+
+  /** Tokens of each sequence. */
+  get length(): number {
+    return this.sequences[0]?.length ?? 0;
+  }
+
+  /** What one sequence holds, in bytes, places for tokens to come included. */
+  stateBytes(): number {
+    return this.sequences[0]?.bytes ?? 0;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.clear();
+    await this.engine.dispose();
+  }
+}
+
+/**
+ * What the engine holds of the weights, in bytes: packed for single tokens, and once more for pieces of prompts. Those
+ * of few bits are held once more as they were read.
+ */
+export function weightBytes(config: ModelConfig, dtype: WeightDtype = 'f32'): number {
+  return modelParameters(config).reduce((sum, { name, shape }) => {
+    const bits = bitsOf(name, shape, dtype);
+    const once = bits ? quantizedBytes(shape, bits) : 4 * shape.reduce((a, b) => a * b, 1);
+    return sum + 2 * once;
+  }, 0);
+}
+
+/** Tokens written to a cache at a time. */
+const PIECE = 2048;
+
+/** Numbers of no meaning but of a usual size, so that nothing overflows or becomes denormal. */
+function draw({ state, caches }: Sequence, tokens: number, noise: Float32Array): void {
+  const drawn = (values: Float32Array): Float32Array => {
+    for (let at = 0; at < values.length; at += noise.length) {
+      values.set(noise.subarray(0, values.length - at), at);
+    }
+    return values;
+  };
+  for (const value of Object.values(state)) drawn(value.data as Float32Array);
+  for (const cache of caches) {
+    const { heads, width } = cache.shape;
+    for (let done = 0; done < tokens; done += PIECE) {
+      const count = Math.min(PIECE, tokens - done);
+      const values = drawn(new Float32Array(heads * count * width));
+      cache.reserve(count);
+      cache.write(values, values, count);
+      cache.trim();
+    }
+  }
+}

@@ -1,0 +1,71 @@
+import type { ModelConfig } from '../../model/config.ts';
+import type { WeightDtype } from '../../model/quantized-tensors.ts';
+import { summarise } from '../../model/summary.ts';
+import type { OnProgress } from '../../util/progress.ts';
+import { average } from '../../util/statistics.ts';
+import { seconds } from './measure.ts';
+import { CACHE_VALUE_BYTES, type Subject, weightBytes } from './subject.ts';
+
+/**
+ * Throughput as Jet-Nemotron's paper measures it (spec §5.3): the largest batch that memory holds, prompts of uniformly
+ * drawn tokens, then 128 greedy steps without a stop condition; 10 iterations with new prompts of which the first 3
+ * do not count, and the mean of the rates of the others.
+ */
+export const PROTOCOL = { tokens: 128, iterations: 10, dropped: 3 };
+
+export interface Fit {
+  weightBytes: number;
+  /** Of one sequence at its full length. */
+  stateBytes: number;
+  /** Sequences that fit beside the weights; 0 where not even one does. */
+  batch: number;
+}
+
+/** The largest batch by the formula of the states: memory = weights + batch * state. */
+export function largestBatch(
+  config: ModelConfig,
+  context: number,
+  memoryBytes: number,
+  dtype?: WeightDtype,
+): Fit {
+  const weights = weightBytes(config, dtype);
+  const { stateBytes } = summarise(config, context + PROTOCOL.tokens, CACHE_VALUE_BYTES);
+  const batch = Math.max(0, Math.floor((memoryBytes - weights) / stateBytes));
+  return { weightBytes: weights, stateBytes, batch };
+}
+
+export interface Throughput {
+  /** Of all sequences together; means over the iterations that count. */
+  prefillTokensPerSecond: number;
+  decodeTokensPerSecond: number;
+  iterations: number;
+}
+
+export async function throughput(
+  subject: Subject,
+  options: { context: number; batch: number; onProgress?: OnProgress; signal?: AbortSignal },
+): Promise<Throughput> {
+  const { context, batch, onProgress, signal } = options;
+  const { tokens, iterations, dropped } = PROTOCOL;
+  const prefill: number[] = [];
+  const decode: number[] = [];
+  for (let i = 0; i < iterations; i++) {
+    const reading = await seconds(() => subject.prefill(batch, context, { signal }));
+    const writing = await seconds(async () => {
+      for (let step = 0; step < tokens; step++) {
+        signal?.throwIfAborted();
+        await subject.step();
+      }
+    });
+    if (i >= dropped) {
+      prefill.push((batch * context) / reading);
+      decode.push((batch * tokens) / writing);
+    }
+    onProgress?.({ stage: 'throughput', done: i + 1, total: iterations, unit: 'iterations' });
+  }
+  return {
+    prefillTokensPerSecond: average(prefill),
+    decodeTokensPerSecond: average(decode),
+    iterations: prefill.length,
+  };
+}

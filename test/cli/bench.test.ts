@@ -1,0 +1,80 @@
+/** `postnas bench` as a process: its table, its JSON and what it refuses. */
+import { expect, test } from 'vitest';
+import { postnas } from '../support/command.ts';
+
+const BASE = 'models/base';
+const QUICK = ['--tokens', '2', '--rounds', '2', '--threads', '1', '--quiet'];
+
+test('rates, state and memory as JSON', async () => {
+  const { code, stdout, stderr } = await postnas([
+    'bench',
+    BASE,
+    '--context',
+    '16,64',
+    '--batch',
+    '1,2',
+    '--memory',
+    '8MB',
+    '--dtype',
+    'q8',
+    '--json',
+    ...QUICK,
+  ]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const { rows, throughput, leftOut } = JSON.parse(stdout);
+  expect(rows.map(({ context, batch }: { context: number; batch: number }) => [context, batch])).toEqual([
+    [16, 1],
+    [16, 2],
+    [64, 1],
+    [64, 2],
+  ]);
+  for (const row of rows) {
+    const read = row.batch * row.context;
+    expect(row.prefillTokensPerSecond).toBeCloseTo(read / row.firstTokenSeconds, 6);
+    expect(row.decodeTokensPerSecond).toBeGreaterThan(0);
+    // Keys and values of 8 layers and 4 heads of 32, after one token to warm up and two more.
+    expect(row.stateBytes).toBeGreaterThan(row.context * 8 * 2 * 128 * 4);
+    expect(row.formulaBytes).toBeGreaterThan(row.context * 8 * 2 * 128 * 4);
+    // Caches grow 256 tokens at a time.
+    expect(row.stateBytes).toBe(256 * 8 * 2 * 128 * 4);
+    expect(row.peakBytes).toBeGreaterThan(row.stateBytes);
+  }
+  expect(leftOut).toEqual([]);
+  // 8 MB less the weights hold two sequences of 64 + 128 tokens, which are decoded together.
+  expect(throughput).toMatchObject({ memory: 8e6, context: 64, batch: 2, measured: { iterations: 7 } });
+  expect(throughput.measured.decodeTokensPerSecond).toBeGreaterThan(0);
+});
+});
+
+test('a table of what fits, drawn states for what does not', async () => {
+  const fits = await postnas(['bench', BASE, ...QUICK]);
+  expect(fits.stdout).toMatch(/^context +batch +prefill tok\/s/);
+  expect(fits.stdout).toContain("beyond the model's context of 512: 4,096, 16,384, 65,536 (--stretch)");
+  const stretched = await postnas([
+    'bench',
+    BASE,
+    '--context',
+    '1K',
+    '--fill',
+    '--stretch',
+    '--json',
+    ...QUICK,
+  ]);
+  expect(JSON.parse(stretched.stdout).rows).toMatchObject([
+    { context: 1024, prefillTokensPerSecond: null, firstTokenSeconds: null },
+  ]);
+});
+
+test.each([
+  [
+    ['--context', '512'],
+    /512 tokens and 5 more to decode do not fit the model's context of 512: --context 507/,
+  ],
+  [['--context', 'many'], /whole numbers above 0/],
+  [['--memory', '8'], /such as 8GB/],
+  [['--dtype', 'q1'], /Allowed choices/],
+])('%j is refused', async (args, message) => {
+  const { code, stdout, stderr } = await postnas(['bench', BASE, ...args, ...QUICK]);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  expect(stderr).toMatch(message);
+});
