@@ -44,7 +44,6 @@ test('rates, state and memory as JSON', async () => {
   expect(throughput).toMatchObject({ memory: 8e6, context: 64, batch: 2, measured: { iterations: 7 } });
   expect(throughput.measured.decodeTokensPerSecond).toBeGreaterThan(0);
 });
-});
 
 test('a table of what fits, drawn states for what does not', async () => {
   const fits = await postnas(['bench', BASE, ...QUICK]);
