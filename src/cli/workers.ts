@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { RunProgress } from '../search/run/progress.ts';
 import type { Unit } from '../search/run/stage.ts';
 import { InputError } from '../util/errors.ts';
-import type { ProgressEvent } from '../util/progress.ts';
+import type { OnProgress, ProgressEvent } from '../util/progress.ts';
+import type { Common } from './command.ts';
 
 /**
  * Units of a run done by processes of their own, several at a time: on a small model two threads of one process help
@@ -84,4 +85,23 @@ function performOne(
       else reject(new InputError(`${unit.id} failed (${signal ?? `exit code ${code}`}): ${said.trim()}`));
     });
   });
+}
+
+/**
+ * Runs a unit in the process of a worker: its parent shows the progress, and when the parent is gone the worker stops as
+ * by Ctrl-C. In a process without such a parent the progress is shown here.
+ */
+export async function asWorker(
+  { progress }: Common,
+  run: (onProgress: OnProgress) => Promise<void>,
+): Promise<void> {
+  if (!process.send) return run(progress.report);
+  const orphaned = () => process.kill(process.pid, 'SIGINT');
+  process.on('disconnect', orphaned);
+  try {
+    await run((event) => process.connected && process.send!(event));
+  } finally {
+    process.off('disconnect', orphaned);
+    if (process.connected) process.disconnect();
+  }
 }

@@ -9,13 +9,13 @@ import { type Estimate, estimateRun } from '../../search/run/estimate.ts';
 import { performHere, RunProgress } from '../../search/run/progress.ts';
 import { readRecipe } from '../../search/run/recipe.ts';
 import type { RunResult } from '../../search/run/result.ts';
-import { runRecipe, runUnit } from '../../search/run/run.ts';
+import { type Perform, runRecipe, runUnit } from '../../search/run/run.ts';
 import { spreadOf } from '../../util/statistics.ts';
 import { action, type Common, wholeNumber } from '../command.ts';
 import { dataOf } from '../data-options.ts';
 import { duration } from '../progress.ts';
 import { table } from '../table.ts';
-import { performInWorkers } from '../workers.ts';
+import { asWorker, performInWorkers } from '../workers.ts';
 
 interface Options {
   out?: string;
@@ -49,10 +49,7 @@ export function run(): Command {
     const out = options.out ?? join('runs', recipe!.replace(/^.*[\\/]|\.json$/g, ''));
     if (options.unit) {
       const context = await contextOf(common, recipe!, out, options.threads ?? 0);
-      // A worker: its parent shows the progress.
-      const tell = process.send ? (event: unknown) => process.send!(event) : common.progress.report;
-      await runUnit({ ...context, onProgress: tell }, options.unit);
-      if (process.send) process.disconnect();
+      await asWorker(common, (onProgress) => runUnit({ ...context, onProgress }, options.unit!));
       return;
     }
     if (options.estimate) {
@@ -78,7 +75,7 @@ export async function runFromRecipe(
   const estimate = await estimateRun(context, jobs);
   common.progress.log(shownEstimate(estimate, jobs));
   const progress = new RunProgress(estimate.tokens, common.progress.report);
-  const result = await runRecipe(context, (units) => {
+  const perform: Perform = (units) => {
     if (jobs === 1) return performHere(units, progress, { signal, threads });
     const shares = Math.min(jobs, units.length);
     const each = options.threads ?? Math.max(1, Math.floor(availableParallelism() / shares));
@@ -88,7 +85,8 @@ export async function runFromRecipe(
       progress,
       signal,
     });
-  });
+  };
+  const result = await runRecipe(context, perform, (units) => progress.skip(units));
   // Charting is loaded when it is needed: that takes a second.
   const { writeRunReport } = await import('../../report/run-report.ts');
   writeRunReport(join(out, 'report.html'), result);

@@ -34,6 +34,11 @@ export class RunProgress {
     this.tell();
   }
 
+  /** Units that were done before the run was begun. */
+  skip(units: readonly Unit[]): void {
+    for (const { tokens } of units) this.total -= tokens;
+  }
+
   private tell(): void {
     let done = this.done;
     for (const stages of this.running.values()) for (const tokens of stages.values()) done += tokens;

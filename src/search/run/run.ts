@@ -38,20 +38,30 @@ const STAGES: { [N in StageName]: MakeStage<N> } = {
 /** Does units, in any order and any process. */
 export type Perform = (units: readonly Unit[]) => Promise<void>;
 
+/** Told of the units of a stage that was done before. */
+type Skip = (units: readonly Unit[]) => void;
+
 /**
  * @param perform does the units of a stage; when it returns, all of them are done
  * @throws InputError for a recipe that the model does not allow, and for a folder with states of another run
  */
-export async function runRecipe(context: RunContext, perform: Perform): Promise<RunResult> {
+export async function runRecipe(
+  context: RunContext,
+  perform: Perform,
+  skip: Skip = () => {},
+): Promise<RunResult> {
   const identity = runIdentity(context);
   const findings: Findings = {};
   for (const name of Object.keys(STAGES) as StageName[]) {
     const stage = makeStage(name, context, findings);
     if (!stage) continue;
+    let fresh = false;
     const found = await remember(stageFile(context, name), identity(name), async () => {
+      fresh = true;
       await perform(stage.units);
       return stage.finish(controlOf(context));
     });
+    if (!fresh) skip(stage.units);
     Object.assign(findings, { [name]: found });
   }
   const result: RunResult = {
