@@ -116,7 +116,8 @@ export class Engine {
     let logits: Float32Array | undefined;
     for (let done = 0; done < ids.length; ) {
       signal?.throwIfAborted();
-      const piece = ids.slice(done, done + this.piece);
+      // Pieces end at fixed places of a sequence, wherever they begin, so that the same tokens are read alike.
+      const piece = ids.slice(done, done + this.piece - (sequence.length % this.piece));
       done += piece.length;
       logits = await this.exclusively(() => this.read(sequence, piece, done === ids.length));
       onProgress?.({ stage: 'read prompt', done, total: ids.length, unit: 'tokens' });
