@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { GraphError } from '../graph/index.ts';
 import { InputError } from '../util/errors.ts';
 import { blocks, design, dimensions } from './commands/blocks.ts';
+import { evalCommand } from './commands/eval.ts';
 import { generate } from './commands/generate.ts';
 import { importCommand } from './commands/import.ts';
 import { infoCommand } from './commands/info.ts';
@@ -37,6 +38,7 @@ const program = new Command('postnas')
   .addCommand(pullCommand())
   .addCommand(importCommand())
   .addCommand(quantizeCommand())
+  .addCommand(evalCommand())
   .addCommand(initCommand())
   .addCommand(infoCommand())
   .addCommand(generate());
