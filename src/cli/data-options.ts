@@ -92,7 +92,7 @@ function worldBatches(tokenizer: Tokenizer): TokenBatches {
   return { fill: (out, width, random) => fillRows(out, width, random, encode, tokenizer.eosIds[0]!) };
 }
 
-function readText(path: string): string {
+export function readText(path: string): string {
   if (!existsSync(path)) throw new InputError(`${path}: no such file; expected a text file`);
   return readFileSync(path, 'utf8');
 }
@@ -109,9 +109,15 @@ function objectiveTask(text: string, options: BatchOptions, tokenizer: Tokenizer
   return { plan: planOf(name, { ...options, examples }, tokenizer), metric: metric as Metric };
 }
 
-function planOf(
+/** @throws InputError for a name that is no task's */
+export function planOf(
   name: string,
-  { examples, heldOut, length, examplesSeed: seed = 7 }: BatchOptions,
+  {
+    examples,
+    heldOut,
+    length,
+    examplesSeed: seed = 7,
+  }: Pick<BatchOptions, 'examples' | 'heldOut' | 'length' | 'examplesSeed'>,
   tokenizer: Tokenizer,
 ): ObjectiveTask['plan'] {
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });

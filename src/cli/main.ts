@@ -6,6 +6,7 @@ import { InputError } from '../util/errors.ts';
 import { benchCommand } from './commands/bench.ts';
 import { blocks, design, dimensions } from './commands/blocks.ts';
 import { distillCommand } from './commands/distill.ts';
+import { evalCommand } from './commands/eval.ts';
 import { generate } from './commands/generate.ts';
 import { importCommand } from './commands/import.ts';
 import { infoCommand } from './commands/info.ts';
@@ -42,6 +43,7 @@ const program = new Command('postnas')
   .addCommand(pullCommand())
   .addCommand(importCommand())
   .addCommand(quantizeCommand())
+  .addCommand(evalCommand())
   .addCommand(initCommand())
   .addCommand(infoCommand())
   .addCommand(generate())

@@ -77,8 +77,9 @@ export class EngineWeights {
     const table = this.quantized(name, [vocabSize, D]) ?? this.source.read(name);
     return (ids, into) => {
       for (const [i, id] of ids.entries()) {
-        if (table instanceof Float32Array) into.set(table.subarray(id * D, (id + 1) * D), i * D);
-        else dequantize(table, id, 1, into.subarray(i * D, (i + 1) * D) as Float32Array<ArrayBuffer>);
+        if ('bits' in table)
+          dequantize(table, id, 1, into.subarray(i * D, (i + 1) * D) as Float32Array<ArrayBuffer>);
+        else into.set(table.subarray(id * D, (id + 1) * D), i * D);
       }
     };
   }

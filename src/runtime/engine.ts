@@ -24,6 +24,11 @@ const LONGEST_PIECE = 512;
 /** The same where a mixer has no fused form, so that it works on pieces padded to this size. */
 const PADDED_PIECE = 64;
 
+/** Tokens whose logits are computed at once where those of all tokens are asked for. */
+const HEAD_ROWS = 32;
+
+type EachLogits = (place: number, logits: Float32Array) => void;
+
 export interface EngineOptions {
   device?: Device;
   /** Of ONNX Runtime; 0 for all cores. */
@@ -102,23 +107,26 @@ export class Engine {
    * with the tokens that were added until then, and can be gone on from.
    *
    * @param ids at least one
+   * @param options.each is given the logits after every token, by its place in the sequence, valid during the call
    * @returns the logits of what may follow [vocabulary], valid until the sequence is next appended to
    * @throws InputError for an id outside the vocabulary, or when the context does not hold so many tokens
    */
   async append(
     sequence: Sequence,
     ids: readonly number[],
-    { onProgress, signal }: { onProgress?: OnProgress; signal?: AbortSignal } = {},
+    options: { onProgress?: OnProgress; signal?: AbortSignal; each?: EachLogits } = {},
   ): Promise<Float32Array> {
+    const { onProgress, signal, each } = options;
     sequence.check();
     this.check(sequence, ids);
-    if (ids.length === 1) return this.exclusively(() => this.step(sequence, ids[0]!));
+    if (ids.length === 1 && !each) return this.exclusively(() => this.step(sequence, ids[0]!));
     let logits: Float32Array | undefined;
     for (let done = 0; done < ids.length; ) {
       signal?.throwIfAborted();
-      const piece = ids.slice(done, done + this.piece);
+      // Pieces end at fixed places of a sequence, wherever they begin, so that the same tokens are read alike.
+      const piece = ids.slice(done, done + this.piece - (sequence.length % this.piece));
       done += piece.length;
-      logits = await this.exclusively(() => this.read(sequence, piece, done === ids.length));
+      logits = await this.exclusively(() => this.read(sequence, piece, done === ids.length, each));
       onProgress?.({ stage: 'read prompt', done, total: ids.length, unit: 'tokens' });
     }
     return logits!;
@@ -184,6 +192,7 @@ export class Engine {
     sequence: Sequence,
     ids: readonly number[],
     last: boolean,
+    each: EachLogits | undefined,
   ): Promise<Float32Array | undefined> {
     for (const cache of sequence.caches) cache.reserve(ids.length);
     const { segments, spare } = await this.forPieces();
@@ -202,10 +211,20 @@ export class Engine {
         (state[name]!.data as Float32Array).set(value.data as Float32Array);
       }
     });
-    if (!last) return undefined;
-    const { hiddenSize } = this.config;
-    const x = float32(lane.x.subarray((T - 1) * hiddenSize), [1, 1, hiddenSize]);
-    return (await this.head.run({ x })).logits!.data as Float32Array;
+    const { hiddenSize, vocabSize } = this.config;
+    const logits = async (from: number, to: number) => {
+      const rows = lane.x.subarray(from * hiddenSize, to * hiddenSize);
+      const { logits } = await this.head.run({ x: float32(rows, [1, to - from, hiddenSize]) });
+      return logits!.data as Float32Array;
+    };
+    for (let from = 0; each && from < T; from += HEAD_ROWS) {
+      const to = Math.min(T, from + HEAD_ROWS);
+      const all = await logits(from, to);
+      for (let i = from; i < to; i++) {
+        each(length + i, all.subarray((i - from) * vocabSize, (i - from + 1) * vocabSize));
+      }
+    }
+    return last ? logits(T - 1, T) : undefined;
   }
 
   private forPieces(): Promise<{ segments: Segments; spare: Values }> {

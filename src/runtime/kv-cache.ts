@@ -110,6 +110,32 @@ export class KvCache {
     return copy;
   }
 
+  /** All keys or values that are there [KV, length - start, d]. */
+  rows(part: 'k' | 'v'): Float32Array {
+    const { heads, width } = this.shape;
+    const tokens = this.length - this.start;
+    const all = new Float32Array(heads * tokens * width);
+    for (const [i, block] of this.blocks.entries()) {
+      const used = Math.min(this.blockSize, tokens - i * this.blockSize);
+      for (let head = 0; head < heads; head++) {
+        const from = head * block.capacity * width;
+        all.set(
+          (block[part].data as Float32Array).subarray(from, from + used * width),
+          (head * tokens + i * this.blockSize) * width,
+        );
+      }
+    }
+    return all;
+  }
+
+  /** Makes an empty cache what it was when these were its rows. */
+  restore(k: Float32Array, v: Float32Array, start: number, length: number): void {
+    this.start = start;
+    this.length = start;
+    this.reserve(length - start);
+    this.write(k, v, length - start);
+  }
+
   /** Memory of the blocks, shared or not. */
   get bytes(): number {
     const { heads, width } = this.shape;

@@ -15,7 +15,8 @@ import {
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { Engine } from './engine.ts';
-import { createSampler, logSumExp, type SamplingOptions } from './sampler.ts';
+import { PrefixCache, type PrefixRead } from './prefix-cache.ts';
+import { createSampler, logSumExp, type SamplingOptions, topLogProbs } from './sampler.ts';
 import { StopStrings } from './stop.ts';
 
 /** A model ready to write: weights, tokenizer and sampling behind one object. */
@@ -28,6 +29,8 @@ export interface LoadOptions {
   dtype?: WeightDtype;
   /** Branch, tag or commit of a repository on the hub. */
   revision?: string;
+  /** Bytes for snapshots of prompts, from which prompts that begin alike start; 0, the default, keeps none. */
+  prefixCacheBytes?: number;
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }
@@ -40,6 +43,10 @@ export interface GenerateOptions extends SamplingOptions {
   stop?: string | readonly string[];
   /** Tokens that end the text, in place of the model's; [] for none. */
   eosTokenIds?: readonly number[];
+  /** So many of the most probable tokens are told beside each one that is chosen; 0 unless asked for. */
+  topLogProbs?: number;
+  /** Places in the prompt, in tokens, after which a snapshot is kept, where there is a prefix cache. */
+  boundaries?: readonly number[];
   /** Ends the generation within one token, with the signal's reason as error. */
   signal?: AbortSignal;
   /** Told of the reading of the prompt. */
@@ -52,8 +59,19 @@ export interface GeneratedToken {
   text: string;
   /** Natural logarithm of the probability that the model gave this token, before any sampling option. */
   logProb: number;
+  /** The most probable tokens and the logarithms of their probabilities, where asked for. */
+  top?: { id: number; logProb: number }[];
+  /** On the last token. */
+  usage?: Usage;
   /** On the last token: the model or a stop string ended the text, or the token limit or the context did. */
   finish?: 'stop' | 'length';
+}
+
+interface Usage {
+  promptTokens: number;
+  /** Of the prompt's, those that a snapshot saved from being read. */
+  cachedTokens: number;
+  completionTokens: number;
 }
 
 const MAX_NEW_TOKENS = 256;
@@ -67,6 +85,8 @@ export class Model {
     readonly tokenizer: Tokenizer | null,
     readonly generation: GenerationConfig,
     private readonly name: string,
+    /** Snapshots of prompts; null where none are kept. */
+    readonly prefixes: PrefixCache | null,
   ) {}
 
   /**
@@ -78,7 +98,13 @@ export class Model {
     const folder = await resolveModel(pathOrRepo, options);
     const { config, weights, generation } = openCheckpoint(folder);
     const tokenizer = existsSync(join(folder, 'tokenizer.json')) ? loadTokenizer(folder) : null;
-    return new Model(await Engine.create(config, weights, options), tokenizer, generation, pathOrRepo);
+    const { prefixCacheBytes = 0 } = options;
+    if (!(prefixCacheBytes >= 0)) {
+      throw new InputError(`prefixCacheBytes is ${prefixCacheBytes}, expected a number of at least 0`);
+    }
+    const engine = await Engine.create(config, weights, options);
+    const prefixes = prefixCacheBytes > 0 ? new PrefixCache(engine, prefixCacheBytes) : null;
+    return new Model(engine, tokenizer, generation, pathOrRepo, prefixes);
   }
 
   get config(): ModelConfig {
@@ -95,8 +121,11 @@ export class Model {
     prompt: string | readonly number[],
     options: GenerateOptions = {},
   ): AsyncGenerator<GeneratedToken, void, undefined> {
-    const { signal, onProgress } = options;
+    const { signal, topLogProbs: top = 0 } = options;
     signal?.throwIfAborted();
+    if (!Number.isInteger(top) || top < 0) {
+      throw new InputError(`topLogProbs is ${top}, expected a whole number of at least 0`);
+    }
     const sample = createSampler(samplingOptions(options, this.generation));
     const maxNewTokens = options.maxNewTokens ?? this.generation.maxNewTokens ?? MAX_NEW_TOKENS;
     if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1) {
@@ -112,27 +141,39 @@ export class Model {
     const ends = new Set(options.eosTokenIds ?? this.endTokens());
     const text = new TextStream(this.tokenizer, tokens, stopStrings(options.stop));
 
-    using sequence = this.engine.start();
-    let logits = await this.engine.append(sequence, tokens, { signal, onProgress });
+    const promptTokens = tokens.length;
+    const read = await this.read(tokens, options);
+    using sequence = read.sequence;
+    let { logits } = read;
+    const chosen = (id: number) => ({
+      id,
+      logProb: logits[id]! - logSumExp(logits),
+      ...(top > 0 ? { top: topLogProbs(logits, top) } : {}),
+    });
+    const usage = (completionTokens: number): Usage => ({
+      promptTokens,
+      cachedTokens: read.cachedTokens,
+      completionTokens,
+    });
     for (let count = 1; ; count++) {
       signal?.throwIfAborted();
-      const id = sample(logits, tokens);
-      const logProb = logits[id]! - logSumExp(logits);
+      const id = sample(logits, tokens, promptTokens);
+      const token = chosen(id);
       tokens.push(id);
       if (ends.has(id)) {
-        yield { id, text: text.flush(), logProb, finish: 'stop' };
+        yield { ...token, text: text.flush(), finish: 'stop', usage: usage(count) };
         return;
       }
       const { piece, stopped } = text.push(id);
       if (stopped) {
-        yield { id, text: piece, logProb, finish: 'stop' };
+        yield { ...token, text: piece, finish: 'stop', usage: usage(count) };
         return;
       }
       if (count === maxNewTokens || tokens.length === contextLength) {
-        yield { id, text: piece + text.flush(), logProb, finish: 'length' };
+        yield { ...token, text: piece + text.flush(), finish: 'length', usage: usage(count) };
         return;
       }
-      yield { id, text: piece, logProb };
+      yield { ...token, text: piece };
       signal?.throwIfAborted();
       logits = await this.engine.append(sequence, [id]);
     }
@@ -149,8 +190,28 @@ export class Model {
   ): AsyncGenerator<GeneratedToken, void, undefined> {
     const { tools, ...rest } = options;
     const tokenizer = this.requireTokenizer();
-    const text = tokenizer.applyChatTemplate(messages, { tools, addGenerationPrompt: true });
-    return this.generate(tokenizer.encode(text, { addSpecialTokens: false }), rest);
+    const encode = (count: number, addGenerationPrompt: boolean) => {
+      const text = tokenizer.applyChatTemplate(messages.slice(0, count), { tools, addGenerationPrompt });
+      return tokenizer.encode(text, { addSpecialTokens: false });
+    };
+    const ids = encode(messages.length, true);
+    if (!this.prefixes) return this.generate(ids, rest);
+    // The end of each message, where the template leaves its beginning as it is.
+    const boundaries = messages.flatMap((_, i) => {
+      const start = encode(i + 1, false);
+      return start.every((id, at) => id === ids[at]) ? [start.length] : [];
+    });
+    return this.generate(ids, { ...rest, boundaries });
+  }
+
+  private async read(
+    ids: readonly number[],
+    { boundaries, onProgress, signal }: GenerateOptions,
+  ): Promise<PrefixRead> {
+    if (this.prefixes) return this.prefixes.read(ids, { boundaries, onProgress, signal });
+    const sequence = this.engine.start();
+    const logits = await this.engine.append(sequence, ids, { onProgress, signal });
+    return { sequence, logits, cachedTokens: 0 };
   }
 
   private requireTokenizer(): Tokenizer {
@@ -165,6 +226,7 @@ export class Model {
 
   /** Frees the memory. A generation under way fails at its next token. */
   async dispose(): Promise<void> {
+    this.prefixes?.clear();
     await this.engine.dispose();
   }
 
@@ -183,6 +245,9 @@ function samplingOptions(options: SamplingOptions, generation: GenerationConfig)
     topP: options.topP ?? generation.topP,
     minP: options.minP,
     repetitionPenalty: options.repetitionPenalty ?? generation.repetitionPenalty,
+    frequencyPenalty: options.frequencyPenalty,
+    presencePenalty: options.presencePenalty,
+    logitBias: options.logitBias,
     seed: options.seed,
   };
 }

@@ -6,9 +6,11 @@ import {
   draw,
   logSumExp,
   minP,
+  occurrencePenalties,
   repetitionPenalty,
   temperature,
   topK,
+  topLogProbs,
   topP,
 } from './sampler.ts';
 
@@ -92,6 +94,31 @@ describe('as in transformers', () => {
   });
 });
 
+test('frequency and presence penalties count what was written, not the prompt', () => {
+  const penalised = occurrencePenalties(X, [2, 2, 5], { frequency: 0.5, presence: 0.25 });
+  const expected = X.slice();
+  expected[2]! -= 1.25;
+  expected[5]! -= 0.75;
+  expect(penalised).toEqual(expected);
+  const sample = createSampler({ presencePenalty: 2 });
+  expect(sample(Float32Array.of(1, 2), [1], 1)).toBe(1);
+  expect(sample(Float32Array.of(1, 2), [1], 0)).toBe(0);
+});
+
+test('a bias moves the logits of its tokens, before the filters', () => {
+  expect(createSampler({ logitBias: { 3: 100 } })(X, [])).toBe(3);
+  expect(createSampler({ logitBias: { 6: Number.NEGATIVE_INFINITY, 99: 5 } })(X, [])).toBe(2);
+  const sample = createSampler({ logitBias: { 1: 50 }, topK: 1, temperature: 1 });
+  expect(sample(X, [])).toBe(1);
+});
+
+test('the most probable tokens, with their log-probabilities', () => {
+  const top = topLogProbs(Float32Array.of(0, Math.log(6), 0), 2);
+  expect(top.map(({ id }) => id)).toEqual([1, 0]);
+  expect(top[0]!.logProb).toBeCloseTo(Math.log(6 / 8), 5);
+  expect(top[1]!.logProb).toBeCloseTo(Math.log(1 / 8), 5);
+});
+
 test('top-p leaves as many of equal tokens as it needs, small ids first', () => {
   const equal = new Float32Array(8);
   expect(left(topP(equal, 0.45), equal)).toEqual([0, 1, 2, 3]);
@@ -149,6 +176,10 @@ test.each([
   ['topP', { topP: 1.1 }],
   ['minP', { minP: 2 }],
   ['repetitionPenalty', { repetitionPenalty: 0 }],
+  ['frequencyPenalty', { frequencyPenalty: 3 }],
+  ['presencePenalty', { presencePenalty: Number.NaN }],
+  ['logitBias of 3', { logitBias: { 3: Number.NaN } }],
+  ['logitBias: token id', { logitBias: { '-1': 1 } }],
   ['seed', { seed: -1 }],
 ])('%s out of range: %j', (name, options) => {
   expect(() => createSampler(options)).toThrow(new RegExp(`^${name} is .*, expected`));

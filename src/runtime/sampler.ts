@@ -3,7 +3,8 @@ import { Random } from '../util/random.ts';
 
 /**
  * Choosing a token from logits. Meanings and order are those of `transformers` (generation/logits_process.py):
- * repetition penalty, temperature, top-k, top-p, min-p, then one draw. What a filter removes becomes -Infinity; no
+ * repetition penalty, temperature, top-k, top-p, min-p, then one draw. Logit bias, before all of them, and frequency and
+ * presence penalties, after the repetition penalty, are those of OpenAI's API, which transformers lacks. What a filter removes becomes -Infinity; no
  * function changes the logits it is given.
  */
 
@@ -18,6 +19,12 @@ export interface SamplingOptions {
   minP?: number;
   /** Above 1, tokens of the prompt and the text so far become less likely. */
   repetitionPenalty?: number;
+  /** Taken from a token's logit for each time that it occurs in the text after the prompt, in [-2, 2]. */
+  frequencyPenalty?: number;
+  /** Taken from the logit of a token that occurs in the text after the prompt, in [-2, 2]. */
+  presencePenalty?: number;
+  /** Added to the logits of tokens, by their ids; -Infinity rules one out. */
+  logitBias?: Readonly<Record<number, number>>;
   /** Of the draws; another one each time when absent. */
   seed?: number;
 }
@@ -53,6 +60,21 @@ export function repetitionPenalty(
   for (const id of new Set(occurring)) {
     const x = logits[id]!;
     result[id] = x < 0 ? x * penalty : x / penalty;
+  }
+  return result;
+}
+
+/** Logits less `frequency` for each time that a token occurs, and `presence` once. */
+export function occurrencePenalties(
+  logits: Float32Array,
+  occurring: Iterable<number>,
+  { frequency, presence }: { frequency: number; presence: number },
+): Float32Array {
+  const result = logits.slice();
+  const seen = new Set<number>();
+  for (const id of occurring) {
+    result[id]! -= seen.has(id) ? frequency : frequency + presence;
+    seen.add(id);
   }
   return result;
 }
@@ -109,10 +131,19 @@ export function draw(logits: Float32Array, random: Random): number {
   return last;
 }
 
-export type Sampler = (logits: Float32Array, tokens: readonly number[]) => number;
+/** The `count` most probable tokens, most probable first, with the logarithms of their probabilities. */
+export function topLogProbs(logits: Float32Array, count: number): { id: number; logProb: number }[] {
+  const total = logSumExp(logits);
+  return Array.from(logits.keys())
+    .sort((a, b) => logits[b]! - logits[a]! || a - b)
+    .slice(0, count)
+    .map((id) => ({ id, logProb: logits[id]! - total }));
+}
+
+export type Sampler = (logits: Float32Array, tokens: readonly number[], promptTokens?: number) => number;
 
 /**
- * A function that chooses the next token from its logits and all tokens before it.
+ * A function that chooses the next token from its logits and all tokens before it, of which the first are the prompt.
  *
  * @throws InputError naming an option out of its range
  */
@@ -126,12 +157,27 @@ export function createSampler(options: SamplingOptions): Sampler {
   require('topP', p, p > 0 && p <= 1, 'a number above 0 and up to 1');
   require('minP', least, least >= 0 && least <= 1, 'a number from 0 to 1');
   require('repetitionPenalty', r, r > 0 && Number.isFinite(r), 'a number above 0');
+  const { frequencyPenalty: frequency = 0, presencePenalty: presence = 0, logitBias = {} } = options;
+  require('frequencyPenalty', frequency, Math.abs(frequency) <= 2, 'a number from -2 to 2');
+  require('presencePenalty', presence, Math.abs(presence) <= 2, 'a number from -2 to 2');
+  const biases = Object.entries(logitBias).map(([id, bias]) => [Number(id), bias] as const);
+  for (const [id, bias] of biases) {
+    require('logitBias: token id', id, Number.isInteger(id) && id >= 0, 'a whole number of at least 0');
+    require(`logitBias of ${id}`, bias, bias < Number.POSITIVE_INFINITY, 'a number below Infinity');
+  }
   const seed = options.seed ?? Math.floor(Math.random() * 2 ** 32);
   require('seed', seed, Number.isSafeInteger(seed) && seed >= 0, 'a whole number of at least 0');
   const random = new Random(seed);
-  return (logits, tokens) => {
+  return (logits, tokens, promptTokens = tokens.length) => {
     let scores = logits;
+    if (biases.length > 0) {
+      scores = scores.slice();
+      for (const [id, bias] of biases) if (id < scores.length) scores[id]! += bias;
+    }
     if (r !== 1) scores = repetitionPenalty(scores, tokens, r);
+    if (frequency !== 0 || presence !== 0) {
+      scores = occurrencePenalties(scores, tokens.slice(promptTokens), { frequency, presence });
+    }
     if (t === 0) return argMaxOf(scores);
     if (t !== 1) scores = temperature(scores, t);
     if (k > 0) scores = topK(scores, k);

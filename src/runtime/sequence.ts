@@ -60,6 +60,12 @@ export class Sequence {
     }
   }
 
+  /** @internal States read from a file; the caches have been restored. */
+  restore(state: Values, tokens: number): void {
+    Object.assign(this.state, state);
+    this.tokens = tokens;
+  }
+
   /** @internal Throws for a sequence that cannot be gone on from. */
   check(): void {
     if (this.gone)

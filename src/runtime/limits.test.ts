@@ -1,0 +1,135 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
+import type { MixerSpec } from '../mixers/spec.ts';
+import { saveCheckpoint } from '../model/checkpoint.ts';
+import { Engine } from './engine.ts';
+import { Model } from './model.ts';
+
+const A: MixerSpec = { kind: 'attention' };
+const W: MixerSpec = { kind: 'sliding_window', window: 16 };
+const D: MixerSpec = { kind: 'gated_deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
+const config = tinyConfig([D, A, W, D], { maxPositionEmbeddings: 4096 });
+const weights = randomWeights(config);
+const endless = { eosTokenIds: [] };
+
+let root: string;
+let model: Model;
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), 'postnas-limits-'));
+  await saveCheckpoint(root, config, weights, { dtype: 'F32' });
+  model = await Model.fromPretrained(root, { threads: 1, prefixCacheBytes: 1e6 });
+});
+afterEach(() => vi.unstubAllGlobals());
+afterAll(async () => {
+  await model?.dispose();
+  rmSync(root, { recursive: true });
+});
+
+async function greedy(prompt: readonly number[], maxNewTokens: number, on = model): Promise<number[]> {
+  const ids: number[] = [];
+  for await (const { id } of on.generate(prompt, { maxNewTokens, ...endless })) ids.push(id);
+  return ids;
+}
+
+test('a thousand steps: states stay where they are, keys and values move once per block of theirs', async () => {
+  await using engine = await Engine.create(config, weights, { threads: 1 });
+  using sequence = engine.start();
+  const states = Object.values(sequence.state).map(({ data }) => data);
+  let allocated = 0;
+  const Counted = class extends Float32Array {
+    constructor(...given: unknown[]) {
+      super(...(given as [number]));
+      if (typeof given[0] === 'number' && given[0] > 64) allocated += given[0];
+    }
+  };
+  await engine.append(sequence, [1]);
+  vi.stubGlobal('Float32Array', Counted);
+  for (let i = 0; i < 1000; i++) await engine.append(sequence, [i % 64]);
+  vi.unstubAllGlobals();
+  expect(Object.values(sequence.state).map(({ data }) => data)).toEqual(states);
+  for (const [i, { data }] of Object.values(sequence.state).entries()) expect(data).toBe(states[i]);
+  // Four growths of the full layer of 256 tokens each, with copies, and blocks of the window; beside them what hides
+  // keys, a number for each that is there.
+  const caches = 2 * 2 * 8 * (256 * (2 + 3 + 4) + 4 * 256);
+  const hidden = 1000 * (1024 + 512);
+  expect(allocated).toBeLessThan(1.1 * (caches + hidden));
+});
+
+test('no memory for keys and values: the request fails, the engine lives, the sequence stays', async () => {
+  using sequence = model.engine.start();
+  await model.engine.append(sequence, new Array(256).fill(3));
+  const Full = class extends Float32Array {
+    constructor() {
+      super(0);
+      throw new RangeError('Array buffer allocation failed');
+    }
+  };
+  vi.stubGlobal('Float32Array', Full);
+  await expect(model.engine.append(sequence, [1])).rejects.toThrow('Array buffer allocation failed');
+  vi.unstubAllGlobals();
+  expect(sequence.length).toBe(256);
+  const after = await model.engine.append(sequence, [1]);
+  using other = model.engine.start();
+  await model.engine.append(other, new Array(256).fill(3));
+  expect(after).toEqual(await model.engine.append(other, [1]));
+});
+
+test('two engines in one process do not see each other', async () => {
+  const other = await Model.fromPretrained(root, { threads: 1 });
+  const expected = await greedy([1, 2, 3], 10);
+  const both = await Promise.all([greedy([1, 2, 3], 10), greedy([1, 2, 3], 10, other), greedy([9], 5)]);
+  expect(both.slice(0, 2)).toEqual([expected, expected]);
+  await other.dispose();
+  expect(await greedy([1, 2, 3], 10)).toEqual(expected);
+});
+
+test('disposal during a generation fails it at its next token', async () => {
+  const other = await Model.fromPretrained(root, { threads: 1 });
+  const generation = other.generate([1, 2], { maxNewTokens: 50, ...endless });
+  await generation.next();
+  const disposed = other.dispose();
+  await expect(generation.next()).rejects.toThrow('the model has been disposed of');
+  await disposed;
+});
+
+test('abort between tokens', async () => {
+  const controller = new AbortController();
+  const generation = model.generate([1, 2], { maxNewTokens: 50, signal: controller.signal, ...endless });
+  await generation.next();
+  controller.abort();
+  await expect(generation.next()).rejects.toThrow(/abort/);
+});
+
+test('prompts at the borders of what is allowed', async () => {
+  await expect(greedy([], 1)).rejects.toThrow('the prompt is empty');
+  expect((await greedy([5], 3)).length).toBe(3);
+  await expect(greedy(new Array(4096).fill(1), 1)).rejects.toThrow('no room for another');
+  expect((await greedy(new Array(4095).fill(1), 5)).length).toBe(1);
+});
+
+test('usage tells of the prompt, what of it was known, and the text', async () => {
+  const prompt = Array.from({ length: 60 }, (_, i) => i);
+  const last = async (boundaries: number[]) => {
+    let found: Awaited<ReturnType<typeof generation.next>>['value'];
+    const generation = model.generate(prompt, { maxNewTokens: 4, boundaries, topLogProbs: 2, ...endless });
+    for await (const token of generation) {
+      expect(token.top!.length).toBe(2);
+      expect(token.top![0]).toEqual({ id: token.id, logProb: token.logProb });
+      found = token;
+    }
+    return found!.usage;
+  };
+  expect(await last([40])).toEqual({ promptTokens: 60, cachedTokens: 0, completionTokens: 4 });
+  expect(await last([])).toEqual({ promptTokens: 60, cachedTokens: 40, completionTokens: 4 });
+});
+
+test('memory stays flat over many requests', async () => {
+  const request = (i: number) => greedy([i % 64, 1 + (i % 7)], 1);
+  for (let i = 0; i < 200; i++) await request(i);
+  const before = process.memoryUsage().rss;
+  for (let i = 0; i < 1000; i++) await request(i);
+  expect(process.memoryUsage().rss - before).toBeLessThan(64e6);
+});

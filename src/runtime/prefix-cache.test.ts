@@ -1,0 +1,112 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
+import type { MixerSpec } from '../mixers/spec.ts';
+import { Random } from '../util/random.ts';
+import { Engine } from './engine.ts';
+import { PrefixCache } from './prefix-cache.ts';
+import { loadSequence, saveSequence } from './snapshot-file.ts';
+
+const A: MixerSpec = { kind: 'attention' };
+const W: MixerSpec = { kind: 'sliding_window', window: 600 };
+const D: MixerSpec = { kind: 'gated_deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
+const config = tinyConfig([D, A, W], { maxPositionEmbeddings: 8192 });
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await Engine.create(config, randomWeights(config), { threads: 1 });
+});
+afterAll(() => engine?.dispose());
+
+function randomIds(count: number, seed: number): number[] {
+  const random = new Random(seed);
+  return Array.from({ length: count }, () => random.below(64));
+}
+
+/** Logits after the prompt and after three further tokens. */
+async function follow(cache: PrefixCache, ids: readonly number[], boundaries: number[] = []) {
+  const { sequence, logits, cachedTokens } = await cache.read(ids, { boundaries });
+  const all = [logits.slice()];
+  for (const id of [1, 2, 3]) all.push((await engine.append(sequence, [id])).slice());
+  sequence.dispose();
+  return { logits: all, cachedTokens };
+}
+
+const LARGE = 1e9;
+
+test('a cached start is the cold start bit for bit', async () => {
+  const start = randomIds(2500, 1);
+  const boundaries = [40, 700];
+  const warm = new PrefixCache(engine, LARGE);
+  expect((await follow(warm, [...start, 1, 2], boundaries)).cachedTokens).toBe(0);
+  for (const [length, cached] of [
+    [2500, 2048],
+    [2048, 700],
+    [1000, 700],
+    [500, 40],
+    [40, 0],
+  ] as const) {
+    const prompt = [...start.slice(0, length), ...randomIds(30, length)];
+    const found = await follow(warm, prompt, boundaries);
+    expect(found.cachedTokens).toBe(length === 40 ? 40 : length === 2048 ? 2048 : cached);
+    const cold = await follow(new PrefixCache(engine, 0), prompt, boundaries);
+    expect(cold.cachedTokens).toBe(0);
+    expect(found.logits).toEqual(cold.logits);
+  }
+  expect(warm.hits).toBe(5);
+  expect(warm.tokensSaved).toBe(2048 + 2048 + 700 + 40 + 40);
+  warm.clear();
+  expect(warm.bytes).toBe(0);
+});
+
+test('the least recently used snapshots go when the budget is spent', async () => {
+  const [one, two, three] = [1, 2, 3].map((seed) => randomIds(100, seed)) as [number[], number[], number[]];
+  const cache = new PrefixCache(engine, LARGE);
+  await follow(cache, [...one, 5], [100]);
+  const bytes = cache.bytes;
+  const small = new PrefixCache(engine, 2.5 * bytes);
+  await follow(small, [...one, 5], [100]);
+  await follow(small, [...two, 5], [100]);
+  expect((await follow(small, [...one, 6], [100])).cachedTokens).toBe(100);
+  await follow(small, [...three, 5], [100]);
+  expect(small.size).toBe(2);
+  expect(small.bytes).toBeLessThanOrEqual(small.budget);
+  expect((await follow(small, [...two, 6], [])).cachedTokens).toBe(0);
+  expect((await follow(small, [...one, 7], [])).cachedTokens).toBe(100);
+});
+
+test('snapshots of one prompt share full blocks', async () => {
+  const cache = new PrefixCache(engine, LARGE);
+  const ids = randomIds(5000, 9);
+  await follow(cache, ids);
+  expect(cache.size).toBe(2);
+  const blocks = 2 * 4 * 2 * 8 * 4096;
+  expect(cache.bytes).toBeLessThan(1.7 * blocks);
+});
+
+test('a file holds all that is needed to go on', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'postnas-sequence-'));
+  try {
+    const ids = randomIds(2200, 4);
+    using sequence = engine.start();
+    await engine.append(sequence, ids);
+    const path = join(root, 'a.safetensors');
+    saveSequence(path, engine, sequence, ids);
+    const loaded = loadSequence(path, engine);
+    expect(loaded.ids).toEqual(ids);
+    for (const id of [1, 2, 3]) {
+      const expected = await engine.append(sequence, [id]);
+      expect(await engine.append(loaded.sequence, [id])).toEqual(expected);
+    }
+    const other = tinyConfig([D, A]);
+    await using stranger = await Engine.create(other, randomWeights(other), { threads: 1 });
+    expect(() => loadSequence(path, stranger)).toThrow('was made by a model of another architecture');
+    expect(() => saveSequence(path, engine, sequence, ids)).toThrow(
+      'the sequence has 2203 tokens, 2200 were',
+    );
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+});

@@ -1,0 +1,136 @@
+import type { OnProgress } from '../util/progress.ts';
+import type { Engine } from './engine.ts';
+import type { Block } from './kv-cache.ts';
+import type { Sequence } from './sequence.ts';
+
+/**
+ * What prompts leave behind for prompts that begin alike: snapshots of the sequence at fixed distances and at places
+ * that the caller names, such as the ends of messages, for a linear layer's state cannot be cut back to an earlier
+ * token. Snapshots of one prompt share their full blocks of keys and values. The least recently used go when the
+ * budget is spent.
+ *
+ * A start from a snapshot is the cold start bit for bit, if both name the same places: pieces of a prompt end there
+ * and at fixed distances.
+ */
+
+/** Tokens between snapshots: full blocks, so that nothing of keys and values is held twice. */
+const DISTANCE = 2048;
+
+interface Entry {
+  ids: Int32Array;
+  sequence: Sequence;
+}
+
+export interface PrefixRead {
+  /** Of the caller, to go on from and to dispose of. */
+  sequence: Sequence;
+  /** Of what may follow the prompt [vocabulary]. */
+  logits: Float32Array;
+  /** Tokens of the prompt that did not have to be read. */
+  cachedTokens: number;
+}
+
+export interface PrefixReadOptions {
+  /** Places in the prompt after which to keep a snapshot, in tokens from its start. */
+  boundaries?: readonly number[];
+  onProgress?: OnProgress;
+  signal?: AbortSignal;
+}
+
+export class PrefixCache {
+  /** The most recently used last. */
+  private entries: Entry[] = [];
+  /** Prompts that began with something known, and tokens that were not read for that. */
+  hits = 0;
+  tokensSaved = 0;
+
+  constructor(
+    private readonly engine: Engine,
+    /** Of states, keys and values together. */
+    readonly budget: number,
+  ) {}
+
+  /** Reads a prompt, from the longest beginning that is known. */
+  async read(ids: readonly number[], options: PrefixReadOptions = {}): Promise<PrefixRead> {
+    const known = this.find(ids);
+    const sequence = known?.sequence.fork() ?? this.engine.start();
+    const cachedTokens = sequence.length;
+    if (known) {
+      this.hits++;
+      this.tokensSaved += cachedTokens;
+    }
+    try {
+      let logits: Float32Array | undefined;
+      for (const end of stops(ids.length, options.boundaries ?? [])) {
+        if (end <= sequence.length && end < ids.length) continue;
+        logits = await this.engine.append(sequence, ids.slice(sequence.length, end), options);
+        if (end < ids.length || options.boundaries?.includes(end)) this.put(ids.slice(0, end), sequence);
+      }
+      return { sequence, logits: logits!, cachedTokens };
+    } catch (error) {
+      sequence.dispose();
+      throw error;
+    }
+  }
+
+  /** Keeps a snapshot of a sequence with these tokens. */
+  put(ids: readonly number[], sequence: Sequence): void {
+    const known = this.entries.find((entry) => entry.ids.length === ids.length && begins(ids, entry.ids));
+    if (known) {
+      this.use(known);
+      return;
+    }
+    this.entries.push({ ids: Int32Array.from(ids), sequence: sequence.fork() });
+    while (this.bytes > this.budget) this.entries.shift()!.sequence.dispose();
+  }
+
+  /** The longest snapshot of a beginning of the prompt that leaves a token to read, for the logits come of that. */
+  private find(ids: readonly number[]): Entry | null {
+    let best: Entry | null = null;
+    for (const entry of this.entries) {
+      const longer = entry.ids.length < ids.length && entry.ids.length > (best?.ids.length ?? 0);
+      if (longer && begins(ids, entry.ids)) best = entry;
+    }
+    if (best) this.use(best);
+    return best;
+  }
+
+  private use(entry: Entry): void {
+    this.entries = [...this.entries.filter((other) => other !== entry), entry];
+  }
+
+  /** Memory of all snapshots; what they share counts once. */
+  get bytes(): number {
+    const blocks = new Map<Block, number>();
+    let total = 0;
+    for (const { ids, sequence } of this.entries) {
+      total += ids.byteLength;
+      for (const value of Object.values(sequence.state)) total += 4 * value.size;
+      for (const cache of sequence.caches) {
+        for (const block of cache.blocks) blocks.set(block, 4 * (block.k.size + block.v.size));
+      }
+    }
+    for (const bytes of blocks.values()) total += bytes;
+    return total;
+  }
+
+  get size(): number {
+    return this.entries.length;
+  }
+
+  clear(): void {
+    for (const { sequence } of this.entries) sequence.dispose();
+    this.entries = [];
+  }
+}
+
+/** Where snapshots are taken, and the end of the prompt. */
+function stops(length: number, boundaries: readonly number[]): number[] {
+  const places = new Set([length, ...boundaries.filter((at) => at > 0 && at < length)]);
+  for (let at = DISTANCE; at < length; at += DISTANCE) places.add(at);
+  return [...places].sort((a, b) => a - b);
+}
+
+function begins(ids: readonly number[], start: Int32Array): boolean {
+  return start.every((id, i) => id === ids[i]);
+}
