@@ -17,11 +17,16 @@ import type { Tensor } from './tensor.ts';
  */
 export interface Memory {
   readonly device: Device;
-  /** Compiles a program for this memory. With `read` its outputs are read by the caller, else they stay here. */
+  /**
+   * Compiles a program for this memory, which disposes of it: here at `release`, on a device when the memory is
+   * disposed of. With `read` its outputs are read by the caller, else they stay here.
+   */
   compile(
     outputs: Record<string, Tensor>,
     options?: { threads?: number | undefined; read?: boolean | undefined },
   ): Promise<Program>;
+  /** The program is not needed any more. */
+  release(program: Program): Promise<void>;
   /** These arrays as programs take them. Copied to the device when first asked for; later changes are not seen. */
   place(values: Readonly<Values>): Promise<Readonly<Values>>;
   /** A value as programs take it, which belongs to the caller: for what is given to many runs. */
@@ -71,6 +76,10 @@ class HostMemory implements Memory {
 
   compile(outputs: Record<string, Tensor>, { threads }: { threads?: number } = {}): Promise<Program> {
     return Program.compile(outputs, { threads });
+  }
+
+  release(program: Program): Promise<void> {
+    return program.dispose();
   }
 
   async place(values: Readonly<Values>): Promise<Readonly<Values>> {
@@ -140,7 +149,10 @@ class DeviceMemory implements Memory {
   /** What has not been given back. */
   private readonly alive = new Set<Value>();
   private readonly copies = new Map<ArrayBufferLike, Copies>();
+  /** The memory's own programs. */
   private readonly programs = new Map<string, Promise<Program>>();
+  /** All of them, in the order of compilation. */
+  private readonly sessions: Program[] = [];
   private readonly zeros = new Map<string, Value>();
 
   constructor(readonly device: Device) {}
@@ -149,13 +161,19 @@ class DeviceMemory implements Memory {
     return this.alive.size;
   }
 
-  compile(
+  async compile(
     outputs: Record<string, Tensor>,
     { threads, read }: { threads?: number; read?: boolean } = {},
   ): Promise<Program> {
     const { device } = this;
-    return Program.compile(outputs, { device, threads, ...(read ? {} : { keepOnDevice: 'all' }) });
+    const options = { device, threads, ...(read ? {} : { keepOnDevice: 'all' as const }) };
+    const program = await Program.compile(outputs, options);
+    this.sessions.push(program);
+    return program;
   }
+
+  /** A session must outlive what it computed: freeing a value after it ends the process. */
+  async release(): Promise<void> {}
 
   async place(values: Readonly<Values>): Promise<Readonly<Values>> {
     const placed: Values = {};
@@ -319,8 +337,8 @@ class DeviceMemory implements Memory {
     this.free(...this.alive);
     this.copies.clear();
     this.zeros.clear();
-    for (const program of this.programs.values()) await (await program).dispose();
     this.programs.clear();
+    for (const program of this.sessions.splice(0)) await program.dispose();
   }
 }
 

@@ -157,7 +157,7 @@ export class LayerPrograms {
   }
 
   async dispose(): Promise<void> {
-    for (const program of this.programs.values()) await (await program).dispose();
+    for (const program of this.programs.values()) await this.memory.release(await program);
     this.programs.clear();
   }
 }

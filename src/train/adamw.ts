@@ -52,7 +52,7 @@ export interface Moments {
 }
 
 /** What changes from step to step, as numbers of the update. */
-export const ADAMW_NUMBERS = ['scale', 'rootCorrection', 'keep', 'rate'] as const;
+const ADAMW_NUMBERS = ['scale', 'rootCorrection', 'keep', 'rate'] as const;
 
 /** The update of p by its gradient g, with moments m and v; the numbers are inputs of their names. */
 export function adamwUpdate(

@@ -203,7 +203,7 @@ class DeviceAdamW implements Optimizer {
   }
 
   async dispose(): Promise<void> {
-    for (const program of this.programs.values()) await (await program).dispose();
+    for (const program of this.programs.values()) await this.memory.release(await program);
     this.programs.clear();
   }
 }
