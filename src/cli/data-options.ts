@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import type { Device } from '../graph/index.ts';
 import { loadTokenizer, type Tokenizer } from '../model/tokenizer.ts';
 import type { Metric, ObjectiveTask } from '../search/judge.ts';
 import { planTask } from '../tasks/harness.ts';
@@ -21,6 +22,7 @@ export interface BatchOptions {
   rows: number;
   length: number;
   threads?: number;
+  device?: Device;
   /** Seed that examples are drawn with: another one draws others. */
   examplesSeed?: number;
 }
@@ -55,7 +57,13 @@ export function withBatches(command: Command): Command {
     .option('--examples <n>', 'examples of each task that does not say', wholeNumber, 128)
     .option('--rows <n>', 'rows of a step', wholeNumber, 8)
     .option('--length <n>', 'tokens of a row', wholeNumber, 256)
+    .addOption(deviceOption('where it is trained and judged').default('cpu'))
     .option('--threads <n>', 'threads of ONNX Runtime (all cores when not given)', wholeNumber);
+}
+
+/** --device for a command, without a default. */
+export function deviceOption(what: string): Option {
+  return new Option('--device <name>', what).choices(['cpu', 'webgpu']);
 }
 
 /** @throws InputError for files and tasks that do not exist */

@@ -3,6 +3,7 @@ export type { Dim, Shape } from './dim.ts';
 export { addDims, mulDims, subDims } from './dim.ts';
 export { evaluate } from './evaluate.ts';
 export { grad, gradients } from './grad.ts';
+export { type Memory, memoryOf } from './memory.ts';
 export { type NdArray, ndarray } from './ndarray.ts';
 export * from './ops/constant.ts';
 export * from './ops/convolution.ts';

@@ -171,7 +171,7 @@ export class Program {
    * Runs the program.
    *
    * @param feeds a value for each input
-   * @param into values whose memory receives outputs; one may be the memory of an input if no other node of the
+   * @param into host values whose memory receives outputs; one may be the memory of an input if no other node of the
    *   graph still reads that input when the output is written
    * @throws GraphError naming an input that is missing, unknown, or of the wrong dtype or shape
    */
@@ -228,6 +228,9 @@ export class Program {
     for (const [name, value] of Object.entries(into)) {
       const output = this.outputs.get(name);
       if (!output) throw new GraphError(`no output is called ${name}; ${among([...this.outputs.keys()])}`);
+      if (value.location !== 'cpu') {
+        throw new GraphError(`output ${name}: ONNX Runtime does not write into a value on a device`);
+      }
       const { dtype } = output.tensor;
       const shape = bindShape(output.tensor.shape, bindings);
       if (value.type !== dtype || value.dims.join() !== shape.join()) {

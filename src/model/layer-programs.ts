@@ -1,13 +1,14 @@
 import {
   add,
   argMax,
-  type Device,
   type Dim,
   float32,
   input,
   int64,
   logSoftmax,
-  Program,
+  type Memory,
+  memoryOf,
+  type Program,
   pick,
   reshape,
   type Tensor,
@@ -64,15 +65,20 @@ export class LayerPrograms {
   constructor(
     readonly config: ModelConfig,
     readonly shape: { batch: Dim; length: number },
-    private readonly device: Device = 'cpu',
+    /** Where weights and hidden states lie. Results belong to the caller, who frees them there. */
+    readonly memory: Memory = memoryOf('cpu'),
     private readonly threads = 0,
   ) {}
 
-  /** Compiles `build`'s outputs once under this key. */
-  compiled(key: string, build: () => Record<string, Tensor>): Promise<Program> {
+  /** Compiles `build`'s outputs once under this key; `read` if the caller reads them. */
+  compiled(
+    key: string,
+    build: () => Record<string, Tensor>,
+    { read = false }: { read?: boolean } = {},
+  ): Promise<Program> {
     const known = this.programs.get(key);
     if (known) return known;
-    const program = Program.compile(build(), { device: this.device, threads: this.threads });
+    const program = this.memory.compile(build(), { threads: this.threads, read });
     this.programs.set(key, program);
     return program;
   }
@@ -89,7 +95,8 @@ export class LayerPrograms {
     const program = await this.compiled('embed', () => ({
       y: take(input('table', 'float32', [vocabSize, hiddenSize]), input('ids', 'int64', [batch, length])),
     }));
-    return (await program.run({ table, ids: int64(ids, [ids.length / length, length]) })).y!;
+    const feeds = { ...(await this.memory.place({ table })), ids: int64(ids, [ids.length / length, length]) };
+    return (await this.memory.run(program, feeds)).y!;
   }
 
   /** x through a layer: what its mixer adds, and the hidden states after it. */
@@ -100,7 +107,7 @@ export class LayerPrograms {
       const { y: mixed } = mixerBlock(this.config, spec, hidden, inputs, { form: 'chunk' });
       return { mixed, y: mlpBlock(this.config, add(hidden, mixed), inputs) };
     });
-    const { mixed, y } = await program.run({ x, ...weights });
+    const { mixed, y } = await this.memory.run(program, { x, ...(await this.memory.place(weights)) });
     return { mixed: mixed!, y: y! };
   }
 
@@ -111,8 +118,8 @@ export class LayerPrograms {
       return { mixed: mixerBlock(this.config, spec, this.hidden('x'), inputs, { form: 'chunk' }).y };
     });
     const given: Values = { x, ...weights };
-    return (await program.run(Object.fromEntries(program.inputNames.map((name) => [name, given[name]!]))))
-      .mixed!;
+    const feeds = Object.fromEntries(program.inputNames.map((name) => [name, given[name]!]));
+    return (await this.memory.run(program, await this.memory.place(feeds))).mixed!;
   }
 
   /**
@@ -129,7 +136,7 @@ export class LayerPrograms {
     candidates: ArrayLike<number>,
     weights: Values,
   ): Promise<{ logProbs: Float32Array; best: BigInt64Array }> {
-    const program = await this.compiled('answers', () => {
+    const build = () => {
       const { hiddenSize } = this.config;
       const rows = take(reshape(this.hidden('x'), [-1, hiddenSize]), input('at', 'int64', ['M']));
       const logProbs = logSoftmax(head(this.config, rows, weightInputs(headParameters(this.config))));
@@ -137,19 +144,20 @@ export class LayerPrograms {
         logProbs: pick(logProbs, input('candidates', 'int64', ['M', 'C'])),
         best: argMax(logProbs),
       };
-    });
+    };
+    const program = await this.compiled('answers', build, { read: true });
     const M = at.length;
     const { logProbs, best } = await program.run({
       x,
       at: int64(at, [M]),
       candidates: int64(candidates, [M, candidates.length / M]),
-      ...headValues(this.config, weights),
+      ...(await this.memory.place(headValues(this.config, weights))),
     });
     return { logProbs: logProbs!.data as Float32Array, best: best!.data as BigInt64Array };
   }
 
   async dispose(): Promise<void> {
-    for (const program of this.programs.values()) await (await program).dispose();
+    for (const program of this.programs.values()) await this.memory.release(await program);
     this.programs.clear();
   }
 }

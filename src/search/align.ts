@@ -1,10 +1,12 @@
 import {
   add,
+  type Device,
   div,
   gradients,
   input,
   maximum,
   mean,
+  memoryOf,
   mul,
   sqrt,
   sub,
@@ -116,6 +118,8 @@ export interface AlignOptions
   shape: BatchShape;
   seed: number;
   threads?: number;
+  /** Where it is computed; the CPU unless told. */
+  device?: Device;
   fingerprint?: unknown;
 }
 
@@ -135,16 +139,17 @@ export function relativeError(y: Tensor, target: Tensor): Tensor {
 export async function align(options: AlignOptions): Promise<TrainResult & { losses: number[] }> {
   const { branches, batches, shape, seed, signal } = options;
   const { network, layers, spec } = branches;
-  const programs = new LayerPrograms(network.config, shape, 'cpu', options.threads);
+  const memory = memoryOf(options.device);
+  const programs = new LayerPrograms(network.config, shape, memory, options.threads);
   const ids = new Int32Array(shape.batch * shape.length);
   const wanted = new Set(layers);
   const last = Math.max(...layers);
   /** What `each` gives for the layers that have a branch, on a batch drawn by `random`. */
   const overLayers = async (
     random: Random,
-    each: (layer: number, x: Value, target: Value) => Promise<number>,
+    each: (layer: number, x: Value, target: Value) => Promise<Value>,
   ): Promise<Map<number, number>> => {
-    const losses = new Map<number, number>();
+    const losses = new Map<number, Value>();
     batches.fill(ids, shape.length, random);
     let x = await programs.embed(ids, network.embedding);
     for (let layer = 0; layer <= last; layer++) {
@@ -153,14 +158,18 @@ export async function align(options: AlignOptions): Promise<TrainResult & { loss
       const weights = network.layerValues(layer, 0);
       if (layer === last) {
         // Nothing needs the hidden states after it.
-        losses.set(layer, await each(layer, x, await programs.mixed(teacher, x, weights)));
+        const mixed = await programs.mixed(teacher, x, weights);
+        losses.set(layer, await each(layer, x, mixed));
+        memory.free(x, mixed);
         break;
       }
       const { mixed, y } = await programs.layer(teacher, x, weights);
       if (wanted.has(layer)) losses.set(layer, await each(layer, x, mixed));
+      memory.free(x, mixed);
       x = y;
     }
-    return losses;
+    const numbers = await memory.numbers([...losses.values()]);
+    return new Map([...losses.keys()].map((layer, i) => [layer, numbers[i]!]));
   };
   const objective: Objective = {
     async gradient(random, gradient) {
@@ -176,6 +185,7 @@ export async function align(options: AlignOptions): Promise<TrainResult & { loss
       stage: 'align',
       parameters: branches.vector,
       objective,
+      memory,
       tokensPerStep: shape.batch * shape.length,
       fingerprint: { ...(options.fingerprint ?? {}), spec, layers, shape, optimizer: options.optimizer },
       seed,
@@ -188,6 +198,7 @@ export async function align(options: AlignOptions): Promise<TrainResult & { loss
     return { ...result, losses: layers.map((layer) => errors.get(layer)!) };
   } finally {
     await programs.dispose();
+    await memory.dispose();
   }
 }
 
@@ -200,7 +211,7 @@ async function alignLayer(
   branches: BranchWeights,
   { layer, x, target }: { layer: number; x: Value; target: Value },
   gradient?: ParameterVector,
-): Promise<number> {
+): Promise<Value> {
   const { network, spec } = branches;
   const program = await programs.compiled(`align ${!!gradient} ${JSON.stringify(spec)}`, () => {
     const { hiddenSize } = network.config;
@@ -219,11 +230,13 @@ async function alignLayer(
     };
   });
   const norm = network.layers[layer]!['input_layernorm.weight']!;
-  const { loss } = await program.run(
-    { x, target, norm, ...branches.values(layer) },
+  const { memory } = programs;
+  const { loss } = await memory.run(
+    program,
+    { x, target, ...(await memory.place({ norm, ...branches.values(layer) })) },
     gradient && branches.gradients(layer, gradient),
   );
-  return (loss!.data as Float32Array)[0]!;
+  return loss!;
 }
 
 /** Tensors scaled down together to a norm of at most 1. */

@@ -1,6 +1,6 @@
 import { mkdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Values } from '../graph/index.ts';
+import { type Device, memoryOf, type Values } from '../graph/index.ts';
 import { type Checkpoint, openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
 import { LayerPrograms } from '../model/layer-programs.ts';
 import type { WrittenDtype } from '../model/safetensors.ts';
@@ -48,6 +48,8 @@ export interface DistillSettings {
   /** Of the written weights; F32 unless told. */
   dtype?: WrittenDtype;
   threads?: number;
+  /** Where it is computed; the CPU unless told. */
+  device?: Device;
   onProgress?: OnProgress;
   /** Lines for people: what the cache will take, a damaged file in it. */
   onNotice?: (line: string) => void;
@@ -226,12 +228,14 @@ async function run(
   const { batch, length } = training;
   const shape = { batch, length };
   const vector = gatherWeights(student, rateOf);
-  const programs = new LayerPrograms(teacher.config, shape, 'cpu', threads);
+  const memory = memoryOf(settings.device);
+  const programs = new LayerPrograms(teacher.config, shape, memory, threads);
   const cache =
     folder !== undefined && losses.vocabulary
       ? new TeacherCache({ folder, teacher, programs, onNotice, temperature: losses.vocabulary.temperature })
       : undefined;
   const path = new PathGradient({
+    memory,
     teacher,
     student,
     vector,
@@ -254,6 +258,7 @@ async function run(
       stage: name,
       parameters: vector,
       objective,
+      memory,
       schedule: scheduleOf(training),
       seed: settings.seed + SEEDS[name],
       optimizer: { weightDecay: 0 },
@@ -267,6 +272,7 @@ async function run(
   } finally {
     await path.dispose();
     await programs.dispose();
+    await memory.dispose();
   }
 }
 

@@ -4,6 +4,8 @@ import {
   gradients,
   input,
   int64,
+  type Memory,
+  memoryOf,
   reshape,
   scatterAddRows,
   type Tensor,
@@ -37,6 +39,8 @@ export interface PathGradientOptions {
   vector: ParameterVector;
   shape: BatchShape;
   losses: PathLosses;
+  /** Where weights, hidden states and gradients lie; host memory unless told. */
+  memory?: Memory;
   threads?: number;
   signal?: AbortSignal;
   /** Logits computed at a time: what bounds the memory of the head. */
@@ -58,11 +62,16 @@ export class PathGradient {
   /** Per layer and branch: whether it is the teacher's layer, and the names of what is trained in it. */
   private readonly layers: { teachers: boolean; trained: string[] }[][];
   private readonly head: string[];
+  private readonly memory: Memory;
+  /** The gradient of hidden states that nothing is asked of. */
+  private readonly nothing: Value;
 
   constructor(private readonly options: PathGradientOptions) {
-    const { teacher, student, shape, threads } = options;
-    this.programs = new LayerPrograms(student.config, shape, 'cpu', threads);
-    this.teacherPrograms = new LayerPrograms(teacher.config, shape, 'cpu', threads);
+    const { teacher, student, shape, threads, memory = memoryOf('cpu') } = options;
+    this.memory = memory;
+    this.programs = new LayerPrograms(student.config, shape, memory, threads);
+    this.teacherPrograms = new LayerPrograms(teacher.config, shape, memory, threads);
+    this.nothing = zeros([shape.batch, shape.length, student.config.hiddenSize]);
     this.layers = student.branches.map((branches, layer) =>
       branches.map(({ spec }, branch) => {
         const values = student.layerValues(layer, branch);
@@ -89,20 +98,36 @@ export class PathGradient {
     ids: Int32Array,
     gradient: ParameterVector,
   ): Promise<{ loss: number; [part: string]: number }> {
-    const { teacher, student, losses, signal } = this.options;
-    const { features, vocabulary } = losses;
-    const count = path.length;
-    gradient.data.fill(0);
-    const embedded = this.isTrained(student.embedding);
+    const { memory } = this;
+    memory.clear(gradient.data);
+    const embedded = this.isTrained(this.options.student.embedding);
     const lowest = embedded ? 0 : path.findIndex((b, layer) => this.layers[layer]![b]!.trained.length > 0);
     // What is trained at the head alone has a gradient too.
     if (lowest < 0 && this.head.length === 0) return { loss: 0 };
-    const first = lowest < 0 ? count : lowest;
+    const states = new Set<Value>();
+    try {
+      return await this.through(path, ids, gradient, lowest < 0 ? path.length : lowest, states);
+    } finally {
+      memory.free(...states);
+    }
+  }
 
-    const known =
-      vocabulary && (await this.options.topTokens?.(ids, async () => (await this.teach(ids)).at(-1)!));
-    const taught = features || (!known && vocabulary!.divergence > 0) ? await this.teach(ids) : undefined;
-    const hidden = await this.forward(path, ids, taught, vocabulary ? count : count - 1);
+  /** @param states receives all hidden states, for the caller to free */
+  private async through(
+    path: Path,
+    ids: Int32Array,
+    gradient: ParameterVector,
+    first: number,
+    states: Set<Value>,
+  ): Promise<{ loss: number; [part: string]: number }> {
+    const { memory } = this;
+    const { teacher, student, losses, signal } = this.options;
+    const { features, vocabulary } = losses;
+    const count = path.length;
+    const teach = () => this.teach(ids, states);
+    const known = vocabulary && (await this.options.topTokens?.(ids, async () => (await teach()).at(-1)!));
+    const taught = features || (!known && vocabulary!.divergence > 0) ? await teach() : undefined;
+    const hidden = await this.forward(path, ids, taught, vocabulary ? count : count - 1, states);
 
     let loss = 0;
     let parts: Record<string, number> = {};
@@ -117,37 +142,61 @@ export class PathGradient {
       };
       const top = await vocabularyGradient(this.programs, vocabulary, given, this.options.logits);
       ({ loss, parts, below: above } = top);
+      states.add(above);
     }
-    above ??= zeros(hidden[0]!.dims);
-    let error = 0;
+    const errors: Value[] = [];
+    const weights: number[] = [];
     for (let layer = count - 1; layer >= first; layer--) {
       signal?.throwIfAborted();
       const weight = 1 / (count - first) + (layer === count - 1 ? (features?.lastWeight ?? 0) : 0);
       const step = await this.backward(layer, path[layer]!, {
         x: hidden[layer]!,
         target: features && taught![layer + 1]!,
-        above,
+        above: above ?? this.nothing,
         weight,
         gradient,
       });
-      error += weight * step.loss;
+      if (step.loss) {
+        errors.push(step.loss);
+        weights.push(weight);
+      }
+      memory.free(above);
+      if (above) states.delete(above);
       above = step.below;
+      states.add(above);
     }
-    if (embedded) await this.embedding(ids, above, gradient);
+    if (this.isTrained(student.embedding)) await this.embedding(ids, above ?? this.nothing, gradient);
+    const numbers = await memory.numbers(errors);
+    const error = numbers.reduce((sum, each, i) => sum + weights[i]! * each, 0);
     if (!vocabulary) return { loss: error };
     return { loss: loss + error, ...(features ? { features: error } : {}), ...parts };
   }
 
   /** Hidden states of the teacher: after the embedding, and after each layer. */
-  private async teach(ids: Int32Array): Promise<Value[]> {
+  private async teach(ids: Int32Array, held: Set<Value>): Promise<Value[]> {
     const { teacher, signal } = this.options;
     const states = [await this.teacherPrograms.embed(ids, teacher.embedding)];
-    for (const [layer, [own]] of teacher.branches.entries()) {
+    held.add(states[0]!);
+    for (const layer of teacher.branches.keys()) {
       signal?.throwIfAborted();
-      const values = teacher.layerValues(layer, 0);
-      states.push((await this.teacherPrograms.layer(own!.spec, states[layer]!, values)).y);
+      states.push(await this.after(this.teacherPrograms, teacher, layer, 0, states[layer]!));
+      held.add(states.at(-1)!);
     }
     return states;
+  }
+
+  /** Hidden states after a layer. */
+  private async after(
+    programs: LayerPrograms,
+    network: Network,
+    layer: number,
+    branch: number,
+    x: Value,
+  ): Promise<Value> {
+    const { spec } = network.branches[layer]![branch]!;
+    const { mixed, y } = await programs.layer(spec, x, network.layerValues(layer, branch));
+    this.memory.free(mixed);
+    return y;
   }
 
   /** Hidden states along a path up to a layer. As long as the student is the teacher they are the teacher's. */
@@ -156,6 +205,7 @@ export class PathGradient {
     ids: Int32Array,
     taught: Value[] | undefined,
     upTo: number,
+    held: Set<Value>,
   ): Promise<Value[]> {
     const { teacher, student, signal } = this.options;
     const parting = path.findIndex((branch, layer) => !this.layers[layer]![branch]!.teachers);
@@ -164,11 +214,11 @@ export class PathGradient {
       taught && student.embedding.data === teacher.embedding.data
         ? taught.slice(0, shared + 1)
         : [await this.programs.embed(ids, student.embedding)];
+    held.add(states[0]!);
     for (let layer = states.length - 1; layer < upTo; layer++) {
       signal?.throwIfAborted();
-      const branch = path[layer]!;
-      const { spec } = student.branches[layer]![branch]!;
-      states.push((await this.programs.layer(spec, states[layer]!, student.layerValues(layer, branch))).y);
+      states.push(await this.after(this.programs, student, layer, path[layer]!, states[layer]!));
+      held.add(states.at(-1)!);
     }
     return states;
   }
@@ -181,8 +231,8 @@ export class PathGradient {
     layer: number,
     branch: number,
     given: { x: Value; target?: Value; above: Value; weight: number; gradient: ParameterVector },
-  ): Promise<{ loss: number; below: Value }> {
-    const { programs } = this;
+  ): Promise<{ loss: Value | undefined; below: Value }> {
+    const { programs, memory } = this;
     const { student } = this.options;
     const { spec } = student.branches[layer]![branch]!;
     const { trained } = this.layers[layer]![branch]!;
@@ -205,17 +255,16 @@ export class PathGradient {
     });
     const values = student.layerValues(layer, branch);
     const feeds: Values = {
-      x,
-      above,
-      ...(target ? { target, weight: float32(Float32Array.of(weight), []) } : {}),
-      ...values,
+      ...(await memory.place({ x, above, ...(target ? { target } : {}), ...values })),
+      ...(target ? { weight: float32(Float32Array.of(weight), []) } : {}),
     };
     const places = Object.entries(this.places(trained, values, gradient));
-    const { loss, below } = await program.run(
+    const { loss, below } = await memory.run(
+      program,
       feeds,
       Object.fromEntries(places.map(([name, place]) => [`grad.${name}`, place])),
     );
-    return { loss: loss ? (loss.data as Float32Array)[0]! : 0, below: below! };
+    return { loss, below: below! };
   }
 
   /** Adds the gradient of the embedding, to which that of a tied head has been added already. */
@@ -229,7 +278,8 @@ export class PathGradient {
       return { sum: add(input('before', 'float32', table), sums) };
     });
     const place = this.places([EMBEDDING], { [EMBEDDING]: embedding }, gradient)[EMBEDDING]!;
-    await program.run({ above, ids: int64(ids, [ids.length]), before: place }, { sum: place });
+    const feeds = await this.memory.place({ above, before: place });
+    await this.memory.run(program, { ...feeds, ids: int64(ids, [ids.length]) }, { sum: place });
   }
 
   private isTeachers(layer: number, branch: number): boolean {

@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Device } from '../graph/index.ts';
 import { showArchitecture } from '../mixers/registry.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import { hasWeights, openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
@@ -51,6 +52,8 @@ export interface SearchSettings {
   onProgress?: OnProgress;
   signal?: AbortSignal;
   threads?: number;
+  /** Where it is computed; the CPU unless told. */
+  device?: Device;
 }
 
 /**
@@ -158,18 +161,18 @@ async function searchOnce(
   network: Network,
   seed: number,
 ): Promise<SeedFindings> {
-  const { out, budget, tasks, batches, onProgress, signal, threads } = settings;
+  const { out, budget, tasks, batches, onProgress, signal, threads, device } = settings;
   const layers = network.config.layers.length;
   const folder = join(out, `seed-${seed}`);
   const named = seedProgress(onProgress, seed);
-  const shared = { batches, signal, threads };
+  const shared = { batches, signal, threads, device };
   const { branches, aligned, supernet } = await superNetwork(settings, network, seed, settings);
   const stages: SearchRun['stages'] = [
     { name: 'align', seconds: aligned.seconds, tokens: tokensOf(settings.align) },
     { name: 'super network', seconds: supernet.seconds, tokens: tokensOf(settings.supernet) },
   ];
 
-  const scorer = new PathScorer(network, { threads });
+  const scorer = new PathScorer(network, { threads, device });
   try {
     const judge = new Judge(scorer, layers, tasks, {
       onProgress: named('judge'),

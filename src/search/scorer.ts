@@ -1,4 +1,4 @@
-import type { Value } from '../graph/index.ts';
+import { type Device, type Memory, memoryOf, type Value } from '../graph/index.ts';
 import { LayerPrograms } from '../model/layer-programs.ts';
 import type { LogProbScorer, Plan, Row, ScoreOptions, SpanScore, TaskScore } from '../tasks/harness.ts';
 import { scorePlan } from '../tasks/harness.ts';
@@ -46,15 +46,21 @@ export interface ScorerOptions {
   /** Logits computed at a time: what bounds the memory of the head. */
   logits?: number;
   threads?: number;
+  /** Where it is computed; the CPU unless told. */
+  device?: Device;
 }
 
+/** On a device the weights are those that the network had when they were first needed. */
 export class PathScorer {
+  private readonly memory: Memory;
   private readonly programs = new Map<number, LayerPrograms>();
 
   constructor(
     private readonly network: Network,
     private readonly options: ScorerOptions = {},
-  ) {}
+  ) {
+    this.memory = memoryOf(options.device);
+  }
 
   /**
    * Scores of every path: [path][row][span].
@@ -126,7 +132,7 @@ export class PathScorer {
     const known = this.programs.get(length);
     if (known) return known;
     const shape = { batch: 'B', length };
-    const programs = new LayerPrograms(this.network.config, shape, 'cpu', this.options.threads);
+    const programs = new LayerPrograms(this.network.config, shape, this.memory, this.options.threads);
     this.programs.set(length, programs);
     return programs;
   }
@@ -159,12 +165,14 @@ export class PathScorer {
         for (const branch of branches) {
           const spec = network.branches[layer]![branch]!.spec;
           signal?.throwIfAborted();
-          const { y } = await programs.layer(spec, x, network.layerValues(layer, branch));
+          const { mixed, y } = await programs.layer(spec, x, network.layerValues(layer, branch));
+          this.memory.free(mixed);
           await walk(
             y,
             layer + 1,
             alive.filter((p) => paths[p]![layer] === branch),
           );
+          this.memory.free(y);
         }
         return;
       }
@@ -173,11 +181,13 @@ export class PathScorer {
         for (const path of alive) this.record(results[path]!, rows, asked, logProbs, best);
       }
     };
+    const embedded = await programs.embed(ids, network.embedding);
     await walk(
-      await programs.embed(ids, network.embedding),
+      embedded,
       0,
       paths.map((_, p) => p),
     );
+    this.memory.free(embedded);
   }
 
   /** Questions that one program takes at once: with as many candidates each, and not too many. */
@@ -224,5 +234,6 @@ export class PathScorer {
   async dispose(): Promise<void> {
     for (const programs of this.programs.values()) await programs.dispose();
     this.programs.clear();
+    await this.memory.dispose();
   }
 }

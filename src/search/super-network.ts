@@ -41,16 +41,16 @@ export interface SuperNetwork {
 export async function superNetwork(
   settings: Pick<
     SearchSettings,
-    'out' | 'mixer' | 'batches' | 'align' | 'supernet' | 'onProgress' | 'signal' | 'threads'
+    'out' | 'mixer' | 'batches' | 'align' | 'supernet' | 'onProgress' | 'signal' | 'threads' | 'device'
   >,
   network: Network,
   seed: number,
   { fingerprint, mlps }: { fingerprint: SearchIdentity; mlps?: string | undefined },
 ): Promise<SuperNetwork> {
-  const { batches, signal, threads } = settings;
+  const { batches, signal, threads, device } = settings;
   const folder = join(settings.out, `seed-${seed}`);
   const named = seedProgress(settings.onProgress, seed);
-  const shared = { batches, signal, threads };
+  const shared = { batches, signal, threads, device };
   const branches = new BranchWeights(
     network,
     network.branches.map((_, layer) => layer),

@@ -1,3 +1,4 @@
+import { type Device, memoryOf } from '../graph/index.ts';
 import type { BatchShape } from '../model/layer-programs.ts';
 import { mlpParameters } from '../model/parameters.ts';
 import type { TokenBatches } from '../train/batches.ts';
@@ -65,6 +66,8 @@ export interface SupernetOptions
   seed: number;
   stage?: string;
   threads?: number;
+  /** Where it is computed; the CPU unless told. */
+  device?: Device;
   fingerprint?: unknown;
 }
 
@@ -76,7 +79,9 @@ export async function trainSupernet(options: SupernetOptions): Promise<TrainResu
   // Trained MLPs take the teacher's away from the network.
   const teacher = mlps ? parentOf(network) : network;
   const vector = mlps ? gatherBranchesAndMlps(network) : branches.vector;
+  const memory = memoryOf(options.device);
   const path = new PathGradient({
+    memory,
     teacher,
     student: network,
     vector,
@@ -99,6 +104,7 @@ export async function trainSupernet(options: SupernetOptions): Promise<TrainResu
       stage: options.stage ?? 'supernet',
       parameters: vector,
       objective,
+      memory,
       tokensPerStep: shape.batch * shape.length * (options.accumulate ?? 1),
       optimizer: { weightDecay: 0, ...options.optimizer },
       fingerprint: {
@@ -114,6 +120,7 @@ export async function trainSupernet(options: SupernetOptions): Promise<TrainResu
     });
   } finally {
     await path.dispose();
+    await memory.dispose();
   }
 }
 

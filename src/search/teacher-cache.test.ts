@@ -24,7 +24,7 @@ test('the most probable tokens, falling, as the head gives them; asked once', as
   const hidden = x.data as Float32Array;
   for (let i = 0; i < hidden.length; i++) hidden[i] = random.normal();
 
-  const programs = new LayerPrograms(config, shape, 'cpu', 1);
+  const programs = new LayerPrograms(config, shape, undefined, 1);
   // Two rows of logits at a time.
   const options = { folder, teacher, programs, temperature: 2, logits: 200 };
   let asked = 0;

@@ -63,15 +63,20 @@ export class TeacherCache {
   private async made(path: string, rows: number, x: Value): Promise<TopTokens> {
     const { teacher, temperature, programs, logits } = this.options;
     const { vocabSize } = teacher.config;
-    const program = await programs.compiled(`teacher says ${temperature}`, () => ({
-      logProbs: logSoftmax(mul(teacherLogits(teacher), 1 / temperature)),
-    }));
+    const { memory } = programs;
+    const program = await programs.compiled(
+      `teacher says ${temperature}`,
+      () => ({ logProbs: logSoftmax(mul(teacherLogits(teacher), 1 / temperature)) }),
+      { read: true },
+    );
     const k = Math.min(TOP, vocabSize);
     const top: TopTokens = { ids: new Int32Array(rows * k), logProbs: new Float32Array(rows * k), k };
-    const size = chunkRows(rows, vocabSize, logits);
+    const size = chunkRows(rows, vocabSize, memory, logits);
     for (let from = 0; from < rows; from += size) {
       const to = Math.min(rows, from + size);
-      const { logProbs } = await program.run(teacherFeeds(teacher, x, from, to));
+      const feeds = await teacherFeeds(memory, teacher, x, from, to);
+      const { logProbs } = await program.run(feeds);
+      memory.free(feeds['teacher.x']);
       for (let row = from; row < to; row++) {
         const start = (row - from) * vocabSize;
         const said = (logProbs!.data as Float32Array).subarray(start, start + vocabSize);

@@ -5,6 +5,7 @@ import {
   input,
   int64,
   logSoftmax,
+  type Memory,
   mul,
   pick,
   sum,
@@ -12,7 +13,6 @@ import {
   unsqueeze,
   type Value,
   type Values,
-  zeros,
 } from '../graph/index.ts';
 import { head, weightInputs } from '../model/decoder.ts';
 import { headParameters, headValues, type LayerPrograms } from '../model/layer-programs.ts';
@@ -37,11 +37,16 @@ export interface TopTokens {
   k: number;
 }
 
-/** 16 MB of logits; some twenty tensors of this size are alive at a time. */
-const LOGITS = 1 << 22;
+/** 16 MB of logits; some twenty tensors of this size are alive at a time. A GPU wants more work at a time: 128 MB. */
+const LOGITS = { cpu: 1 << 22, webgpu: 1 << 25 };
 
 /** Rows of hidden states that go through the head at a time, as few chunks as may be and all alike. */
-export function chunkRows(rows: number, vocabulary: number, logits = LOGITS): number {
+export function chunkRows(
+  rows: number,
+  vocabulary: number,
+  { device }: Pick<Memory, 'device'>,
+  logits = LOGITS[device],
+): number {
   return Math.ceil(rows / Math.ceil((rows * vocabulary) / logits));
 }
 
@@ -117,34 +122,45 @@ export async function vocabularyGradient(
     return { ...parts, loss, below: below!, ...Object.fromEntries(sums) };
   });
 
-  const below = zeros(x.dims);
+  const { memory } = programs;
+  const belows: Value[] = [];
   const targets = nextTokens(ids, length);
-  const weights = headValues(config, student.outer);
-  const totals: Record<string, number> = {};
-  const size = chunkRows(rows, config.vocabSize, logits);
+  const weights = await memory.place(headValues(config, student.outer));
+  const told: Record<'loss' | 'divergence' | 'crossEntropy', Value[]> = {
+    loss: [],
+    divergence: [],
+    crossEntropy: [],
+  };
+  const size = chunkRows(rows, config.vocabSize, memory, logits);
   for (let from = 0; from < rows; from += size) {
     const to = Math.min(rows, from + size);
-    const feeds: Values = { x: cut(x, from, to), ...weights, ...named('sum.', into) };
+    const own = { x: await memory.rows(x, from, to) };
+    const feeds: Values = { ...own, ...weights, ...(await memory.place(named('sum.', into))) };
     if (taught && known) {
       const { k } = teacher;
       feeds['top.ids'] = int64(teacher.ids.subarray(from * k, to * k), [to - from, k]);
       feeds['top.logProbs'] = float32(teacher.logProbs.subarray(from * k, to * k), [to - from, k]);
     } else if (taught && !known) {
       const { network, x: hidden } = teacher;
-      Object.assign(feeds, teacherFeeds(network, hidden, from, to));
+      Object.assign(feeds, await teacherFeeds(memory, network, hidden, from, to));
     }
     if (losses.crossEntropy > 0) {
       feeds.targets = int64(targets.ids.subarray(from, to), [to - from]);
       feeds.asked = float32(targets.asked.subarray(from, to), [to - from]);
     }
-    const result = await program.run(feeds, { below: cut(below, from, to), ...named('grad.', into) });
-    for (const name of ['loss', 'divergence', 'crossEntropy']) {
-      const value = result[name];
-      if (value) totals[name] = (totals[name] ?? 0) + (value.data as Float32Array)[0]!;
+    const { below, ...parts } = await memory.run(program, feeds, named('grad.', into));
+    memory.free(own.x, feeds['teacher.x']);
+    belows.push(below!);
+    for (const name of Object.keys(told) as (keyof typeof told)[]) {
+      if (parts[name]) told[name].push(parts[name]);
     }
   }
+  const totals: Record<string, number> = {};
+  for (const [name, values] of Object.entries(told)) {
+    if (values.length > 0) totals[name] = (await memory.numbers(values)).reduce((a, b) => a + b, 0);
+  }
   const { loss, ...parts } = totals;
-  return { loss: loss!, parts, below };
+  return { loss: loss!, parts, below: await memory.join(belows, x.dims) };
 }
 
 /** The teacher's logits of rows of its hidden states, its inputs named `teacher.` */
@@ -155,15 +171,19 @@ export function teacherLogits({ config }: Network): Tensor {
   return head(config, input('teacher.x', 'float32', ['R', config.hiddenSize]), Object.fromEntries(weights));
 }
 
-/** Values for the inputs of `teacherLogits`: rows `from` to `to` of hidden states, and the weights. */
-export function teacherFeeds({ config, outer }: Network, x: Value, from: number, to: number): Values {
-  return { 'teacher.x': cut(x, from, to), ...named('teacher.', headValues(config, outer)) };
-}
-
-/** Rows of hidden states, as a view. */
-function cut(value: Value, from: number, to: number): Value {
-  const width = value.dims.at(-1)!;
-  return float32((value.data as Float32Array).subarray(from * width, to * width), [to - from, width]);
+/**
+ * Values for the inputs of `teacherLogits`: the weights, and rows `from` to `to` of hidden states as `teacher.x`,
+ * which the caller frees.
+ */
+export async function teacherFeeds(
+  memory: Memory,
+  { config, outer }: Network,
+  x: Value,
+  from: number,
+  to: number,
+): Promise<Values> {
+  const weights = await memory.place(named('teacher.', headValues(config, outer)));
+  return { 'teacher.x': await memory.rows(x, from, to), ...weights };
 }
 
 function named(prefix: string, values: Values): Values {

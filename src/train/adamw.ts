@@ -1,6 +1,18 @@
-import { add, div, float32, input, mul, Program, sqrt, sub, sum, type Value } from '../graph/index.ts';
+import {
+  add,
+  div,
+  float32,
+  input,
+  mul,
+  Program,
+  sqrt,
+  sub,
+  sum,
+  type Tensor,
+  type Value,
+} from '../graph/index.ts';
 import { type MatrixGroup, Muon } from './muon.ts';
-import type { ParameterVector, Range } from './parameters.ts';
+import type { ParameterVector, Range, TrainedParameter } from './parameters.ts';
 
 /**
  * AdamW (Loshchilov and Hutter 2019): Adam with decoupled weight decay, as a graph over whole vectors.
@@ -39,7 +51,54 @@ export interface Moments {
   step: number;
 }
 
-export class AdamW {
+/** What changes from step to step, as numbers of the update. */
+const ADAMW_NUMBERS = ['scale', 'rootCorrection', 'keep', 'rate'] as const;
+
+/** The update of p by its gradient g, with moments m and v; the numbers are inputs of their names. */
+export function adamwUpdate(
+  { p, g, m, v }: Record<'p' | 'g' | 'm' | 'v', Tensor>,
+  { beta1, beta2, eps }: AdamWOptions,
+): Record<'newP' | 'newM' | 'newV', Tensor> {
+  const number = (name: (typeof ADAMW_NUMBERS)[number]) => input(name, 'float32', []);
+  const scaled = mul(g, number('scale'));
+  const newM = add(mul(m, beta1), mul(scaled, 1 - beta1));
+  const newV = add(mul(v, beta2), mul(mul(scaled, scaled), 1 - beta2));
+  const direction = div(newM, add(mul(sqrt(newV), number('rootCorrection')), eps));
+  return { newP: sub(mul(p, number('keep')), mul(direction, number('rate'))), newM, newV };
+}
+
+/** The numbers of step `step`, counted from 1. */
+export function adamwNumbers(
+  { beta1, beta2 }: AdamWOptions,
+  { step, rate, decay, scale }: { step: number; rate: number; decay: number; scale: number },
+): Record<(typeof ADAMW_NUMBERS)[number], Value> {
+  const number = (x: number) => float32(Float32Array.of(x), []);
+  return {
+    scale: number(scale),
+    rootCorrection: number(1 / Math.sqrt(1 - beta2 ** step)),
+    keep: number(1 - rate * decay),
+    rate: number(rate / (1 - beta1 ** step)),
+  };
+}
+
+/** Takes steps in place. */
+export interface Optimizer {
+  /**
+   * @param scale factor of the gradient before anything else, such as 1 / accumulated batches
+   * @returns the norm of the scaled gradient before clipping; nothing is changed where it is not finite
+   */
+  step(
+    parameters: ParameterVector,
+    gradient: ParameterVector,
+    moments: Moments,
+    rate: number,
+    scale?: number,
+  ): Promise<number>;
+  dispose(): Promise<void>;
+}
+
+/** On the CPU: the ranges of the vectors are updated in place, without a copy. */
+export class AdamW implements Optimizer {
   private constructor(
     private readonly update: Program,
     private readonly squares: Program,
@@ -51,27 +110,15 @@ export class AdamW {
   static async create(options: Partial<AdamWOptions> = {}, threads = 0): Promise<AdamW> {
     const all = { ...ADAMW_DEFAULTS, ...options };
     const vector = (name: string) => input(name, 'float32', ['N']);
-    const number = (name: string) => input(name, 'float32', []);
     const [p, g, m, v] = [vector('p'), vector('g'), vector('m'), vector('v')];
-    const scaled = mul(g, number('scale'));
-    const m1 = add(mul(m, all.beta1), mul(scaled, 1 - all.beta1));
-    const v1 = add(mul(v, all.beta2), mul(mul(scaled, scaled), 1 - all.beta2));
-    const direction = div(m1, add(mul(sqrt(v1), number('rootCorrection')), all.eps));
-    const p1 = sub(mul(p, number('keep')), mul(direction, number('rate')));
     return new AdamW(
-      await Program.compile({ newP: p1, newM: m1, newV: v1 }, { threads }),
+      await Program.compile(adamwUpdate({ p, g, m, v }, all), { threads }),
       await Program.compile({ squares: sum(mul(g, g)) }, { threads }),
       new Muon(threads),
       all,
     );
   }
 
-  /**
-   * One step, in place.
-   *
-   * @param scale factor of the gradient before anything else, such as 1 / accumulated batches
-   * @returns the norm of the scaled gradient before clipping
-   */
   async step(
     parameters: ParameterVector,
     gradient: ParameterVector,
@@ -110,8 +157,6 @@ export class AdamW {
     { from, to, decay, rate, clip }: { from: number; to: number; decay: number; rate: number; clip: number },
   ): Promise<void> {
     if (from === to) return;
-    const { beta1, beta2 } = this.options;
-    const number = (x: number) => float32(Float32Array.of(x), []);
     const part = ({ data }: ParameterVector): Value => float32(data.subarray(from, to), [to - from]);
     const [p, m, v] = [part(parameters), part(moments.m), part(moments.v)];
     await this.update.run(
@@ -120,10 +165,7 @@ export class AdamW {
         m,
         v,
         g: part(gradient),
-        scale: number(clip),
-        rootCorrection: number(1 / Math.sqrt(1 - beta2 ** moments.step)),
-        keep: number(1 - rate * decay),
-        rate: number(rate / (1 - beta1 ** moments.step)),
+        ...adamwNumbers(this.options, { step: moments.step, rate, decay, scale: clip }),
       },
       { newP: p, newM: m, newV: v },
     );
@@ -141,11 +183,16 @@ export function freshMoments(parameters: ParameterVector): Moments {
   return { m: parameters.like(), v: parameters.like(), step: 0 };
 }
 
+/** Whether Muon takes it, where it is used: matrices, but for embeddings and the head. */
+export function isMuons({ name, shape, decay }: Pick<TrainedParameter, 'name' | 'shape' | 'decay'>): boolean {
+  return decay && shape.length === 2 && !/embed_tokens|lm_head/.test(name);
+}
+
 /** The matrices of a range that Muon takes, in order of the layout, those of one shape together. */
 function matrixGroups(parameters: ParameterVector, { from, to }: Range): MatrixGroup[] {
   const groups: MatrixGroup[] = [];
   for (const { name, shape, decay } of parameters.parameters) {
-    if (!decay || shape.length !== 2 || /embed_tokens|lm_head/.test(name)) continue;
+    if (!isMuons({ name, shape, decay })) continue;
     const [rows, columns] = shape as [number, number];
     const start = parameters.start(name);
     if (start < from || start >= to) continue;

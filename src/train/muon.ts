@@ -11,6 +11,7 @@ import {
   sum,
   swapLast,
   type Tensor,
+  type Value,
 } from '../graph/index.ts';
 
 /**
@@ -38,6 +39,28 @@ function orthogonal(x: Tensor): Tensor {
   return rows > columns ? swapLast(y) : y;
 }
 
+/** The update of matrices p [n, rows, columns]; its numbers are the inputs `scale`, `keep` and `rate`. */
+export function muonUpdate({ p, g, m }: Record<'p' | 'g' | 'm', Tensor>): Record<'newP' | 'newM', Tensor> {
+  const number = (name: string) => input(name, 'float32', []);
+  const scaled = mul(g, number('scale'));
+  const newM = add(mul(m, MOMENTUM), scaled);
+  const direction = orthogonal(add(scaled, mul(newM, MOMENTUM)));
+  return { newP: sub(mul(p, number('keep')), mul(direction, number('rate'))), newM };
+}
+
+/** The numbers of a step. */
+export function muonNumbers(
+  { rows, columns }: Pick<MatrixGroup, 'rows' | 'columns'>,
+  { learningRate, weightDecay, scale }: { learningRate: number; weightDecay: number; scale: number },
+): Record<'scale' | 'keep' | 'rate', Value> {
+  const number = (x: number) => float32(Float32Array.of(x), []);
+  return {
+    scale: number(scale),
+    keep: number(1 - learningRate * weightDecay),
+    rate: number(learningRate * Math.sqrt(Math.max(1, rows / columns))),
+  };
+}
+
 /** A run of matrices of one shape, side by side in the parameter vector. */
 export interface MatrixGroup {
   start: number;
@@ -56,13 +79,8 @@ export class Muon {
     const known = this.programs.get(key);
     if (known) return known;
     const matrices = (name: string) => input(name, 'float32', [count, rows, columns]);
-    const number = (name: string) => input(name, 'float32', []);
-    const [p, g, m] = [matrices('p'), matrices('g'), matrices('m')];
-    const scaled = mul(g, number('scale'));
-    const newM = add(mul(m, MOMENTUM), scaled);
-    const direction = orthogonal(add(scaled, mul(newM, MOMENTUM)));
-    const newP = sub(mul(p, number('keep')), mul(direction, number('rate')));
-    const program = Program.compile({ newP, newM }, { threads: this.threads });
+    const update = muonUpdate({ p: matrices('p'), g: matrices('g'), m: matrices('m') });
+    const program = Program.compile(update, { threads: this.threads });
     this.programs.set(key, program);
     return program;
   }
@@ -75,22 +93,14 @@ export class Muon {
   async step(
     group: MatrixGroup,
     given: { parameters: Float32Array; gradient: Float32Array; momentum: Float32Array },
-    { learningRate, weightDecay, scale }: { learningRate: number; weightDecay: number; scale: number },
+    numbers: { learningRate: number; weightDecay: number; scale: number },
   ): Promise<void> {
     const { start, count, rows, columns } = group;
     const part = (data: Float32Array) =>
       float32(data.subarray(start, start + count * rows * columns), [count, rows, columns]);
-    const number = (x: number) => float32(Float32Array.of(x), []);
     const [p, m] = [part(given.parameters), part(given.momentum)];
     await (await this.program(group)).run(
-      {
-        p,
-        m,
-        g: part(given.gradient),
-        scale: number(scale),
-        keep: number(1 - learningRate * weightDecay),
-        rate: number(learningRate * Math.sqrt(Math.max(1, rows / columns))),
-      },
+      { p, m, g: part(given.gradient), ...muonNumbers(group, numbers) },
       { newP: p, newM: m },
     );
   }

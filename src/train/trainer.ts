@@ -1,10 +1,12 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Memory, memoryOf } from '../graph/index.ts';
 import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { Random } from '../util/random.ts';
-import { AdamW, type AdamWOptions, freshMoments } from './adamw.ts';
+import { type AdamWOptions, freshMoments } from './adamw.ts';
+import { optimizerFor } from './device-adamw.ts';
 import type { ParameterVector } from './parameters.ts';
 import { loadRunState, type RunState, saveRunState } from './run-state.ts';
 import { learningRate, type Schedule } from './schedule.ts';
@@ -15,7 +17,7 @@ export interface Objective {
    * Draws a batch and computes the gradient of its loss.
    *
    * @param random the only source of randomness, so that a resumed run draws what the first would have
-   * @param gradient receives the gradient, every element of it
+   * @param gradient receives the gradient, every element of it, where the training's memory has it
    * @returns the loss, and what else is worth logging
    */
   gradient(
@@ -30,6 +32,8 @@ export interface TrainOptions {
   stage: string;
   parameters: ParameterVector;
   objective: Objective;
+  /** Where the objective leaves gradients and reads weights; host memory unless told. */
+  memory?: Memory;
   schedule: Schedule;
   seed: number;
   optimizer?: Partial<AdamWOptions>;
@@ -75,6 +79,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     stage,
     parameters,
     objective,
+    memory = memoryOf('cpu'),
     schedule,
     accumulate = 1,
     tokensPerStep,
@@ -96,9 +101,16 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const statePath = folder && join(folder, 'state.safetensors');
   if (statePath) loadRunState(statePath, state, fingerprint);
   const log = new StepLog(folder && join(folder, 'log.jsonl'), state.step);
-  const save = () => statePath && saveRunState(statePath, state, fingerprint);
+  // What an earlier training left on the device is not what this one starts from.
+  memory.drop(parameters.data);
+  const save = async () => {
+    if (!statePath) return;
+    const { m, v } = state.moments;
+    for (const { data } of [parameters, m, v]) await memory.fetch(data);
+    saveRunState(statePath, state, fingerprint);
+  };
 
-  const optimizer = await AdamW.create(options.optimizer, options.threads);
+  const optimizer = await optimizerFor(memory, options.optimizer, options.threads);
   const gradient = parameters.like();
   const part = accumulate > 1 ? parameters.like() : gradient;
   let saved = performance.now();
@@ -107,7 +119,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     while (state.step < schedule.steps) {
       const begun = performance.now();
       const randomBefore: Random['state'] = [...state.random.state];
-      if (accumulate > 1) gradient.data.fill(0);
+      if (accumulate > 1) memory.clear(gradient.data);
       const values: Record<string, number> = {};
       try {
         for (let i = 0; i < accumulate; i++) {
@@ -116,12 +128,12 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
           for (const [name, value] of Object.entries(batch)) {
             values[name] = (values[name] ?? 0) + value / accumulate;
           }
-          if (accumulate > 1) for (let k = 0; k < part.size; k++) gradient.data[k]! += part.data[k]!;
+          if (accumulate > 1) await memory.accumulate(gradient.values(), part.values());
         }
       } catch (error) {
         // The step did not happen: what is saved must draw its batch again.
         state.random.state = randomBefore;
-        save();
+        await save();
         throw error;
       }
       const rate = learningRate(schedule, state.step);
@@ -148,10 +160,11 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
         options.evaluate &&
         (last || state.step % (options.evaluateEvery ?? Number.POSITIVE_INFINITY) === 0)
       ) {
+        await memory.fetch(parameters.data);
         log.add({ step: state.step, evaluation: await options.evaluate(state.step) });
       }
       if (last || performance.now() - saved > saveEvery * 1000) {
-        save();
+        await save();
         saved = performance.now();
       }
       options.onProgress?.({
@@ -162,8 +175,10 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
         values: { loss: values.loss! },
       });
     }
+    await memory.fetch(parameters.data);
   } finally {
     await optimizer.dispose();
+    for (const { data } of [state.moments.m, state.moments.v, gradient, part]) memory.drop(data);
   }
   return {
     step: state.step,

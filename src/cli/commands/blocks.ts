@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { Device } from '../../graph/index.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import type { ModelConfig } from '../../model/config.ts';
@@ -31,7 +31,7 @@ interface Options extends DataOptions {
   seeds: number;
   alignSteps: number;
   trainSteps: number;
-  device: Device;
+  decodeDevice?: Device;
   decodeContext: number;
   decodeTokens: number;
   decodeRounds: number;
@@ -130,7 +130,12 @@ function comparison<More>(
     .option('--seeds <n>', 'how often each block is trained', wholeNumber, 1)
     .option('--align-steps <n>', 'steps of alignment', wholeNumber, 100)
     .option('--train-steps <n>', 'steps of feature distillation', wholeNumber, 200)
-    .option('--device <name>', 'what decoding is timed on: cpu or webgpu', 'cpu')
+    .addOption(
+      new Option('--decode-device <name>', 'what decoding is timed on, if not --device').choices([
+        'cpu',
+        'webgpu',
+      ]),
+    )
     .option('--decode-context <n>', 'tokens of the prompt when decoding is timed', wholeNumber, 256)
     .option('--decode-tokens <n>', 'tokens timed in a round', wholeNumber, 64)
     .option('--decode-rounds <n>', 'rounds, in which all candidates take turns', wholeNumber, 5);
@@ -138,9 +143,6 @@ function comparison<More>(
   return action<More & Options>(command, async ({ progress, signal, result }, options, [given]) => {
     const model = await resolveModel(given!);
     const { config } = openCheckpoint(model);
-    if (options.device !== 'cpu' && options.device !== 'webgpu') {
-      throw new InputError(`--device ${options.device}: expected cpu or webgpu`);
-    }
     const shape = { batch: options.rows, length: options.length, rate: Number(options.rate) };
     const found = await compareBlocks({
       stage,
@@ -153,13 +155,14 @@ function comparison<More>(
       align: { ...shape, steps: options.alignSteps },
       train: { ...shape, steps: options.trainSteps },
       decode: {
-        device: options.device,
+        device: options.decodeDevice ?? options.device,
         context: options.decodeContext,
         tokens: options.decodeTokens,
         rounds: options.decodeRounds,
       },
       command: commandLine(stage, model, options),
       threads: options.threads,
+      device: options.device,
       onProgress: progress.report,
       signal,
     });

@@ -96,7 +96,7 @@ export function distillCommand(): Command {
     const shape = { batch: options.rows, length: options.length };
     const judged: Judged[] = [];
     const judge = async (model: string, hybrid: Hybrid) => {
-      judged.push(await judgedOn(tasks, model, hybrid, options.threads, signal));
+      judged.push(await judgedOn(tasks, model, hybrid, options, signal));
     };
     const { stages } = await distill({
       teacher,
@@ -118,6 +118,7 @@ export function distillCommand(): Command {
       cacheLimit: options.cacheLimit * 1e9,
       dtype: options.dtype,
       threads: options.threads,
+      device: options.device,
       onProgress: progress.report,
       onNotice: progress.log,
       signal,
@@ -147,10 +148,10 @@ async function judgedOn(
   tasks: readonly ObjectiveTask[],
   model: string,
   { config, weights }: Hybrid,
-  threads: number | undefined,
+  { threads, device }: Pick<BatchOptions, 'threads' | 'device'>,
   signal: AbortSignal,
 ): Promise<Judged> {
-  const scorer = new PathScorer(new Network(config, weights), { threads });
+  const scorer = new PathScorer(new Network(config, weights), { threads, device });
   const path = config.layers.map(() => 0);
   const judged: Judged = { model, tasks: {} };
   try {

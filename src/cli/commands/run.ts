@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import type { Device } from '../../graph/index.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import { resolveModel } from '../../model/hub.ts';
 import { countParameters, modelParameters } from '../../model/parameters.ts';
@@ -12,7 +13,7 @@ import type { RunResult } from '../../search/run/result.ts';
 import { type Perform, runRecipe, runUnit } from '../../search/run/run.ts';
 import { spreadOf } from '../../util/statistics.ts';
 import { action, type Common, wholeNumber } from '../command.ts';
-import { dataOf } from '../data-options.ts';
+import { dataOf, deviceOption } from '../data-options.ts';
 import { duration } from '../progress.ts';
 import { table } from '../table.ts';
 import { asWorker, performInWorkers } from '../workers.ts';
@@ -21,6 +22,7 @@ interface Options {
   out?: string;
   jobs?: number;
   threads?: number;
+  device?: Device;
   estimate?: boolean;
   unit?: string;
 }
@@ -37,6 +39,7 @@ export function run(): Command {
       wholeNumber,
     )
     .option('--threads <n>', 'threads of each training (the cores shared out when not given)', wholeNumber)
+    .addOption(deviceOption('where it is trained and judged, if not where the recipe says'))
     .option('--estimate', 'only say what it will take')
     .option('--unit <id>', 'do one part of the run whose earlier stages are done, such as blocks/seed-1/gla')
     .addHelpText(
@@ -48,7 +51,7 @@ export function run(): Command {
   return action<Options>(command, async (common, options, [recipe]) => {
     const out = options.out ?? join('runs', recipe!.replace(/^.*[\\/]|\.json$/g, ''));
     if (options.unit) {
-      const context = await contextOf(common, recipe!, out, options.threads ?? 0);
+      const context = await contextOf(common, recipe!, out, options);
       await asWorker(common, (onProgress) => runUnit({ ...context, onProgress }, options.unit!));
       return;
     }
@@ -71,16 +74,19 @@ export async function runFromRecipe(
 ): Promise<RunResult> {
   const { out } = options;
   const { context, jobs } = await prepare(common, recipe, out, options);
-  const { threads, signal } = context;
+  const { threads, device, signal } = context;
   const estimate = await estimateRun(context, jobs);
   common.progress.log(shownEstimate(estimate, jobs));
   const progress = new RunProgress(estimate.tokens, common.progress.report);
   const perform: Perform = (units) => {
-    if (jobs === 1) return performHere(units, progress, { signal, threads });
+    if (jobs === 1) return performHere(units, progress, { signal, threads, device });
     const shares = Math.min(jobs, units.length);
     const each = options.threads ?? Math.max(1, Math.floor(availableParallelism() / shares));
     return performInWorkers(units, {
-      args: ({ id }) => ['run', recipe, '--out', out, '--unit', id, '--threads', String(each), '--quiet'],
+      args: ({ id }) => [
+        ...['run', recipe, '--out', out, '--unit', id],
+        ...['--threads', String(each), '--device', device!, '--quiet'],
+      ],
       jobs,
       progress,
       signal,
@@ -97,15 +103,21 @@ export async function runFromRecipe(
 const SMALL = 20e6;
 
 async function prepare(common: Common, recipe: string, out: string, options: Options) {
-  const context = await contextOf(common, recipe, out, 0);
+  const context = await contextOf(common, recipe, out, options);
   const cores = availableParallelism();
   const small = countParameters(modelParameters(context.config)) <= SMALL;
-  const jobs = options.jobs ?? (small ? cores : 1);
+  // A GPU is one for all.
+  const jobs = options.jobs ?? (small && context.device === 'cpu' ? cores : 1);
   const threads = options.threads ?? Math.max(1, Math.floor(cores / jobs));
   return { context: { ...context, threads }, jobs };
 }
 
-async function contextOf(common: Common, path: string, out: string, threads: number): Promise<RunContext> {
+async function contextOf(
+  common: Common,
+  path: string,
+  out: string,
+  { threads = 0, device }: Options,
+): Promise<RunContext> {
   const recipe = readRecipe(path);
   const { signal } = common;
   const model = await resolveModel(recipe.model, { signal, onProgress: common.progress.report });
@@ -121,6 +133,7 @@ async function contextOf(common: Common, path: string, out: string, threads: num
     tasks,
     freshTasks: dataOf(model, { ...options, examples, examplesSeed: FRESH }).tasks,
     threads,
+    device: device ?? recipe.device,
     command: `postnas run ${path}`,
     onProgress: common.progress.report,
     signal,

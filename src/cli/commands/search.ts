@@ -84,6 +84,7 @@ async function runSearch(
     exhaustive: options.exhaustive ?? false,
     command: commandLine('search', model, options),
     threads: options.threads,
+    device: options.device,
     onProgress: progress.report,
     signal,
   };

@@ -57,6 +57,8 @@ export interface CompareSettings {
   /** What repeats the comparison, to be kept with its result. */
   command?: string;
   threads?: number;
+  /** Where it is trained and judged; the CPU unless told. */
+  device?: Device;
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }

@@ -46,14 +46,20 @@ export async function runTrial(
 
 /** The parent with the trained candidate beside the attention of every layer that loses it. */
 export async function trainedNetwork(settings: CompareSettings, candidate: Candidate, seed: number) {
-  const { batches, onProgress, signal, threads } = settings;
+  const { batches, onProgress, signal, threads, device } = settings;
   const { config, weights } = openCheckpoint(settings.model);
   const network = new Network(config, weights);
   const identity = trialIdentity(settings, network);
   const placement = asPlacement(settings.placement);
   const layers = network.branches.map((_, i) => i).filter((layer) => !placement.includes(layer));
   const folder = folderOf(settings, candidate, seed);
-  const shared = { batches, signal, threads, onProgress: named(onProgress, labelOf(candidate, seed)) };
+  const shared = {
+    batches,
+    signal,
+    threads,
+    device,
+    onProgress: named(onProgress, labelOf(candidate, seed)),
+  };
   const branches = new BranchWeights(network, layers, candidate.spec);
   branches.initialise(seed);
   const aligned = await align({
@@ -90,15 +96,16 @@ export async function judgeNetwork(
   {
     tasks,
     threads,
+    device,
     signal,
     onProgress,
-  }: Pick<CompareSettings, 'tasks' | 'threads' | 'signal' | 'onProgress'>,
+  }: Pick<CompareSettings, 'tasks' | 'threads' | 'device' | 'signal' | 'onProgress'>,
   network: Network,
   placement: Placement,
   keep: string,
   label: string,
 ): Promise<Judged> {
-  const scorer = new PathScorer(network, { threads });
+  const scorer = new PathScorer(network, { threads, device });
   try {
     const judge = new Judge(scorer, network.branches.length, tasks, {
       signal,

@@ -47,7 +47,7 @@ export function comparison(
   context: RunContext,
   findings: Findings,
 ): CompareSettings | undefined {
-  const { recipe, tasks, batches, model, threads, command } = context;
+  const { recipe, tasks, batches, model, threads, device, command } = context;
   const own = recipe[stage];
   if (!own) return undefined;
   return {
@@ -62,6 +62,7 @@ export function comparison(
     train: training(recipe, own, own.trainSteps, own.rate),
     decode: recipe.decode,
     threads,
+    device,
     command,
     ...candidatesOf(stage, context, findings),
   };

@@ -1,3 +1,4 @@
+import type { Device } from '../../graph/index.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import type { TokenBatches } from '../../train/batches.ts';
 import { InputError } from '../../util/errors.ts';
@@ -20,6 +21,8 @@ export interface RunContext {
   /** The same tasks with examples that no stage of the search has seen. */
   freshTasks: readonly ObjectiveTask[];
   threads?: number;
+  /** Where it is trained and judged; the CPU unless told. */
+  device?: Device;
   /** What repeats the run, to be kept with its result. */
   command?: string;
   onProgress?: OnProgress;

@@ -27,7 +27,7 @@ export async function estimateRun(context: RunContext, jobs: number): Promise<Es
   const { config, weights } = openCheckpoint(context.model);
   const network = new Network(config, weights);
   const settings = placementSettings(context);
-  const { batches, mixer, threads } = settings;
+  const { batches, mixer, threads, device } = settings;
   const { signal } = context;
   const branches = new BranchWeights(
     network,
@@ -40,7 +40,7 @@ export async function estimateRun(context: RunContext, jobs: number): Promise<Es
     await run(() => ends.push(performance.now()));
     return (STEPS * tokens) / ((ends.at(-1)! - ends[0]!) / 1000);
   };
-  const shared = { branches, batches, threads, signal, seed: 0 };
+  const shared = { branches, batches, threads, device, signal, seed: 0 };
   const shape = { ...settings.align, steps: STEPS + 1 };
   const tokens = shape.batch * shape.length;
   const aligned = await rateOf(tokens, (onProgress) =>

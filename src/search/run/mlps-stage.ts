@@ -68,7 +68,7 @@ async function compare(
   const settings = { ...placementSettings(context), ...control };
   const { config, weights } = openCheckpoint(context.model);
   const fingerprint = searchIdentity(settings, new Network(config, weights));
-  const { align, supernet, tasks, mixer, threads, signal, onProgress } = settings;
+  const { align, supernet, tasks, mixer, threads, device, signal, onProgress } = settings;
   const folder = join(context.out, 'mlps', `seed-${seed}`);
   const judge = async (mlps: boolean): Promise<{ judged: Judged[]; seconds: number; tokens: number }> => {
     const network = new Network(config, weights);
@@ -76,7 +76,7 @@ async function compare(
       fingerprint,
       mlps: mlps ? folder : undefined,
     });
-    const scorer = new PathScorer(network, { threads });
+    const scorer = new PathScorer(network, { threads, device });
     try {
       const begun = performance.now();
       const judging = new Judge(scorer, network.branches.length, tasks, {

@@ -20,7 +20,7 @@ export const placementStage: MakeStage<'placement'> = (context) => {
 };
 
 export function placementSettings(context: RunContext): SearchSettings {
-  const { recipe, config, model, batches, threads, command } = context;
+  const { recipe, config, model, batches, threads, device, command } = context;
   const { placement } = recipe;
   const { budget, sampling, rate } = placement;
   return {
@@ -41,6 +41,7 @@ export function placementSettings(context: RunContext): SearchSettings {
     randomSamples: placement.random,
     exhaustive: placement.exhaustive,
     threads,
+    device,
     command,
   };
 }

@@ -1,5 +1,5 @@
 import type { OnProgress } from '../../util/progress.ts';
-import type { Unit } from './stage.ts';
+import type { Control, Unit } from './stage.ts';
 
 /** One bar for a whole run, beside those of its units, in tokens trained on. */
 export class RunProgress {
@@ -50,11 +50,11 @@ export class RunProgress {
 export async function performHere(
   units: readonly Unit[],
   progress: RunProgress,
-  { signal, threads }: { signal?: AbortSignal; threads?: number },
+  control: Omit<Control, 'onProgress'>,
 ): Promise<void> {
   for (const unit of units) {
-    signal?.throwIfAborted();
-    await unit.run({ onProgress: progress.of(unit), signal, threads });
+    control.signal?.throwIfAborted();
+    await unit.run({ ...control, onProgress: progress.of(unit) });
     progress.finish(unit);
   }
 }

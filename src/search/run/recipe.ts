@@ -38,6 +38,8 @@ const recipeSchema = z.strictObject({
   model: z.string(),
   /** Everything is done once with each. */
   seeds: z.array(z.int().min(0)).min(1).default([1]),
+  /** Where it is trained and judged. */
+  device: z.enum(['cpu', 'webgpu']).default('cpu'),
   /** A text file to train on, or 'world' for the generated world. */
   data: z.string().default('world'),
   /** Text for the objective held-out-loss. */

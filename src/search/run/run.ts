@@ -108,8 +108,8 @@ function makeStage(name: StageName, context: RunContext, findings: Findings): St
   return STAGES[name](context, findings);
 }
 
-function controlOf({ onProgress, signal, threads }: RunContext) {
-  return { onProgress, signal, threads };
+function controlOf({ onProgress, signal, threads, device }: RunContext) {
+  return { onProgress, signal, threads, device };
 }
 
 const stageFile = ({ out }: RunContext, name: StageName) => join(out, name, 'stage.json');
@@ -120,8 +120,8 @@ function runIdentity({ recipe, model, batches, tasks, freshTasks }: RunContext):
   const parent = new Network(config, weights).fingerprint();
   const names = Object.keys(STAGES) as StageName[];
   const parts = recipe as Record<string, unknown>;
-  // Where files lie makes no difference: what is in them counts.
-  const { model: _, data: __, heldOut: ___, ...own } = recipe;
+  // Where files lie makes no difference: what is in them counts. Nor does the device: states resume on any.
+  const { model: _, data: __, heldOut: ___, device: ____, ...own } = recipe;
   const common = Object.entries(own).filter(([key]) => !names.includes(key as StageName));
   const data = dataHash(batches, recipe.length);
   return (name) => {

@@ -1,3 +1,4 @@
+import type { Device } from '../../graph/index.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import type { RunContext } from './context.ts';
 import type { RunResult } from './result.ts';
@@ -12,6 +13,15 @@ export type Findings = Partial<
 
 export type StageName = keyof Findings;
 
+/** How the work of a stage is done. */
+export interface Control {
+  onProgress?: OnProgress;
+  signal?: AbortSignal;
+  threads?: number;
+  /** Where it is trained and judged; the CPU unless told. */
+  device?: Device;
+}
+
 /** A part of a stage that depends on no other part, so that parts can be done side by side, in any process. */
 export interface Unit {
   /** Unique in the run: 'blocks/seed-1/gla'. */
@@ -19,14 +29,14 @@ export interface Unit {
   /** What is trained on, for progress and estimates; judging is not counted. */
   tokens: number;
   /** Does the work; what is found is kept in the stage's folder. Does nothing if that was done before. */
-  run(control: { onProgress?: OnProgress; signal?: AbortSignal; threads?: number }): Promise<unknown>;
+  run(control: Control): Promise<unknown>;
 }
 
 /** A stage with all settings known: those that earlier stages found included. */
 export interface Stage<T = unknown> {
   units: readonly Unit[];
   /** Puts together what the units found, and measures what must have the machine for itself. */
-  finish(control: { onProgress?: OnProgress; signal?: AbortSignal }): Promise<T>;
+  finish(control: Pick<Control, 'onProgress' | 'signal' | 'device'>): Promise<T>;
 }
 
 /** Makes a stage of what was found before; undefined where the recipe leaves it out. */

@@ -126,11 +126,11 @@ async function withJudge<T>(
 ): Promise<T> {
   const { recipe, config, out } = context;
   const { size, objective } = recipe.windows!;
-  const { onProgress, signal, threads } = control;
+  const { onProgress, signal, threads, device } = control;
   const { network, placement: full } = await chosenNetwork(context, findings, seed, control);
   const free = config.layers.map((_, layer) => layer).filter((layer) => !full.includes(layer));
   addWindows(network, free, size);
-  const scorer = new PathScorer(network, { threads });
+  const scorer = new PathScorer(network, { threads, device });
   const inLayers = (placement: Placement) => placement.map((i) => free[i]!);
   try {
     const judge = new Judge(scorer, free.length, ledBy(context.tasks, objective), {
