@@ -86,5 +86,6 @@ function candidateOf(found: BlockFindings, { stage, choice }: BlocksResult): Can
 
 function labelOf({ name, spec }: BlockFindings, stage: BlocksResult['stage']): string {
   if (stage === 'dimensions') return name.replaceAll('x', '×');
-  return name === spec.kind ? (traitsOf(name)?.name ?? name) : name;
+  const kind = traitsOf(spec.kind)?.name ?? spec.kind;
+  return name === spec.kind ? kind : name === `${spec.kind}+rope` ? `${kind} + RoPE` : name;
 }

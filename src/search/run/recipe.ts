@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname, relative, resolve } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../util/errors.ts';
 import { LINEAR_KINDS } from '../linear-mixer.ts';
@@ -161,7 +161,9 @@ export function readRecipe(path: string): Recipe {
     const { model, data, heldOut } = read.data;
     const found = (file: string) => {
       const beside = resolve(dirname(path), file);
-      return existsSync(beside) ? beside : file;
+      if (!existsSync(beside)) return file;
+      const below = relative(process.cwd(), beside);
+      return below.startsWith('..') ? beside : below;
     };
     return {
       ...read.data,
