@@ -31,7 +31,11 @@ export {
   type StreamDecoder,
   type Tokenizer,
 } from './model/tokenizer.ts';
+export type { Batch } from './runtime/batch.ts';
+export { Engine, type EngineOptions } from './runtime/engine.ts';
 export { type GeneratedToken, type GenerateOptions, type LoadOptions, Model } from './runtime/model.ts';
 export type { SamplingOptions } from './runtime/sampler.ts';
+export type { Sequence } from './runtime/sequence.ts';
+export { loadSequence, saveSequence } from './runtime/snapshot-file.ts';
 export { InputError } from './util/errors.ts';
 export type { OnProgress, ProgressEvent } from './util/progress.ts';

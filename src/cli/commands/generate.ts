@@ -1,5 +1,5 @@
 import { text as readAll } from 'node:stream/consumers';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Device } from '../../graph/index.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../model/quantized-tensors.ts';
 import { type GeneratedToken, type GenerateOptions, Model } from '../../runtime/model.ts';
@@ -11,6 +11,7 @@ interface Options extends GenerateOptions {
   system?: string;
   chat?: boolean;
   maxTokens?: number;
+  topLogprobs?: number;
   stop?: string[];
   device: Device;
   threads?: number;
@@ -33,6 +34,14 @@ export function generate(): Command {
     .option('--top-p <x>', 'draw from the most probable tokens that have this probability together', decimal)
     .option('--min-p <x>', 'draw from tokens at least so probable as this share of the best', decimal)
     .option('--repetition-penalty <x>', 'above 1, words become less likely to come again', decimal)
+    .option(
+      '--frequency-penalty <x>',
+      'taken from a token for each time that it was written, -2 to 2',
+      Number,
+    )
+    .option('--presence-penalty <x>', 'taken from a token that was written, -2 to 2', Number)
+    .option('--logit-bias <id=x...>', 'added to the logits of tokens by their ids, such as 42=-5', bias)
+    .option('--top-logprobs <n>', 'with --json, so many of the most probable tokens beside each', wholeNumber)
     .option('--seed <n>', 'of the draws: the same seed, the same text', decimal)
     .option('--stop <text>', 'end the text before this; may be given again', (text, all: string[] = []) => [
       ...all,
@@ -65,8 +74,10 @@ export function generate(): Command {
       signal,
     });
     const { temperature, topK, topP, minP, repetitionPenalty, seed, stop } = options;
+    const { frequencyPenalty, presencePenalty, logitBias, topLogprobs: topLogProbs } = options;
     const generateOptions: GenerateOptions = {
       ...{ temperature, topK, topP, minP, repetitionPenalty, seed, stop },
+      ...{ frequencyPenalty, presencePenalty, logitBias, topLogProbs },
       maxNewTokens: maxTokens,
       signal,
     };
@@ -96,7 +107,8 @@ export function generate(): Command {
       {
         text,
         finish: written.at(-1)?.finish,
-        tokens: written.map(({ id, logProb }) => ({ id, logProb })),
+        tokens: written.map(({ id, logProb, top }) => ({ id, logProb, ...(top && { top }) })),
+        usage: written.at(-1)?.usage,
         ...times,
       },
       '',
@@ -115,4 +127,11 @@ async function standardInput(): Promise<string> {
   if (process.stdin.isTTY)
     throw new InputError('no prompt: give --prompt TEXT, or the text on standard input');
   return (await readAll(process.stdin)).replace(/\r?\n$/, '');
+}
+
+/** 42=-5, in addition to those before. */
+function bias(text: string, all: Record<number, number> = {}): Record<number, number> {
+  const [, id, value] = /^(\d+)=(-?(?:\d+(?:\.\d+)?|Infinity))$/.exec(text) ?? [];
+  if (value === undefined) throw new InvalidArgumentError('Expected a token id and a number, such as 42=-5.');
+  return { ...all, [Number(id)]: Number(value) };
 }

@@ -1,0 +1,55 @@
+/** `postnas quantize` and `postnas eval` as processes: what weights of few bits take and cost. */
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { postnas } from '../support/command.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'postnas-quantize-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const few = ['--examples', '8', '--threads', '1', '--json', '--quiet'];
+
+test('a folder of 8 bits is smaller, is evaluated and writes', async () => {
+  const small = join(folder, 'q8');
+  const made = await postnas(['quantize', 'models/base', small, '--dtype', 'q8', '--quiet']);
+  expect(made.code, made.stderr).toBe(0);
+  const size = (path: string) => statSync(join(path, 'model.safetensors')).size;
+  expect(size(small)).toBeLessThan(0.6 * size('models/base'));
+
+  const text = join(folder, 'text.txt');
+  writeFileSync(text, 'Story: Tom found the box. '.repeat(200));
+  const evaluate = async (model: string, ...more: string[]) => {
+    const tasks = ['--task', 'recall', '--text', text, '--rows', '2', '--length', '64'];
+    const { code, stdout, stderr } = await postnas(['eval', model, ...tasks, ...more, ...few]);
+    expect(code, stderr).toBe(0);
+    return JSON.parse(stdout) as { perplexity: number; scores: { name: string; accuracy: number }[] };
+  };
+  const [stored, whole] = [await evaluate(small), await evaluate('models/base', '--dtype', 'f32')];
+  expect(stored.scores.map(({ name }) => name)).toEqual(['text', 'recall']);
+  expect(stored.scores[1]!.accuracy).toBe(1);
+  expect(Math.abs(stored.perplexity / whole.perplexity - 1)).toBeLessThan(0.05);
+  expect(stored.perplexity).not.toBe(whole.perplexity);
+
+  const ruled = ['--logit-bias', '5=-Infinity', '--presence-penalty', '1', '--top-logprobs', '2'];
+  const options = [...ruled, '-n', '4', '--json', '--quiet'];
+  const written = await postnas(['generate', small, '--prompt', 'Story: Tom found the', ...options]);
+  expect(written.code, written.stderr).toBe(0);
+  const { tokens, usage } = JSON.parse(written.stdout);
+  expect(tokens).toHaveLength(4);
+  for (const token of tokens) expect(token.top).toHaveLength(2);
+  expect(usage).toMatchObject({ completionTokens: 4, cachedTokens: 0 });
+});
+
+test.each([
+  [['eval', 'models/base'], /nothing to evaluate: give --text FILE or --task NAME/],
+  [['eval', 'models/base', '--task', 'chess'], /unknown task 'chess'/],
+  [['generate', 'models/base', '--prompt', 'a', '--logit-bias', 'much'], /such as 42=-5/],
+])('%j is refused', async (args, message) => {
+  const { code, stderr } = await postnas(args);
+  expect(stderr).toMatch(message);
+  expect(code).toBe(1);
+});
