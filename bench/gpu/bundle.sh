@@ -14,7 +14,7 @@ mkdir -p "$out/debs"
 # One file of JavaScript; esbuild is there as part of tsx.
 cd "$root"
 echo "import { main } from './bench/gpu/main.ts'; await main(process.argv.slice(2));" |
-  npx --no-install esbuild --bundle --platform=node --format=esm --target=node20 --loader=ts --resolve-dir="$root" \
+  npx --no-install esbuild --bundle --platform=node --format=esm --target=node20 --loader=ts \
     --external:onnxruntime-node --log-level=warning \
     --banner:js="import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" \
     --outfile="$out/gpu.mjs"

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -18,6 +18,7 @@ import {
 import { opCases } from '../../graph/cases/index.ts';
 import { checkProgram } from '../../graph/check-case.ts';
 import type { OpCase } from '../../graph/op-case.ts';
+import { nodesOn } from './profile.ts';
 
 /** Whatever runs on the CPU must give the same on WebGPU. Run by `npm run test:webgpu`. */
 describe.each([...new Set(opCases.map(({ op }) => op))])('%s on webgpu', (op) => {
@@ -27,18 +28,14 @@ describe.each([...new Set(opCases.map(({ op }) => op))])('%s on webgpu', (op) =>
 });
 
 /** The nodes on floats that ran on a provider, by the profile of a run. */
-async function nodesOn(provider: string, opCase: OpCase): Promise<string[]> {
+async function opsOn(provider: string, opCase: OpCase): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'postnas-profile-'));
   try {
     await checkProgram(opCase, { device: 'webgpu', profile: join(folder, 'run') });
     const [file] = readdirSync(folder) as [string];
-    const events: { args?: { provider?: string; op_name?: string; input_type_shape?: unknown } }[] =
-      JSON.parse(readFileSync(join(folder, file), 'utf8'));
-    return events
-      .map(({ args }) => args)
-      .filter((args) => args?.provider === provider)
-      .filter((args) => JSON.stringify(args!.input_type_shape ?? '').includes('float'))
-      .map((args) => args!.op_name!);
+    return nodesOn(join(folder, file))
+      .filter((node) => node.provider === provider && node.floats)
+      .map(({ op }) => op);
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -47,11 +44,11 @@ async function nodesOn(provider: string, opCase: OpCase): Promise<string[]> {
 describe('no work on floats is left to the CPU, as work on integers and shapes may be:', () => {
   const first = new Map([...opCases].reverse().map((opCase) => [opCase.op, opCase]));
   test('the profile says where nodes run', async () => {
-    expect(await nodesOn('WebGpuExecutionProvider', first.get('exp')!)).toContain('Exp');
+    expect(await opsOn('WebGpuExecutionProvider', first.get('exp')!)).toContain('Exp');
   });
   for (const [op, opCase] of first) {
     test(op, async () => {
-      expect(await nodesOn('CPUExecutionProvider', opCase)).toEqual([]);
+      expect(await opsOn('CPUExecutionProvider', opCase)).toEqual([]);
     });
   }
 });

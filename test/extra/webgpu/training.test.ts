@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
-import { type Device, memoryOf } from '../../../src/graph/index.ts';
+import { describe, expect, test, vi } from 'vitest';
+import { type Device, memoryOf, Program } from '../../../src/graph/index.ts';
 import type { MixerSpec } from '../../../src/mixers/spec.ts';
 import { LayerPrograms } from '../../../src/model/layer-programs.ts';
 import { align } from '../../../src/search/align.ts';
@@ -27,6 +27,7 @@ import {
   tinyParent,
   tinySupernet,
 } from '../../support/tiny-network.ts';
+import { nodesOn } from './profile.ts';
 
 /** Training on WebGPU is training on the CPU: losses, gradients and weights within 1e-4. */
 const TOLERANCE = 1e-4;
@@ -132,6 +133,28 @@ async function oneStep(
     ...tensors('weight ', vector),
   };
 }
+
+test('no work on floats is left to the CPU, whatever the mixer', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'postnas-profile-'));
+  const compile = Program.compile.bind(Program);
+  const spy = vi
+    .spyOn(Program, 'compile')
+    .mockImplementation((outputs, options) =>
+      compile(outputs, { ...options, profile: join(folder, `of-${spy.mock.calls.length}`) }),
+    );
+  try {
+    for (const kind of [...LINEAR_KINDS, 'sliding_window']) {
+      await oneStep('webgpu', pair(specOf(kind)), everything);
+    }
+  } finally {
+    spy.mockRestore();
+  }
+  const ran = readdirSync(folder).flatMap((file) => nodesOn(join(folder, file)));
+  rmSync(folder, { recursive: true });
+  expect(new Set(ran.map(({ provider }) => provider))).toContain('WebGpuExecutionProvider');
+  const left = ran.filter(({ provider, floats }) => floats && provider === 'CPUExecutionProvider');
+  expect([...new Set(left.map(({ op }) => op))]).toEqual([]);
+});
 
 describe('one step', () => {
   test('of the super network', () =>
