@@ -97,5 +97,7 @@ test('the weights are held once, the embedding twice: it is also the head', () =
   const added = JSON.parse(printed) as { rss: number; arrayBuffers: number };
   // 735 to 741 MB in several runs; a second copy would take 538 MB more.
   expect(added.rss).toBeLessThan(weights + embedding + 250e6);
-  expect(added.arrayBuffers).toBeLessThan(100e6);
+  // The embedding is looked up here, the rest is ONNX Runtime's.
+  expect(added.arrayBuffers).toBeGreaterThan(embedding);
+  expect(added.arrayBuffers).toBeLessThan(embedding + 20e6);
 });
