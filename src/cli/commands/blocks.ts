@@ -14,7 +14,7 @@ import {
   paretoFront,
 } from '../../search/blocks/choice.ts';
 import { type Candidate, compareBlocks } from '../../search/blocks/compare.ts';
-import { jetDesigns } from '../../search/blocks/designs.ts';
+import { designsNamed, jetDesigns } from '../../search/blocks/designs.ts';
 import { nearbyHeads, sameStateSize } from '../../search/blocks/dimensions.ts';
 import type { BlocksResult } from '../../search/blocks/result.ts';
 import { LINEAR_KINDS, linearMixer } from '../../search/linear-mixer.ts';
@@ -71,13 +71,8 @@ export function design(): Command {
         '  postnas design models/base --placement 1,3 --designs released qConv-kConv-static all-static',
     );
   return comparison<{ designs: string[] }>(command, 'design', ({ designs }, { numHeads, headDim }) => {
-    const all = jetDesigns({ heads: numHeads, keyDim: headDim, valueDim: headDim });
-    const candidates = designs.map((wanted) => {
-      const found = all.find(({ name }) => name === wanted);
-      if (!found) throw new InputError(`unknown design '${wanted}'; expected one of ${known.join(', ')}`);
-      return found;
-    });
-    return { candidates, rule: bestThenFastest };
+    const size = { heads: numHeads, keyDim: headDim, valueDim: headDim };
+    return { candidates: designsNamed(designs, size), rule: bestThenFastest };
   });
 }
 

@@ -1,5 +1,6 @@
 import { JET_BLOCK_SPACE, releasedJetBlock } from '../../mixers/jet-block.ts';
 import type { JetBlockSpec } from '../../mixers/spec.ts';
+import { InputError } from '../../util/errors.ts';
 import type { Candidate } from './compare.ts';
 
 /**
@@ -25,4 +26,18 @@ export function jetDesigns(size: Pick<JetBlockSpec, 'heads' | 'keyDim' | 'valueD
     named('all-static', { qConv: 'static', kConv: 'static', vConv: 'static' }),
     named('all-dynamic', { qConv: 'dynamic', kConv: 'dynamic' }),
   ];
+}
+
+/** The named designs, in the order of their names. @throws InputError for a name that is none of them */
+export function designsNamed(
+  names: readonly string[],
+  size: Pick<JetBlockSpec, 'heads' | 'keyDim' | 'valueDim'>,
+): Candidate[] {
+  const all = jetDesigns(size);
+  return names.map((wanted) => {
+    const found = all.find(({ name }) => name === wanted);
+    if (found) return found;
+    const known = all.map(({ name }) => name).join(', ');
+    throw new InputError(`unknown design '${wanted}'; expected one of ${known}`);
+  });
 }

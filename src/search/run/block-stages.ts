@@ -1,8 +1,7 @@
 import { join } from 'node:path';
-import { InputError } from '../../util/errors.ts';
-import { asFastThenBest, bestThenFastest, type ChoiceRule } from '../blocks/choice.ts';
+import { asFastThenBest, bestThenFastest, type ChoiceRule, meanScore } from '../blocks/choice.ts';
 import { type Candidate, type CompareSettings, compareBlocks, trialsOf } from '../blocks/compare.ts';
-import { jetDesigns } from '../blocks/designs.ts';
+import { designsNamed, jetDesigns } from '../blocks/designs.ts';
 import { nearbyHeads, sameStateSize } from '../blocks/dimensions.ts';
 import type { BlocksResult } from '../blocks/result.ts';
 import { runTrial } from '../blocks/trial.ts';
@@ -81,15 +80,12 @@ function candidatesOf(
     };
   }
   if (stage === 'design') {
-    const all = jetDesigns({ heads: config.numHeads, keyDim: config.headDim, valueDim: config.headDim });
-    const { designs = all.map(({ name }) => name) } = recipe.design!;
-    const candidates = designs.map((wanted) => {
-      const found = all.find(({ name }) => name === wanted);
-      const known = all.map(({ name }) => name).join(', ');
-      if (!found) throw new InputError(`unknown design '${wanted}'; expected one of ${known}`);
-      return found;
-    });
-    return { candidates, rule: bestThenFastest };
+    const size = { heads: config.numHeads, keyDim: config.headDim, valueDim: config.headDim };
+    const { designs } = recipe.design!;
+    return {
+      candidates: designs ? designsNamed(designs, size) : jetDesigns(size),
+      rule: bestThenFastest,
+    };
   }
   const { heads, aspect, convSizes, slack } = recipe.dimensions!;
   const spec = blockBefore('dimensions', recipe.placement.mixer, config, findings);
@@ -134,9 +130,8 @@ function lastChoice(
     const result = findings[stage];
     if (!result) return [];
     const found = result.candidates.find(({ name }) => name === result.choice.name)!;
-    const scores = found.runs.map(({ judged }) => judged.score);
-    const mean = scores.reduce((a, b) => a + b, 0) / scores.length;
-    return [{ stage, mean, candidate: { name: found.name, spec: found.spec as SizedSpec } }];
+    const candidate = { name: found.name, spec: found.spec as SizedSpec };
+    return [{ stage, mean: meanScore(found), candidate }];
   });
   const [last, ...rest] = choices;
   if (!last || last.stage === 'dimensions') return last;

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { average } from '../../util/statistics.ts';
 import { linearMixer } from '../linear-mixer.ts';
 import { type SearchSettings, searchPlacement, searchSeed } from '../pipeline.ts';
 import type { SearchResult } from '../result.ts';
@@ -59,7 +60,7 @@ export function agreedPlacement({ runs }: SearchResult): number[] {
     entry.scores.push(searchers[0]!.best.at(-1)!.score);
     found.set(key, entry);
   }
-  const mean = ({ scores }: { scores: number[] }) => scores.reduce((a, b) => a + b, 0) / scores.length;
-  return [...found.values()].sort((a, b) => b.scores.length - a.scores.length || mean(b) - mean(a))[0]!
-    .placement;
+  return [...found.values()].sort(
+    (a, b) => b.scores.length - a.scores.length || average(b.scores) - average(a.scores),
+  )[0]!.placement;
 }
