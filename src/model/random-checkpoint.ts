@@ -41,7 +41,7 @@ export class RandomWeights implements TensorSource {
     return init(new Random(seed)) as Float32Array<ArrayBuffer>;
   }
 
-  private get(name: string): Parameter & { seed: number } {
+  protected get(name: string): Parameter & { seed: number } {
     const parameter = this.parameters.get(name);
     if (!parameter) throw new InputError(`the configured model has no tensor '${name}'`);
     return parameter;
