@@ -31,6 +31,11 @@ export function objectiveOf(tasks: readonly ObjectiveTask[]): SearchResult['obje
   }));
 }
 
+/** The layers that lose their full attention. */
+export function replacedLayers(placement: Placement, layers: number): number[] {
+  return Array.from({ length: layers }, (_, layer) => layer).filter((layer) => !placement.includes(layer));
+}
+
 /** The path that keeps full attention (branch 0) in these layers and takes the linear branch in all others. */
 export function pathOf(placement: Placement, layers: number): number[] {
   return Array.from({ length: layers }, (_, layer) => (placement.includes(layer) ? 0 : 1));

@@ -1,6 +1,6 @@
 import type { TokenBatches } from '../../train/batches.ts';
 import { BranchWeights } from '../align.ts';
-import { pathOf } from '../judge.ts';
+import { pathOf, replacedLayers } from '../judge.ts';
 import type { SizedSpec } from '../linear-mixer.ts';
 import type { Network } from '../network.ts';
 import type { Placement } from '../placement/searcher.ts';
@@ -26,7 +26,7 @@ export async function measureTraining(
     signal,
   }: { batches: TokenBatches; train: TrainingSettings; threads?: number; signal?: AbortSignal },
 ): Promise<number> {
-  const layers = network.branches.map((_, i) => i).filter((layer) => !placement.includes(layer));
+  const layers = replacedLayers(placement, network.branches.length);
   const branches = new BranchWeights(network, layers, spec);
   branches.initialise(1);
   branches.attach();

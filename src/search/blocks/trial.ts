@@ -4,7 +4,7 @@ import { openCheckpoint } from '../../model/checkpoint.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { identityOf, remember } from '../../util/remember.ts';
 import { align, BranchWeights } from '../align.ts';
-import { Judge, pathOf } from '../judge.ts';
+import { Judge, pathOf, replacedLayers } from '../judge.ts';
 import { Network } from '../network.ts';
 import { asPlacement, type Judged, type Placement } from '../placement/searcher.ts';
 import { PathScorer } from '../scorer.ts';
@@ -51,7 +51,7 @@ export async function trainedNetwork(settings: CompareSettings, candidate: Candi
   const network = new Network(config, weights);
   const identity = trialIdentity(settings, network);
   const placement = asPlacement(settings.placement);
-  const layers = network.branches.map((_, i) => i).filter((layer) => !placement.includes(layer));
+  const layers = replacedLayers(placement, network.branches.length);
   const folder = folderOf(settings, candidate, seed);
   const shared = {
     batches,

@@ -1,6 +1,6 @@
 import { BranchWeights } from '../align.ts';
 import { hybridOf } from '../hybrid.ts';
-import { pathOf } from '../judge.ts';
+import { pathOf, replacedLayers } from '../judge.ts';
 import type { SizedSpec } from '../linear-mixer.ts';
 import type { Network } from '../network.ts';
 import type { Placement } from '../placement/searcher.ts';
@@ -11,7 +11,7 @@ import type { Placement } from '../placement/searcher.ts';
  * @param network the parent, which gets the branches
  */
 export function untrainedHybrid(network: Network, placement: Placement, spec: SizedSpec) {
-  const layers = network.branches.map((_, i) => i).filter((layer) => !placement.includes(layer));
+  const layers = replacedLayers(placement, network.branches.length);
   if (layers.length > 0) {
     const branches = new BranchWeights(network, layers, spec);
     branches.initialise(1);

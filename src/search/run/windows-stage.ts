@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Random } from '../../util/random.ts';
 import { identityOf, remember } from '../../util/remember.ts';
-import { Judge, objectiveOf } from '../judge.ts';
+import { Judge, objectiveOf, replacedLayers } from '../judge.ts';
 import type { Network } from '../network.ts';
 import { beamSearch } from '../placement/beam.ts';
 import { type Judged, type Placement, placementKey } from '../placement/searcher.ts';
@@ -128,7 +128,7 @@ async function withJudge<T>(
   const { size, objective } = recipe.windows!;
   const { onProgress, signal, threads, device } = control;
   const { network, placement: full } = await chosenNetwork(context, findings, seed, control);
-  const free = config.layers.map((_, layer) => layer).filter((layer) => !full.includes(layer));
+  const free = replacedLayers(full, config.layers.length);
   addWindows(network, free, size);
   const scorer = new PathScorer(network, { threads, device });
   const inLayers = (placement: Placement) => placement.map((i) => free[i]!);
