@@ -8,6 +8,7 @@ import { Template } from '@huggingface/jinja';
 import { Tokenizer as HfTokenizer } from '@huggingface/tokenizers';
 import { InputError } from '../util/errors.ts';
 import { Fields, isObject, type JsonObject, readJsonObject } from './json-fields.ts';
+import { type TokenBytes, tokenBytes } from './token-bytes.ts';
 
 export interface ChatMessage {
   role: string;
@@ -33,10 +34,15 @@ export class Tokenizer {
   private readonly inner: HfTokenizer;
   private readonly specials: Record<string, string>;
   private readonly templates: Map<string, string>;
+  private bytes: TokenBytes | null = null;
 
   /** @param templates chat templates by name; the usual one is called 'default' */
-  constructor(tokenizer: JsonObject, config: JsonObject, templates: Map<string, string> = new Map()) {
-    this.inner = new HfTokenizer(tokenizer, config);
+  constructor(
+    private readonly json: JsonObject,
+    config: JsonObject,
+    templates: Map<string, string> = new Map(),
+  ) {
+    this.inner = new HfTokenizer(json, config);
     this.templates = templates;
     this.specials = specialTokens(config);
     this.vocabSize = this.tokens.length;
@@ -53,6 +59,17 @@ export class Tokenizer {
   /** Tokens in the vocabulary's own spelling (a space may be 'Ġ' or '▁'), with their ids. */
   *vocabulary(): Generator<[string, number]> {
     for (const [id, token] of this.tokens.entries()) yield [token, id];
+  }
+
+  /** What every token adds to a text; made when first asked for. */
+  get tokenBytes(): TokenBytes {
+    this.bytes ??= tokenBytes(this.tokens, this.json);
+    return this.bytes;
+  }
+
+  /** The chat template for conversations with or without tools. */
+  chatTemplate(tools = false): string | undefined {
+    return (tools ? this.templates.get('tool_use') : undefined) ?? this.templates.get('default');
   }
 
   private idOf(token: string | undefined): number | null {
@@ -92,7 +109,7 @@ export class Tokenizer {
 
   /** The conversation as the text that the model was trained on; encode it with addSpecialTokens: false. */
   applyChatTemplate(messages: ChatMessage[], options: ChatTemplateOptions = {}): string {
-    const template = (options.tools && this.templates.get('tool_use')) ?? this.templates.get('default');
+    const template = this.chatTemplate(options.tools !== undefined);
     if (template === undefined) {
       throw new InputError(
         'the tokenizer has no chat template; give the model plain text, or add chat_template.jinja',

@@ -47,7 +47,7 @@ export interface GeneratedToken {
   finish?: 'stop' | 'length';
 }
 
-export interface Usage {
+interface Usage {
   promptTokens: number;
   /** Of the prompt's, those that a snapshot saved from being read. */
   cachedTokens: number;

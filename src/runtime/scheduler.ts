@@ -85,17 +85,22 @@ export class Scheduler {
    * @throws InputError for what cannot be asked for, Overloaded when the queue is full
    */
   submit(request: ScheduledRequest): AsyncIterable<ScheduledToken> {
+    return this.submitAll([request])[0]!;
+  }
+
+  /** The same for several prompts: all of them are taken, or none. */
+  submitAll(requests: readonly ScheduledRequest[]): AsyncIterable<ScheduledToken>[] {
     if (this.closed) throw new Error('the scheduler is closed');
-    const job = new Job(this.model, request, () => this.start());
-    if (job.places > this.maxBatch) {
-      throw new InputError(
-        `${job.places} texts were asked for at once, at most ${this.maxBatch} are written`,
-      );
+    const jobs = requests.map((request) => new Job(this.model, request, () => this.start()));
+    const most = Math.max(...jobs.map(({ places }) => places));
+    if (most > this.maxBatch) {
+      throw new InputError(`${most} texts were asked for at once, at most ${this.maxBatch} are written`);
     }
-    if (this.waiting + job.places > this.maxQueue) throw new Overloaded(this.retryAfterSeconds());
-    this.queue.push(job);
+    const places = jobs.reduce((sum, job) => sum + job.places, 0);
+    if (this.waiting + places > this.maxQueue) throw new Overloaded(this.retryAfterSeconds());
+    for (const job of jobs) this.queue.push(job);
     this.start();
-    return job.tokens;
+    return jobs.map(({ tokens }) => tokens);
   }
 
   /** Ends every request with this error. None is taken from then on. */
