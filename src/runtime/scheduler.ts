@@ -97,7 +97,9 @@ export class Scheduler {
       throw new InputError(`${most} texts were asked for at once, at most ${this.maxBatch} are written`);
     }
     const places = jobs.reduce((sum, job) => sum + job.places, 0);
-    if (this.waiting + places > this.maxQueue) throw new Overloaded(this.retryAfterSeconds());
+    // Those that will have a place in the next turn do not count as waiting.
+    const room = this.maxBatch + this.maxQueue - this.held() - this.waiting;
+    if (places > room) throw new Overloaded(this.retryAfterSeconds());
     for (const job of jobs) this.queue.push(job);
     this.start();
     return jobs.map(({ tokens }) => tokens);

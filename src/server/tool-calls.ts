@@ -11,6 +11,8 @@ import { overlap } from '../runtime/stop.ts';
 
 const OPEN = '<tool_call>';
 const CLOSE = '</tool_call>';
+/** In an answer that consists of nothing else. */
+const MOST_CALLS = 8;
 
 export interface FunctionTool {
   name: string;
@@ -40,7 +42,7 @@ export function toolCallGrammar(tools: readonly FunctionTool[], several: boolean
     ),
   );
   const call = sequence(literal(OPEN), space, choice(...calls), space, literal(CLOSE));
-  return several ? sequence(call, repeat(sequence(space, call))) : call;
+  return several ? sequence(call, repeat(sequence(space, call), 0, MOST_CALLS - 1)) : call;
 }
 
 /** Takes a text apart as it comes: what is said, and calls, which come whole. */
