@@ -82,11 +82,13 @@ export class LiveRun {
     const { plan, stages, activities, begun, end, now } = this;
     const running = [...activities.values()].filter(({ stage }) => stage !== WHOLE);
     const status = { plan, stages, running, whole: activities.get(WHOLE), begun, end, now: now() };
+    const losses = this.lossSections();
     return {
       title: `${end ? end.how : 'live'} · ${title}`,
       banner: banner(status),
       header,
-      sections: [...this.lossSections(), ...sections],
+      // While it runs the losses say most, afterwards the report.
+      sections: end?.how === 'finished' ? [...sections, ...losses] : [...losses, ...sections],
       footer,
     };
   }
