@@ -18,7 +18,7 @@ import {
   generationToHf,
   type HfDtype,
 } from './hf-config.ts';
-import { Fields, isObject, readJsonObject } from './json-fields.ts';
+import { Fields, isObject, type JsonObject, readJsonObject } from './json-fields.ts';
 import { bitsOf, QuantizedTensors, quantizedBytes, quantizedToWrite } from './quantized-tensors.ts';
 import {
   SafetensorsFile,
@@ -153,6 +153,8 @@ export interface SaveOptions {
   /** Further files to write, by name. */
   files?: Record<string, string>;
   generation?: GenerationConfig;
+  /** Further fields of config.json. */
+  configFields?: JsonObject;
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }
@@ -194,7 +196,10 @@ export async function saveCheckpoint(
       writeFileAtomic(join(staging, file), text);
     const generation = options.generation ?? defaultGeneration(config);
     writeJson(join(staging, 'generation_config.json'), generationToHf(generation));
-    writeJson(join(staging, 'config.json'), configToHf(config, HF_DTYPE[options.dtype]));
+    writeJson(join(staging, 'config.json'), {
+      ...configToHf(config, HF_DTYPE[options.dtype]),
+      ...options.configFields,
+    });
     const written = new Set(readdirSync(staging));
     for (const file of written) renameSync(join(staging, file), join(dir, file));
     for (const file of readdirSync(dir)) {
