@@ -10,6 +10,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { inFewBits, type WeightDtype } from '../model/quantized-tensors.ts';
 import type { TensorSource } from '../model/tensor-source.ts';
 import type { OnProgress } from '../util/progress.ts';
+import { turn } from '../util/turn.ts';
 
 /** What may be told of and may end the reading of weights. */
 export interface Reading {
@@ -51,7 +52,7 @@ export class EngineWeights {
       this.count++;
       onProgress?.({ stage: 'load weights', done: Math.min(this.count, total), total, unit: 'tensors' });
       // Reading blocks: the event loop turns between tensors, so that `signal` can end it.
-      await new Promise(setImmediate);
+      await turn();
       signal?.throwIfAborted();
     }
     return values;

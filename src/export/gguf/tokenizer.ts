@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { loadTokenizer } from '../../model/folder.ts';
 import type { GenerationConfig } from '../../model/hf-config.ts';
 import { CONTROL, NORMAL, UNUSED, USER_DEFINED, wordSplitName } from '../../model/import/gguf-tokenizer.ts';
-import { isObject, readJsonObject } from '../../model/json-fields.ts';
-import { loadTokenizer } from '../../model/tokenizer.ts';
+import { isObject } from '../../model/json-fields.ts';
+import { readJsonObject } from '../../model/json-file.ts';
 import { InputError } from '../../util/errors.ts';
 import { chatTemplate } from '../folder.ts';
 import type { MetadataValue } from './gguf-file.ts';

@@ -7,7 +7,7 @@ import { exportGguf, type GgufDtype } from '../../../src/export/gguf/export-gguf
 import type { GatedDeltaNetSpec, MixerSpec } from '../../../src/mixers/spec.ts';
 import { type Checkpoint, openCheckpoint } from '../../../src/model/checkpoint.ts';
 import type { ModelConfig } from '../../../src/model/config.ts';
-import { loadTokenizer } from '../../../src/model/tokenizer.ts';
+import { loadTokenizer } from '../../../src/model/folder.ts';
 import { Engine } from '../../../src/runtime/engine.ts';
 import { tinyConfig } from '../../support/random-model.ts';
 import { tinyTokenizerFiles } from '../../support/tiny-tokenizer.ts';
