@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { TOKENIZER_FILES } from '../model/checkpoint.ts';
-import { readJsonObject } from '../model/json-fields.ts';
+import { readJsonObject } from '../model/json-file.ts';
+import { TOKENIZER_FILES } from '../model/model-files.ts';
 import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
 
@@ -70,4 +70,11 @@ export function chatTemplate(folder: string): unknown {
     if (template !== undefined) return template;
   }
   return undefined;
+}
+
+/** @throws InputError where a file is there that may not be replaced */
+export function freeFile(path: string, overwrite: boolean): void {
+  if (!existsSync(path)) return;
+  if (statSync(path).isDirectory()) throw new InputError(`${path} is a folder, expected a file`);
+  if (!overwrite) throw new InputError(`${path} is there already: choose another name, or --overwrite`);
 }
