@@ -5,7 +5,7 @@ import type { Loaded, Token } from './protocol.ts';
 
 /** What a text costs while it is written: speed, and memory beside that of the parent. */
 
-const BUCKETS = 128;
+const BUCKETS = 64;
 /** Tokens over which the speed of the moment is taken. */
 const RECENT = 24;
 /** Colours of the models whose speeds are shown, in the order of loading. */
@@ -58,7 +58,7 @@ export class Cost {
       this.speeds.delete(this.speeds.keys().next().value!);
     }
     if (!this.speeds.has(model.name)) this.speeds.set(model.name, new Speeds(model.contextLength));
-    byId('context-of').textContent = `of ${model.contextLength.toLocaleString('en')} tokens`;
+    byId('context-of').textContent = `of ${model.contextLength.toLocaleString('en')}`;
     this.begin();
     this.context = 0;
     this.render();

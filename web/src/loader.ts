@@ -30,6 +30,8 @@ export class Loader {
     byId('cancel').addEventListener('click', () => session.stop());
     onFolder((name, files) => void this.load({ kind: 'files', name, files }, name));
 
+    void offerWebGpu();
+
     const { model = 'hybrid', device = 'auto' } = Object.fromEntries(new URLSearchParams(location.search));
     this.device.value = device;
     if (EMBEDDED.includes(model)) embedded.value = model;
@@ -89,4 +91,12 @@ export class Loader {
     if (part === null) bar.removeAttribute('value');
     else bar.value = part;
   }
+}
+
+/** WebGPU can be chosen where there is a device for it. */
+async function offerWebGpu(): Promise<void> {
+  if (await navigator.gpu?.requestAdapter().catch(() => null)) return;
+  const option = document.querySelector<HTMLOptionElement>('#device [value=webgpu]')!;
+  option.disabled = true;
+  option.textContent += ' (not in this browser)';
 }

@@ -16,7 +16,11 @@ export type Prompt = string | ChatMessage[];
 
 export type Request =
   | { type: 'load'; source: Source; device: Device | 'auto' }
-  | { type: 'write'; prompt: Prompt; options: Pick<GenerateOptions, 'maxNewTokens' | 'temperature'> }
+  | {
+      type: 'write';
+      prompt: Prompt;
+      options: Pick<GenerateOptions, 'maxNewTokens' | 'temperature' | 'eosTokenIds'>;
+    }
   /** Ends what is under way. */
   | { type: 'stop' };
 
