@@ -26,6 +26,14 @@ export function launch(args: readonly string[] = []): Promise<Browser> {
   });
 }
 
+/** WebGPU without a GPU: by SwiftShader, which comes with Chromium. */
+export const WEBGPU = [
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--enable-features=Vulkan',
+  '--ignore-gpu-blocklist',
+];
+
 /** A page whose uncaught errors are kept. */
 export async function open(
   browser: Browser,

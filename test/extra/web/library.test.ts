@@ -6,7 +6,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { importCheckpoint, Model } from '../../../src/index.ts';
 import type { LoadOptions } from '../../../src/web.ts';
-import { type Library, launch, open } from './browser.ts';
+import { type Library, launch, open, ready, verdict, WEBGPU } from './browser.ts';
 import { type Hub, ROOT, serveHub, serving } from './servers.ts';
 
 const PROMPTS = [
@@ -167,5 +167,38 @@ describe('mistakes', () => {
       ),
     );
     expect(await failed).toMatch(/device webgpu: this browser offers no adapter/);
+  });
+});
+
+describe('WebGPU, on a software driver', () => {
+  let other: Browser;
+  beforeAll(async () => {
+    other = await launch(WEBGPU);
+  });
+  afterAll(() => other?.close());
+
+  test('the same tokens', async () => {
+    const gpu = await open(other, `${site.url}test/library.html`);
+    expect(await gpu.evaluate(async () => (await navigator.gpu.requestAdapter())?.info.vendor)).toBe(
+      'google',
+    );
+    const writing = {
+      source: `${site.url}hybrid`,
+      prompts: PROMPTS,
+      options: { device: 'webgpu' } satisfies LoadOptions,
+      maxNewTokens: 16,
+    };
+    const task = { source: String(write), data: writing };
+    const ids = await gpu.evaluate((task) => window.inWorker(task), task);
+    expect(ids).toEqual(expected.map((all) => all.slice(0, 16)));
+    expect(gpu.failures).toEqual([]);
+  });
+
+  test('the page offers it', async () => {
+    const gpu = await open(other, `${site.url}?device=webgpu`);
+    await ready(gpu);
+    expect(await gpu.locator('#card-facts').textContent()).toMatch(/On WebGPU;/);
+    await gpu.getByRole('button', { name: 'Answer from memory' }).click();
+    expect(await verdict(gpu)).toMatch(/✓/);
   });
 });
