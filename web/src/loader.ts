@@ -60,10 +60,9 @@ export class Loader {
     this.progress(`Loading ${name}`, null);
     announce(`Loading ${name}`);
     try {
-      const wanted = this.device.value as Device | 'auto';
-      // A journey to a graphics card takes longer than the embedded models do.
-      const device = wanted === 'auto' && isEmbedded ? 'cpu' : wanted;
-      const model = await this.session.load(source, device, ({ stage, done, total, unit }) => {
+      const device = this.device.value as Device | 'auto';
+      const asked = { source, device, isSmall: isEmbedded };
+      const model = await this.session.load(asked, ({ stage, done, total, unit }) => {
         const amount = unit === 'bytes' ? `${bytes(done)} of ${bytes(total)}` : `${done} of ${total} ${unit}`;
         this.progress(`${stage.replace(/^./, (first) => first.toUpperCase())}: ${amount}`, done / total);
       });

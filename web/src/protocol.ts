@@ -15,7 +15,7 @@ export type Device = 'cpu' | 'webgpu';
 export type Prompt = string | ChatMessage[];
 
 export type Request =
-  | { type: 'load'; source: Source; device: Device | 'auto' }
+  | { type: 'load'; source: Source; device: Device | 'auto'; isSmall: boolean }
   | {
       type: 'write';
       prompt: Prompt;
