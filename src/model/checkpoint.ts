@@ -189,12 +189,16 @@ function splitIntoShards(names: string[], sizes: Map<string, number>, limit: num
   return shards;
 }
 
-/** 65,520 and above round to infinity. */
-function refuseBeyondHalf(name: string, values: Float32Array): void {
+/**
+ * 65,520 and above round to infinity.
+ *
+ * @throws InputError naming tensor and value
+ */
+export function refuseBeyondHalf(name: string, values: Float32Array): void {
   for (let at = 0; at < values.length; at++) {
     if (Math.abs(values[at]!) >= 65520) {
       throw new InputError(
-        `tensor '${name}' holds ${values[at]} at index ${at}: beyond float16, choose BF16 or F32`,
+        `tensor '${name}' holds ${values[at]} at index ${at}: beyond float16, choose a type of greater range`,
       );
     }
   }

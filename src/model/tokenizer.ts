@@ -7,6 +7,7 @@ import { Tokenizer as HfTokenizer } from '@huggingface/tokenizers';
 import { InputError } from '../util/errors.ts';
 import { Fields, isObject, type JsonObject } from './json-fields.ts';
 import { type ModelFiles, readJson } from './model-files.ts';
+import { type TokenBytes, tokenBytes } from './token-bytes.ts';
 
 const TOKENIZER = 'tokenizer.json';
 const CONFIG = 'tokenizer_config.json';
@@ -37,10 +38,15 @@ export class Tokenizer {
   private readonly inner: HfTokenizer;
   private readonly specials: Record<string, string>;
   private readonly templates: Map<string, string>;
+  private bytes: TokenBytes | null = null;
 
   /** @param templates chat templates by name; the usual one is called 'default' */
-  constructor(tokenizer: JsonObject, config: JsonObject, templates: Map<string, string> = new Map()) {
-    this.inner = new HfTokenizer(tokenizer, config);
+  constructor(
+    private readonly json: JsonObject,
+    config: JsonObject,
+    templates: Map<string, string> = new Map(),
+  ) {
+    this.inner = new HfTokenizer(json, config);
     this.templates = templates;
     this.specials = specialTokens(config);
     this.vocabSize = this.tokens.length;
@@ -57,6 +63,17 @@ export class Tokenizer {
   /** Tokens in the vocabulary's own spelling (a space may be 'Ġ' or '▁'), with their ids. */
   *vocabulary(): Generator<[string, number]> {
     for (const [id, token] of this.tokens.entries()) yield [token, id];
+  }
+
+  /** What every token adds to a text; made when first asked for. */
+  get tokenBytes(): TokenBytes {
+    this.bytes ??= tokenBytes(this.tokens, this.json);
+    return this.bytes;
+  }
+
+  /** The chat template for conversations with or without tools. */
+  chatTemplate(tools = false): string | undefined {
+    return (tools ? this.templates.get('tool_use') : undefined) ?? this.templates.get('default');
   }
 
   private idOf(token: string | undefined): number | null {
@@ -96,7 +113,7 @@ export class Tokenizer {
 
   /** The conversation as the text that the model was trained on; encode it with addSpecialTokens: false. */
   applyChatTemplate(messages: ChatMessage[], options: ChatTemplateOptions = {}): string {
-    const template = (options.tools && this.templates.get('tool_use')) ?? this.templates.get('default');
+    const template = this.chatTemplate(options.tools !== undefined);
     if (template === undefined) {
       throw new InputError(
         'the tokenizer has no chat template; give the model plain text, or add chat_template.jinja',

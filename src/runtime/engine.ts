@@ -28,7 +28,7 @@ const PADDED_PIECE = 64;
 /** Tokens whose logits are computed at once where those of all tokens are asked for. */
 const HEAD_ROWS = 32;
 
-type EachLogits = (place: number, logits: Float32Array) => void;
+export type EachLogits = (place: number, logits: Float32Array) => void;
 
 export interface EngineOptions {
   device?: Device;
@@ -146,7 +146,8 @@ export class Engine {
     });
   }
 
-  private check({ length }: Sequence, ids: readonly number[]): void {
+  /** @throws InputError for tokens that cannot follow after so many */
+  check({ length }: Pick<Sequence, 'length'>, ids: readonly number[]): void {
     if (ids.length === 0) throw new InputError('there are no tokens to go on from: the prompt is empty');
     const { vocabSize } = this.config;
     const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
