@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { TOKENIZER_FILES } from '../model/checkpoint.ts';
-import { readJsonObject } from '../model/json-fields.ts';
+import { readJsonObject } from '../model/json-file.ts';
+import { TOKENIZER_FILES } from '../model/model-files.ts';
 import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
 
