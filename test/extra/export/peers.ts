@@ -13,7 +13,7 @@ import { randomWeights } from '../../support/random-model.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 export const cache = process.env.POSTNAS_CACHE ?? join(root, '.cache');
-export const peersFolder = join(cache, 'peers');
+const peersFolder = join(cache, 'peers');
 
 /** A package of the peers' folder, installed at first use. */
 export async function peer<T>(entry: string): Promise<T> {
