@@ -9,7 +9,7 @@ if ! command -v chromium >/dev/null; then
   echo "setup-chromium: installing chromium" >&2
   run=(); [ "$(id -u)" = 0 ] || run=(sudo)
   "${run[@]}" apt-get -qq update
-  DEBIAN_FRONTEND=noninteractive "${run[@]}" apt-get -qq install -y --no-install-recommends chromium >/dev/null
+  DEBIAN_FRONTEND=noninteractive "${run[@]}" apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core >/dev/null
 fi
 
 exec "$@"

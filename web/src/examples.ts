@@ -67,7 +67,8 @@ export const EXAMPLES: readonly Example[] = [
   },
   {
     name: 'Write to the end',
-    about: 'Stories up to the end of the context: watch what the model remembers, and what its parent would.',
+    about:
+      'Whatever comes to it, up to the end of the context: watch what the model remembers, and what its parent would.',
     prompt: 'Story: Tom found the',
     maxNewTokens: 100_000,
     temperature: 0.8,
