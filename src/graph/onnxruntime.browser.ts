@@ -1,25 +1,41 @@
-import type { InferenceSession, Tensor } from 'onnxruntime-web';
+import { env, type InferenceSession, Tensor as Value } from 'onnxruntime-common';
 
 /**
  * ONNX Runtime in a browser, for `onnxruntime.ts`: as WebAssembly, in the build with WebGPU (26.8 MB) where there is
- * an adapter, else without (14.2 MB, and faster: it needs no way to wait for a device).
+ * an adapter, else without (14.2 MB, and faster: it needs no way to wait for a device). Loaded for the first session.
  */
 
-const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-const ort = await (adapter ? import('onnxruntime-web/webgpu') : import('onnxruntime-web/wasm'));
+export { type InferenceSession, Value };
 
-export type { InferenceSession };
-export type Value = Tensor;
-export const Value = ort.Tensor;
+export const ENGINE_VERSION = env.versions.common;
 
-export const ENGINE_VERSION = ort.env.versions.web ?? 'unknown';
+let adapter: Promise<boolean> | undefined;
+let runtime: Promise<typeof import('onnxruntime-web')> | undefined;
 
-/** Threads are those of the whole module: what the first session asks for. Without COOP and COEP there is one. */
-export function createSession(
+function hasAdapter(): Promise<boolean> {
+  adapter ??= (async () => !!(await navigator.gpu?.requestAdapter().catch(() => null)))();
+  return adapter;
+}
+
+async function load(): Promise<typeof import('onnxruntime-web')> {
+  return (await hasAdapter()) ? import('onnxruntime-web/webgpu') : import('onnxruntime-web/wasm');
+}
+
+/**
+ * Threads are those of the whole module: what the first session asks for. Without COOP and COEP there is one, and in a
+ * page itself too: threads load the script again that ONNX Runtime is in, which bundlers join with scripts for pages.
+ */
+export async function createSession(
   model: Uint8Array,
   options: InferenceSession.SessionOptions,
 ): Promise<InferenceSession> {
-  if (options.intraOpNumThreads) ort.env.wasm.numThreads = options.intraOpNumThreads;
+  runtime ??= load().catch((error) => {
+    runtime = undefined;
+    throw error;
+  });
+  const ort = await runtime;
+  if (typeof document !== 'undefined') ort.env.wasm.numThreads = 1;
+  else if (options.intraOpNumThreads) ort.env.wasm.numThreads = options.intraOpNumThreads;
   return ort.InferenceSession.create(model, options);
 }
 
@@ -36,8 +52,8 @@ export async function runSession(
   return results;
 }
 
-export function noWebGpu(): string | null {
-  return adapter ? null : 'this browser offers no adapter';
+export async function noWebGpu(): Promise<string | null> {
+  return (await hasAdapter()) ? null : 'this browser offers no adapter';
 }
 
 export const WEBGPU_NEEDS = '';

@@ -26,7 +26,7 @@ export function runSession(
 }
 
 /** Why there is no WebGPU to be asked for; null where there may be. */
-export function noWebGpu(): string | null {
+export async function noWebGpu(): Promise<string | null> {
   const offered = listSupportedBackends().map(({ name }) => name);
   if (offered.includes('webgpu')) return null;
   return (

@@ -24,7 +24,7 @@ export function requireWebGpu(): Promise<void> {
 }
 
 async function probe(): Promise<void> {
-  const missing = noWebGpu();
+  const missing = await noWebGpu();
   if (missing) throw new GraphError(`device webgpu: ${missing}`);
   const one = fill(1, [1]);
   let location: string | undefined;

@@ -1,21 +1,27 @@
 import { Command, Option } from 'commander';
-import { openCheckpoint, saveCheckpoint } from '../../model/checkpoint.ts';
+import { openCheckpoint, type SaveOptions, saveCheckpoint } from '../../model/checkpoint.ts';
 import { resolveModel } from '../../model/hub.ts';
 import { action } from '../command.ts';
 
-/** `postnas quantize`: a model folder with weights of 8 or 4 bits. */
+/** `postnas quantize`: a model folder with weights of fewer bits. */
 export function quantizeCommand(): Command {
   const command = new Command('quantize')
-    .description('write a model with weights of 8 or 4 bits, in blocks of 32; what that costs, eval says')
+    .description(
+      'write a model with weights of 8 or 4 bits, in blocks of 32, or of 16; what that costs, eval says',
+    )
     .argument('<model>', 'model folder, or a name on the hub: org/model')
     .argument('<folder>', 'where the model goes')
-    .addOption(new Option('--dtype <type>', 'of the linear layers').choices(['q8', 'q4']).default('q8'))
+    .addOption(
+      new Option('--dtype <type>', 'of the linear layers; of all weights for F16 and BF16')
+        .choices(['q8', 'q4', 'F16', 'BF16'])
+        .default('q8'),
+    )
     .addHelpText(
       'after',
-      '\nEmbedding and head have 8 bits at least; norms, gates and convolutions stay float32.\n' +
+      '\nOf few bits, embedding and head have 8 at least; norms, gates and convolutions stay float32.\n' +
         '\nExample:\n  postnas quantize runs/hybrid ./hybrid-q4 --dtype q4',
     );
-  return action<{ dtype: 'q8' | 'q4' }>(
+  return action<Pick<SaveOptions, 'dtype'>>(
     command,
     async ({ progress, signal, result }, { dtype }, [model, folder]) => {
       const source = await resolveModel(model!, { onProgress: progress.report, signal });

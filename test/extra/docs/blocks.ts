@@ -57,7 +57,7 @@ export function commandsOf({ text, replacements }: Block): string {
     if (!commands.includes(from)) throw new Error(`nothing to replace: ${from}`);
     commands = commands.replaceAll(from, to);
   }
-  const words = (of: string) => of.match(/(?<=\s)--[\w-]+|postnas \w+/g) ?? [];
+  const words = (of: string): string[] => of.match(/(?<=\s)--[\w-]+|postnas \w+/g) ?? [];
   const kept = words(commands);
   const lost = words(text).find((word) => !kept.includes(word));
   if (lost) throw new Error(`the replacements take ${lost} away`);

@@ -41,7 +41,8 @@ describe.each(pages)('%s', (page) => {
     // As npm install leaves it.
     mkdirSync(join(folder, 'node_modules/.bin'), { recursive: true });
     symlinkSync(root, join(folder, 'node_modules/postnas'));
-    symlinkSync(join(root, 'dist/cli/main.js'), join(folder, 'node_modules/.bin/postnas'));
+    const command = `#!/bin/sh\nexec node ${join(root, 'dist/cli/main.js')} "$@"\n`;
+    writeFileSync(join(folder, 'node_modules/.bin/postnas'), command, { mode: 0o755 });
   });
   afterAll(() => {
     // What a block left in the background is in its process group.
