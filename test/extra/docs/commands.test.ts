@@ -38,6 +38,8 @@ describe.each(pages)('%s', (page) => {
     for (const part of ['models', 'recipes', 'examples', 'docs']) {
       symlinkSync(join(root, part), join(folder, part));
     }
+    // A recipe that takes seconds.
+    symlinkSync(join(import.meta.dirname, 'short.json'), join(folder, 'short.json'));
     // As npm install leaves it.
     mkdirSync(join(folder, 'node_modules/.bin'), { recursive: true });
     symlinkSync(root, join(folder, 'node_modules/postnas'));
