@@ -31,4 +31,18 @@ await program.dispose();
 if (tokens !== 4 || y.data[1] !== 4) throw new Error(`got ${tokens} tokens and ${y.data}`);
 JS
 node use.mjs "$model"
+
+# The same name is another library in a page: its bundler finds no module of Node.js in it.
+cat > page.js <<'JS'
+import { blobFiles, Model } from 'postnas';
+import * as web from 'postnas/web';
+
+globalThis.used = [blobFiles, Model.fromPretrained, web.Model === Model];
+JS
+"$root/node_modules/.bin/esbuild" page.js --bundle --format=esm --platform=browser --target=es2022 \
+  '--external:onnxruntime-web/*' --outfile=bundle.js --log-level=warning
+grep -q onnxruntime-web/webgpu bundle.js
+for absent in web src; do
+  if [ -e "node_modules/postnas/$absent" ]; then echo "package: $absent/ is in it" >&2; exit 1; fi
+done
 echo 'package: works in an empty folder'

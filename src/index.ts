@@ -2,6 +2,9 @@
  * The library: load a model and write with it, read and write checkpoints, import and download them. The graph engine
  * below it is `postnas/graph`.
  */
+export { type ExportGgufOptions, exportGguf } from './export/gguf/export-gguf.ts';
+export { type ExportJetOptions, exportJet } from './export/jet.ts';
+export { type ExportOnnxOptions, exportOnnx } from './export/onnx/export-onnx.ts';
 export type {
   AttentionSpec,
   DeltaNetSpec,

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { defineConfig } from 'vite';
+import { onnxRuntime } from './onnxruntime.ts';
 
 const root = resolve(import.meta.dirname, '..');
 
@@ -9,17 +10,28 @@ const headers = {
   'Cross-Origin-Embedder-Policy': 'require-corp',
 };
 
-export default defineConfig({
+/** With `--mode test` there is a second page, which has nothing but the library. */
+export default defineConfig(({ mode }) => ({
   base: './',
   // The embedded models, as they lie in the repository.
   publicDir: resolve(root, 'models'),
-  // One page: an address that is not known is no page either.
+  // An address that is not known is no page.
   appType: 'mpa',
   resolve: { alias: { postnas: resolve(root, 'src/web.ts') } },
-  worker: { format: 'es' },
-  build: { target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 1000 },
+  plugins: [onnxRuntime()],
+  worker: { format: 'es', plugins: () => [onnxRuntime()] },
+  build: {
+    target: 'es2022',
+    assetsInlineLimit: 0,
+    chunkSizeWarningLimit: 1000,
+    rolldownOptions: {
+      input: ['index.html', ...(mode === 'test' ? ['test/library.html'] : [])].map((page) =>
+        resolve(import.meta.dirname, page),
+      ),
+    },
+  },
   // It finds its WebAssembly beside itself.
   optimizeDeps: { exclude: ['onnxruntime-web'] },
   server: { headers, fs: { allow: [root] } },
   preview: { headers },
-});
+}));

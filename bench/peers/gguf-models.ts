@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type GgufTensor, type GgufType, type MetadataValue, writeGguf } from './gguf-writer.ts';
+import type { MetadataValue } from '../../src/export/gguf/gguf-file.ts';
+import { type DrawnTensor, writeDrawnGguf } from './gguf-writer.ts';
 import type { ModelName, Shape } from './shapes.ts';
 
 /**
@@ -10,32 +11,32 @@ import type { ModelName, Shape } from './shapes.ts';
 
 interface GgufModel {
   metadata: Record<string, MetadataValue>;
-  tensors: GgufTensor[];
+  tensors: DrawnTensor[];
 }
 
 /** Matrices have a deviation that keeps activations of usual size through many layers. */
 const DEVIATION = 0.02;
 
-function ggufModel(shape: Shape, model: ModelName, type: GgufType): GgufModel {
+function ggufModel(shape: Shape, model: ModelName, type: DrawnTensor['type']): GgufModel {
   if (model === 'jet') throw new Error('llama.cpp has no JetBlock');
   const { config } = shape;
   const { hiddenSize: d, intermediateSize: f, vocabSize, numHeads, numKvHeads, headDim } = config;
   const hybrid = model === 'hybrid';
   const architecture = hybrid ? 'qwen35' : config.qkvBias ? 'qwen2' : 'llama';
-  const matrix = (name: string, inputs: number, out: number): GgufTensor => ({
+  const matrix = (name: string, inputs: number, out: number): DrawnTensor => ({
     name: `${name}.weight`,
     dims: [inputs, out],
     type,
     values: { deviation: DEVIATION },
   });
-  const vector = (name: string, size: number, constant: number): GgufTensor => ({
+  const vector = (name: string, size: number, constant: number): DrawnTensor => ({
     name,
     dims: [size],
     type: 'F32',
     values: { constant },
   });
 
-  const tensors: GgufTensor[] = [matrix('token_embd', d, vocabSize), vector('output_norm.weight', d, 1)];
+  const tensors: DrawnTensor[] = [matrix('token_embd', d, vocabSize), vector('output_norm.weight', d, 1)];
   for (const i of config.layers.keys()) {
     const at = `blk.${i}`;
     tensors.push(vector(`${at}.attn_norm.weight`, d, 1));
@@ -128,6 +129,6 @@ export function ggufFile(folder: string, shape: Shape, model: ModelName, dtype: 
   if (existsSync(path)) return path;
   mkdirSync(folder, { recursive: true });
   const { metadata, tensors } = ggufModel(shape, model, dtype === 'q8' ? 'Q8_0' : 'Q4_0');
-  writeGguf(path, metadata, tensors);
+  writeDrawnGguf(path, metadata, tensors);
   return path;
 }

@@ -7,6 +7,7 @@ import { benchCommand } from './commands/bench.ts';
 import { blocks, design, dimensions } from './commands/blocks.ts';
 import { distillCommand } from './commands/distill.ts';
 import { evalCommand } from './commands/eval.ts';
+import { exportCommand } from './commands/export.ts';
 import { generate } from './commands/generate.ts';
 import { importCommand } from './commands/import.ts';
 import { infoCommand } from './commands/info.ts';
@@ -44,6 +45,7 @@ const program = new Command('postnas')
   .addCommand(pullCommand())
   .addCommand(importCommand())
   .addCommand(quantizeCommand())
+  .addCommand(exportCommand())
   .addCommand(evalCommand())
   .addCommand(initCommand())
   .addCommand(infoCommand())

@@ -71,3 +71,10 @@ export function chatTemplate(folder: string): unknown {
   }
   return undefined;
 }
+
+/** @throws InputError where a file is there that may not be replaced */
+export function freeFile(path: string, overwrite: boolean): void {
+  if (!existsSync(path)) return;
+  if (statSync(path).isDirectory()) throw new InputError(`${path} is a folder, expected a file`);
+  if (!overwrite) throw new InputError(`${path} is there already: choose another name, or --overwrite`);
+}

@@ -21,7 +21,10 @@ async function load(): Promise<typeof import('onnxruntime-web')> {
   return (await hasAdapter()) ? import('onnxruntime-web/webgpu') : import('onnxruntime-web/wasm');
 }
 
-/** Threads are those of the whole module: what the first session asks for. Without COOP and COEP there is one. */
+/**
+ * Threads are those of the whole module: what the first session asks for. Without COOP and COEP there is one, and in a
+ * page itself too: threads load the script again that ONNX Runtime is in, which bundlers join with scripts for pages.
+ */
 export async function createSession(
   model: Uint8Array,
   options: InferenceSession.SessionOptions,
@@ -31,7 +34,8 @@ export async function createSession(
     throw error;
   });
   const ort = await runtime;
-  if (options.intraOpNumThreads) ort.env.wasm.numThreads = options.intraOpNumThreads;
+  if (typeof document !== 'undefined') ort.env.wasm.numThreads = 1;
+  else if (options.intraOpNumThreads) ort.env.wasm.numThreads = options.intraOpNumThreads;
   return ort.InferenceSession.create(model, options);
 }
 

@@ -16,7 +16,7 @@ export interface Quantized {
   bits: Bits;
   /** Rows and columns [N, K]. */
   shape: readonly [number, number];
-  /** [N, K / 32, 4 bits]: of 4 bits, the first of two values in the lower half of a byte. Filled up to whole blocks. */
+  /** [N, K / 32, 4 * bits] bytes; of 4 bits, the first of two values in the lower half of a byte. Filled up to whole blocks. */
   data: Uint8Array<ArrayBuffer>;
   /** [N, K / 32] */
   scales: Float32Array<ArrayBuffer>;

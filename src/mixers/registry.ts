@@ -1,3 +1,4 @@
+import { InputError } from '../util/errors.ts';
 import { attention, slidingWindow } from './attention.ts';
 import { deltaNet } from './deltanet.ts';
 import { gatedDeltaNet } from './gated-deltanet.ts';
@@ -8,10 +9,10 @@ import { mamba2 } from './mamba2.ts';
 import type { Mixer } from './mixer.ts';
 import { retNet } from './retnet.ts';
 import { rwkv7 } from './rwkv7.ts';
-import type { MixerKind, MixerSpec } from './spec.ts';
+import type { BuiltInKind, CustomSpec, MixerSpec } from './spec.ts';
 
-/** Every mixer by its kind. */
-const MIXERS: { [K in MixerKind]: Mixer<Extract<MixerSpec, { kind: K }>> } = {
+/** Every mixer of the package by its kind. */
+const MIXERS: { [K in BuiltInKind]: Mixer<Extract<MixerSpec, { kind: K }>> } = {
   attention,
   sliding_window: slidingWindow,
   retnet: retNet,
@@ -24,10 +25,59 @@ const MIXERS: { [K in MixerKind]: Mixer<Extract<MixerSpec, { kind: K }>> } = {
   rwkv7,
 };
 
-/** The implementation of a spec's kind. */
+/** Those from outside, by their kind. */
+const custom = new Map<string, Mixer<CustomSpec>>();
+
+/**
+ * Makes a mixer known under its kind: from then on it can be searched with, saved, opened and decoded like those of the
+ * package, in this process. To have it in the command line, import the module that registers it before:
+ * `NODE_OPTIONS="--import ./my-mixer.mjs" postnas ...`.
+ *
+ * @throws InputError if the kind does not begin with `custom_`, or if kind or letter belong to another mixer
+ */
+export function registerMixer(mixer: Mixer<CustomSpec>): void {
+  const { kind, letter } = mixer;
+  if (!/^custom_[a-z0-9_]+$/.test(kind)) {
+    throw new InputError(`the mixer ${JSON.stringify(kind)}: expected a kind such as custom_hgrn2`);
+  }
+  const others = [...Object.values(MIXERS), ...custom.values()];
+  const same = others.find((other) => other.kind === kind || other.letter === letter);
+  if (same) {
+    const what = same.kind === kind ? `the kind ${kind}` : `the letter ${letter}`;
+    throw new InputError(`the mixer ${kind}: ${what} belongs to ${same.kind} already`);
+  }
+  if (!/^[A-Z0-9]$/.test(letter)) {
+    throw new InputError(
+      `the mixer ${kind}: expected a capital letter or a digit, not ${JSON.stringify(letter)}`,
+    );
+  }
+  custom.set(kind, mixer);
+}
+
+/** The kinds that were registered, in their order. */
+export function customKinds(): CustomSpec['kind'][] {
+  return [...custom.values()].map(({ kind }) => kind);
+}
+
+/**
+ * The implementation of a spec's kind.
+ *
+ * @throws InputError for a custom kind that is not registered
+ */
 export function mixerOf<S extends MixerSpec>(spec: S): Mixer<S> {
+  const { kind } = spec;
+  const mixer = Object.hasOwn(MIXERS, kind) ? MIXERS[kind as BuiltInKind] : custom.get(kind);
+  if (!mixer) throw new InputError(unknownMixer(kind));
   // The table is typed by kind, which TypeScript does not carry through the look-up.
-  return MIXERS[spec.kind] as unknown as Mixer<S>;
+  return mixer as unknown as Mixer<S>;
+}
+
+/** What to say of a custom kind that is not registered. */
+export function unknownMixer(kind: string): string {
+  return (
+    `the mixer ${kind} is not registered: import the module that registers it first, as in ` +
+    'NODE_OPTIONS="--import ./my-mixer.mjs" postnas ...'
+  );
 }
 
 /** An architecture on one line, a letter per layer: 'GGGAGGGA'. */

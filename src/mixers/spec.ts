@@ -163,6 +163,19 @@ export interface Mamba2Spec {
   convSize: number;
 }
 
+/**
+ * A linear mixer from outside of the package, made known by `registerMixer`. Its state is sized as that of every block of
+ * the search; what else could be set in it is in its code.
+ */
+export interface CustomSpec {
+  kind: `custom_${string}`;
+  heads: number;
+  /** Key width of a head [K]. */
+  keyDim: number;
+  /** Value width of a head [V]. */
+  valueDim: number;
+}
+
 export type MixerSpec =
   | AttentionSpec
   | SlidingWindowSpec
@@ -173,5 +186,7 @@ export type MixerSpec =
   | KdaSpec
   | JetBlockSpec
   | Mamba2Spec
-  | Rwkv7Spec;
+  | Rwkv7Spec
+  | CustomSpec;
 export type MixerKind = MixerSpec['kind'];
+export type BuiltInKind = Exclude<MixerKind, CustomSpec['kind']>;

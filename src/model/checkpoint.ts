@@ -18,6 +18,7 @@ import {
   generationToHf,
   type HfDtype,
 } from './hf-config.ts';
+import type { JsonObject } from './json-fields.ts';
 import { readJsonObject } from './json-file.ts';
 import { TOKENIZER_FILES } from './model-files.ts';
 import { bitsOf, quantizedBytes, quantizedToWrite } from './quantized-tensors.ts';
@@ -65,6 +66,8 @@ export interface SaveOptions {
   /** Further files to write, by name. */
   files?: Record<string, string>;
   generation?: GenerationConfig;
+  /** Further fields of config.json. */
+  configFields?: JsonObject;
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }
@@ -106,7 +109,10 @@ export async function saveCheckpoint(
       writeFileAtomic(join(staging, file), text);
     const generation = options.generation ?? defaultGeneration(config);
     writeJson(join(staging, 'generation_config.json'), generationToHf(generation));
-    writeJson(join(staging, 'config.json'), configToHf(config, HF_DTYPE[options.dtype]));
+    writeJson(join(staging, 'config.json'), {
+      ...configToHf(config, HF_DTYPE[options.dtype]),
+      ...options.configFields,
+    });
     const written = new Set(readdirSync(staging));
     for (const file of written) renameSync(join(staging, file), join(dir, file));
     for (const file of readdirSync(dir)) {

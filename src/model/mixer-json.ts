@@ -1,6 +1,7 @@
 /** MixerSpec <-> JSON with snake_case keys, as it stands in the `layers` field of our config.json. */
 import { JET_BLOCK_SPACE } from '../mixers/jet-block.ts';
-import type { MixerKind, MixerSpec } from '../mixers/spec.ts';
+import { customKinds, unknownMixer } from '../mixers/registry.ts';
+import type { BuiltInKind, MixerSpec } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
 import { Fields, isObject, type JsonObject } from './json-fields.ts';
 
@@ -19,7 +20,7 @@ type FieldType<V> = undefined extends V
  * is true or absent.
  */
 type FieldTable = {
-  [K in MixerKind]: {
+  [K in BuiltInKind]: {
     [F in Exclude<keyof Extract<MixerSpec, { kind: K }>, 'kind'>]-?: FieldType<
       Extract<MixerSpec, { kind: K }>[F]
     >;
@@ -55,6 +56,8 @@ const FIELDS: FieldTable = {
   mamba2: { heads: 'size', keyDim: 'size', valueDim: 'size', headsPerGroup: 'size', convSize: 'size' },
 };
 
+const CUSTOM = { heads: 'size', keyDim: 'size', valueDim: 'size' } as const;
+
 function toSnake(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
@@ -65,13 +68,20 @@ export function mixerFromJson(path: string, value: unknown): MixerSpec {
     throw new InputError(`${path} is ${JSON.stringify(value)}, expected a mixer {kind, ...}`);
   const fields = new Fields(path, value);
   const kind = fields.string('kind');
-  if (!Object.hasOwn(FIELDS, kind)) throw fields.wrong('kind', `one of ${Object.keys(FIELDS).join(', ')}`);
-  const table: Record<string, 'size' | 'count' | 'boolean' | 'flag' | readonly string[]> =
-    FIELDS[kind as MixerKind];
-  const known = new Set(['kind', ...Object.keys(table).map(toSnake)]);
-  const unknown = Object.keys(value).find((name) => !known.has(name));
+  const custom: readonly string[] = customKinds();
+  if (kind.startsWith('custom_') && !custom.includes(kind))
+    throw new InputError(`${path}: ${unknownMixer(kind)}`);
+  const known = [...Object.keys(FIELDS), ...custom];
+  if (!known.includes(kind)) throw fields.wrong('kind', `one of ${known.join(', ')}`);
+  const table: Record<string, 'size' | 'count' | 'boolean' | 'flag' | readonly string[]> = custom.includes(
+    kind,
+  )
+    ? CUSTOM
+    : FIELDS[kind as BuiltInKind];
+  const names = new Set(['kind', ...Object.keys(table).map(toSnake)]);
+  const unknown = Object.keys(value).find((name) => !names.has(name));
   if (unknown)
-    throw new InputError(`${path}: ${unknown} is no field of a ${kind} mixer (${[...known].join(', ')})`);
+    throw new InputError(`${path}: ${unknown} is no field of a ${kind} mixer (${[...names].join(', ')})`);
   const spec: JsonObject = { kind };
   for (const [name, type] of Object.entries(table)) {
     const key = toSnake(name);

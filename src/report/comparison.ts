@@ -3,6 +3,7 @@ import { median, type Spread, spreadOf } from '../util/statistics.ts';
 import { type Measure, overallMeasure, taskMeasures } from './measure.ts';
 import { traitsOf } from './mixers.ts';
 import { pairedSpread } from './paired.ts';
+import { designName } from './run/design-name.ts';
 
 /** A comparison of blocks (stages 2 to 4) turned towards its reader. */
 export interface Comparison {
@@ -86,6 +87,7 @@ function candidateOf(found: BlockFindings, { stage, choice }: BlocksResult): Can
 
 function labelOf({ name, spec }: BlockFindings, stage: BlocksResult['stage']): string {
   if (stage === 'dimensions') return name.replaceAll('x', '×');
+  if (stage === 'design') return designName(name);
   const kind = traitsOf(spec.kind)?.name ?? spec.kind;
   return name === spec.kind ? kind : name === `${spec.kind}+rope` ? `${kind} + RoPE` : name;
 }

@@ -1,4 +1,4 @@
-import type { MixerKind } from '../mixers/spec.ts';
+import type { BuiltInKind } from '../mixers/spec.ts';
 
 /** What a reader wants to know of a mixer at a glance. */
 interface Traits {
@@ -12,7 +12,7 @@ interface Traits {
   delta: boolean;
 }
 
-const KINDS: Record<MixerKind, Traits> = {
+const KINDS: Record<BuiltInKind, Traits> = {
   attention: { letter: 'A', name: 'full attention', gate: false, delta: false },
   sliding_window: { letter: 'W', name: 'sliding window', gate: false, delta: false },
   retnet: { letter: 'R', name: 'RetNet', gate: false, delta: false },
@@ -27,7 +27,7 @@ const KINDS: Record<MixerKind, Traits> = {
 
 /** Undefined for a kind that is newer than this report. */
 export function traitsOf(kind: string): Traits | undefined {
-  return Object.hasOwn(KINDS, kind) ? KINDS[kind as MixerKind] : undefined;
+  return Object.hasOwn(KINDS, kind) ? KINDS[kind as BuiltInKind] : undefined;
 }
 
 /** The name behind a letter; the letter itself when it is unknown. */

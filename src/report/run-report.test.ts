@@ -5,6 +5,7 @@ import type { BlocksResult } from '../search/blocks/result.ts';
 import type { RunResult } from '../search/run/result.ts';
 import { average } from '../util/statistics.ts';
 import { renderBlocksReport } from './blocks-report.ts';
+import { designName } from './run/design-name.ts';
 import { renderRunReport } from './run-report.ts';
 
 const SEARCH = ['abilities', 'heat-map', 'budget-curve', 'ability-curves', 'alignment', 'cost'];
@@ -111,13 +112,19 @@ describe('8 layers, 3 seeds', () => {
     expect(cards).toContain(`${Math.round((100 * cost.hybrid.stateBytes) / cost.base.stateBytes)} %`);
     expect(cards).toContain(`${(402 / 293).toFixed(2)}×`);
     expect(cards).toContain('2 h 45 min');
-    expect(report.table('decisions').slice(1)).toEqual([
+    const decided = report.table('decisions').slice(1);
+    const [, , , goesOn] = decided;
+    expect(decided).toEqual([
       ['1 Placement', 'full attention in layers 5 and 7 of 8', result.chosen.rule],
       ['2 Block', 'JetBlock', result.blocks!.choice.rule],
-      ['3 Design', result.design!.choice.name, result.design!.choice.rule],
+      ['3 Design of the JetBlock', designName(result.design!.choice.name), result.design!.choice.rule],
+      goesOn,
       [
         '4 Heads and widths',
-        result.dimensions!.choice.name.replaceAll('x', '×'),
+        result.dimensions!.choice.name.replace(
+          /(\d+)x(\d+)x(\d+)/,
+          '$1 heads, keys $2 and values $3 wide, 4 taps',
+        ),
         result.dimensions!.choice.rule,
       ],
       ['Windows', '64 tokens in layers 2 and 4', result.windows!.rule],
@@ -204,6 +211,24 @@ describe('what it says follows from the data', () => {
     expect(report.text('#blocks h3')).toMatch(/^GLA keeps most, \d+\.\d points better than/);
   });
 
+  test('of the block and the design goes on what scores higher; a difference within the spread is told', async () => {
+    const result = await sampleRun({ stages: ['blocks', 'design'] });
+    result.blocks!.choice.name = 'kda';
+    result.design!.choice.name = 'released';
+    const decided = () => parse(result).table('decisions').slice(1)[3] as string[];
+    score(result.blocks!, 'kda', () => 0.9);
+    score(result.design!, 'released', () => 0.8);
+    expect(decided().slice(0, 2)).toEqual(['Goes on', 'KDA']);
+    expect(decided()[2]).toMatch(
+      /^the higher mean score .*: released 80\.0 .*, KDA 90\.0 .*; −10\.0 ± 0\.0 points over 3 seeds$/,
+    );
+    score(result.design!, 'released', (_, seed) => 0.9 + (seed - 2) * 0.05);
+    expect(decided()[1]).toBe('the JetBlock');
+    expect(decided()[2]).toMatch(/within the spread of the seeds, so that another run might take the other$/);
+    delete result.design;
+    expect(decided()).toBeUndefined();
+  });
+
   test('static convolutions that help are not superfluous', async () => {
     const result = await sampleRun({ stages: ['design'] });
     score(result.design!, 'qConv-kConv-static', (value) => value + 0.2);
@@ -211,7 +236,9 @@ describe('what it says follows from the data', () => {
     const claim = claims(report).get('A dynamic convolution on v makes static ones on q and k superfluous')!;
     expect(claim.verdict).toBe('does not hold');
     expect(plain(claim.found as string)).toMatch(/\+\d+\.\d ± \d\.\d points over 3 seeds/);
-    expect(report.text('#design h3')).toMatch(/^qConv-kConv-static is .* better than the released design/);
+    expect(report.text('#design h3')).toMatch(
+      /^static convolutions on q and k too is .* better than the released design/,
+    );
   });
 
   test('rankings that differ, speeds that follow parameters', async () => {

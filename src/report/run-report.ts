@@ -4,7 +4,7 @@ import { comparisonOf } from './comparison.ts';
 import { renderFigure } from './figure.ts';
 import { findingsOf } from './findings.ts';
 import { html } from './html.ts';
-import { renderPage, type Section } from './page.ts';
+import { type Page, renderPage, type Section } from './page.ts';
 import { architectureOf, runAnswer } from './run/answer.ts';
 import { blocksSection } from './run/blocks.ts';
 import { claimNotes } from './run/claim.ts';
@@ -16,6 +16,7 @@ import { finalSection } from './run/final.ts';
 import { finalFindings } from './run/final-findings.ts';
 import { mlpsSection } from './run/mlps.ts';
 import { runSettings } from './run/settings.ts';
+import { STAGE_TITLES } from './run/stage-titles.ts';
 import { throughputClaim, throughputFigure } from './run/throughput.ts';
 import { windowsSection } from './run/windows.ts';
 import { searchSections } from './sections/search-sections.ts';
@@ -28,6 +29,11 @@ import { runTerms } from './sections/terms.ts';
  * @throws InputError if its placement search holds no run or no task
  */
 export function renderRunReport(result: RunResult): string {
+  return renderPage(runPage(result));
+}
+
+/** The same as parts, of a run that has found its placement at least. */
+export function runPage(result: RunResult): Page {
   const stages: Stages = {
     result,
     search: findingsOf(result.placement),
@@ -36,13 +42,13 @@ export function renderRunReport(result: RunResult): string {
     dimensions: result.dimensions && comparisonOf(result.dimensions),
     final: finalFindings(result),
   };
-  return renderPage({
+  return {
     title: `${result.placement.model.path}: ${architectureOf(stages)}`,
     header: runAnswer(stages),
     sections: sectionsOf(stages),
     footer: html`<p>Made by postnas from a run of ${result.created.slice(0, 10)}. After Jet-Nemotron and PostNAS,
       <cite>Gu et al. 2025, arXiv:2508.15884</cite>.</p>`,
-  });
+  };
 }
 
 export function writeRunReport(path: string, result: RunResult): void {
@@ -55,23 +61,23 @@ function sectionsOf(stages: Stages): Section[] {
   const { mlps, throughput, windows, placement } = result;
   const sections: Section[] = [
     { id: 'claims', title: 'The paper’s claims', body: claimsTable(stages) },
-    { id: 'final-model', title: 'The final model', body: final && finalSection(final) },
+    { id: 'final-model', title: STAGE_TITLES.final, body: final && finalSection(final) },
     {
       id: 'placement',
-      title: 'Stage 1: where full attention stays',
+      title: STAGE_TITLES.placement,
       body: searchSections(search).map(({ body }) => body),
     },
-    { id: 'frozen', title: 'Frozen or trained MLPs', body: mlps && mlpsSection(mlps, search.overall) },
-    { id: 'block', title: 'Stage 2: which block', body: blocks && blocksSection(blocks) },
-    { id: 'designs', title: 'Stage 3: how it is built', body: design && designSection(design) },
+    { id: 'frozen', title: STAGE_TITLES.mlps, body: mlps && mlpsSection(mlps, search.overall) },
+    { id: 'block', title: STAGE_TITLES.blocks, body: blocks && blocksSection(blocks) },
+    { id: 'designs', title: STAGE_TITLES.design, body: design && designSection(design) },
     {
       id: 'sizes',
-      title: 'Stage 4: heads and widths',
+      title: STAGE_TITLES.dimensions,
       body: dimensions && dimensionsSection(dimensions, result.recipe.dimensions?.slack),
     },
     {
       id: 'speed',
-      title: 'What decoding depends on',
+      title: STAGE_TITLES.throughput,
       body: throughput && [
         renderFigure(throughputFigure(throughput)),
         claimNotes([throughputClaim(throughput)]),
@@ -79,7 +85,7 @@ function sectionsOf(stages: Stages): Section[] {
     },
     {
       id: 'windows',
-      title: 'Sliding windows',
+      title: STAGE_TITLES.windows,
       body: windows && windowsSection(windows, placement.model.layers),
     },
     { id: 'cost-of-all', title: 'What it cost', body: renderFigure(runCostFigure(result)) },

@@ -49,6 +49,7 @@ small{font-size:.85em}
 .card{background:var(--panel);border-radius:10px;padding:14px 16px}
 .card b{display:block;font-size:clamp(1.2rem,1rem + 1.2vw,1.5rem);line-height:1.2;letter-spacing:-.02em;font-variant-numeric:tabular-nums;white-space:nowrap}
 .card span{font-size:.85rem;line-height:1.35;display:block;color:var(--muted);margin-top:4px}
+nav{margin-top:24px}
 nav ol{list-style:none;display:flex;flex-wrap:wrap;gap:4px 20px;padding:0;margin:0;font-size:.92rem}
 figure{margin:40px 0;counter-increment:figure}
 .reading{color:var(--muted);font-size:.95rem;margin:6px 0 14px;max-width:52em}

@@ -76,3 +76,8 @@ export function layersText(placement: readonly number[]): string {
 export function capitalised(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
+
+/** 'cpu' -> 'CPU', 'webgpu' -> 'GPU (WebGPU)' */
+export function deviceName(device: string): string {
+  return device === 'webgpu' ? 'GPU (WebGPU)' : device.toUpperCase();
+}

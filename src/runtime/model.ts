@@ -24,8 +24,8 @@ import { readWholePrompt } from './read-prompt.ts';
 export interface LoadOptions extends HubOptions {
   device?: Device;
   /**
-   * Of ONNX Runtime; 0, the default, for all cores; in a browser for half of them and at most four. There, the first
-   * model of a page says for all, and pages without cross-origin isolation (COOP and COEP) have one.
+   * Of ONNX Runtime; 0, the default, for all cores. In a browser: for half of the cores and at most four, as the first
+   * model says for all; one in a page itself (outside of a worker), or without cross-origin isolation (COOP and COEP).
    */
   threads?: number;
   /** Of the weights: as the folder has them when absent, in 8 or 4 bits, or float32. */

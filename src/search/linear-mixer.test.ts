@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
 import { tinyConfig } from '../../test/support/random-model.ts';
 import { mixerOf } from '../mixers/registry.ts';
-import { LINEAR_KINDS, linearMixer } from './linear-mixer.ts';
+import { linearKinds, linearMixer } from './linear-mixer.ts';
 
 const size = { heads: 4, keyDim: 8, valueDim: 8 };
 const config = tinyConfig([{ kind: 'attention' }], { numHeads: size.heads, headDim: size.keyDim });
 
-test.each([...LINEAR_KINDS])('%s has the heads of the attention', (kind) => {
+test.each(linearKinds())('%s has the heads of the attention', (kind) => {
   const spec = linearMixer(kind, config);
   expect(spec).toMatchObject({ kind, ...size });
   const [recurrent] = mixerOf(spec).state(spec, config);
@@ -23,6 +23,6 @@ test('queries and keys rotated as in the parent', () => {
 
 test('an unknown kind', () => {
   expect(() => linearMixer('attention', config)).toThrow(
-    expect.objectContaining({ name: 'InputError', message: expect.stringContaining(LINEAR_KINDS[0]!) }),
+    expect.objectContaining({ name: 'InputError', message: expect.stringContaining(linearKinds()[0]!) }),
   );
 });

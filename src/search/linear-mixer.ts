@@ -1,5 +1,6 @@
 import { releasedJetBlock } from '../mixers/jet-block.ts';
-import type { MixerKind, MixerSpec } from '../mixers/spec.ts';
+import { customKinds } from '../mixers/registry.ts';
+import type { BuiltInKind, CustomSpec, MixerKind, MixerSpec } from '../mixers/spec.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { InputError } from '../util/errors.ts';
 
@@ -25,7 +26,7 @@ function rwkv7Rank(hiddenSize: number, factor: number): number {
 }
 
 const SIZED: {
-  [K in LinearKind]: (size: Size, hiddenSize: number) => Extract<MixerSpec, { kind: K }>;
+  [K in LinearKind & BuiltInKind]: (size: Size, hiddenSize: number) => Extract<MixerSpec, { kind: K }>;
 } = {
   retnet: (size) => ({ kind: 'retnet', ...size }),
   gla: (size) => ({ kind: 'gla', ...size, gateRank: 16, rope: false }),
@@ -45,7 +46,10 @@ const SIZED: {
   kda: (size) => ({ kind: 'kda', ...size, gateRank: size.valueDim, convSize: 4 }),
 };
 
-export const LINEAR_KINDS = Object.keys(SIZED) as readonly LinearKind[];
+/** All kinds, those that were registered from outside last. */
+export function linearKinds(): LinearKind[] {
+  return [...(Object.keys(SIZED) as LinearKind[]), ...customKinds()];
+}
 
 /** The end of a name for a block whose queries and keys are rotated as those of the parent, as no paper has it. */
 const ROPE = '+rope';
@@ -60,10 +64,14 @@ const ROPE = '+rope';
 export function linearMixer(name: string, { numHeads, headDim, hiddenSize }: ModelConfig): SizedSpec {
   const rope = name.endsWith(ROPE);
   const kind = rope ? name.slice(0, -ROPE.length) : name;
-  if (!Object.hasOwn(SIZED, kind)) {
-    throw new InputError(`unknown mixer '${kind}'; expected one of ${LINEAR_KINDS.join(', ')}`);
+  const known: readonly string[] = linearKinds();
+  if (!known.includes(kind)) {
+    throw new InputError(`unknown mixer '${kind}'; expected one of ${known.join(', ')}`);
   }
-  const spec = SIZED[kind as LinearKind]({ heads: numHeads, keyDim: headDim, valueDim: headDim }, hiddenSize);
+  const size = { heads: numHeads, keyDim: headDim, valueDim: headDim };
+  const spec: SizedSpec = Object.hasOwn(SIZED, kind)
+    ? SIZED[kind as keyof typeof SIZED](size, hiddenSize)
+    : { kind: kind as CustomSpec['kind'], ...size };
   if (!rope) return spec;
   if (!('rope' in spec) && spec.kind !== 'jet_block')
     throw new InputError(`mixer '${name}': a ${kind} block has no rotation to choose`);

@@ -1,6 +1,7 @@
-/** Reads what a search has written, and refuses what none writes: every mistake names the file and the field. */
+/** Reads what a search or a bench has written, and refuses what none writes: every mistake names the file and the field. */
 import type { JsonObject } from '../model/json-fields.ts';
 import { readJsonObject } from '../model/json-file.ts';
+import { type BenchResult, benchSchema } from '../runtime/bench/result.ts';
 import { InputError } from '../util/errors.ts';
 import { checkBlocks } from './blocks/read.ts';
 import type { BlocksResult } from './blocks/result.ts';
@@ -10,12 +11,13 @@ import { ResultReader } from './result-reader.ts';
 import { checkRunResult } from './run/read.ts';
 import type { RunResult } from './run/result.ts';
 
-type Result = SearchResult | BlocksResult | RunResult;
+type Result = SearchResult | BlocksResult | RunResult | BenchResult;
 
 const CHECKS: Record<Result['format'], (read: ResultReader, json: JsonObject) => void> = {
   'postnas-search-1': (read, json) => checkSearch(read, json),
   'postnas-blocks-1': (read, json) => checkBlocks(read, json),
   'postnas-run-1': checkRunResult,
+  'postnas-bench-1': (read, json) => read.schema(benchSchema, json),
 };
 
 /**
@@ -30,7 +32,7 @@ export function readResult(path: string): Result {
     const known = Object.keys(CHECKS).map((format) => `"${format}"`);
     throw new InputError(
       `${path}: format is ${JSON.stringify(json.format) ?? 'missing'}, expected ${known.slice(0, -1).join(', ')} or ` +
-        `${known.at(-1)}: this is no result of a search`,
+        `${known.at(-1)}: this is no result`,
     );
   }
   check(new ResultReader(path), json);

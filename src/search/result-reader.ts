@@ -1,3 +1,4 @@
+import type { ZodType } from 'zod';
 import { isObject, type JsonObject } from '../model/json-fields.ts';
 import { InputError } from '../util/errors.ts';
 import type { Judged } from './placement/searcher.ts';
@@ -8,6 +9,12 @@ import type { Judged } from './placement/searcher.ts';
  */
 export class ResultReader {
   constructor(private readonly path: string) {}
+
+  /** All of a file that has a schema; the first mistake is told. */
+  schema(schema: ZodType, json: JsonObject): void {
+    const issue = schema.safeParse(json).error?.issues[0];
+    if (issue) throw new InputError(`${this.path}: ${issue.path.join('.')}: ${issue.message}`);
+  }
 
   object(value: unknown, at: string): JsonObject {
     this.check(isObject(value), value, at, 'an object');

@@ -1,4 +1,7 @@
 /** `postnas bench` as a process: its table, its JSON and what it refuses. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { postnas } from '../support/command.ts';
 
@@ -43,6 +46,28 @@ test('rates, state and memory as JSON', async () => {
   // 8 MB less the weights hold two sequences of 64 + 128 tokens, which are decoded together.
   expect(throughput).toMatchObject({ memory: 8e6, context: 64, batch: 2, measured: { iterations: 7 } });
   expect(throughput.measured.decodeTokensPerSecond).toBeGreaterThan(0);
+});
+
+test('a page of one model, and of results side by side', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'postnas-bench-'));
+  try {
+    const page = join(folder, 'page.html');
+    const args = ['bench', BASE, '--context', '16,64', '--json', '--report', page, ...QUICK];
+    const { code, stdout, stderr } = await postnas(args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(readFileSync(page, 'utf8')).toContain('models/base decodes');
+    const result = join(folder, 'bench.json');
+    writeFileSync(result, stdout);
+    const both = await postnas(['report', result, result, '-o', join(folder, 'both.html')]);
+    expect(both).toMatchObject({ code: 0, stderr: '' });
+    expect(readFileSync(join(folder, 'both.html'), 'utf8')).toContain('times as fast as');
+    const mixed = await postnas(['report', result, 'docs/nano/result.json']);
+    expect(mixed.stderr).toContain('only results of postnas bench go on one page together');
+    writeFileSync(result, stdout.replace('"batch": 1', '"batch": 0'));
+    expect((await postnas(['report', result])).stderr).toMatch(/bench\.json: rows\.0\.batch: /);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('a table of what fits, drawn states for what does not', async () => {

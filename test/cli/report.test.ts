@@ -63,6 +63,6 @@ test('a wrong file is named in one line', async () => {
   expect(await run(wrong)).toEqual({
     code: 1,
     stdout: '',
-    stderr: `postnas: ${wrong}: format is missing, expected "postnas-search-1", "postnas-blocks-1" or "postnas-run-1": this is no result of a search\n`,
+    stderr: `postnas: ${wrong}: format is missing, expected "postnas-search-1", "postnas-blocks-1", "postnas-run-1" or "postnas-bench-1": this is no result\n`,
   });
 });

@@ -5,11 +5,11 @@ import type { Loaded, Token } from './protocol.ts';
 
 /** What a text costs while it is written: speed, and memory beside that of the parent. */
 
-const BUCKETS = 128;
+const BUCKETS = 40;
 /** Tokens over which the speed of the moment is taken. */
 const RECENT = 24;
-/** Colours of the models whose speeds are shown, in the order of loading. */
-const COLOURS = ['--model', '--parent', '--third'];
+/** Colours of the models whose speeds are shown; one with full attention everywhere has that of a parent. */
+const COLOURS = ['--model', '--third'];
 
 /** Times of tokens by the length of the text, of one model. */
 class Speeds {
@@ -18,7 +18,10 @@ class Speeds {
   private run = 0;
   private readonly runs = new Float64Array(BUCKETS);
 
-  constructor(readonly end: number) {}
+  constructor(
+    readonly end: number,
+    readonly colour: string,
+  ) {}
 
   /** A new text: what it comes to replaces what was measured before. */
   begin(): void {
@@ -42,6 +45,11 @@ class Speeds {
   }
 }
 
+/** Full attention in every layer. */
+function isParent({ memory }: Loaded): boolean {
+  return memory.model.at(-1) === memory.parent.at(-1);
+}
+
 export class Cost {
   private readonly memoryChart = new Chart(byId('memory-chart'), 'bytes');
   private readonly speedChart = new Chart(byId('speed-chart'), 'rate');
@@ -54,14 +62,22 @@ export class Cost {
   /** Another model, and no text yet. */
   show(model: Loaded): void {
     this.model = model;
-    if (!this.speeds.has(model.name) && this.speeds.size === COLOURS.length) {
-      this.speeds.delete(this.speeds.keys().next().value!);
+    if (!this.speeds.has(model.name)) {
+      const colour = this.colourOf(model);
+      // One of each colour: the newest.
+      for (const [name, other] of this.speeds) if (other.colour === colour) this.speeds.delete(name);
+      this.speeds.set(model.name, new Speeds(model.contextLength, colour));
     }
-    if (!this.speeds.has(model.name)) this.speeds.set(model.name, new Speeds(model.contextLength));
-    byId('context-of').textContent = `of ${model.contextLength.toLocaleString('en')} tokens`;
+    byId('context-of').textContent = `of ${model.contextLength.toLocaleString('en')}`;
     this.begin();
     this.context = 0;
     this.render();
+  }
+
+  private colourOf(model: Loaded): string {
+    if (isParent(model)) return '--parent';
+    const taken = new Set([...this.speeds.values()].map(({ colour }) => colour));
+    return COLOURS.find((colour) => !taken.has(colour)) ?? COLOURS[0]!;
   }
 
   /** A new text. */
@@ -98,13 +114,12 @@ export class Cost {
     const { tokens, model: own, parent } = model.memory;
     const state = between(tokens, own, context) ?? 0;
     const cache = between(tokens, parent, context) ?? 0;
-    const isParent = own.at(-1) === parent.at(-1);
     byId('speed').textContent = this.speed === null ? '–' : rate(this.speed);
     byId('context').textContent = context.toLocaleString('en');
     byId('state').textContent = bytes(state);
     byId('cache').textContent = bytes(cache);
     const end = bytes(parent.at(-1)!);
-    const text = isParent
+    const text = isParent(model)
       ? `This is the parent: its keys and values come to ${end} at the end of the context.`
       : `At the end of the context the parent has ${end} of keys and values, this model ${bytes(own.at(-1)!)}: ` +
         `${(parent.at(-1)! / own.at(-1)!).toFixed(1)} times less.`;
@@ -117,7 +132,7 @@ export class Cost {
     ];
     this.memoryChart.draw({
       x: tokens,
-      lines: isParent ? lines.slice(0, 1) : lines,
+      lines: isParent(model) ? lines.slice(0, 1) : lines,
       end: model.contextLength,
       now: context,
     });
@@ -128,10 +143,9 @@ export class Cost {
     // Models of other contexts are not comparable on one axis.
     const shown = [...this.speeds].filter(([, { end }]) => end === model.contextLength);
     const x = Array.from({ length: BUCKETS }, (_, i) => ((i + 0.5) * model.contextLength) / BUCKETS);
-    const names = shown.map(([name]) => name);
     const lines = shown.map(([name, speeds]) => ({
       label: name,
-      colour: COLOURS[names.indexOf(name)]!,
+      colour: speeds.colour,
       values: speeds.values,
     }));
     const measured = lines.filter(({ values }) => values.some((value) => value !== null));

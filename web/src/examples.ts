@@ -13,6 +13,10 @@ export interface Example {
   /** What a right text begins with; absent where there is no right one. */
   answer?: string;
   maxNewTokens: number;
+  /** 0 unless told. */
+  temperature?: number;
+  /** The model's sign for the end of a text is no end. */
+  goesOn?: boolean;
 }
 
 export const EXAMPLES: readonly Example[] = [
@@ -64,8 +68,10 @@ export const EXAMPLES: readonly Example[] = [
   {
     name: 'Write to the end',
     about:
-      'A story up to the end of the context: watch what the hybrid remembers, and what its parent would.',
+      'Whatever comes to it, up to the end of the context: watch what the model remembers, and what its parent would.',
     prompt: 'Story: Tom found the',
     maxNewTokens: 100_000,
+    temperature: 0.8,
+    goesOn: true,
   },
 ];

@@ -30,6 +30,8 @@ export class Loader {
     byId('cancel').addEventListener('click', () => session.stop());
     onFolder((name, files) => void this.load({ kind: 'files', name, files }, name));
 
+    void offerWebGpu();
+
     const { model = 'hybrid', device = 'auto' } = Object.fromEntries(new URLSearchParams(location.search));
     this.device.value = device;
     if (EMBEDDED.includes(model)) embedded.value = model;
@@ -58,10 +60,9 @@ export class Loader {
     this.progress(`Loading ${name}`, null);
     announce(`Loading ${name}`);
     try {
-      const wanted = this.device.value as Device | 'auto';
-      // A journey to a graphics card takes longer than the embedded models do.
-      const device = wanted === 'auto' && isEmbedded ? 'cpu' : wanted;
-      const model = await this.session.load(source, device, ({ stage, done, total, unit }) => {
+      const device = this.device.value as Device | 'auto';
+      const asked = { source, device, isSmall: isEmbedded };
+      const model = await this.session.load(asked, ({ stage, done, total, unit }) => {
         const amount = unit === 'bytes' ? `${bytes(done)} of ${bytes(total)}` : `${done} of ${total} ${unit}`;
         this.progress(`${stage.replace(/^./, (first) => first.toUpperCase())}: ${amount}`, done / total);
       });
@@ -89,4 +90,12 @@ export class Loader {
     if (part === null) bar.removeAttribute('value');
     else bar.value = part;
   }
+}
+
+/** WebGPU can be chosen where there is a device for it. */
+async function offerWebGpu(): Promise<void> {
+  if (await navigator.gpu?.requestAdapter().catch(() => null)) return;
+  const option = document.querySelector<HTMLOptionElement>('#device [value=webgpu]')!;
+  option.disabled = true;
+  option.textContent += ' (not in this browser)';
 }

@@ -15,8 +15,12 @@ export type Device = 'cpu' | 'webgpu';
 export type Prompt = string | ChatMessage[];
 
 export type Request =
-  | { type: 'load'; source: Source; device: Device | 'auto' }
-  | { type: 'write'; prompt: Prompt; options: Pick<GenerateOptions, 'maxNewTokens' | 'temperature'> }
+  | { type: 'load'; source: Source; device: Device | 'auto'; isSmall: boolean }
+  | {
+      type: 'write';
+      prompt: Prompt;
+      options: Pick<GenerateOptions, 'maxNewTokens' | 'temperature' | 'eosTokenIds'>;
+    }
   /** Ends what is under way. */
   | { type: 'stop' };
 

@@ -1,4 +1,4 @@
-import type { Device, Loaded, Prompt, Reply, Request, Source, Token, Written } from './protocol.ts';
+import type { Loaded, Prompt, Reply, Request, Token, Written } from './protocol.ts';
 
 type OnProgress = (event: (Reply & { type: 'progress' })['event']) => void;
 
@@ -21,8 +21,8 @@ export class Session {
     };
   }
 
-  load(source: Source, device: Device | 'auto', onProgress: OnProgress): Promise<Loaded> {
-    return this.ask({ type: 'load', source, device }, (reply) => {
+  load(wanted: Omit<Request & { type: 'load' }, 'type'>, onProgress: OnProgress): Promise<Loaded> {
+    return this.ask({ type: 'load', ...wanted }, (reply) => {
       if (reply.type === 'progress') onProgress(reply.event);
       return reply.type === 'loaded' ? reply.model : undefined;
     });

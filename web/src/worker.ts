@@ -6,7 +6,7 @@ import {
   type ProgressEvent,
   summarise,
 } from 'postnas';
-import type { Device, Loaded, Prompt, Reply, Request, Source, Written } from './protocol.ts';
+import type { Device, Loaded, Prompt, Reply, Request, Written } from './protocol.ts';
 
 /** The model, in a thread of its own: the page stays responsive whatever is computed. */
 
@@ -29,7 +29,7 @@ addEventListener('message', ({ data }: MessageEvent<Request>) => {
   turn = turn.then(async () => {
     stop = new AbortController();
     try {
-      if (data.type === 'load') await load(data.source, data.device);
+      if (data.type === 'load') await load(data);
       else await write(data.prompt, data.options);
     } catch (error) {
       const stopped = stop.signal.aborted;
@@ -38,12 +38,13 @@ addEventListener('message', ({ data }: MessageEvent<Request>) => {
   });
 });
 
-async function load(source: Source, wanted: Device | 'auto'): Promise<void> {
+async function load({ source, device: wanted, isSmall }: Request & { type: 'load' }): Promise<void> {
   const start = performance.now();
   await model?.dispose();
   model = null;
-  const device = wanted !== 'auto' ? wanted : (await navigator.gpu?.requestAdapter()) ? 'webgpu' : 'cpu';
-  const threads = crossOriginIsolated ? Math.min(4, Math.ceil(navigator.hardwareConcurrency / 2)) : 1;
+  const device = wanted !== 'auto' ? wanted : await suited(isSmall);
+  const threads =
+    crossOriginIsolated && !isSmall ? Math.min(4, Math.ceil(navigator.hardwareConcurrency / 2)) : 1;
   const options: LoadOptions = {
     device,
     threads,
@@ -62,6 +63,11 @@ async function load(source: Source, wanted: Device | 'auto'): Promise<void> {
   const name = source.kind === 'place' ? source.place : source.name;
   const seconds = (performance.now() - start) / 1000;
   send({ type: 'loaded', model: { ...described(model), name, device, threads, seconds } });
+}
+
+/** A small model is done before a journey to a graphics card is, or a thread is awake. */
+async function suited(isSmall: boolean): Promise<Device> {
+  return !isSmall && (await navigator.gpu?.requestAdapter()) ? 'webgpu' : 'cpu';
 }
 
 function described({ config, tokenizer }: Model): Omit<Loaded, 'name' | 'device' | 'threads' | 'seconds'> {

@@ -22,6 +22,8 @@ export class Writer {
     private readonly session: Session,
     private readonly cost: Cost,
   ) {
+    // It scrolls, so that keys have to reach it.
+    this.output.tabIndex = 0;
     byId('examples').replaceChildren(...EXAMPLES.map((example) => this.button(example)));
     byId('write-form').addEventListener('submit', (event) => {
       event.preventDefault();
@@ -95,7 +97,7 @@ export class Writer {
     this.prompt.value = example.prompt;
     const room = this.model?.contextLength ?? example.maxNewTokens;
     this.tokens.value = String(Math.min(example.maxNewTokens, room));
-    this.temperature.value = '0';
+    this.temperature.value = String(example.temperature ?? 0);
     this.choose(example);
   }
 
@@ -150,6 +152,7 @@ export class Writer {
     const options = {
       maxNewTokens: Math.max(1, Math.round(this.tokens.valueAsNumber || 64)),
       temperature: this.temperature.valueAsNumber || 0,
+      ...(example?.goesOn ? { eosTokenIds: [] } : {}),
     };
     try {
       const result = await this.session.write(prompt, options, { token, progress: () => {} });

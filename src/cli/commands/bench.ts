@@ -1,17 +1,14 @@
+import { cpus } from 'node:os';
 import { Command, Option } from 'commander';
+import { showArchitecture } from '../../mixers/registry.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { resolveModel } from '../../model/hub.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../model/quantized-tensors.ts';
-import { type Measurement, measure, tokensAfter } from '../../runtime/bench/measure.ts';
+import { measure, tokensAfter } from '../../runtime/bench/measure.ts';
+import type { BenchResult, Measurement } from '../../runtime/bench/result.ts';
 import { Subject, type SubjectOptions } from '../../runtime/bench/subject.ts';
-import {
-  type Fit,
-  largestBatch,
-  PROTOCOL,
-  type Throughput,
-  throughput,
-} from '../../runtime/bench/throughput.ts';
+import { largestBatch, PROTOCOL, throughput } from '../../runtime/bench/throughput.ts';
 import { InputError } from '../../util/errors.ts';
 import { action, wholeNumber } from '../command.ts';
 import { byteCount, counts, grouped, readable } from '../numbers.ts';
@@ -27,6 +24,7 @@ interface Options {
   memory?: number;
   dtype: WeightDtype;
   threads?: number;
+  report?: string;
 }
 
 const DEFAULT_CONTEXTS = [128, 4096, 16_384, 65_536];
@@ -53,16 +51,19 @@ export function benchCommand(): Command {
     )
     .addOption(new Option('--dtype <type>', 'of the weights').choices(WEIGHT_DTYPES).default('f32'))
     .option('--threads <n>', 'threads of ONNX Runtime (all cores when not given)', wholeNumber)
+    .option('--report <file>', 'also write the result as a page with figures')
     .addHelpText(
       'after',
       `\nA prompt that takes more than 20 s to read is read once. With --memory: ${PROTOCOL.tokens} tokens after ` +
         `prompts of uniformly drawn ones,\n${PROTOCOL.iterations} iterations of which the first ${PROTOCOL.dropped} do not count, as in Jet-Nemotron's paper.\n` +
         '\nExamples:\n  postnas bench runs/smollm2/seed-1/hybrid\n' +
         '  postnas init ./fresh --config runs/smollm2/seed-1/hybrid && postnas bench ./fresh --context 64K --fill --stretch\n' +
-        '  postnas bench ./jet-2b --context 4K,64K --memory 8GB --threads 2 --json',
+        '  postnas bench ./jet-2b --context 4K,64K --memory 8GB --threads 2 --json\n' +
+        '  postnas bench models/base --json > base.json && postnas bench hybrid --json > hybrid.json && \\\n' +
+        '    postnas report hybrid.json base.json -o bench.html',
     );
   return action<Options>(command, async ({ progress, signal, result }, options, [name = '']) => {
-    const { tokens, rounds, fill, memory, dtype, threads } = options;
+    const { tokens, rounds, fill, memory, dtype, threads, report } = options;
     const folder = await resolveModel(name, { onProgress: progress.report, signal });
     const { config: given, weights } = openCheckpoint(folder);
     const { config, contexts, leftOut } = fitContexts(given, options);
@@ -77,18 +78,28 @@ export function benchCommand(): Command {
       }
     }
     const fitted = memory ? await throughputIn(memory, subject, contexts.at(-1)!, subjectOptions) : null;
+    const found: BenchResult = {
+      format: 'postnas-bench-1',
+      model: name,
+      architecture: showArchitecture(config.layers),
+      created: new Date().toISOString(),
+      processor: cpus()[0]?.model.trim() ?? 'unknown',
+      dtype,
+      threads: threads ?? null,
+      tokens,
+      rounds,
+      fill,
+      leftOut,
+      rows,
+      throughput: fitted,
+    };
+    if (report !== undefined) {
+      // Charting is loaded when it is needed: that takes a second.
+      const { writeBenchReport } = await import('../../report/bench-report.ts');
+      writeBenchReport(report, [found]);
+    }
     result(
-      {
-        model: name,
-        dtype,
-        threads: threads ?? null,
-        tokens,
-        rounds,
-        fill,
-        leftOut,
-        rows,
-        throughput: fitted,
-      },
+      found,
       [
         ...resultLines(rows, { fill, rounds, tokens }),
         ...(leftOut.length > 0
@@ -97,6 +108,7 @@ export function benchCommand(): Command {
             ]
           : []),
         ...(fitted ? ['', ...throughputLines(fitted)] : []),
+        ...(report === undefined ? [] : [`report: ${report}`]),
       ].join('\n'),
     );
   });
@@ -126,13 +138,7 @@ function fitContexts(
   return { config, contexts: contexts.filter((length) => length <= room), leftOut };
 }
 
-interface Fitted extends Fit {
-  memory: number;
-  context: number;
-  measured: Throughput | null;
-  /** Why nothing was measured. */
-  refused: string | null;
-}
+type Fitted = NonNullable<BenchResult['throughput']>;
 
 async function throughputIn(
   memory: number,

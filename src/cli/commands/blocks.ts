@@ -17,7 +17,7 @@ import { type Candidate, compareBlocks } from '../../search/blocks/compare.ts';
 import { designsNamed, jetDesigns } from '../../search/blocks/designs.ts';
 import { nearbyHeads, sameStateSize } from '../../search/blocks/dimensions.ts';
 import type { BlocksResult } from '../../search/blocks/result.ts';
-import { LINEAR_KINDS, linearMixer } from '../../search/linear-mixer.ts';
+import { linearKinds, linearMixer } from '../../search/linear-mixer.ts';
 import { InputError } from '../../util/errors.ts';
 import { median, spreadOf } from '../../util/statistics.ts';
 import { action, wholeNumber } from '../command.ts';
@@ -47,7 +47,7 @@ interface Comparison {
 export function blocks(): Command {
   const command = new Command('blocks')
     .description('compare the blocks that can take the place of attention, with its placement fixed')
-    .option('--mixers <kind...>', `blocks to compare: ${LINEAR_KINDS.join(', ')}`, [...LINEAR_KINDS])
+    .option('--mixers <kind...>', `blocks to compare: ${linearKinds().join(', ')}`, linearKinds())
     .addHelpText(
       'after',
       '\nExamples:\n  postnas blocks models/base --placement 1,3 --seeds 3\n' +
@@ -80,7 +80,7 @@ export function design(): Command {
 export function dimensions(): Command {
   const command = new Command('dimensions')
     .description('search heads, key and value widths of a block on this machine, its state size held fixed')
-    .option('--mixer <kind>', `the block: ${LINEAR_KINDS.join(', ')}`, 'gated_deltanet')
+    .option('--mixer <kind>', `the block: ${linearKinds().join(', ')}`, 'gated_deltanet')
     .option('--heads <n...>', 'numbers of heads to try (half, once and twice the parent’s when not given)')
     .option('--aspect <n>', 'the most that one width may be wider than the other', wholeNumber, 4)
     .option('--slack <x>', 'how much slower than the parent’s dimensions the choice may be', '0.03')

@@ -2,29 +2,47 @@ import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { readResult } from '../../search/read-result.ts';
+import { InputError } from '../../util/errors.ts';
 import { action } from '../command.ts';
 
-/** `postnas report`: what a search, a comparison of blocks or a whole run found, as a page. */
+type Found = ReturnType<typeof readResult>;
+
+/** `postnas report`: what a search, a comparison of blocks, a whole run or a bench found, as a page. */
 export function reportCommand(): Command {
   const command = new Command('report')
-    .description('make the page that shows what a search, a comparison of blocks or a whole run found')
-    .argument('<result>', 'result.json, or the folder that holds it')
+    .description(
+      'make the page that shows what a search, a comparison of blocks, a whole run or a bench found',
+    )
+    .argument('<results...>', 'result.json, or the folder that holds it; of benches several, side by side')
     .option('-o, --output <file>', 'where the page goes (report.html beside the result when not given)')
     .addHelpText(
       'after',
-      '\nExamples:\n  postnas report runs/start\n  postnas report result.json -o /tmp/report.html',
+      '\nExamples:\n  postnas report runs/start\n  postnas report result.json -o /tmp/report.html\n' +
+        '  postnas report hybrid-bench.json base-bench.json -o bench.html',
     );
-  return action<{ output?: string }>(command, async ({ result }, { output }, [given]) => {
-    const folder = statSync(given!, { throwIfNoEntry: false })?.isDirectory();
-    const path = folder ? join(given!, 'result.json') : given!;
-    const page = output ?? join(dirname(path), 'report.html');
-    await write(page, readResult(path));
+  return action<{ output?: string }>(command, async ({ result }, { output }, given) => {
+    const paths = given.map((path) =>
+      statSync(path, { throwIfNoEntry: false })?.isDirectory() ? join(path, 'result.json') : path,
+    );
+    const page = output ?? join(dirname(paths[0]!), 'report.html');
+    await write(page, paths.map(readResult));
     result({ report: page }, `written to ${page}`);
   });
 }
 
 /** Charting is loaded when it is needed: it takes longer than all the rest. */
-async function write(page: string, found: ReturnType<typeof readResult>): Promise<void> {
+async function write(page: string, all: readonly Found[]): Promise<void> {
+  const benches = all.flatMap((found) => (found.format === 'postnas-bench-1' ? found : []));
+  if (benches.length === all.length) {
+    return (await import('../../report/bench-report.ts')).writeBenchReport(page, benches);
+  }
+  const [found, ...others] = all as [Found, ...Found[]];
+  if (others.length > 0) {
+    throw new InputError(
+      `${all.length} results given, of ${all.map(({ format }) => format).join(', ')}: only results of postnas bench go ` +
+        'on one page together',
+    );
+  }
   switch (found.format) {
     case 'postnas-search-1':
       return (await import('../../report/search-report.ts')).writeSearchReport(page, found);

@@ -10,15 +10,18 @@ import { type Estimate, estimateRun } from '../../search/run/estimate.ts';
 import { performHere, RunProgress } from '../../search/run/progress.ts';
 import { readRecipe } from '../../search/run/recipe.ts';
 import type { RunResult } from '../../search/run/result.ts';
-import { type Perform, runRecipe, runUnit } from '../../search/run/run.ts';
+import { type Perform, runRecipe, runUnit, stagesOf } from '../../search/run/run.ts';
+import type { Unit } from '../../search/run/stage.ts';
+import type { OnProgress } from '../../util/progress.ts';
 import { spreadOf } from '../../util/statistics.ts';
 import { action, type Common, wholeNumber } from '../command.ts';
 import { dataOf, deviceOption } from '../data-options.ts';
 import { duration } from '../progress.ts';
 import { table } from '../table.ts';
+import { type WatchOptions, watched, watchOptions } from '../watch.ts';
 import { asWorker, performInWorkers } from '../workers.ts';
 
-interface Options {
+interface Options extends Partial<WatchOptions> {
   out?: string;
   jobs?: number;
   threads?: number;
@@ -46,8 +49,10 @@ export function run(): Command {
       'after',
       '\nStopped by Ctrl-C or killed, it goes on when it is run again, and ends with the same result.\n' +
         '\nExamples:\n  postnas run recipes/quick.json\n  postnas run recipes/nano.json --jobs 2 --out runs/nano\n' +
+        '  postnas run recipes/nano.json --watch\n' +
         '  postnas run recipes/nano.json --estimate',
     );
+  for (const option of watchOptions()) command.addOption(option);
   return action<Options>(command, async (common, options, [recipe]) => {
     const out = options.out ?? join('runs', recipe!.replace(/^.*[\\/]|\.json$/g, ''));
     if (options.unit) {
@@ -77,26 +82,39 @@ export async function runFromRecipe(
   const { threads, device, signal } = context;
   const estimate = await estimateRun(context, jobs);
   common.progress.log(shownEstimate(estimate, jobs));
-  const progress = new RunProgress(estimate.tokens, common.progress.report);
-  const perform: Perform = (units) => {
-    if (jobs === 1) return performHere(units, progress, { signal, threads, device });
-    const shares = Math.min(jobs, units.length);
+  const { recipe: what } = context;
+  const report = join(out, 'report.html');
+  const { tokens, seconds } = estimate;
+  const plan = { recipe, model: what.model, report, stages: stagesOf(what), tokens, seconds };
+  const workerArgs = (units: number) => {
+    const shares = Math.min(jobs, units);
     const each = options.threads ?? Math.max(1, Math.floor(availableParallelism() / shares));
-    return performInWorkers(units, {
-      args: ({ id }) => [
-        ...['run', recipe, '--out', out, '--unit', id],
-        ...['--threads', String(each), '--device', device!, '--quiet'],
-      ],
-      jobs,
-      progress,
-      signal,
-    });
+    const shared = ['--threads', String(each), '--device', device!, '--quiet'];
+    return ({ id }: Unit) => ['run', recipe, '--out', out, '--unit', id, ...shared];
   };
-  const result = await runRecipe(context, perform, (units) => progress.skip(units));
-  // Charting is loaded when it is needed: that takes a second.
-  const { writeRunReport } = await import('../../report/run-report.ts');
-  writeRunReport(join(out, 'report.html'), result);
-  return result;
+  return watched(common, { port: 0, ...options }, out, plan, async (watcher) => {
+    const onProgress: OnProgress = (event) => {
+      common.progress.report(event);
+      watcher?.onProgress(event);
+    };
+    const progress = new RunProgress(tokens, onProgress, (unit) => watcher?.unitDone(unit));
+    const perform: Perform = (units) => {
+      if (jobs === 1) return performHere(units, progress, { signal, threads, device });
+      return performInWorkers(units, { args: workerArgs(units.length), jobs, progress, signal });
+    };
+    const result = await runRecipe({ ...context, onProgress }, perform, {
+      begin: (stage, units) => watcher?.begin(stage, units),
+      skip: (stage, units) => {
+        progress.skip(units);
+        watcher?.skip(stage);
+      },
+      found: (result) => watcher?.found(result),
+    });
+    // Charting is loaded when it is needed: that takes a second.
+    const { writeRunReport } = await import('../../report/run-report.ts');
+    writeRunReport(report, result);
+    return result;
+  });
 }
 
 /** Parameters up to which a training fills one core at most. */

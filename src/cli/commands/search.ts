@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import { resolveModel } from '../../model/hub.ts';
-import { LINEAR_KINDS, linearMixer } from '../../search/linear-mixer.ts';
+import { linearKinds, linearMixer } from '../../search/linear-mixer.ts';
 import { type SearchSettings, searchPlacement } from '../../search/pipeline.ts';
 import type { SearchResult } from '../../search/result.ts';
 import type { PathSampling } from '../../search/supernet.ts';
@@ -32,7 +32,7 @@ export function search(): Command {
     .description('find the layers that must keep full attention, and write the hybrid')
     .argument('<model>', 'a Hugging Face folder, or the id of a model on the Hub')
     .option('--out <folder>', 'where states, result.json, report.html and the hybrid go', 'runs/search')
-    .option('--mixer <kind>', `what takes the place of attention: ${LINEAR_KINDS.join(', ')}`, 'gla')
+    .option('--mixer <kind>', `what takes the place of attention: ${linearKinds().join(', ')}`, 'gla')
     .option('--budget <n>', 'layers that keep full attention', wholeNumber, 2)
     .option('--seeds <n>', 'how often the whole search is repeated', wholeNumber, 1)
     .option('--align-steps <n>', 'steps of alignment', wholeNumber, 300)

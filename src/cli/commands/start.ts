@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { Model } from '../../runtime/model.ts';
 import { InputError } from '../../util/errors.ts';
 import { action, wholeNumber } from '../command.ts';
+import { type WatchOptions, watchOptions } from '../watch.ts';
 import { runFromRecipe, summary } from './run.ts';
 
 /** The recipe that the package ships for its embedded base model, which `postnas pretrain` made. */
@@ -17,8 +18,12 @@ export function start(): Command {
     .description('do all stages of PostNAS on the embedded model and show what comes out')
     .option('--out <folder>', 'where states, report and hybrid go', 'runs/start')
     .option('--jobs <n>', 'trainings side by side (as many as cores when not given)', wholeNumber)
-    .addHelpText('after', '\nExamples:\n  postnas start\n  postnas start --jobs 1 --out runs/alone');
-  return action<{ out: string; jobs?: number }>(command, async (common, options) => {
+    .addHelpText(
+      'after',
+      '\nExamples:\n  postnas start\n  postnas start --watch\n  postnas start --jobs 1 --out runs/alone',
+    );
+  for (const option of watchOptions()) command.addOption(option);
+  return action<{ out: string; jobs?: number } & WatchOptions>(command, async (common, options) => {
     if (!existsSync(QUICK)) throw new InputError(`${QUICK}: the recipe is missing`);
     const { out } = options;
     const result = await runFromRecipe(common, QUICK, options);

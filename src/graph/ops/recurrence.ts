@@ -61,9 +61,9 @@ const recurrenceOp: Op<RecurrenceAttributes> = {
  * S' = e^g S,  S = S' + k w^T,  o = scale S^T q  token by token, where what is written w is v, or with `beta` what
  * corrects the state: beta (v - S'^T k). There is no gradient.
  *
- * @param q and k [B, T, H * K]; v [B, T, H * V]; state [B, H, K, V], which must not be absent
- * @param g logarithms of the decays, of a head [B, T, H] or a key channel [B, T, H * K]
- * @param beta [B, T, H]
+ * q and k [B, T, H * K]; v [B, T, H * V]; state [B, H, K, V], which must not be absent; g, the logarithms of the decays,
+ * of a head [B, T, H] or a key channel [B, T, H * K]; beta [B, T, H].
+ *
  * @returns o [B, T, H * V] and the state after the last token
  */
 export function recurrence({

@@ -3,7 +3,7 @@
  * that llama.cpp calls `pre` (llama-vocab.cpp), and SentencePiece BPE ('llama').
  */
 import { InputError } from '../../util/errors.ts';
-import type { JsonObject } from '../json-fields.ts';
+import { isObject, type JsonObject } from '../json-fields.ts';
 import type { GgufMetadata } from './gguf.ts';
 import {
   type AddedToken,
@@ -14,11 +14,11 @@ import {
 } from './tokenizer-json.ts';
 
 /** llama.cpp's token types. */
-const NORMAL = 1;
+export const NORMAL = 1;
 const UNKNOWN = 2;
-const CONTROL = 3;
-const USER_DEFINED = 4;
-const UNUSED = 5;
+export const CONTROL = 3;
+export const USER_DEFINED = 4;
+export const UNUSED = 5;
 
 interface WordSplit {
   /** What happens to the text before the bytes of each word are merged. */
@@ -83,6 +83,36 @@ const WORD_SPLITS: Record<string, WordSplit> = {
   'llama-v3': llama3,
   llama3,
 };
+
+/**
+ * What llama.cpp calls the way in which a byte-level tokenizer.json cuts text into words: the other way round.
+ *
+ * @returns undefined for one that is not among those above
+ */
+export function wordSplitName(tokenizer: JsonObject): string | undefined {
+  const { pre_tokenizer: pre, normalizer } = tokenizer;
+  const steps = isObject(pre) && Array.isArray(pre.pretokenizers) ? pre.pretokenizers : [pre];
+  const own = JSON.stringify([steps.map(essence), normalizer ?? null]);
+  return Object.keys(WORD_SPLITS).find((name) => {
+    const known = WORD_SPLITS[name]!;
+    return JSON.stringify([known.preTokenizers.map(essence), known.normalizer]) === own;
+  });
+}
+
+/** What a pre-tokenizer does, whatever fields it leaves out. */
+function essence(step: unknown): unknown {
+  if (!isObject(step)) return step;
+  switch (step.type) {
+    case 'ByteLevel':
+      return ['bytes', step.use_regex ?? true, step.add_prefix_space ?? true];
+    case 'Digits':
+      return step.individual_digits ? essence(eachDigit) : step;
+    case 'Split':
+      return ['split', step.pattern, step.behavior, step.invert ?? false];
+    default:
+      return step;
+  }
+}
 
 /** @throws InputError when the file has no tokenizer or one that is not supported */
 export function tokenizerFromGguf(metadata: GgufMetadata): TokenizerFiles {

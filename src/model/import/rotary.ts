@@ -10,16 +10,32 @@ export function pairsToHalves(
   shape: readonly number[],
   headDim: number,
 ): Float32Array<ArrayBuffer> {
+  return reordered(values, shape, headDim, (row) => 2 * (row % (headDim / 2)) + (row < headDim / 2 ? 0 : 1));
+}
+
+/** The other way: rows j and j + headDim / 2 of each head go to 2j and 2j + 1. A copy. */
+export function halvesToPairs(
+  values: Float32Array,
+  shape: readonly number[],
+  headDim: number,
+): Float32Array<ArrayBuffer> {
+  return reordered(values, shape, headDim, (row) => (row >> 1) + (row & 1 ? headDim / 2 : 0));
+}
+
+/** Each row of a head is taken from the row that `from` says. */
+function reordered(
+  values: Float32Array,
+  shape: readonly number[],
+  headDim: number,
+  from: (row: number) => number,
+): Float32Array<ArrayBuffer> {
   const rows = shape[0]!;
   const width = values.length / rows;
-  const half = headDim / 2;
   const out = new Float32Array(values.length);
   for (let row = 0; row < rows; row++) {
-    const head = row - (row % headDim);
-    const j = row % half;
-    const second = row % headDim >= half ? 1 : 0;
-    const from = head + 2 * j + second;
-    out.set(values.subarray(from * width, (from + 1) * width), row * width);
+    const inHead = row % headDim;
+    const source = row - inHead + from(inHead);
+    out.set(values.subarray(source * width, (source + 1) * width), row * width);
   }
   return out;
 }

@@ -1,4 +1,4 @@
-import { descending, median, type Spread, spreadOf } from '../../util/statistics.ts';
+import { descending, type Spread, spreadOf } from '../../util/statistics.ts';
 import type { Figure } from '../figure.ts';
 import type { Findings } from '../findings.ts';
 import { html } from '../html.ts';
@@ -13,6 +13,9 @@ interface Bar extends LayerBar {
 }
 
 const DECIMALS = 3;
+
+/** By what factor errors must differ to be called unequal. */
+const UNEQUAL = 1.5;
 
 /** Undefined if no run has alignment errors. */
 export function alignmentFigure(findings: Findings): Figure | undefined {
@@ -61,12 +64,14 @@ function barsOf({ layers, result, headline }: Findings): Bar[] {
 
 function titleOf(bars: readonly Bar[]): string {
   const means = bars.map(({ spread }) => spread.mean);
-  const [hardest] = descending(means);
-  const middle = median(means);
-  const times = middle > 0 ? means[hardest!]! / middle : 1;
-  return times >= 1.5
-    ? `Layer ${bars[hardest!]!.layer} is the hardest to imitate, ${fixed(times, 1)} times the median layer`
-    : 'All layers are about equally hard to imitate';
+  const order = descending(means);
+  const [hardest, easiest] = [order[0]!, order.at(-1)!];
+  if (means[hardest]! < UNEQUAL * means[easiest]!) return 'All layers are about equally hard to imitate';
+  const over =
+    means[easiest]! > 0
+      ? `, ${fixed(means[hardest]! / means[easiest]!, 1)} times the error of`
+      : ', harder than';
+  return `Layer ${bars[hardest]!.layer} is the hardest to imitate${over} layer ${bars[easiest]!.layer}`;
 }
 
 function captionOf(bars: readonly Bar[], { headline, budget }: Findings): string {

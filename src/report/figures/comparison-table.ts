@@ -3,7 +3,7 @@ import { type CandidateFindings, type Comparison, spreadOfCandidate } from '../c
 import { spreadOver } from '../findings.ts';
 import { type Html, html } from '../html.ts';
 import { type Cell, renderTable } from '../table.ts';
-import { amount, bytes, counted, rate } from '../text.ts';
+import { amount, bytes, counted, deviceName, rate } from '../text.ts';
 
 /** What candidates have between their name and their speed: gate and delta rule, or heads and widths. */
 export interface Column {
@@ -56,7 +56,7 @@ export function comparisonTable(
     ],
   })}
 <p class="note">Taken is ${comparison.taken.label}, by the rule: ${result.choice.rule}. Parameters and state are those of one
-  block; decoding is one sequence through the whole hybrid on ${device}, ${counted(tokens, 'token')} after ${context}, the
+  block; decoding is one sequence through the whole hybrid on the ${deviceName(device)}, ${counted(tokens, 'token')} after ${context}, the
   middle of ${counted(result.candidates[0]!.decode.length, 'round')}. Every candidate was trained on
   ${amount(result.trainedTokens)} tokens${seeds.length > 1 && ' per seed'}.</p>`;
 }

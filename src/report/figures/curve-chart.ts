@@ -8,6 +8,7 @@ import type { Measure } from '../measure.ts';
 import { REFERENCE, ruleIcon, type SeriesStyle, seriesIcon, seriesStyles } from '../series.ts';
 import { drawChart, FONT_SIZE, GRID, textWidth } from '../svg.ts';
 import { counted } from '../text.ts';
+import { movedApart } from './label-places.ts';
 
 /** The drawing of what searchers reach by number of full-attention layers: means, their spread, every seed. */
 
@@ -299,13 +300,5 @@ function endLabels(
       bold: false,
     });
   }
-  labels.sort((a, b) => b.y - a.y);
-  const gap = ((FONT_SIZE + 3) / pixels) * (high - low);
-  for (let i = 1; i < labels.length; i++) labels[i]!.y = Math.min(labels[i]!.y, labels[i - 1]!.y - gap);
-  // What was pushed out at the bottom pushes the others up again.
-  for (let i = labels.length - 1, floor = low; i >= 0; i--) {
-    labels[i]!.y = Math.max(labels[i]!.y, floor);
-    floor = labels[i]!.y + gap;
-  }
-  return labels;
+  return movedApart(labels, ((FONT_SIZE + 3) / pixels) * (high - low), low);
 }

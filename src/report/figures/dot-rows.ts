@@ -3,6 +3,7 @@ import { type LegendEntry, responsive } from '../figure.ts';
 import type { Html } from '../html.ts';
 import { REFERENCE } from '../series.ts';
 import { drawChart, drawIcon, GRID, NARROW, textWidth, WIDE } from '../svg.ts';
+import { fixed } from '../text.ts';
 
 /** A line per candidate: its mean as a large dot, its seeds as small ones, the number beside it. */
 
@@ -49,7 +50,9 @@ function chart(
   narrow: boolean,
 ): Html {
   const seeds = rows.flatMap(({ name, seeds, marked }) =>
-    seeds.length > 1 ? seeds.map((value) => ({ name, value, marked })) : [],
+    seeds.length > 1
+      ? seeds.map((value) => ({ name, value, marked, title: `${name}, one seed: ${fixed(value, 2)}` }))
+      : [],
   );
   const all = [
     ...rows.flatMap(({ value, seeds }) => [value, ...seeds]),
@@ -121,6 +124,7 @@ function chart(
           fill: 'var(--paper)',
           stroke: fill,
           strokeWidth: 1.2,
+          title: 'title',
         }),
         Plot.text(rows, {
           ...texting,

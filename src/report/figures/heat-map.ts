@@ -34,7 +34,9 @@ export function heatMapFigure(findings: Findings): Figure | undefined {
     title: titleOf(rows),
     reading: html`Each cell is the model with <em>only that layer</em> at full attention and all others linear${mean}.
       Numbers are ${unitsOf(rows)}. Colours say how much of the gap between the all-linear model and the base model the
-      layer closes by itself, so that rows can be compared.`,
+      layer closes by itself, so that rows can be compared. Dots mark the layers that the search kept${
+        seeds.length > 1 && ', the larger the more seeds did'
+      }.`,
     legend: rampLegend(scaleOf(rows)),
     graphic: responsive(wideMap(rows, findings), narrowMap(rows, findings)),
     caption: captionOf(rows, findings),

@@ -88,3 +88,20 @@ function overlap(a: Box, b: Box): number {
   const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
   return wide > 0 && high > 0 ? wide * high : 0;
 }
+
+/**
+ * Labels one above the other at the end of lines, moved so far that they do not overlap, the highest first.
+ *
+ * @param gap between two of them, in the unit of `y`
+ * @param low what none may fall below
+ */
+export function movedApart<L extends { y: number }>(labels: readonly L[], gap: number, low: number): L[] {
+  const moved = [...labels].sort((a, b) => b.y - a.y).map((label) => ({ ...label }));
+  for (let i = 1; i < moved.length; i++) moved[i]!.y = Math.min(moved[i]!.y, moved[i - 1]!.y - gap);
+  // What was pushed out at the bottom pushes the others up again.
+  for (let i = moved.length - 1, floor = low; i >= 0; i--) {
+    moved[i]!.y = Math.max(moved[i]!.y, floor);
+    floor = moved[i]!.y + gap;
+  }
+  return moved;
+}

@@ -2,6 +2,7 @@ import * as Plot from '@observablehq/plot';
 import { responsive } from '../figure.ts';
 import type { Html } from '../html.ts';
 import { drawChart, GRID, NARROW, WIDE } from '../svg.ts';
+import { fixed } from '../text.ts';
 
 /** A bar per layer with its seeds: upright across the page, lying on phones. */
 
@@ -31,12 +32,14 @@ export function layerBars(bars: readonly LayerBar[], what: What): Html {
 
 function chart(bars: readonly LayerBar[], { id, label, description, axis }: What, narrow: boolean): Html {
   const seeds = bars.flatMap(({ layer, seeds }) =>
-    seeds.length > 1 ? seeds.map((value) => ({ layer, value })) : [],
+    seeds.length > 1
+      ? seeds.map((value) => ({ layer, value, title: `layer ${layer}, one seed: ${fixed(value, 3)}` }))
+      : [],
   );
   const layer = { domain: bars.map((bar) => bar.layer), tickSize: 0, padding: 0.22 };
   const value = { zero: true, nice: true, ticks: 5, tickSize: 0 };
   const fill = ({ marked }: LayerBar) => (marked ? 'var(--full)' : 'var(--heat-5)');
-  const dot = { r: 2, fill: 'var(--paper)', stroke: 'var(--ink)', strokeWidth: 1 };
+  const dot = { r: 2, fill: 'var(--paper)', stroke: 'var(--ink)', strokeWidth: 1, title: 'title' };
   const grid = { ...GRID, ticks: 5 };
   return narrow
     ? drawChart({

@@ -1,3 +1,4 @@
+import type { SizedSpec } from '../../search/linear-mixer.ts';
 import type { RunResult } from '../../search/run/result.ts';
 import { median } from '../../util/statistics.ts';
 import { architectureBlocks, architectureKey, lettersOf } from '../architecture.ts';
@@ -5,9 +6,10 @@ import type { Comparison } from '../comparison.ts';
 import { type Content, type Html, html } from '../html.ts';
 import { letterName, traitsOf } from '../mixers.ts';
 import { type Cell, renderTable } from '../table.ts';
-import { amount, bytes, counted, duration, fixed, layersText, percent, rate } from '../text.ts';
+import { amount, bytes, counted, deviceName, duration, fixed, layersText, percent, rate } from '../text.ts';
 import type { Stages } from './claims.ts';
 import { changeToBase, type FinalFindings } from './final-findings.ts';
+import { goesOn } from './goes-on.ts';
 
 /** The answer before everything else: the architecture, what is kept, what it costs, what was decided and how. */
 export function runAnswer(stages: Stages): Html {
@@ -20,6 +22,7 @@ export function runAnswer(stages: Stages): Html {
       : letterName(letter);
   return html`<p class="eyebrow">PostNAS · ${model.path} · ${amount(model.parameters)} parameters · ${result.created.slice(0, 10)}</p>
 <h1>${headline(stages)}</h1>
+<p class="lead">${lead(stages, architecture)}</p>
 ${architectureBlocks(architecture, { large: true })}
 <p class="key">${architectureKey(architecture, name)}</p>
 <div class="cards">${cards(stages).map(
@@ -46,6 +49,16 @@ function headline({ result, final }: Stages): string {
   return `With full attention in ${placement.length} of ${layers} layers, ${percent(kept.mean, 1)} of the base model’s accuracy is kept`;
 }
 
+/** What was done, for those who see such a report for the first time. */
+function lead({ result, final }: Stages, architecture: string): Content {
+  const letters = [...architecture];
+  const replaced = letters.filter((letter) => letter !== 'A').length;
+  return html`In full attention every token looks at all tokens before it, so memory and time grow with the text. Here PostNAS
+    searched which layers of the model must keep it, and which cheaper block takes its place in the
+    ${replaced === 1 ? 'other one' : `other ${replaced}`}${final && ', and then trained the result to answer as the base model does'}:
+    <code>${architecture}</code>, a letter for each of ${result.placement.model.layers} layers.`;
+}
+
 interface Card {
   value: Content;
   label: Content;
@@ -57,7 +70,7 @@ function cards({ result, final, search }: Stages): Card[] {
     ...(final ? finalCards(final) : []),
     {
       value: duration(result.seconds),
-      label: `for everything${search.seeds.length > 1 ? `, ${seeds}` : ''}`,
+      label: `of work for everything${search.seeds.length > 1 ? `, ${seeds}` : ''}`,
     },
     { value: amount(result.tokens), label: 'tokens taken through the model for it' },
   ];
@@ -75,7 +88,7 @@ function finalCards(final: FinalFindings): Card[] {
     },
     {
       value: `${fixed(hybrid / base, 2)}×`,
-      label: `the base model’s decode speed after ${context} tokens on ${device}: ${rate(hybrid)} tok/s, base ${rate(base)}`,
+      label: `the base model’s decode speed after ${context} tokens on the ${deviceName(device)}: ${rate(hybrid)} tok/s, base ${rate(base)}`,
     },
   ];
 }
@@ -102,7 +115,8 @@ function keptCard(final: FinalFindings): Card[] {
 function decisions({ result, blocks, design, dimensions }: Stages): Html {
   const { layers } = result.placement.model;
   const comparison = (name: string, found: Comparison | undefined): Cell[][] =>
-    found ? [[name, found.taken.label, found.result.choice.rule]] : [];
+    found ? [[name, decisionOf(found), found.result.choice.rule]] : [];
+  const on = goesOn(blocks, design);
   return renderTable({
     id: 'decisions',
     caption: 'What was decided',
@@ -115,11 +129,22 @@ function decisions({ result, blocks, design, dimensions }: Stages): Html {
         result.chosen.rule,
       ],
       ...comparison('2 Block', blocks),
-      ...comparison('3 Design', design),
+      ...comparison('3 Design of the JetBlock', design),
+      ...(on ? [['Goes on', on.taken === design?.taken ? 'the JetBlock' : on.taken.label, on.why]] : []),
       ...comparison('4 Heads and widths', dimensions),
       ...(result.windows ? [windowsDecision(result.windows)] : []),
     ],
   });
+}
+
+/** '4 heads, keys 32 and values 32 wide', or the name of the candidate. */
+function decisionOf({ taken, result }: Comparison): string {
+  if (result.stage !== 'dimensions') return taken.label;
+  const { heads, keyDim, valueDim } = taken.found.spec as SizedSpec;
+  const size = `${counted(heads, 'head')}, keys ${keyDim} and values ${valueDim} wide`;
+  return 'convSize' in taken.found.spec
+    ? `${size}, ${counted(Number(taken.found.spec.convSize), 'tap')}`
+    : size;
 }
 
 function windowsDecision({ chosen, rule, window }: NonNullable<RunResult['windows']>): Cell[] {

@@ -15,6 +15,18 @@ export interface FinalFindings {
   stages: readonly string[];
 }
 
+const STAGE_NAMES: Record<string, string> = {
+  search: 'after the search',
+  features: 'hidden states',
+  logits: 'predictions',
+  all: 'all weights',
+};
+
+/** What was learned in a stage of distillation, in words. */
+export function stageName(stage: string): string {
+  return STAGE_NAMES[stage] ?? stage;
+}
+
 export function finalFindings({ final, placement }: RunResult): FinalFindings | undefined {
   if (!final) return undefined;
   const tasks = taskMeasures(placement);

@@ -10,7 +10,14 @@ import { drawChart, drawIcon, GRID } from '../svg.ts';
 import { renderTable } from '../table.ts';
 import { capitalised, counted, listed, percent } from '../text.ts';
 import { type Claim, changeText, claimNotes, notMeasured } from './claim.ts';
-import { changeToBase, type FinalFindings, isKept, KEPT_POINTS, valuesAfter } from './final-findings.ts';
+import {
+  changeToBase,
+  type FinalFindings,
+  isKept,
+  KEPT_POINTS,
+  stageName,
+  valuesAfter,
+} from './final-findings.ts';
 
 /** The final model: its abilities after each stage of distillation, against the base. */
 
@@ -27,9 +34,10 @@ function stagesFigure(final: FinalFindings): Figure {
   return {
     id: 'final',
     title: titleOf(final),
-    reading: html`Each ability after each stage of distillation; the dotted line is the base model.${
-      seeds.length > 1 && ` Large dots are means over ${seeds.length} seeds, small ones the seeds.`
-    } None of the ${result.examples} examples per task was seen by the search.`,
+    reading: html`Each ability right after the search and after each stage of distillation: learning the base model’s hidden
+      states, then its predictions, then both predictions and text with all weights. The dotted line is the base model.${
+        seeds.length > 1 && ` Large dots are means over ${seeds.length} seeds, small ones the seeds.`
+      } None of the ${result.examples} examples per task was seen by the search.`,
     legend: legendOf([
       { icon: drawIcon([Plot.dot([[0.5, 0.5]], { r: 5, fill: 'var(--full)' })]), label: 'hybrid' },
       { icon: ruleIcon(), label: 'base model' },
@@ -52,7 +60,7 @@ function stagesFigure(final: FinalFindings): Figure {
         const found = result.runs.flatMap((run) => run.stages.filter((stage) => stage.name === name));
         const loss = spreadOf(found.map(({ loss }) => loss))!;
         return [
-          name,
+          stageName(name),
           numberCell(found[0]!.steps),
           numberCell(found[0]!.tokens),
           numberCell(loss.mean, (value) => value.toFixed(4)),
@@ -134,7 +142,7 @@ function captionOf(final: FinalFindings): string {
   if (!start || !end || stages.length < 2) return `Values of ${counted(seeds.length, 'seed')}.`;
   const steps = stages.slice(1).flatMap((stage, i) => {
     const [before, after] = [changeToBase(final, first, stages[i]!), changeToBase(final, first, stage)];
-    return before && after ? [`${stage} ${first.changeDigits(after.mean - before.mean)}`] : [];
+    return before && after ? [`${stageName(stage)} ${first.changeDigits(after.mean - before.mean)}`] : [];
   });
   const unit = first.changeUnit && ` ${first.changeUnit}`;
   return (
@@ -196,14 +204,14 @@ function chart(
   const means = stages.flatMap((stage) => {
     const spread = spreadOf(valuesAfter(result, measure, stage).map(({ value }) => value));
     if (!spread) return [];
-    const title = `${measure.name}, ${stage}: ${measure.showSpread(spread)}`;
+    const title = `${measure.name}, ${stageName(stage)}: ${measure.showSpread(spread)}`;
     return { stage, value: measure.plotted(spread.mean), text: measure.digits(spread.mean), title };
   });
   const dots = stages.flatMap((stage) =>
     valuesAfter(result, measure, stage).map(({ seed, value }) => ({
       stage,
       value: measure.plotted(value),
-      title: `${measure.name}, ${stage}, seed ${seed}: ${measure.show(value)}`,
+      title: `${measure.name}, ${stageName(stage)}, seed ${seed}: ${measure.show(value)}`,
     })),
   );
   const ticks = 4;
@@ -221,7 +229,7 @@ function chart(
       y: { domain, label: null, tickSize: 0, ticks },
       marks: [
         Plot.gridY({ ...GRID, ticks }),
-        Plot.axisX({ tickSize: 0, lineWidth: 5.5, label: null }),
+        Plot.axisX({ tickSize: 0, lineWidth: 5.5, label: null, tickFormat: stageName }),
         ...(base === undefined
           ? []
           : [

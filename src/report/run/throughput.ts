@@ -6,7 +6,7 @@ import { type Figure, legendOf, panels } from '../figure.ts';
 import { type Content, type Html, html } from '../html.ts';
 import type { SeriesStyle } from '../series.ts';
 import { drawChart, drawIcon, GRID } from '../svg.ts';
-import { amount, bytes, counted, fixed, percent, rate } from '../text.ts';
+import { amount, bytes, counted, deviceName, fixed, percent, rate } from '../text.ts';
 import { type Claim, notMeasured } from './claim.ts';
 
 /** What decoding depends on: bytes of the state or parameters (the paper's key finding 4). */
@@ -44,7 +44,7 @@ export function throughputFigure({ decode, points }: ThroughputResult): Figure {
     ]),
     caption: captionOf(points),
     table: {
-      caption: `Decoding, ${counted(decode.tokens, 'token')} after ${decode.context} on ${decode.device}`,
+      caption: `Decoding, ${counted(decode.tokens, 'token')} after ${decode.context} on the ${deviceName(decode.device)}`,
       header: [
         'Hybrid',
         'Changed',

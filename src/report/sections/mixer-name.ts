@@ -1,4 +1,4 @@
-import type { MixerSpec } from '../../mixers/spec.ts';
+import type { CustomSpec, MixerSpec } from '../../mixers/spec.ts';
 
 /** A mixer's name in running text. */
 export function mixerName(spec: MixerSpec): string {
@@ -24,7 +24,7 @@ export function mixerName(spec: MixerSpec): string {
     case 'rwkv7':
       return 'RWKV7';
     default:
-      // A kind that is newer than this report is called what it calls itself.
-      return String((spec satisfies never as MixerSpec).kind);
+      // One from outside, or newer than this report, is called what it calls itself.
+      return (spec satisfies CustomSpec).kind;
   }
 }

@@ -1,6 +1,7 @@
 import { summarise } from '../../model/summary.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { median } from '../../util/statistics.ts';
+import type { Measurement } from './result.ts';
 import { CACHE_VALUE_BYTES, type Subject } from './subject.ts';
 
 /** Rates of reading and writing at one length of the sequence: medians over rounds. */
@@ -16,24 +17,6 @@ export interface MeasureOptions {
   fill: boolean;
   onProgress?: OnProgress;
   signal?: AbortSignal;
-}
-
-export interface Measurement {
-  context: number;
-  batch: number;
-  /** Of all sequences together; null where the state was drawn. */
-  prefillTokensPerSecond: number | null;
-  /** From the prompt to the first token. */
-  firstTokenSeconds: number | null;
-  /** How many readings of the prompt those are the median of. */
-  prefillRounds: number;
-  /** Of all sequences together. */
-  decodeTokensPerSecond: number;
-  /** Of one sequence, at its end, places for tokens to come included, and what the formula says for it. */
-  stateBytes: number;
-  formulaBytes: number;
-  /** Of the process, up to here. */
-  peakBytes: number;
 }
 
 /** Tokens of a first, shorter prompt. */

@@ -10,10 +10,12 @@ export class RunProgress {
   /**
    * @param total tokens of all stages
    * @param onProgress is told of the whole under the name 'whole run', and of units as they tell
+   * @param onUnit is told of units that are done
    */
   constructor(
     private total: number,
     private readonly onProgress: OnProgress | undefined,
+    private readonly onUnit: (unit: Unit) => void = () => {},
   ) {}
 
   /** What a unit is to report to. */
@@ -28,10 +30,12 @@ export class RunProgress {
   }
 
   /** A unit is done. One that told of no training was done before: it is no part of what is left to do. */
-  finish({ id, tokens }: Unit): void {
+  finish(unit: Unit): void {
+    const { id, tokens } = unit;
     if (this.running.delete(id)) this.done += tokens;
     else this.total -= tokens;
     this.tell();
+    this.onUnit(unit);
   }
 
   /** Units that were done before the run was begun. */

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../util/errors.ts';
-import { LINEAR_KINDS } from '../linear-mixer.ts';
+import { linearKinds } from '../linear-mixer.ts';
 
 /**
  * A whole run of PostNAS as data: stages 1 to 4, sliding windows and the final training. A stage that is absent is
@@ -15,8 +15,8 @@ const rate = z.number().positive();
 /** A kind of linear mixer, with `+rope` behind it to rotate queries and keys as the parent does. */
 const kind = z
   .string()
-  .refine((name) => (LINEAR_KINDS as readonly string[]).includes(name.replace(/\+rope$/, '')), {
-    error: `expected one of ${LINEAR_KINDS.join(', ')}`,
+  .refine((name) => (linearKinds() as readonly string[]).includes(name.replace(/\+rope$/, '')), {
+    error: () => `expected one of ${linearKinds().join(', ')}`,
   });
 /** 'recall:accuracy' or 'held-out-loss:loss:16': a task, its metric, and its number of examples. */
 const task = z
@@ -78,7 +78,7 @@ const recipeSchema = z.strictObject({
       mixers: z
         .array(kind)
         .min(1)
-        .default([...LINEAR_KINDS]),
+        .default(() => linearKinds()),
     })
     .optional(),
   /** Stage 3. */

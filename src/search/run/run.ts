@@ -12,6 +12,7 @@ import type { RunContext } from './context.ts';
 import { finalStage } from './final-stage.ts';
 import { mlpsStage } from './mlps-stage.ts';
 import { AGREEMENT, agreedPlacement, placementStage } from './placement-stage.ts';
+import type { Recipe } from './recipe.ts';
 import type { RunResult } from './result.ts';
 import type { Findings, MakeStage, Stage, StageName, Unit } from './stage.ts';
 import { throughputStage } from './throughput-stage.ts';
@@ -35,11 +36,24 @@ const STAGES: { [N in StageName]: MakeStage<N> } = {
   mlps: mlpsStage,
 };
 
+/** The stages that a recipe has, in order. */
+export function stagesOf({ dimensions, ...recipe }: Recipe): StageName[] {
+  const has = { ...recipe, dimensions, throughput: dimensions?.throughput || undefined };
+  return (Object.keys(STAGES) as StageName[]).filter((name) => has[name] !== undefined);
+}
+
 /** Does units, in any order and any process. */
 export type Perform = (units: readonly Unit[]) => Promise<void>;
 
-/** Told of the units of a stage that was done before. */
-type Skip = (units: readonly Unit[]) => void;
+/** Is told how a run goes. */
+export interface RunObserver {
+  /** A stage begins; those of its units that were done before are done again in no time. */
+  begin?(stage: StageName, units: readonly Unit[]): void;
+  /** A stage was done before. */
+  skip?(stage: StageName, units: readonly Unit[]): void;
+  /** A stage is done: the result as it would be if the run ended with it. */
+  found?(result: RunResult): void;
+}
 
 /**
  * @param perform does the units of a stage; when it returns, all of them are done
@@ -48,7 +62,7 @@ type Skip = (units: readonly Unit[]) => void;
 export async function runRecipe(
   context: RunContext,
   perform: Perform,
-  skip: Skip = () => {},
+  observer: RunObserver = {},
 ): Promise<RunResult> {
   const identity = runIdentity(context);
   const findings: Findings = {};
@@ -58,13 +72,22 @@ export async function runRecipe(
     let fresh = false;
     const found = await remember(stageFile(context, name), identity(name), async () => {
       fresh = true;
+      observer.begin?.(name, stage.units);
       await perform(stage.units);
       return stage.finish(controlOf(context));
     });
-    if (!fresh) skip(stage.units);
+    if (!fresh) observer.skip?.(name, stage.units);
     Object.assign(findings, { [name]: found });
+    observer.found?.(resultOf(context, findings));
   }
-  const result: RunResult = {
+  const result = resultOf(context, findings);
+  writeFileAtomic(join(context.out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
+  return result;
+}
+
+/** The placement, which comes first, must be there. */
+function resultOf(context: RunContext, findings: Findings): RunResult {
+  return {
     format: 'postnas-run-1',
     recipe: context.recipe,
     command: context.command,
@@ -75,8 +98,6 @@ export async function runRecipe(
     chosen: { placement: agreedPlacement(findings.placement!), rule: AGREEMENT },
     ...costOf(findings),
   };
-  writeFileAtomic(join(context.out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
-  return result;
 }
 
 /**

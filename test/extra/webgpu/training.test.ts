@@ -7,7 +7,7 @@ import type { MixerSpec } from '../../../src/mixers/spec.ts';
 import { LayerPrograms } from '../../../src/model/layer-programs.ts';
 import { align } from '../../../src/search/align.ts';
 import { hybridOf } from '../../../src/search/hybrid.ts';
-import { LINEAR_KINDS, linearMixer } from '../../../src/search/linear-mixer.ts';
+import { linearKinds, linearMixer } from '../../../src/search/linear-mixer.ts';
 import { Network } from '../../../src/search/network.ts';
 import { PathGradient, type PathLosses } from '../../../src/search/path-gradient.ts';
 import { PathScorer } from '../../../src/search/scorer.ts';
@@ -82,7 +82,7 @@ const everything: PathLosses = {
   vocabulary: { divergence: 1, temperature: 2, crossEntropy: 0.3 },
 };
 
-describe.each([...LINEAR_KINDS])('one step with %s', (kind) => {
+describe.each(linearKinds())('one step with %s', (kind) => {
   const spec = specOf(kind);
   test('of alignment', () =>
     onBoth(async (device) => {
@@ -143,7 +143,7 @@ test('no work on floats is left to the CPU, whatever the mixer', async () => {
       compile(outputs, { ...options, profile: join(folder, `of-${spy.mock.calls.length}`) }),
     );
   try {
-    for (const kind of [...LINEAR_KINDS, 'sliding_window']) {
+    for (const kind of [...linearKinds(), 'sliding_window']) {
       await oneStep('webgpu', pair(specOf(kind)), everything);
     }
   } finally {

@@ -1,0 +1,103 @@
+/**
+ * Every command of the README and of docs/ is run as a user would: the built package in a fresh folder, one folder per
+ * page, its blocks in order. What comments say of stand-ins is in blocks.ts.
+ */
+import { spawn } from 'node:child_process';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { blocksOf, commandsOf } from './blocks.ts';
+
+const root = resolve(import.meta.dirname, '../../..');
+/** Records of what was done, not instructions. */
+const RECORDS = ['docs/LOG.md', 'docs/bench-peers.md'];
+const pages = ['README.md', ...markdown('docs')].filter((page) => !RECORDS.includes(page));
+
+function markdown(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.md') && !file.startsWith('api'))
+    .map((file) => join(folder, file))
+    .sort();
+}
+
+describe.each(pages)('%s', (page) => {
+  const blocks = blocksOf(readFileSync(join(root, page), 'utf8'));
+  let folder: string;
+  const background: number[] = [];
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'postnas-docs-'));
+    for (const part of ['models', 'recipes', 'examples', 'docs']) {
+      symlinkSync(join(root, part), join(folder, part));
+    }
+    // A recipe that takes seconds.
+    symlinkSync(join(import.meta.dirname, 'short.json'), join(folder, 'short.json'));
+    // As npm install leaves it.
+    mkdirSync(join(folder, 'node_modules/.bin'), { recursive: true });
+    symlinkSync(root, join(folder, 'node_modules/postnas'));
+    const command = `#!/bin/sh\nexec node ${join(root, 'dist/cli/main.js')} "$@"\n`;
+    writeFileSync(join(folder, 'node_modules/.bin/postnas'), command, { mode: 0o755 });
+  });
+  afterAll(() => {
+    // What a block left in the background is in its process group.
+    for (const group of background) {
+      try {
+        process.kill(-group, 'SIGKILL');
+      } catch {
+        // It has ended.
+      }
+    }
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  for (const block of blocks) {
+    const { line, language, text, file, notRun } = block;
+    if (file) {
+      test(`line ${line}: ${file}`, () => {
+        mkdirSync(dirname(join(folder, file)), { recursive: true });
+        writeFileSync(join(folder, file), `${text}\n`);
+      });
+    } else if (language === 'sh' && !notRun) {
+      test(`line ${line}: ${text.split('\n')[0]}`, async () => {
+        const { code, said } = await run(commandsOf(block), folder, background);
+        expect({ code, said: code === 0 ? '' : said }).toEqual({ code: 0, said: '' });
+      });
+    } else {
+      test(`line ${line}: is told why it is not run`, () => {
+        // A tree of files or a sketch has no language; anything with one is run, or says where it is.
+        if (language !== '' && language !== 'text') expect(notRun ?? '').toMatch(/\w+ \w+/);
+        expect(language === '' && /^(npx|npm|postnas|curl|node) /m.test(text) ? notRun : 'told').toBeTruthy();
+      });
+    }
+  }
+  if (blocks.length === 0) test('has no commands', () => {});
+});
+
+/** Runs a block by bash, which stops at the first command that fails. */
+function run(commands: string, cwd: string, background: number[]): Promise<{ code: number; said: string }> {
+  return new Promise((done) => {
+    const env = {
+      ...process.env,
+      PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}`,
+      CI: 'true',
+    };
+    const child = spawn('bash', ['-euo', 'pipefail', '-c', commands], { cwd, env, detached: true });
+    background.push(child.pid!);
+    let said = '';
+    const hear = (text: Buffer) => {
+      said = (said + text).slice(-3000);
+    };
+    child.stdout.on('data', hear);
+    child.stderr.on('data', hear);
+    // Not 'close': a server in the background keeps the pipes open.
+    child.on('exit', (code) => done({ code: code ?? 1, said }));
+  });
+}
