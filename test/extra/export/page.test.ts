@@ -126,11 +126,11 @@ describe.skipIf(!existsSync(chromium))(`in ${chromium}`, () => {
     }
   });
 
-  test.each([
+  test.each<[device: string, switches: string[], names: string[]]>([
     ['wasm', ['--disable-gpu'], Object.keys(EVERY_MIXER).concat('q8', 'q4')],
     // Shaders are compiled for the processor: two minutes for all of them.
     ['webgpu', SWIFTSHADER, ['gated_deltanet', 'jet_block', 'q4']],
-  ] as const)('on %s: the greedy tokens of the engine', async (device, own, names) => {
+  ])('on %s: the greedy tokens of the engine', async (device, own, names) => {
     const some = models.filter(([name]) => names.includes(name));
     const { told } = served({ device, models: some, prompt });
     await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
