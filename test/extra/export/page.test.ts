@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { extname, join, normalize } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { installPeers } from '../../../bench/peers/install.ts';
 import { exportOnnx } from '../../../src/export/onnx/export-onnx.ts';
 import type { MixerSpec } from '../../../src/mixers/spec.ts';
@@ -30,10 +30,10 @@ try {
   const { env, AutoModelForCausalLM, Tensor } = await import('/peers/@huggingface/transformers/dist/transformers.js');
   Object.assign(env, { allowLocalModels: true, allowRemoteModels: false, localModelPath: '/models/', useBrowserCache: false });
   env.backends.onnx.wasm.wasmPaths = location.origin + '/peers/onnxruntime-web/dist/';
-  const { models, prompt } = await (await fetch('/task')).json();
+  const { device, models, prompt } = await (await fetch('/task')).json();
   const told = {};
   for (const [name, dtype] of models) {
-    const model = await AutoModelForCausalLM.from_pretrained(name, { device: 'wasm', dtype });
+    const model = await AutoModelForCausalLM.from_pretrained(name, { device, dtype });
     const tensor = (values) => new Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length]);
     const output = await model.generate({
       inputs: tensor(prompt),
@@ -58,10 +58,13 @@ beforeAll(() => {
   installPeers(peersFolder);
   dir = mkdtempSync(join(tmpdir(), 'postnas-page-'));
 });
-afterAll(async () => {
+const close = () => {
   browser?.kill('SIGKILL');
   server?.closeAllConnections();
   server?.close();
+};
+afterEach(close);
+afterAll(() => {
   rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
 });
 
@@ -93,13 +96,21 @@ function served(task: unknown): { told: Promise<unknown> } {
   return { told };
 }
 
-test.skipIf(!existsSync(chromium))(
-  `in ${chromium}: the greedy tokens of the engine, for every block`,
-  async () => {
+/** WebGPU without a GPU: by SwiftShader, which comes with Chromium. */
+const SWIFTSHADER = [
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--enable-features=Vulkan',
+  '--ignore-gpu-blocklist',
+];
+const SWITCHES = ['--headless=new', '--no-sandbox', '--no-first-run', '--disable-background-networking'];
+
+describe.skipIf(!existsSync(chromium))(`in ${chromium}`, () => {
+  const prompt = drawnIds(20);
+  const models: [string, string][] = [];
+  const expected: Record<string, number[]> = {};
+  beforeAll(async () => {
     const attention: MixerSpec = { kind: 'attention' };
-    const prompt = drawnIds(20);
-    const expected: Record<string, number[]> = {};
-    const models: [string, string][] = [];
     for (const [kind, spec] of Object.entries(EVERY_MIXER)) {
       const checkpoint = randomCheckpoint(tinyConfig([spec, attention, spec]));
       await exportOnnx(join(dir, 'models', kind), checkpoint, { dtypes: ['f32'] });
@@ -113,18 +124,21 @@ test.skipIf(!existsSync(chromium))(
       expected[dtype] = await greedyTokens(checkpoint, prompt, TOKENS, dtype);
       models.push([dtype, dtype]);
     }
-    const { told } = served({ models, prompt });
+  });
+
+  test.each<[device: string, switches: string[], names: string[]]>([
+    ['wasm', ['--disable-gpu'], Object.keys(EVERY_MIXER).concat('q8', 'q4')],
+    // Shaders are compiled for the processor: two minutes for all of them.
+    ['webgpu', SWIFTSHADER, ['gated_deltanet', 'jet_block', 'q4']],
+  ])('on %s: the greedy tokens of the engine', async (device, own, names) => {
+    const some = models.filter(([name]) => names.includes(name));
+    const { told } = served({ device, models: some, prompt });
     await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
     const { port } = server.address() as AddressInfo;
-    const switches = [
-      '--headless=new',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--no-first-run',
-      '--disable-background-networking',
-    ];
-    const profile = `--user-data-dir=${join(dir, 'profile')}`;
-    browser = spawn(chromium, [...switches, profile, `http://127.0.0.1:${port}/`], { stdio: 'ignore' });
-    expect(await told).toEqual(expected);
-  },
-);
+    const profile = `--user-data-dir=${join(dir, device)}`;
+    browser = spawn(chromium, [...SWITCHES, ...own, profile, `http://127.0.0.1:${port}/`], {
+      stdio: 'ignore',
+    });
+    expect(await told).toEqual(Object.fromEntries(names.map((name) => [name, expected[name]])));
+  });
+});
