@@ -1,5 +1,5 @@
 /** `postnas quantize` and `postnas eval` as processes: what weights of few bits take and cost. */
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -42,6 +42,14 @@ test('a folder of 8 bits is smaller, is evaluated and writes', async () => {
   expect(tokens).toHaveLength(4);
   for (const token of tokens) expect(token.top).toHaveLength(2);
   expect(usage).toMatchObject({ completionTokens: 4, cachedTokens: 0 });
+});
+
+test('16 bits of what has 16 bits are the same weights', async () => {
+  const same = join(folder, 'F16');
+  const made = await postnas(['quantize', 'models/hybrid', same, '--dtype', 'F16', '--quiet']);
+  expect(made.code, made.stderr).toBe(0);
+  const bytes = (path: string) => readFileSync(join(path, 'model.safetensors'));
+  expect(bytes(same).equals(bytes('models/hybrid'))).toBe(true);
 });
 
 test.each([
