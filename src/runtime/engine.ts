@@ -6,6 +6,7 @@ import type { WeightDtype } from '../model/quantized-tensors.ts';
 import type { TensorSource } from '../model/tensor-source.ts';
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
+import { turn } from '../util/turn.ts';
 import { Batch } from './batch.ts';
 import { CachedAttentionPrograms } from './cached-attention.ts';
 import { EngineWeights } from './engine-weights.ts';
@@ -122,6 +123,7 @@ export class Engine {
     if (ids.length === 1 && !each) return this.exclusively(() => this.step(sequence, ids[0]!));
     let logits: Float32Array | undefined;
     for (let done = 0; done < ids.length; ) {
+      await turn();
       signal?.throwIfAborted();
       // Pieces end at fixed places of a sequence, wherever they begin, so that the same tokens are read alike.
       const piece = ids.slice(done, done + this.piece - (sequence.length % this.piece));
