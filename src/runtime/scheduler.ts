@@ -9,8 +9,9 @@ import type { Sequence } from './sequence.ts';
 
 /**
  * Continuous batching: many requests share a model, join and leave between steps, and each gets what it would get
- * alone. Every turn takes in what there is place for, reads one piece of one prompt, and writes one token of every
- * text. So a long prompt delays the others by a piece at a time, and readers take turns, too.
+ * alone. Every turn takes in what there is place for, reads a piece of one or more prompts, and writes one token of every
+ * text. Prompts take turns, too, and reading takes about as long as writing: a long prompt delays the others by a piece
+ * at a time, and a burst of prompts by no more than a step.
  */
 
 export interface SchedulerOptions {
@@ -50,6 +51,8 @@ export class Scheduler {
   private looping = false;
   private closed = false;
   private secondsPerRequest = 1;
+  /** Of the last step, in milliseconds. */
+  private stepTime = 0;
 
   constructor(
     private readonly model: Model,
@@ -123,7 +126,7 @@ export class Scheduler {
     while (this.queue.length + this.reading.length + this.writing.size > 0) {
       this.sweep();
       this.admit();
-      await this.readPiece();
+      await this.readPieces();
       await this.writeTokens();
     }
     this.looping = false;
@@ -152,9 +155,17 @@ export class Scheduler {
     }
   }
 
+  /** A piece of one prompt after the other, until as much time has gone as the last step took. */
+  private async readPieces(): Promise<void> {
+    const end = performance.now() + this.stepTime;
+    for (let left = this.reading.length; left > 0; left--) {
+      await this.readPiece();
+      if (performance.now() >= end) break;
+    }
+  }
+
   private async readPiece(): Promise<void> {
-    const job = this.reading[0];
-    if (!job) return;
+    const job = this.reading[0]!;
     try {
       const { done, value: read } = await job.prompt!.next();
       this.reading.shift();
@@ -162,6 +173,7 @@ export class Scheduler {
       else this.begin(job, read);
     } catch (error) {
       job.drop(error);
+      if (this.reading[0] === job) this.reading.shift();
     }
   }
 
@@ -179,7 +191,9 @@ export class Scheduler {
     if (this.writing.size === 0) return;
     const ids = new Map([...this.writing].map(([sequence, { last }]) => [sequence, last]));
     try {
+      const started = performance.now();
       const logits = await this.batch.step(ids);
+      this.stepTime = performance.now() - started;
       for (const [sequence, of] of logits) this.write(this.writing.get(sequence)!, of);
     } catch (error) {
       this.failed(error);
