@@ -19,6 +19,8 @@ export interface SchedulerOptions {
   maxBatch?: number;
   /** Texts that wait for a place; 256 unless given. Beyond that, requests are refused. */
   maxQueue?: number;
+  /** The longest text in tokens, its prompt included, which bounds memory; the model's context unless given. */
+  contextLength?: number;
   /** Tokens of a prompt that are read between two steps; 128 unless given. */
   pieceTokens?: number;
 }
@@ -42,6 +44,7 @@ export class Overloaded extends Error {
 export class Scheduler {
   readonly maxBatch: number;
   readonly maxQueue: number;
+  readonly contextLength: number;
   private readonly pieceTokens: number;
   private readonly queue = new FairQueue<Job>();
   /** Prompts that are being read, the next in turn first. */
@@ -56,13 +59,18 @@ export class Scheduler {
 
   constructor(
     private readonly model: Model,
-    { maxBatch = 16, maxQueue = 256, pieceTokens = 128 }: SchedulerOptions = {},
+    options: SchedulerOptions = {},
   ) {
-    for (const [name, value] of Object.entries({ maxBatch, maxQueue, pieceTokens })) {
+    const { maxBatch = 16, maxQueue = 256, pieceTokens = 128, contextLength = model.contextLength } = options;
+    for (const [name, value] of Object.entries({ maxBatch, maxQueue, pieceTokens, contextLength })) {
       if (!Number.isInteger(value) || value < 1) {
         throw new InputError(`${name} is ${value}, expected a whole number above 0`);
       }
     }
+    if (contextLength > model.contextLength) {
+      throw new InputError(`contextLength is ${contextLength}, the model's is ${model.contextLength}`);
+    }
+    this.contextLength = contextLength;
     this.maxBatch = maxBatch;
     this.maxQueue = maxQueue;
     this.pieceTokens = pieceTokens;
@@ -94,7 +102,9 @@ export class Scheduler {
   /** The same for several prompts: all of them are taken, or none. */
   submitAll(requests: readonly ScheduledRequest[]): AsyncIterable<ScheduledToken>[] {
     if (this.closed) throw new Error('the scheduler is closed');
-    const jobs = requests.map((request) => new Job(this.model, request, () => this.start()));
+    const jobs = requests.map(
+      (request) => new Job(this.model, this.contextLength, request, () => this.start()),
+    );
     const most = Math.max(...jobs.map(({ places }) => places));
     if (most > this.maxBatch) {
       throw new InputError(`${most} texts were asked for at once, at most ${this.maxBatch} are written`);
