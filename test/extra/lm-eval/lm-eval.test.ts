@@ -60,7 +60,7 @@ describe.skipIf(missing)('SmolLM2-135M', () => {
   });
 
   test.each(['lambada_local', 'arc_easy_local'])('%s: each document as with transformers', (task) => {
-    const [ours, theirs] = [found[task]!, golden[task]!];
+    const [ours, theirs] = [found[task]!, golden[task]!.slice(0, DOCUMENTS)];
     expect(ours.length).toBe(DOCUMENTS);
     for (const [i, requests] of theirs.entries()) {
       expect(ours[i]!.length).toBe(requests.length);
