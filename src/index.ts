@@ -40,6 +40,13 @@ export type { Constraint, GeneratedToken } from './runtime/continuation.ts';
 export { Engine, type EngineOptions } from './runtime/engine.ts';
 export { type GenerateOptions, type LoadOptions, Model } from './runtime/model.ts';
 export type { SamplingOptions } from './runtime/sampler.ts';
+export {
+  Overloaded,
+  type ScheduledRequest,
+  type ScheduledToken,
+  Scheduler,
+  type SchedulerOptions,
+} from './runtime/scheduler.ts';
 export type { Sequence } from './runtime/sequence.ts';
 export { loadSequence, saveSequence } from './runtime/snapshot-file.ts';
 export { InputError } from './util/errors.ts';

@@ -43,7 +43,8 @@ export class Job {
    * @throws InputError for an option out of range, or a prompt that the model cannot take
    */
   constructor(
-    { engine, tokenizer, generation, contextLength }: Model,
+    { engine, tokenizer, generation }: Model,
+    contextLength: number,
     readonly request: ScheduledRequest,
     private readonly changed: () => void,
   ) {

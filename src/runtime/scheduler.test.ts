@@ -262,6 +262,15 @@ test('what cannot be asked for is refused at once', () => {
   refuse({ prompt: [1], choices: 3 }, '3 texts were asked for at once, at most 2 are written');
   refuse({ prompt: [1], temperature: -1 }, 'temperature is -1');
   expect(() => new Scheduler(model, { maxBatch: 0 })).toThrow('maxBatch is 0');
+  expect(() => new Scheduler(model, { contextLength: 4097 })).toThrow("the model's is 4096");
+});
+
+test('a shorter context ends texts, and refuses prompts', async () => {
+  const scheduler = new Scheduler(model, { contextLength: 10 });
+  const tokens = await collect(scheduler.submit({ prompt: ids(6, 1), maxNewTokens: 50, ...endless }));
+  expect(tokens.length).toBe(4);
+  expect(tokens.at(-1)!.finish).toBe('length');
+  expect(() => scheduler.submit({ prompt: ids(10, 1) })).toThrow('context of 10');
 });
 
 test('closing ends all answers', async () => {

@@ -9,8 +9,9 @@ import type { Sequence } from './sequence.ts';
 
 /**
  * Continuous batching: many requests share a model, join and leave between steps, and each gets what it would get
- * alone. Every turn takes in what there is place for, reads one piece of one prompt, and writes one token of every
- * text. So a long prompt delays the others by a piece at a time, and readers take turns, too.
+ * alone. Every turn takes in what there is place for, reads a piece of one or more prompts, and writes one token of every
+ * text. Prompts take turns, too, and reading takes about as long as writing: a long prompt delays the others by a piece
+ * at a time, and a burst of prompts by no more than a step.
  */
 
 export interface SchedulerOptions {
@@ -18,6 +19,8 @@ export interface SchedulerOptions {
   maxBatch?: number;
   /** Texts that wait for a place; 256 unless given. Beyond that, requests are refused. */
   maxQueue?: number;
+  /** The longest text in tokens, its prompt included, which bounds memory; the model's context unless given. */
+  contextLength?: number;
   /** Tokens of a prompt that are read between two steps; 128 unless given. */
   pieceTokens?: number;
 }
@@ -41,6 +44,7 @@ export class Overloaded extends Error {
 export class Scheduler {
   readonly maxBatch: number;
   readonly maxQueue: number;
+  readonly contextLength: number;
   private readonly pieceTokens: number;
   private readonly queue = new FairQueue<Job>();
   /** Prompts that are being read, the next in turn first. */
@@ -50,16 +54,23 @@ export class Scheduler {
   private looping = false;
   private closed = false;
   private secondsPerRequest = 1;
+  /** Of the last step, in milliseconds. */
+  private stepTime = 0;
 
   constructor(
     private readonly model: Model,
-    { maxBatch = 16, maxQueue = 256, pieceTokens = 128 }: SchedulerOptions = {},
+    options: SchedulerOptions = {},
   ) {
-    for (const [name, value] of Object.entries({ maxBatch, maxQueue, pieceTokens })) {
+    const { maxBatch = 16, maxQueue = 256, pieceTokens = 128, contextLength = model.contextLength } = options;
+    for (const [name, value] of Object.entries({ maxBatch, maxQueue, pieceTokens, contextLength })) {
       if (!Number.isInteger(value) || value < 1) {
         throw new InputError(`${name} is ${value}, expected a whole number above 0`);
       }
     }
+    if (contextLength > model.contextLength) {
+      throw new InputError(`contextLength is ${contextLength}, the model's is ${model.contextLength}`);
+    }
+    this.contextLength = contextLength;
     this.maxBatch = maxBatch;
     this.maxQueue = maxQueue;
     this.pieceTokens = pieceTokens;
@@ -91,7 +102,9 @@ export class Scheduler {
   /** The same for several prompts: all of them are taken, or none. */
   submitAll(requests: readonly ScheduledRequest[]): AsyncIterable<ScheduledToken>[] {
     if (this.closed) throw new Error('the scheduler is closed');
-    const jobs = requests.map((request) => new Job(this.model, request, () => this.start()));
+    const jobs = requests.map(
+      (request) => new Job(this.model, this.contextLength, request, () => this.start()),
+    );
     const most = Math.max(...jobs.map(({ places }) => places));
     if (most > this.maxBatch) {
       throw new InputError(`${most} texts were asked for at once, at most ${this.maxBatch} are written`);
@@ -123,7 +136,7 @@ export class Scheduler {
     while (this.queue.length + this.reading.length + this.writing.size > 0) {
       this.sweep();
       this.admit();
-      await this.readPiece();
+      await this.readPieces();
       await this.writeTokens();
     }
     this.looping = false;
@@ -152,9 +165,17 @@ export class Scheduler {
     }
   }
 
+  /** A piece of one prompt after the other, until as much time has gone as the last step took. */
+  private async readPieces(): Promise<void> {
+    const end = performance.now() + this.stepTime;
+    for (let left = this.reading.length; left > 0; left--) {
+      await this.readPiece();
+      if (performance.now() >= end) break;
+    }
+  }
+
   private async readPiece(): Promise<void> {
-    const job = this.reading[0];
-    if (!job) return;
+    const job = this.reading[0]!;
     try {
       const { done, value: read } = await job.prompt!.next();
       this.reading.shift();
@@ -162,6 +183,7 @@ export class Scheduler {
       else this.begin(job, read);
     } catch (error) {
       job.drop(error);
+      if (this.reading[0] === job) this.reading.shift();
     }
   }
 
@@ -179,7 +201,9 @@ export class Scheduler {
     if (this.writing.size === 0) return;
     const ids = new Map([...this.writing].map(([sequence, { last }]) => [sequence, last]));
     try {
+      const started = performance.now();
       const logits = await this.batch.step(ids);
+      this.stepTime = performance.now() - started;
       for (const [sequence, of] of logits) this.write(this.writing.get(sequence)!, of);
     } catch (error) {
       this.failed(error);

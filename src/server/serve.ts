@@ -65,7 +65,7 @@ export async function serve(
     tokens: new TokenText(model.tokenizer),
     formats: new Formats(model),
     items: new KeptItems(),
-    limits: { body: BODY, seconds: SECONDS, maxTokens: model.contextLength, ...limits },
+    limits: { body: BODY, seconds: SECONDS, maxTokens: scheduler.contextLength, ...limits },
     metrics: new Metrics(scheduler, model),
     log,
     failed: (c) => (error) => {

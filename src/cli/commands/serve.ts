@@ -20,6 +20,7 @@ interface Options {
   maxBatch: number;
   queue: number;
   piece: number;
+  context?: number;
   maxTokens?: number;
   maxBody: number;
   timeout: number;
@@ -61,6 +62,11 @@ export function serveCommand(): Command {
       'tokens of a prompt that are read between two steps of the others',
       wholeNumber,
       128,
+    )
+    .option(
+      '--context <n>',
+      "tokens of the longest text, its prompt included (the model's when not given)",
+      wholeNumber,
     )
     .option(
       '--prefix-cache <size>',
@@ -105,6 +111,7 @@ export function serveCommand(): Command {
     const server = await serve(model, [...new Set([name, path])], {
       ...{ host, port, apiKey, origins, log },
       ...{ maxBatch: options.maxBatch, maxQueue: options.queue, pieceTokens: options.piece },
+      contextLength: options.context,
       limits: {
         body: options.maxBody,
         seconds: options.timeout,

@@ -7,12 +7,12 @@ export function models(service: Service) {
 
 export function modelCard(service: Service, name: string) {
   checkModel(service, name);
-  const { names, started, model } = service;
+  const { names, started, scheduler } = service;
   return {
     id: names[0],
     object: 'model',
     created: started,
     owned_by: 'postnas',
-    max_model_len: model.contextLength,
+    max_model_len: scheduler.contextLength,
   };
 }
