@@ -6,6 +6,7 @@ import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import { saveCheckpoint } from '../model/checkpoint.ts';
 import { Engine } from './engine.ts';
+import type { HostSequence } from './host-sequence.ts';
 import { Model } from './model.ts';
 
 const A: MixerSpec = { kind: 'attention' };
@@ -36,7 +37,7 @@ async function greedy(prompt: readonly number[], maxNewTokens: number, on = mode
 
 test('a thousand steps: states stay where they are, keys and values move once per block of theirs', async () => {
   await using engine = await Engine.create(config, weights, { threads: 1 });
-  using sequence = engine.start();
+  using sequence = engine.start() as HostSequence;
   const states = Object.values(sequence.state).map(({ data }) => data);
   let allocated = 0;
   const Counted = class extends Float32Array {

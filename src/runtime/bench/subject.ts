@@ -6,6 +6,7 @@ import type { OnProgress } from '../../util/progress.ts';
 import { Random } from '../../util/random.ts';
 import type { Batch } from '../batch.ts';
 import { Engine } from '../engine.ts';
+import { HostSequence } from '../host-sequence.ts';
 import { argMaxOf } from '../sampler.ts';
 import type { Sequence } from '../sequence.ts';
 
@@ -64,6 +65,7 @@ export class Subject implements AsyncDisposable {
     const noise = Float32Array.from({ length: 65_521 }, () => this.random.normal());
     for (let i = 0; i < batch; i++) {
       const sequence = this.engine.start();
+      if (!(sequence instanceof HostSequence)) throw new Error('states are drawn in the host memory only');
       await sequence.writing(tokens, async () => draw(sequence, tokens, noise));
       this.sequences.push(sequence);
       this.next.push(this.random.below(this.config.vocabSize));
@@ -128,7 +130,7 @@ export function weightBytes(config: ModelConfig, dtype: WeightDtype = 'f32'): nu
 const PIECE = 2048;
 
 /** Numbers of no meaning but of a usual size, so that nothing overflows or becomes denormal. */
-function draw({ state, caches }: Sequence, tokens: number, noise: Float32Array): void {
+function draw({ state, caches }: HostSequence, tokens: number, noise: Float32Array): void {
   const drawn = (values: Float32Array): Float32Array => {
     for (let at = 0; at < values.length; at += noise.length) {
       values.set(noise.subarray(0, values.length - at), at);
