@@ -100,7 +100,7 @@ export function deltaHeads(
     const kind = convolution(spec, letter);
     if (kind === 'none') return splitHeads(silu(linear(x, weight)), heads);
     const name = `conv_${letter}`;
-    const past = { state: input.state?.[name], mask };
+    const past = { state: input.state?.[name], mask, paddedLeft: input.paddedLeft };
     const u = projectChannels(x, weight, input.form);
     const conv =
       kind === 'static'

@@ -5,6 +5,7 @@ import type { WeightDtype } from '../model/quantized-tensors.ts';
 import type { TensorSource } from '../model/tensor-source.ts';
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
+import { turn } from '../util/turn.ts';
 import type { Batch } from './batch.ts';
 import { EngineWeights } from './engine-weights.ts';
 import { HostRuns } from './host-runs.ts';
@@ -84,6 +85,7 @@ export class Engine {
     if (ids.length === 1 && !each) return this.exclusively(() => this.runs.step(sequence, ids[0]!));
     let logits: Float32Array | undefined;
     for (let done = 0; done < ids.length; ) {
+      await turn();
       signal?.throwIfAborted();
       const piece = ids.slice(done, done + this.runs.pieceAt(sequence.length));
       done += piece.length;
@@ -101,7 +103,8 @@ export class Engine {
     });
   }
 
-  private check({ length }: Sequence, ids: readonly number[]): void {
+  /** @throws InputError for tokens that cannot follow after so many */
+  check({ length }: Pick<Sequence, 'length'>, ids: readonly number[]): void {
     if (ids.length === 0) throw new InputError('there are no tokens to go on from: the prompt is empty');
     const { vocabSize } = this.config;
     const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);

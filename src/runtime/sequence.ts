@@ -44,6 +44,11 @@ export abstract class Sequence {
     }
   }
 
+  /** Whether it can be gone on from. */
+  get usable(): boolean {
+    return !this.gone;
+  }
+
   /** @internal Throws for a sequence that cannot be gone on from. */
   check(): void {
     if (this.gone)
