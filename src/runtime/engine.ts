@@ -7,6 +7,7 @@ import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { turn } from '../util/turn.ts';
 import type { Batch } from './batch.ts';
+import { DeviceRuns } from './device/device-runs.ts';
 import { EngineWeights } from './engine-weights.ts';
 import { HostRuns } from './host-runs.ts';
 import type { EachLogits, Runs } from './runs.ts';
@@ -47,12 +48,16 @@ export class Engine {
     weights: TensorSource,
     options: EngineOptions = {},
   ): Promise<Engine> {
-    const { device, threads, dtype, onProgress, signal } = options;
+    const { device = 'cpu', threads, dtype, onProgress, signal } = options;
     const source = new EngineWeights(config, weights, dtype);
     // All but the embedding, which is the head's if it is tied.
     const total = modelParameters(config).length - (config.tieWordEmbeddings ? 0 : 1);
     const compiling = { threads, reading: { onProgress, signal }, total };
-    return new Engine(config, await HostRuns.create(config, source, compiling));
+    const runs =
+      device === 'cpu'
+        ? await HostRuns.create(config, source, compiling)
+        : await DeviceRuns.create(config, source, { ...compiling, device });
+    return new Engine(config, runs);
   }
 
   /** The longest sequence in tokens. */
