@@ -1,7 +1,7 @@
 import type { Device } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { modelParameters } from '../model/parameters.ts';
-import type { WeightDtype } from '../model/quantized-tensors.ts';
+import type { DeviceDtype } from '../model/quantized-tensors.ts';
 import type { TensorSource } from '../model/tensor-source.ts';
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
@@ -22,8 +22,8 @@ export interface EngineOptions {
   device?: Device;
   /** Of ONNX Runtime; 0 for all cores. */
   threads?: number;
-  /** Of the weights: as they are stored when absent, in few bits or as float32. */
-  dtype?: WeightDtype;
+  /** Of the weights: as they are stored when absent, in few bits, as float32, or on a device as float16. */
+  dtype?: DeviceDtype;
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }
@@ -49,6 +49,9 @@ export class Engine {
     options: EngineOptions = {},
   ): Promise<Engine> {
     const { device = 'cpu', threads, dtype, onProgress, signal } = options;
+    if (dtype === 'f16' && device === 'cpu') {
+      throw new InputError("dtype f16 is for device 'webgpu'; on the CPU weights are f32, q8 or q4");
+    }
     const source = new EngineWeights(config, weights, dtype);
     // All but the embedding, which is the head's if it is tied.
     const total = modelParameters(config).length - (config.tieWordEmbeddings ? 0 : 1);
@@ -68,6 +71,11 @@ export class Engine {
   /** A sequence without tokens. */
   start(): Sequence {
     return this.runs.start();
+  }
+
+  /** @internal Sequences of so many tokens that nobody has read, for measurements at long contexts. */
+  drawn(count: number, tokens: number): Promise<Sequence[]> {
+    return this.exclusively(() => this.runs.drawn(count, tokens));
   }
 
   /**

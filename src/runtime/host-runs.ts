@@ -3,6 +3,7 @@ import { mixerOf } from '../mixers/registry.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { type Batch, HostBatch } from './batch.ts';
 import { CachedAttentionPrograms } from './cached-attention.ts';
+import { draw } from './draw.ts';
 import type { EngineWeights, Reading } from './engine-weights.ts';
 import { HostSequence } from './host-sequence.ts';
 import { KvCache } from './kv-cache.ts';
@@ -71,6 +72,12 @@ export class HostRuns implements Runs {
     const { numKvHeads: heads, headDim: width } = this.config;
     const caches = cachedLayers(this.config).map(({ window }) => new KvCache({ heads, width, window }));
     return new HostSequence(fixedState(this.config), caches);
+  }
+
+  async drawn(count: number, tokens: number): Promise<HostSequence[]> {
+    const sequences = Array.from({ length: count }, () => this.start());
+    for (const sequence of sequences) await sequence.writing(tokens, async () => draw(sequence, tokens));
+    return sequences;
   }
 
   /** Pieces end at fixed places of a sequence, wherever they begin, so that the same tokens are read alike. */

@@ -18,6 +18,8 @@ export interface BatchGuard {
  */
 export interface Runs {
   start(): Sequence;
+  /** Sequences of so many tokens whose states and caches hold anything. */
+  drawn(count: number, tokens: number): Promise<Sequence[]>;
   /** Tokens of a prompt that are worked on at once, from such a place of the sequence on. */
   pieceAt(place: number): number;
   /** Adds a token; the logits of what may follow [vocabulary], valid until the sequence is next appended to. */

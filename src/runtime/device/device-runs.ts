@@ -76,6 +76,17 @@ export class DeviceRuns implements Runs {
     return new DeviceSequence({ rows: this.empty.retain(), row: 0 });
   }
 
+  /** All rows of one: no step has to bring them together. */
+  async drawn(count: number, tokens: number): Promise<DeviceSequence[]> {
+    const rows = await Rows.drawn(this.empty, count, tokens);
+    const sequences = Array.from(
+      { length: count },
+      (_, row) => new DeviceSequence({ rows: rows.retain(), row }, tokens),
+    );
+    rows.release();
+    return sequences;
+  }
+
   pieceAt(place: number): number {
     let size = this.longest;
     while (size > SHORTEST_PIECE && size * place * this.config.numHeads > SCORES) size /= 2;

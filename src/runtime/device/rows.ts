@@ -96,6 +96,23 @@ export class Rows implements RowsContent {
     return new Rows(store, { state, growing, hidden, starts: [2] });
   }
 
+  /** So many rows of so many places in the past, all of one small number. */
+  static async drawn(empty: Rows, count: number, places: number): Promise<Rows> {
+    const { store } = empty;
+    const { tools } = store;
+    const rows = await empty.select(new Array<number>(count).fill(0));
+    const before = async (value: Value, axis: number, fill = 0.01) =>
+      tools.padBefore(value, axis, places, fill);
+    const growing = new Map<number, Growing>();
+    for (const [layer, { pastK, pastV, tailK, tailV }] of rows.growing) {
+      growing.set(layer, { pastK: await before(pastK, 3), pastV: await before(pastV, 2), tailK, tailV });
+    }
+    const hidden = await before(rows.hidden, 1, 0);
+    const drawn = new Rows(store, { state: rows.state, growing, hidden, starts: rows.starts.map(() => 0) });
+    rows.release();
+    return drawn;
+  }
+
   /** Rows [B]. */
   get size(): number {
     return this.starts.length;

@@ -1,10 +1,13 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { dequantize, Program } from '../../../src/graph/index.ts';
 import { releasedJetBlock } from '../../../src/mixers/jet-block.ts';
 import type { MixerSpec } from '../../../src/mixers/spec.ts';
 import { importCheckpoint } from '../../../src/model/import/import-checkpoint.ts';
+import { MemoryTensors } from '../../../src/model/memory-tensors.ts';
+import { bitsOf, quantizeWeight, type WeightDtype } from '../../../src/model/quantized-tensors.ts';
 import { Engine } from '../../../src/runtime/engine.ts';
 import { Model } from '../../../src/runtime/model.ts';
 import { PrefixCache } from '../../../src/runtime/prefix-cache.ts';
@@ -15,6 +18,7 @@ import { saveSequence } from '../../../src/runtime/snapshot-file.ts';
 import { Random } from '../../../src/util/random.ts';
 import { relativeError } from '../../golden/full-sequence.ts';
 import { randomWeights, tinyConfig } from '../../support/random-model.ts';
+import { nodesOn } from './profile.ts';
 
 /** Generation on WebGPU is generation on the CPU: the same tokens, logits within 1e-4 of the largest. */
 const TOLERANCE = 1e-4;
@@ -182,6 +186,77 @@ describe('a hybrid of every mixer', () => {
   });
 });
 
+describe('weights in fewer bits', () => {
+  const some = tinyConfig([A, W, D, J], { hiddenSize: 64, intermediateSize: 96, headDim: 16 });
+  const wide = randomWeights(some);
+  /** The weights with what few bits have made of them, as float32: the definition. */
+  const rounded = (dtype: WeightDtype) =>
+    new MemoryTensors(
+      wide.names().map((name) => {
+        const { shape } = wide.info(name);
+        const bits = bitsOf(name, shape, dtype);
+        const data = wide.read(name);
+        return [name, { shape, data: bits ? dequantize(quantizeWeight(data, shape, bits)) : data }];
+      }),
+    );
+
+  // As on the CPU, inputs of products with few bits are rounded to 8 bits; float16 has 11 bits of everything. These
+  // models have large random weights, which make much of every rounding.
+  test.each([
+    ['q8', 'q8', 0.08],
+    ['q4', 'q4', 0.08],
+    ['f16', 'f32', 0.03],
+  ] as const)(
+    '%s: the logits of the same weights in float32 within a share',
+    async (dtype, as, tolerance) => {
+      await using exact = await Engine.create(some, rounded(as), { threads: 1 });
+      await using whole = await Engine.create(some, wide, { threads: 1 });
+      await using engine = await Engine.create(some, wide, { device: 'webgpu', dtype });
+      using before = whole.start();
+      using expected = exact.start();
+      using found = engine.start();
+      let [off, apart] = [0, 0];
+      for (const ids of [randomIds(40), [1], [2], [3]]) {
+        const logits = await engine.append(found, ids);
+        off = Math.max(off, relativeError(logits, await exact.append(expected, ids)));
+        apart = Math.max(apart, relativeError(logits, await whole.append(before, ids)));
+      }
+      expect(off).toBeLessThan(tolerance);
+      // It is not float32 all the same.
+      expect(apart).toBeGreaterThan(1e-4);
+    },
+  );
+
+  test('float16 is for devices', async () => {
+    await expect(Engine.create(config, weights, { dtype: 'f16' })).rejects.toThrow(
+      "dtype f16 is for device 'webgpu'; on the CPU weights are f32, q8 or q4",
+    );
+  });
+});
+
+test('no work on floats is left to the CPU, whatever the mixer', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'postnas-profile-'));
+  const compile = Program.compile.bind(Program);
+  const spy = vi
+    .spyOn(Program, 'compile')
+    .mockImplementation((outputs, options) =>
+      compile(outputs, { ...options, profile: join(folder, `of-${spy.mock.calls.length}`) }),
+    );
+  try {
+    await using engine = await Engine.create(config, weights, { device: 'webgpu' });
+    using sequence = engine.start();
+    await engine.append(sequence, randomIds(70));
+    await engine.append(sequence, [1]);
+  } finally {
+    spy.mockRestore();
+  }
+  const ran = readdirSync(folder).flatMap((file) => nodesOn(join(folder, file)));
+  rmSync(folder, { recursive: true });
+  expect(new Set(ran.map(({ provider }) => provider))).toContain('WebGpuExecutionProvider');
+  const left = ran.filter(({ provider, floats }) => floats && provider === 'CPUExecutionProvider');
+  expect([...new Set(left.map(({ op }) => op))]).toEqual([]);
+});
+
 test('disposal frees the device while sequences are there', async () => {
   const small = tinyConfig([A, D]);
   const engine = await Engine.create(small, randomWeights(small), { device: 'webgpu' });
@@ -198,8 +273,8 @@ test.skipIf(!existsSync(file))('stories260K writes the same text (needs ../share
   const folder = mkdtempSync(join(tmpdir(), 'postnas-stories-'));
   try {
     await importCheckpoint(file, folder);
-    const write = async (device: 'cpu' | 'webgpu') => {
-      await using model = await Model.fromPretrained(folder, { device });
+    const write = async (device: 'cpu' | 'webgpu', dtype?: 'f16') => {
+      await using model = await Model.fromPretrained(folder, { device, dtype });
       const ids: number[] = [];
       for await (const { id } of model.generate('Once upon a time', { maxNewTokens: 60 })) ids.push(id);
       return ids;
@@ -207,6 +282,7 @@ test.skipIf(!existsSync(file))('stories260K writes the same text (needs ../share
     const expected = await write('cpu');
     expect(expected.length).toBe(60);
     expect(await write('webgpu')).toEqual(expected);
+    expect(await write('webgpu', 'f16')).toEqual(expected);
   } finally {
     rmSync(folder, { recursive: true });
   }
