@@ -76,6 +76,11 @@ export class DeviceRuns implements Runs {
     return new DeviceSequence({ rows: this.empty.retain(), row: 0 });
   }
 
+  /** Values on the device. */
+  get held(): number {
+    return this.store.memory.held;
+  }
+
   /** All rows of one: no step has to bring them together. */
   async drawn(count: number, tokens: number): Promise<DeviceSequence[]> {
     const rows = await Rows.drawn(this.empty, count, tokens);

@@ -8,7 +8,9 @@ import type { MixerSpec } from '../../../src/mixers/spec.ts';
 import { importCheckpoint } from '../../../src/model/import/import-checkpoint.ts';
 import { MemoryTensors } from '../../../src/model/memory-tensors.ts';
 import { bitsOf, quantizeWeight, type WeightDtype } from '../../../src/model/quantized-tensors.ts';
+import { DeviceRuns } from '../../../src/runtime/device/device-runs.ts';
 import { Engine } from '../../../src/runtime/engine.ts';
+import { EngineWeights } from '../../../src/runtime/engine-weights.ts';
 import { Model } from '../../../src/runtime/model.ts';
 import { PrefixCache } from '../../../src/runtime/prefix-cache.ts';
 import { readWholePrompt } from '../../../src/runtime/read-prompt.ts';
@@ -158,6 +160,22 @@ describe('a hybrid of every mixer', () => {
     for (const sequence of sequences) sequence.dispose();
   });
 
+  test('sequences that are drawn are a batch', async () => {
+    const drawn = await gpu.drawn(3, 50);
+    const batch = gpu.batch();
+    for (const sequence of drawn) batch.add(sequence);
+    const logits = await batch.step(new Map(drawn.map((sequence) => [sequence, 5])));
+    expect(drawn.map(({ length }) => length)).toEqual([51, 51, 51]);
+    const [first, second, third] = drawn.map((sequence) => logits.get(sequence)!) as [
+      Float32Array,
+      ...Float32Array[],
+    ];
+    expect(first.every(Number.isFinite)).toBe(true);
+    expect(second).toEqual(first);
+    expect(third).toEqual(first);
+    for (const sequence of drawn) sequence.dispose();
+  });
+
   test('a prompt starts from a snapshot', async () => {
     const cache = new PrefixCache(1e9);
     const start = randomIds(40);
@@ -255,6 +273,29 @@ test('no work on floats is left to the CPU, whatever the mixer', async () => {
   expect(new Set(ran.map(({ provider }) => provider))).toContain('WebGpuExecutionProvider');
   const left = ran.filter(({ provider, floats }) => floats && provider === 'CPUExecutionProvider');
   expect([...new Set(left.map(({ op }) => op))]).toEqual([]);
+});
+
+test('nothing is left on the device by sequences that are gone', async () => {
+  const small = tinyConfig([A, D, W]);
+  const source = new EngineWeights(small, randomWeights(small), undefined);
+  const runs = await DeviceRuns.create(small, source, { device: 'webgpu' });
+  const batch = runs.batch({ check: () => {}, exclusively: (run) => run() });
+  const before = runs.held;
+  for (const length of [3, 200, 300]) {
+    const sequences = [runs.start(), runs.start()];
+    await runs.read(sequences[0]!, randomIds(length), true, undefined);
+    await runs.read(sequences[1]!, randomIds(7), false, undefined);
+    sequences.push(sequences[0]!.fork());
+    for (const sequence of sequences) batch.add(sequence);
+    await batch.step(new Map(sequences.map((sequence) => [sequence, 1])));
+    batch.remove(sequences[1]!);
+    await runs.step(sequences[1]!, 2);
+    for (const sequence of [sequences[0]!, sequences[2]!]) batch.remove(sequence);
+    for (const sequence of sequences) sequence.dispose();
+    expect(runs.held).toBe(before);
+  }
+  await runs.dispose();
+  expect(runs.held).toBe(0);
 });
 
 test('disposal frees the device while sequences are there', async () => {
