@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { ENGINE_VERSION } from '../../src/graph/index.ts';
 import { findAdapter } from './adapter.ts';
+import { decoding } from './decoding.ts';
 import type { Section } from './section.ts';
 import { training } from './training.ts';
 
@@ -12,7 +13,7 @@ import { training } from './training.ts';
  *
  * On a machine with nothing but a GPU driver: bench/gpu/bundle.sh packs all that is needed.
  */
-const SECTIONS: Record<string, Section> = { training };
+const SECTIONS: Record<string, Section> = { training, decoding };
 
 export async function main(args: string[]): Promise<void> {
   const numbers = Object.assign({ product: 4096 }, ...Object.values(SECTIONS).map(({ options }) => options));

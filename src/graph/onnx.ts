@@ -28,6 +28,8 @@ export type Device = 'cpu' | 'webgpu';
 
 /** Collects ONNX nodes while ops emit themselves. */
 export class Emitter {
+  /** Names of weights that are float16 where the graph has float32: products with them are in float16. */
+  readonly halves = new Set<string>();
   /** Weights of few bits, by their names. */
   readonly quantized = new Map<string, QuantizedWeight>();
   readonly nodes: NodeProto[] = [];
@@ -344,9 +346,11 @@ function addWeight(
   weight: ExternalWeight,
 ): string {
   const { quantized, half } = weight;
-  if (half) {
+  if (half && dtype !== 'float16') {
     emitter.initializers.push(initializer(name, 'float16', shape, weight));
-    return emitter.cast(name, dtype);
+    if (emitter.device === 'cpu') return emitter.cast(name, dtype);
+    emitter.halves.add(name);
+    return name;
   }
   if (!quantized) {
     emitter.initializers.push(initializer(name, dtype, shape, weight));

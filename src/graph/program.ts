@@ -18,7 +18,8 @@ export interface CompileOptions {
   device?: Device;
   /**
    * Inputs whose values are fixed: they become initialisers, which ONNX Runtime pre-packs for its kernels; those of
-   * several linear layers on one x are joined. Weights of linear layers (`linearWeights`) may be of few bits. Held
+   * several linear layers on one x are joined. Weights of linear layers (`linearWeights`) may be of few bits, and on
+   * devices float16 for a float32 input, which are multiplied as such. Held
    * as external data, so that all together may exceed the 2 GB of a protobuf; a single one may not. A program with initialisers is not
    * shared.
    */
@@ -75,7 +76,7 @@ export class Program {
     }
     const inputs = inputsOf(Object.values(outputs));
     const store = new ExternalStore();
-    const given = externalWeights(inputs, weights, Object.values(outputs));
+    const given = externalWeights(inputs, weights, Object.values(outputs), device);
     const joined = device === 'cpu' ? joinProducts(Object.values(outputs), given, store) : [];
     const parts = new Set(joined.flatMap(({ nodes }) => nodes.map((node) => node.inputs[1]!)));
     const external = new Map(
@@ -277,7 +278,7 @@ class ExternalStore {
   readonly files: { path: string; data: Uint8Array }[] = [];
 
   add(value: Value | Quantized): ExternalWeight {
-    if (!isQuantized(value)) return this.file(bytesOf(value));
+    if (!isQuantized(value)) return { ...this.file(bytesOf(value)), half: value.type === 'float16' };
     const { bits, data, scales } = value;
     const bytes = new Uint8Array(scales.buffer, scales.byteOffset, scales.byteLength);
     return { ...this.file(data), quantized: { bits, scales: this.file(bytes) } };
@@ -340,6 +341,7 @@ function externalWeights(
   inputs: readonly Tensor[],
   weights: ReadonlyMap<Tensor, Value | Quantized>,
   outputs: readonly Tensor[],
+  device: Device,
 ): Map<Tensor, Value | Quantized> {
   const external = new Map<Tensor, Value | Quantized>();
   const linear = linearWeights(outputs);
@@ -354,7 +356,8 @@ function externalWeights(
       if (inputs.includes(x)) external.set(x, value);
       continue;
     }
-    if (value.type !== x.dtype || value.dims.join() !== x.shape.join()) {
+    const half = value.type === 'float16' && device !== 'cpu' && linear.has(x);
+    if ((value.type !== x.dtype && !half) || value.dims.join() !== x.shape.join()) {
       throw new GraphError(
         `weight ${nameOf(x)} is ${value.type}${showShape(value.dims)}, expected ${show(x)}`,
       );
@@ -392,6 +395,13 @@ function bytesOf(value: Value): Uint8Array {
 /** float32 values over this memory, which is not copied. */
 export function float32(data: Float32Array, shape: readonly number[]): Value {
   return new Value('float32', data, shape);
+}
+
+/** float16 values by their bits. */
+export function float16(bits: Uint16Array<ArrayBuffer>, shape: readonly number[]): Value {
+  // Where JavaScript has an array of its own for them, ONNX Runtime takes no other.
+  const { Float16Array } = globalThis as { Float16Array?: new (buffer: ArrayBuffer) => Uint16Array };
+  return new Value('float16', Float16Array ? new Float16Array(bits.buffer) : bits, shape);
 }
 
 /** int64 values from ordinary numbers. */

@@ -15,6 +15,10 @@ export const WEIGHT_DTYPES = ['f32', 'q8', 'q4'] as const;
 /** Of the weights of linear layers; the others are float32 always, embedding and head have 8 bits at least. */
 export type WeightDtype = (typeof WEIGHT_DTYPES)[number];
 
+/** What weights may be on a device, which multiplies in float16 too. */
+export const DEVICE_DTYPES = [...WEIGHT_DTYPES, 'f16'] as const;
+export type DeviceDtype = (typeof DEVICE_DTYPES)[number];
+
 const SCALES = '.scales';
 /** Fewer rows are gates and the like: little to gain, and much hangs on each. */
 const FEWEST_ROWS = 32;

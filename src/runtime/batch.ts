@@ -1,13 +1,32 @@
 import { float32, type Program, type Value, type Values } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { CachedAttentionPrograms } from './cached-attention.ts';
+import type { HostSequence } from './host-sequence.ts';
 import { Lane } from './lane.ts';
+import type { BatchGuard } from './runs.ts';
 import { type FixedState, fixedState, type Segments } from './segments.ts';
 import type { Sequence } from './sequence.ts';
 
+/** Sequences of any lengths that take their steps together. */
+export interface Batch {
+  /** How many sequences there are. */
+  readonly size: number;
+  /** Takes a sequence in, which the engine must not append to until it is removed. */
+  add(sequence: Sequence): void;
+  /** Gives a sequence back, with all its tokens. */
+  remove(sequence: Sequence): void;
+  /**
+   * A token for each of the sequences.
+   *
+   * @returns for each the logits of what may follow [vocabulary], valid until the next step
+   * @throws InputError for a token outside the vocabulary or a sequence without room for it; nothing is added then
+   */
+  step(ids: ReadonlyMap<Sequence, number>): Promise<Map<Sequence, Float32Array>>;
+}
+
 /**
- * Sequences of any lengths that take their steps together: the products with the weights are shared, which costs little
- * more than one of them. While they are here, the states of their linear layers lie one behind the other, so that a
+ * A batch in the host's memory: the products with the weights are shared, which costs little more than one of them.
+ * While the sequences are here, the states of their linear layers lie one behind the other, so that a
  * step overwrites them in place; keys and values stay where they are, and each sequence attends to its own.
  *
  * What a sequence gets does not depend on the others: each row of a product is summed up in the same order, however
@@ -18,18 +37,15 @@ import type { Sequence } from './sequence.ts';
 const FEWEST_ROWS = 2;
 
 /** What of an engine a batch works with. */
-interface Parts {
+interface Parts extends BatchGuard {
   segments: Segments;
   head: Program;
   attention: CachedAttentionPrograms;
   embed: (ids: readonly number[], into: Float32Array) => void;
-  /** Throws for a token that cannot follow. */
-  check: (sequence: Sequence, id: number) => void;
-  exclusively: <T>(run: () => Promise<T>) => Promise<T>;
 }
 
-export class Batch {
-  private readonly sequences: Sequence[] = [];
+export class HostBatch implements Batch {
+  private readonly sequences: HostSequence[] = [];
   private readonly states: readonly FixedState[];
   /** [rows, ...] by name. */
   private slabs: Values = {};
@@ -46,13 +62,11 @@ export class Batch {
     this.states = fixedState(config);
   }
 
-  /** How many sequences there are. */
   get size(): number {
     return this.sequences.length;
   }
 
-  /** Takes a sequence in, which the engine must not append to until it is removed. */
-  add(sequence: Sequence): void {
+  add(sequence: HostSequence): void {
     sequence.check();
     if (this.sequences.includes(sequence)) throw new Error('the sequence is in the batch already');
     if (this.size === this.rows) this.resize(Math.max(FEWEST_ROWS, 2 * this.rows));
@@ -60,8 +74,7 @@ export class Batch {
     this.sequences.push(sequence);
   }
 
-  /** Gives a sequence back, with all its tokens. */
-  remove(sequence: Sequence): void {
+  remove(sequence: HostSequence): void {
     const place = this.sequences.indexOf(sequence);
     if (place < 0) throw new Error('the sequence is not in the batch');
     const last = this.sequences.pop()!;
@@ -74,12 +87,6 @@ export class Batch {
     if (last !== sequence) this.sequences[place] = last;
   }
 
-  /**
-   * A token for each of the sequences.
-   *
-   * @returns for each the logits of what may follow [vocabulary], valid until the next step
-   * @throws InputError for a token outside the vocabulary or a sequence without room for it; nothing is added then
-   */
   step(ids: ReadonlyMap<Sequence, number>): Promise<Map<Sequence, Float32Array>> {
     return this.parts.exclusively(async () => {
       const { sequences } = this;

@@ -1,5 +1,6 @@
 import {
   dequantize,
+  float16,
   float32,
   linearWeights,
   type Quantized,
@@ -7,7 +8,8 @@ import {
   type Value,
 } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { inFewBits, type WeightDtype } from '../model/quantized-tensors.ts';
+import { encodeF16 } from '../model/float-bits.ts';
+import { type DeviceDtype, inFewBits } from '../model/quantized-tensors.ts';
 import type { TensorSource } from '../model/tensor-source.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { turn } from '../util/turn.ts';
@@ -29,7 +31,7 @@ export class EngineWeights {
     private readonly config: ModelConfig,
     private readonly source: TensorSource,
     /** As the source has them, when absent. */
-    private readonly dtype: WeightDtype | undefined,
+    private readonly dtype: DeviceDtype | undefined,
   ) {}
 
   /**
@@ -59,12 +61,13 @@ export class EngineWeights {
   }
 
   private value(name: string, shape: readonly number[], linear: boolean): Value | Quantized {
+    if (linear && this.dtype === 'f16') return float16(encodeF16(this.source.read(name)), shape);
     return (linear && this.quantized(name, shape)) || float32(this.source.read(name), shape);
   }
 
   /** In few bits, if that is how the weight is wanted. */
   private quantized(name: string, shape: readonly number[]): Quantized | null {
-    return inFewBits(this.source, name, shape, this.dtype);
+    return inFewBits(this.source, name, shape, this.dtype === 'f16' ? 'f32' : this.dtype);
   }
 
   /** A function that writes rows of the embedding one after the other. */

@@ -1,66 +1,41 @@
-import { type Device, float32, type Program, type Values } from '../graph/index.ts';
-import { mixerOf } from '../mixers/registry.ts';
+import type { Device } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { modelParameters } from '../model/parameters.ts';
-import type { WeightDtype } from '../model/quantized-tensors.ts';
+import type { DeviceDtype } from '../model/quantized-tensors.ts';
 import type { TensorSource } from '../model/tensor-source.ts';
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { turn } from '../util/turn.ts';
-import { Batch } from './batch.ts';
-import { CachedAttentionPrograms } from './cached-attention.ts';
+import type { Batch } from './batch.ts';
+import { DeviceRuns } from './device/device-runs.ts';
 import { EngineWeights } from './engine-weights.ts';
-import { KvCache } from './kv-cache.ts';
-import { Lane, like } from './lane.ts';
-import { cachedLayers, compileHead, fixedState, Segments } from './segments.ts';
-import { Sequence } from './sequence.ts';
+import { HostRuns } from './host-runs.ts';
+import type { EachLogits, Runs } from './runs.ts';
+import type { Sequence } from './sequence.ts';
 
 /**
  * The decoder compiled as a whole: given what the layers remember of earlier tokens, it takes further ones and says
  * what may follow the last. Prompts are read in pieces of one sequence; a step takes one token.
  */
 
-/** Tokens of a prompt that are worked on at once, which bounds memory. */
-const LONGEST_PIECE = 512;
-/** The same where a mixer has no fused form, so that it works on pieces padded to this size. */
-const PADDED_PIECE = 64;
-
-/** Tokens whose logits are computed at once where those of all tokens are asked for. */
-const HEAD_ROWS = 32;
-
-export type EachLogits = (place: number, logits: Float32Array) => void;
-
 export interface EngineOptions {
   device?: Device;
   /** Of ONNX Runtime; 0 for all cores. */
   threads?: number;
-  /** Of the weights: as they are stored when absent, in few bits or as float32. */
-  dtype?: WeightDtype;
+  /** Of the weights: as they are stored when absent, in few bits, as float32, or on a device as float16. */
+  dtype?: DeviceDtype;
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }
 
 export class Engine {
-  private readonly piece: number;
-  private pieces: Promise<{ segments: Segments; spare: Values }> | null = null;
-  /** Steps of a sequence, which keep their buffers. */
-  private readonly lanes = new WeakMap<Sequence, { lane: Lane; logits: () => Promise<Values> }>();
   private turn: Promise<unknown> = Promise.resolve();
   private disposed = false;
 
   private constructor(
     readonly config: ModelConfig,
-    private readonly weights: EngineWeights,
-    /** Writes rows of the embedding [T, D]. */
-    private readonly embed: (ids: readonly number[], into: Float32Array) => void,
-    private readonly steps: Segments,
-    private readonly head: Program,
-    private readonly attention: CachedAttentionPrograms,
-    private readonly options: Pick<EngineOptions, 'device' | 'threads'>,
-  ) {
-    const fused = config.layers.every((spec) => mixerOf(spec).cached || mixerOf(spec).fused);
-    this.piece = fused ? LONGEST_PIECE : PADDED_PIECE;
-  }
+    private readonly runs: Runs,
+  ) {}
 
   /**
    * Reads all weights and compiles the model for single tokens; for prompts it is compiled when there is the first.
@@ -73,22 +48,19 @@ export class Engine {
     weights: TensorSource,
     options: EngineOptions = {},
   ): Promise<Engine> {
-    const { device, threads, dtype, onProgress, signal } = options;
+    const { device = 'cpu', threads, dtype, onProgress, signal } = options;
+    if (dtype === 'f16' && device === 'cpu') {
+      throw new InputError("dtype f16 is for device 'webgpu'; on the CPU weights are f32, q8 or q4");
+    }
     const source = new EngineWeights(config, weights, dtype);
-    const embed = source.embedding();
     // All but the embedding, which is the head's if it is tied.
     const total = modelParameters(config).length - (config.tieWordEmbeddings ? 0 : 1);
-    const compiling = { device, threads, reading: { onProgress, signal }, total };
-    const steps = await Segments.compile(config, 'step', source, { ...compiling, padTo: 1 });
-    try {
-      const head = await compileHead(config, source, compiling);
-      const { numHeads: H, numKvHeads: KV, headDim: d } = config;
-      const attention = new CachedAttentionPrograms({ H, KV, d }, { device, threads });
-      return new Engine(config, source, embed, steps, head, attention, { device, threads });
-    } catch (error) {
-      await steps.dispose();
-      throw error;
-    }
+    const compiling = { threads, reading: { onProgress, signal }, total };
+    const runs =
+      device === 'cpu'
+        ? await HostRuns.create(config, source, compiling)
+        : await DeviceRuns.create(config, source, { ...compiling, device });
+    return new Engine(config, runs);
   }
 
   /** The longest sequence in tokens. */
@@ -98,9 +70,12 @@ export class Engine {
 
   /** A sequence without tokens. */
   start(): Sequence {
-    const { numKvHeads: heads, headDim: width } = this.config;
-    const caches = cachedLayers(this.config).map(({ window }) => new KvCache({ heads, width, window }));
-    return new Sequence(fixedState(this.config), caches);
+    return this.runs.start();
+  }
+
+  /** @internal Sequences of so many tokens that nobody has read, for measurements at long contexts. */
+  drawn(count: number, tokens: number): Promise<Sequence[]> {
+    return this.exclusively(() => this.runs.drawn(count, tokens));
   }
 
   /**
@@ -120,15 +95,14 @@ export class Engine {
     const { onProgress, signal, each } = options;
     sequence.check();
     this.check(sequence, ids);
-    if (ids.length === 1 && !each) return this.exclusively(() => this.step(sequence, ids[0]!));
+    if (ids.length === 1 && !each) return this.exclusively(() => this.runs.step(sequence, ids[0]!));
     let logits: Float32Array | undefined;
     for (let done = 0; done < ids.length; ) {
       await turn();
       signal?.throwIfAborted();
-      // Pieces end at fixed places of a sequence, wherever they begin, so that the same tokens are read alike.
-      const piece = ids.slice(done, done + this.piece - (sequence.length % this.piece));
+      const piece = ids.slice(done, done + this.runs.pieceAt(sequence.length));
       done += piece.length;
-      logits = await this.exclusively(() => this.read(sequence, piece, done === ids.length, each));
+      logits = await this.exclusively(() => this.runs.read(sequence, piece, done === ids.length, each));
       onProgress?.({ stage: 'read prompt', done, total: ids.length, unit: 'tokens' });
     }
     return logits!;
@@ -136,11 +110,7 @@ export class Engine {
 
   /** Sequences that take their steps together. */
   batch(): Batch {
-    return new Batch(this.config, {
-      segments: this.steps,
-      head: this.head,
-      attention: this.attention,
-      embed: this.embed,
+    return this.runs.batch({
       check: (sequence, id) => this.check(sequence, [id]),
       exclusively: (run) => this.exclusively(run),
     });
@@ -170,91 +140,12 @@ export class Engine {
     return result;
   }
 
-  /** One token, the states in place. */
-  private async step(sequence: Sequence, id: number): Promise<Float32Array> {
-    for (const cache of sequence.caches) cache.reserve(1);
-    let known = this.lanes.get(sequence);
-    if (!known) {
-      const lane = new Lane(this.config, this.steps, 1, 1, sequence.state, sequence.state);
-      const { hiddenSize, vocabSize } = this.config;
-      const x = float32(lane.x, [1, 1, hiddenSize]);
-      const logits = this.head.prepare(
-        { x },
-        { logits: float32(new Float32Array(vocabSize), [1, 1, vocabSize]) },
-      );
-      known = { lane, logits };
-      this.lanes.set(sequence, known);
-    }
-    this.embed([id], known.lane.x);
-    await sequence.writing(1, () => known.lane.run([sequence.length], [sequence.caches], this.attention));
-    return (await known.logits()).logits!.data as Float32Array;
-  }
-
-  /** A piece of a prompt. */
-  private async read(
-    sequence: Sequence,
-    ids: readonly number[],
-    last: boolean,
-    each: EachLogits | undefined,
-  ): Promise<Float32Array | undefined> {
-    for (const cache of sequence.caches) cache.reserve(ids.length);
-    const { segments, spare } = await this.forPieces();
-    const { state, caches, length } = sequence;
-    const T = ids.length;
-    const lane = new Lane(this.config, segments, 1, T, state, spare);
-    this.embed(ids, lane.x);
-    await sequence.writing(T, async () => {
-      await lane.run(
-        ids.map((_, i) => length + i),
-        [caches],
-        this.attention,
-      );
-      // Not in place: chunk forms read the old state after they have written the new one.
-      for (const [name, value] of Object.entries(spare)) {
-        (state[name]!.data as Float32Array).set(value.data as Float32Array);
-      }
-    });
-    const { hiddenSize, vocabSize } = this.config;
-    const logits = async (from: number, to: number) => {
-      const rows = lane.x.subarray(from * hiddenSize, to * hiddenSize);
-      const { logits } = await this.head.run({ x: float32(rows, [1, to - from, hiddenSize]) });
-      return logits!.data as Float32Array;
-    };
-    for (let from = 0; each && from < T; from += HEAD_ROWS) {
-      const to = Math.min(T, from + HEAD_ROWS);
-      const all = await logits(from, to);
-      for (let i = from; i < to; i++) {
-        each(length + i, all.subarray((i - from) * vocabSize, (i - from + 1) * vocabSize));
-      }
-    }
-    return last ? logits(T - 1, T) : undefined;
-  }
-
-  private forPieces(): Promise<{ segments: Segments; spare: Values }> {
-    this.pieces ??= this.compilePieces();
-    this.pieces.catch(() => {
-      this.pieces = null;
-    });
-    return this.pieces;
-  }
-
-  private async compilePieces(): Promise<{ segments: Segments; spare: Values }> {
-    const { device, threads } = this.options;
-    const options = { device, threads, padTo: PADDED_PIECE };
-    const segments = await Segments.compile(this.config, 'piece', this.weights, options);
-    const spare = Object.entries(this.start().state).map(([name, value]) => [name, like(value)]);
-    return { segments, spare: Object.fromEntries(spare) as Values };
-  }
-
   /** Frees the memory once the run under way has ended. */
   async dispose(): Promise<void> {
     if (this.disposed) return;
     this.disposed = true;
     await this.turn;
-    await this.steps.dispose();
-    await this.head.dispose();
-    await this.attention.dispose();
-    await (await this.pieces?.catch(() => null))?.segments.dispose();
+    await this.runs.dispose();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

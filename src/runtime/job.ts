@@ -1,9 +1,9 @@
 import { Channel } from '../util/channel.ts';
 import { InputError } from '../util/errors.ts';
 import { Continuation, type ContinuationOptions } from './continuation.ts';
-import type { EachLogits } from './engine.ts';
 import type { Model } from './model.ts';
 import type { PromptRead } from './read-prompt.ts';
+import type { EachLogits } from './runs.ts';
 import type { ScheduledToken } from './scheduler.ts';
 import type { Sequence } from './sequence.ts';
 

@@ -9,7 +9,7 @@ import { float32, type Value } from '../graph/index.ts';
 /** Tokens of a full block: long enough that a run of the attention's program is little beside reading it. */
 const BLOCK = 2048;
 /** The last block grows by so many tokens: what is read beyond the last token is less than that. */
-const STEP = 256;
+export const STEP = 256;
 
 export interface Block {
   k: Value;

@@ -1,12 +1,16 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import { saveCheckpoint } from '../model/checkpoint.ts';
 import { Engine } from './engine.ts';
+import type { HostSequence } from './host-sequence.ts';
 import { Model } from './model.ts';
+import type { Sequence } from './sequence.ts';
 
 const A: MixerSpec = { kind: 'attention' };
 const W: MixerSpec = { kind: 'sliding_window', window: 16 };
@@ -36,7 +40,7 @@ async function greedy(prompt: readonly number[], maxNewTokens: number, on = mode
 
 test('a thousand steps: states stay where they are, keys and values move once per block of theirs', async () => {
   await using engine = await Engine.create(config, weights, { threads: 1 });
-  using sequence = engine.start();
+  using sequence = engine.start() as HostSequence;
   const states = Object.values(sequence.state).map(({ data }) => data);
   let allocated = 0;
   const Counted = class extends Float32Array {
@@ -133,3 +137,61 @@ test('memory stays flat over many requests', async () => {
   for (let i = 0; i < 1000; i++) await request(i);
   expect(process.memoryUsage().rss - before).toBeLessThan(64e6);
 });
+
+test('batches of 1 and of 64, of lengths from 1 to 4,096', async () => {
+  const engine = model.engine;
+  // The context is full after the longest prompt's only step.
+  const lengths = Array.from({ length: 64 }, (_, i) => Math.max(1, Math.round(4095 * (i / 63) ** 3)));
+  const batch = engine.batch();
+  const sequences: Sequence[] = [];
+  for (const [i, length] of lengths.entries()) {
+    const sequence = engine.start();
+    await engine.append(
+      sequence,
+      Array.from({ length }, (_, t) => (7 * t + i) % 64),
+    );
+    batch.add(sequence);
+    sequences.push(sequence);
+  }
+  const forks = sequences.map((sequence) => sequence.fork());
+  // The states of sequences in a batch are the batch's: forks of it are taken before.
+  const logits = await batch.step(new Map(sequences.map((sequence, i) => [sequence, i])));
+  expect(sequences.map(({ length }) => length)).toEqual(lengths.map((length) => length + 1));
+  for (const i of [0, 1, 31, 62, 63]) {
+    const alone = engine.batch();
+    alone.add(forks[i]!);
+    const found = (await alone.step(new Map([[forks[i]!, i]]))).get(forks[i]!)!;
+    expect(logits.get(sequences[i]!)).toEqual(found);
+  }
+  expect(sequences[63]!.length).toBe(4096);
+  await expect(batch.step(new Map(sequences.map((sequence) => [sequence, 1])))).rejects.toThrow(
+    "4096 tokens and 1 more do not fit the model's context of 4096 tokens",
+  );
+  for (const sequence of [...sequences, ...forks]) sequence.dispose();
+});
+
+test('a thousand steps leave nothing behind', async () => {
+  const collect = (globalThis as { gc?: () => void }).gc ?? setGcFlag();
+  using sequence = model.engine.start();
+  const steps = async (count: number) => {
+    for (let i = 0; i < count; i++) await model.engine.append(sequence, [i % 64]);
+    collect();
+    await new Promise(setImmediate);
+    collect();
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    return { heapUsed, arrayBuffers, caches: sequence.bytes };
+  };
+  await steps(500);
+  const before = await steps(1);
+  const after = await steps(1000);
+  // Keys and values grow; beside them nothing does, a kilobyte a step would show.
+  const grown = after.arrayBuffers - before.arrayBuffers - (after.caches - before.caches);
+  expect(grown).toBeLessThan(0.3e6);
+  expect(after.heapUsed - before.heapUsed).toBeLessThan(0.7e6);
+});
+
+/** The garbage collector, which Node.js shows where it is told to. */
+function setGcFlag(): () => void {
+  setFlagsFromString('--expose-gc');
+  return runInNewContext('gc') as () => void;
+}

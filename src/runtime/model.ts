@@ -3,7 +3,7 @@ import type { ModelConfig } from '../model/config.ts';
 import type { GenerationConfig } from '../model/hf-config.ts';
 import type { HubOptions, ModelFiles } from '../model/model-files.ts';
 import { openModel } from '../model/open-model.ts';
-import type { WeightDtype } from '../model/quantized-tensors.ts';
+import type { DeviceDtype } from '../model/quantized-tensors.ts';
 import { readCheckpoint } from '../model/read-checkpoint.ts';
 import {
   type ChatMessage,
@@ -29,7 +29,7 @@ export interface LoadOptions extends HubOptions {
    */
   threads?: number;
   /** Of the weights: as the folder has them when absent, in 8 or 4 bits, or float32. */
-  dtype?: WeightDtype;
+  dtype?: DeviceDtype;
   /** Bytes for snapshots of prompts, from which prompts that begin alike start; 0, the default, keeps none. */
   prefixCacheBytes?: number;
 }

@@ -1,4 +1,3 @@
-import type { Block } from './kv-cache.ts';
 import type { Sequence } from './sequence.ts';
 
 /**
@@ -75,16 +74,13 @@ export class PrefixCache {
 
   /** Memory of all snapshots; what they share counts once. */
   get bytes(): number {
-    const blocks = new Map<Block, number>();
+    const parts = new Map<object, number>();
     let total = 0;
     for (const { ids, sequence } of this.entries) {
       total += ids.byteLength;
-      for (const value of Object.values(sequence.state)) total += 4 * value.size;
-      for (const cache of sequence.caches) {
-        for (const block of cache.blocks) blocks.set(block, 4 * (block.k.size + block.v.size));
-      }
+      for (const [part, bytes] of sequence.parts()) parts.set(part, bytes);
     }
-    for (const bytes of blocks.values()) total += bytes;
+    for (const bytes of parts.values()) total += bytes;
     return total;
   }
 

@@ -1,6 +1,7 @@
 import type { OnProgress } from '../util/progress.ts';
-import type { EachLogits, Engine } from './engine.ts';
+import type { Engine } from './engine.ts';
 import type { PrefixCache } from './prefix-cache.ts';
+import type { EachLogits } from './runs.ts';
 import type { Sequence } from './sequence.ts';
 
 /** A prompt that has been read. */

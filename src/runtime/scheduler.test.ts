@@ -7,7 +7,7 @@ import { tinyTokenizerFiles } from '../../test/support/tiny-tokenizer.ts';
 import { releasedJetBlock } from '../mixers/jet-block.ts';
 import { saveCheckpoint } from '../model/checkpoint.ts';
 import { Random } from '../util/random.ts';
-import { Batch } from './batch.ts';
+import { HostBatch } from './batch.ts';
 import { Engine } from './engine.ts';
 import { KvCache } from './kv-cache.ts';
 import { Model } from './model.ts';
@@ -121,7 +121,7 @@ test('prompts take turns: a short one is not held up by a long one', async () =>
 
 test('an abort frees the place within a step', async () => {
   const scheduler = new Scheduler(model, { maxBatch: 1 });
-  const steps = vi.spyOn(Batch.prototype, 'step');
+  const steps = vi.spyOn(HostBatch.prototype, 'step');
   const controller = new AbortController();
   const first = scheduler.submit({
     prompt: [5, 6],

@@ -35,6 +35,8 @@ interface CompileWith {
   reading?: Reading;
   /** Tensors that are read in all, for progress. */
   total?: number;
+  /** Outputs that stay on the device. */
+  keepOnDevice?: 'all';
 }
 
 export interface SegmentOptions extends CompileWith {
@@ -126,16 +128,16 @@ export async function compileHead(
 }
 
 /** A program of its own with the weights it needs, which are read for it and let go of. */
-async function compileWith(
+export async function compileWith(
   source: EngineWeights,
   outputs: Record<string, Tensor>,
   inputs: Record<string, Tensor>,
-  { device, threads, reading, total }: CompileWith,
+  { device, threads, reading, total, keepOnDevice }: CompileWith,
 ): Promise<Program> {
   const results = Object.values(outputs);
   const needed = new Set(topologicalOrder(results).flatMap(({ outputs }) => outputs));
   const weights = await source.load(results, inputs, needed, reading, total);
-  return Program.compile(outputs, { device, threads, weights });
+  return Program.compile(outputs, { device, threads, weights, keepOnDevice });
 }
 
 interface Recorded {
@@ -210,7 +212,7 @@ function record(config: ModelConfig, form: 'step' | 'piece', padTo: number): Rec
  * A mixer that needs a static number of tokens, on x [1, T, D] with symbolic T up to `size`: padded on the right, which
  * the mask tells it.
  */
-function padded(
+export function padded(
   x: Tensor,
   positions: Tensor,
   size: number,

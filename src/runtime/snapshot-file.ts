@@ -4,6 +4,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { SafetensorsFile, type TensorToWrite, writeSafetensors } from '../model/safetensors.ts';
 import { InputError } from '../util/errors.ts';
 import type { Engine } from './engine.ts';
+import { HostSequence } from './host-sequence.ts';
 import type { Sequence } from './sequence.ts';
 
 /**
@@ -17,6 +18,7 @@ const FORMAT = 'postnas-sequence';
 /** Writes what the engine remembers of these tokens. */
 export function saveSequence(path: string, engine: Engine, sequence: Sequence, ids: readonly number[]): void {
   sequence.check();
+  if (!(sequence instanceof HostSequence)) throw notOnHost();
   if (ids.length !== sequence.length) {
     throw new InputError(`the sequence has ${sequence.length} tokens, ${ids.length} were given for its file`);
   }
@@ -60,6 +62,7 @@ export function loadSequence(path: string, engine: Engine): { sequence: Sequence
   const ids = numbers(text);
   const state: Values = {};
   const sequence = engine.start();
+  if (!(sequence instanceof HostSequence)) throw notOnHost();
   for (const [name, value] of Object.entries(sequence.state)) {
     state[name] = float32(file.read(`state.${name}`), value.dims);
   }
@@ -69,6 +72,10 @@ export function loadSequence(path: string, engine: Engine): { sequence: Sequence
   }
   sequence.restore(state, ids.length);
   return { sequence, ids };
+}
+
+function notOnHost(): InputError {
+  return new InputError("sequences on a device cannot be saved to files or loaded: use device 'cpu'");
 }
 
 function architecture(config: ModelConfig): string {

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { serveTiny, type TestServer } from '../../test/support/server.ts';
-import { Batch } from '../runtime/batch.ts';
+import { HostBatch } from '../runtime/batch.ts';
 import { serve } from './serve.ts';
 
 let server: TestServer;
@@ -207,7 +207,7 @@ describe('too much', () => {
   });
 
   test('a client that goes away frees its place within a step', async () => {
-    const steps = vi.spyOn(Batch.prototype, 'step');
+    const steps = vi.spyOn(HostBatch.prototype, 'step');
     const controller = new AbortController();
     const { body } = await post('/v1/completions', { ...long, stream: true }, { signal: controller.signal });
     await body!.getReader().read();

@@ -12,10 +12,17 @@ import { tinyTokenizerFiles } from '../support/tiny-tokenizer.ts';
 const root = resolve(import.meta.dirname, '../..');
 const command = ['--import', 'tsx', join(root, 'src/cli/main.ts'), 'generate'];
 
-function run(args: string[], input?: string): Promise<{ code: number; stdout: string; stderr: string }> {
+function run(
+  args: string[],
+  input?: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((done) => {
-    const child = execFile(process.execPath, [...command, ...args], { cwd: root }, (error, stdout, stderr) =>
-      done({ code: (error?.code as number | undefined) ?? 0, stdout, stderr }),
+    const child = execFile(
+      process.execPath,
+      [...command, ...args],
+      { cwd: root, env: { ...process.env, ...env } },
+      (error, stdout, stderr) => done({ code: (error?.code as number | undefined) ?? 0, stdout, stderr }),
     );
     child.stdin!.end(input);
   });
@@ -58,6 +65,27 @@ test('what is wrong in one line, without a stack', async () => {
   const { code, stdout, stderr } = await run([folder, '--prompt', 'hello', '--top-p', '3', '--quiet']);
   expect(stderr).toBe('postnas: topP is 3, expected a number above 0 and up to 1\n');
   expect(stdout).toBe('');
+  expect(code).toBe(1);
+});
+
+test('without an adapter it says what is missing', async () => {
+  // A driver that is not there, whatever this machine has.
+  const { code, stdout, stderr } = await run(
+    [folder, '--prompt', 'hello', '--device', 'webgpu', '--quiet'],
+    '',
+    {
+      VK_DRIVER_FILES: join(folder, 'no-driver.json'),
+    },
+  );
+  expect(stderr).toMatch(/^postnas: device webgpu: .*(no adapter was found|has no WebGPU provider)/m);
+  if (process.platform === 'linux') expect(stderr).toMatch(/Vulkan is needed|only cpu/);
+  expect(stdout).toBe('');
+  expect(code).toBe(1);
+});
+
+test('float16 is for a device', async () => {
+  const { code, stderr } = await run([folder, '--prompt', 'hello', '--dtype', 'f16', '--quiet']);
+  expect(stderr).toBe("postnas: dtype f16 is for device 'webgpu'; on the CPU weights are f32, q8 or q4\n");
   expect(code).toBe(1);
 });
 

@@ -189,7 +189,7 @@ function throughputLines({
     `throughput in ${readable(memory)} at ${grouped(context)} tokens and ${PROTOCOL.tokens} more:`,
     `  weights ${readable(weightBytes)}, ${readable(stateBytes)} of state per sequence: batch ${grouped(batch)}`,
     measured
-      ? `  prefill ${measured.prefillTokensPerSecond.toFixed(1)} tok/s, decode ${measured.decodeTokensPerSecond.toFixed(1)} tok/s, means of ${measured.iterations} iterations`
+      ? `  prefill ${measured.prefillTokensPerSecond.toFixed(1)} tok/s, decode ${measured.decodeTokensPerSecond.toFixed(1)} tok/s, means of ${measured.iterations} iterations, peak RSS ${readable(measured.peakBytes)}`
       : `  ${refused}`,
   ];
 }

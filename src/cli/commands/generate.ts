@@ -1,7 +1,7 @@
 import { text as readAll } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Device } from '../../graph/index.ts';
-import { WEIGHT_DTYPES, type WeightDtype } from '../../model/quantized-tensors.ts';
+import { DEVICE_DTYPES, type DeviceDtype } from '../../model/quantized-tensors.ts';
 import type { GeneratedToken } from '../../runtime/continuation.ts';
 import { type GenerateOptions, Model } from '../../runtime/model.ts';
 import { InputError } from '../../util/errors.ts';
@@ -16,7 +16,7 @@ interface Options extends GenerateOptions {
   stop?: string[];
   device: Device;
   threads?: number;
-  dtype?: WeightDtype;
+  dtype?: DeviceDtype;
   json?: boolean;
   quiet?: boolean;
 }
@@ -51,9 +51,10 @@ export function generate(): Command {
     .addOption(new Option('--device <name>', 'where it runs').choices(['cpu', 'webgpu']).default('cpu'))
     .option('--threads <n>', 'threads of ONNX Runtime (all cores when not given)', wholeNumber)
     .addOption(
-      new Option('--dtype <type>', 'of the weights (as they are stored when not given)').choices(
-        WEIGHT_DTYPES,
-      ),
+      new Option(
+        '--dtype <type>',
+        'of the weights (as they are stored when not given); f16 on webgpu',
+      ).choices(DEVICE_DTYPES),
     )
     .addHelpText(
       'after',

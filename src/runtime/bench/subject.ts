@@ -61,13 +61,8 @@ export class Subject implements AsyncDisposable {
   /** Makes sequences of so many tokens without reading any: states and caches are drawn. */
   async fill(batch: number, tokens: number): Promise<void> {
     this.clear();
-    const noise = Float32Array.from({ length: 65_521 }, () => this.random.normal());
-    for (let i = 0; i < batch; i++) {
-      const sequence = this.engine.start();
-      await sequence.writing(tokens, async () => draw(sequence, tokens, noise));
-      this.sequences.push(sequence);
-      this.next.push(this.random.below(this.config.vocabSize));
-    }
+    this.sequences = await this.engine.drawn(batch, tokens);
+    this.next = this.sequences.map(() => this.random.below(this.config.vocabSize));
     this.join();
   }
 
@@ -122,28 +117,4 @@ export function weightBytes(config: ModelConfig, dtype: WeightDtype = 'f32'): nu
     const once = bits ? quantizedBytes(shape, bits) : 4 * shape.reduce((a, b) => a * b, 1);
     return sum + 2 * once;
   }, 0);
-}
-
-/** Tokens written to a cache at a time. */
-const PIECE = 2048;
-
-/** Numbers of no meaning but of a usual size, so that nothing overflows or becomes denormal. */
-function draw({ state, caches }: Sequence, tokens: number, noise: Float32Array): void {
-  const drawn = (values: Float32Array): Float32Array => {
-    for (let at = 0; at < values.length; at += noise.length) {
-      values.set(noise.subarray(0, values.length - at), at);
-    }
-    return values;
-  };
-  for (const value of Object.values(state)) drawn(value.data as Float32Array);
-  for (const cache of caches) {
-    const { heads, width } = cache.shape;
-    for (let done = 0; done < tokens; done += PIECE) {
-      const count = Math.min(PIECE, tokens - done);
-      const values = drawn(new Float32Array(heads * count * width));
-      cache.reserve(count);
-      cache.write(values, values, count);
-      cache.trim();
-    }
-  }
 }

@@ -3,6 +3,7 @@ import type { WeightDtype } from '../../model/quantized-tensors.ts';
 import { summarise } from '../../model/summary.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { average } from '../../util/statistics.ts';
+import { STEP as CACHE_STEP } from '../kv-cache.ts';
 import { seconds } from './measure.ts';
 import { CACHE_VALUE_BYTES, type Subject, weightBytes } from './subject.ts';
 
@@ -21,7 +22,7 @@ export interface Fit {
   batch: number;
 }
 
-/** The largest batch by the formula of the states: memory = weights + batch * state. */
+/** The largest batch by the formula of the states: memory = weights + batch * state, caches as the engine fills them. */
 export function largestBatch(
   config: ModelConfig,
   context: number,
@@ -29,7 +30,9 @@ export function largestBatch(
   dtype?: WeightDtype,
 ): Fit {
   const weights = weightBytes(config, dtype);
-  const { stateBytes } = summarise(config, context + PROTOCOL.tokens, CACHE_VALUE_BYTES);
+  // Keys and values have room for whole steps of growth.
+  const tokens = CACHE_STEP * Math.ceil((context + PROTOCOL.tokens) / CACHE_STEP);
+  const { stateBytes } = summarise(config, tokens, CACHE_VALUE_BYTES);
   const batch = Math.max(0, Math.floor((memoryBytes - weights) / stateBytes));
   return { weightBytes: weights, stateBytes, batch };
 }
@@ -39,6 +42,8 @@ export interface Throughput {
   prefillTokensPerSecond: number;
   decodeTokensPerSecond: number;
   iterations: number;
+  /** Of the process, up to the end. */
+  peakBytes: number;
 }
 
 export async function throughput(
@@ -67,5 +72,6 @@ export async function throughput(
     prefillTokensPerSecond: average(prefill),
     decodeTokensPerSecond: average(decode),
     iterations: prefill.length,
+    peakBytes: process.resourceUsage().maxRSS * 1024,
   };
 }

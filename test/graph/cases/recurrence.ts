@@ -48,7 +48,6 @@ export const recurrenceCases: OpCase[] = rules.flatMap(({ title, g, beta }) => {
       { B: 1, T: 1 },
     ],
     noFloat16: 'states are float32',
-    noWebGpu: 'used on the CPU and through whole models',
   } satisfies Partial<OpCase>;
   const build = ({ q, k, v, state, g, beta }: Parameters<OpCase['build']>[0]) =>
     recurrence({ q: q!, k: k!, v: v!, state: state!, g, beta, scale: SCALE });

@@ -1,0 +1,53 @@
+import type { Batch } from '../batch.ts';
+import type { BatchGuard } from '../runs.ts';
+import type { DeviceSequence } from './sequence.ts';
+
+/**
+ * A batch on a device: a step brings its sequences together as rows of the same values if they are not yet, which
+ * copies what they remember; while none comes or goes nothing is copied.
+ */
+export class DeviceBatch implements Batch {
+  private readonly sequences: DeviceSequence[] = [];
+
+  /** @internal */
+  constructor(
+    private readonly guard: BatchGuard,
+    private readonly stepAll: (
+      sequences: readonly DeviceSequence[],
+      ids: readonly number[],
+    ) => Promise<Float32Array[]>,
+  ) {}
+
+  get size(): number {
+    return this.sequences.length;
+  }
+
+  add(sequence: DeviceSequence): void {
+    sequence.check();
+    if (this.sequences.includes(sequence)) throw new Error('the sequence is in the batch already');
+    this.sequences.push(sequence);
+  }
+
+  remove(sequence: DeviceSequence): void {
+    const place = this.sequences.indexOf(sequence);
+    if (place < 0) throw new Error('the sequence is not in the batch');
+    this.sequences.splice(place, 1);
+  }
+
+  step(ids: ReadonlyMap<DeviceSequence, number>): Promise<Map<DeviceSequence, Float32Array>> {
+    return this.guard.exclusively(async () => {
+      const { sequences } = this;
+      if (ids.size !== this.size || !sequences.every((sequence) => ids.has(sequence))) {
+        throw new Error(`a step of a batch takes a token for each of its ${this.size} sequences`);
+      }
+      if (this.size === 0) return new Map();
+      for (const sequence of sequences) {
+        sequence.check();
+        this.guard.check(sequence, ids.get(sequence)!);
+      }
+      const tokens = sequences.map((sequence) => ids.get(sequence)!);
+      const logits = await this.stepAll([...sequences], tokens);
+      return new Map(sequences.map((sequence, i) => [sequence, logits[i]!]));
+    });
+  }
+}

@@ -1,0 +1,158 @@
+import {
+  add,
+  addDims,
+  arange,
+  concat,
+  type Dim,
+  input,
+  matmul,
+  mulDims,
+  reshape,
+  rmsNorm,
+  slice,
+  softmax,
+  swapLast,
+  type Tensor,
+} from '../../graph/index.ts';
+import { mixerOf } from '../../mixers/registry.ts';
+import type { ModelConfig } from '../../model/config.ts';
+import { type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } from '../../model/decoder.ts';
+import { layerPrefix, modelParameters } from '../../model/parameters.ts';
+import { type FixedState, padded } from '../segments.ts';
+
+/**
+ * The whole decoder in one program, for a device, where starting a run costs more than on the host and a value, once
+ * computed, cannot be written to. What attention layers remember is in two parts: the past, which runs only read, and
+ * the tail of the newest tokens, which each run gives anew; now and then the tail goes over into the past (rows.ts).
+ */
+
+/** Parts of the state of a size that no number of tokens changes: linear mixers, and windows as the mixers have them. */
+export function deviceState(config: ModelConfig): FixedState[] {
+  return config.layers.flatMap((spec, layer) => {
+    if (isGrowing(config, layer)) return [];
+    return mixerOf(spec)
+      .state(spec, config)
+      .map(({ name, shape }) => ({ name: `${layer}.${name}`, shape: shape.slice(1) as number[], layer }));
+  });
+}
+
+/** Layers that keep the keys and values of all tokens. */
+export function growingLayers(config: ModelConfig): number[] {
+  return [...config.layers.keys()].filter((layer) => isGrowing(config, layer));
+}
+
+function isGrowing({ layers }: ModelConfig, layer: number): boolean {
+  const spec = layers[layer]!;
+  return mixerOf(spec).cached?.window(spec) === Number.POSITIVE_INFINITY;
+}
+
+export interface RecordedDecoder {
+  /**
+   * `last` [B, 1, D], hidden states of the last token; `x` [B, T, D], those of all, in pieces; and what is
+   * remembered, by the names of the inputs.
+   */
+  outputs: Record<string, Tensor>;
+  /** Inputs for the weights. */
+  weights: Record<string, Tensor>;
+  /** Widths of heads that are rotated. */
+  rotated: number[];
+}
+
+/**
+ * Inputs: `x` [B, T, D]; tables of angles `cos.{width}` and `sin.{width}` [B * T, width / 2]; the state by its names; of
+ * growing layers `{layer}.pastK` [B, KV, d, P], `.pastV` [B, KV, P, d], `.tailK` [B, KV, d, R], `.tailV` [B, KV, R, d];
+ * and what is added to scores, `hidden` [B, P] for the past and `bias` [B, T, R + T] for the rest.
+ *
+ * @param form a step, one token of each of B sequences; or a piece, T tokens of one
+ * @param padTo tokens of a piece are padded to so many where a mixer has no fused form
+ */
+export function recordDecoder(config: ModelConfig, form: 'step' | 'piece', padTo: number): RecordedDecoder {
+  const [B, T]: [Dim, Dim] = form === 'step' ? ['B', 1] : [1, 'T'];
+  const weights = weightInputs(modelParameters(config));
+  const tables = new Map<number, { cos: Tensor; sin: Tensor }>();
+  const angles = (width: number) => {
+    const table = (name: string) => input(`${name}.${width}`, 'float32', [mulDims(B, T), width / 2]);
+    const known = tables.get(width) ?? { cos: table('cos'), sin: table('sin') };
+    tables.set(width, known);
+    return known;
+  };
+  const positions = reshape(arange(mulDims(B, T)), [B, T]);
+  const hides = growingLayers(config).length > 0;
+  const hiding = hides
+    ? {
+        hidden: input('hidden', 'float32', [B, 'P']),
+        bias: input('bias', 'float32', [B, T, addDims('R', T)]),
+      }
+    : null;
+  const outputs: Record<string, Tensor> = {};
+  let x = input('x', 'float32', [B, T, config.hiddenSize]);
+  let firstValues: Tensor | undefined;
+  for (const [i, spec] of config.layers.entries()) {
+    const mixer = mixerOf(spec);
+    const layer = under(layerPrefix(i), weights);
+    if (isGrowing(config, i)) {
+      const params = under('self_attn.', layer);
+      const normed = rmsNorm(x, layer['input_layernorm.weight']!, config.rmsNormEps);
+      const heads = mixer.cached!.heads(spec, config, {
+        x: normed,
+        params,
+        form: 'recurrent',
+        positions,
+        angles,
+      });
+      const { attended, tailK, tailV } = attendToAll(`${i}`, heads, hiding!);
+      outputs[`${i}.tailK`] = tailK;
+      outputs[`${i}.tailV`] = tailV;
+      x = add(x, mixer.cached!.output(attended, params));
+    } else {
+      const own = mixer
+        .state(spec, config)
+        .map(({ name, shape }) => [name, input(`${i}.${name}`, 'float32', [B, ...shape.slice(1)])] as const);
+      const options: MixerOptions = {
+        form: form === 'step' ? 'recurrent' : mixer.fused || mixer.cached ? 'fused' : 'chunk',
+        state: Object.fromEntries(own),
+        positions,
+        angles,
+        firstValues,
+      };
+      const block = (x: Tensor, more: Partial<MixerOptions> = {}) =>
+        mixerBlock(config, spec, x, layer, { ...options, ...more });
+      const mixed = options.form === 'chunk' ? padded(x, positions, padTo, block) : block(x);
+      for (const [name, tensor] of Object.entries(mixed.state)) outputs[`${i}.${name}`] = tensor;
+      firstValues ??= mixed.firstValues;
+      x = add(x, mixed.y);
+    }
+    x = mlpBlock(config, x, layer);
+  }
+  outputs.last = T === 1 ? x : slice(x, 1, -1);
+  if (form === 'piece') outputs.x = x;
+  return { outputs, weights, rotated: [...tables.keys()] };
+}
+
+/** Softmax attention over past, tail and the tokens at hand; each key is read once for its group of query heads. */
+function attendToAll(
+  name: string,
+  { q, k, v }: Record<'q' | 'k' | 'v', Tensor>,
+  { hidden, bias }: Record<'hidden' | 'bias', Tensor>,
+): Record<'attended' | 'tailK' | 'tailV', Tensor> {
+  const [B, H, T, d] = q.shape as [Dim, number, Dim, number];
+  const KV = k.shape[1] as number;
+  const past = (part: string, shape: readonly Dim[]) =>
+    input(`${name}.${part}`, 'float32', [B, KV, ...shape]);
+  // Keys lie along the last axis: turning them for the product would be a copy of all of them.
+  const tailK = concat([past('tailK', [d, 'R']), swapLast(k)], 3);
+  const tailV = concat([past('tailV', ['R', d]), v], 2);
+  const S = addDims('R', T);
+  const G = H / KV;
+  const rows = mulDims(G, T);
+  const queries = reshape(q, [B, KV, rows, d]);
+  const scores = (keys: Tensor) => matmul(queries, keys, { alpha: d ** -0.5 });
+  const early = add(scores(past('pastK', [d, 'P'])), reshape(hidden, [B, 1, 1, 'P']));
+  const late = add(reshape(scores(tailK), [B, KV, G, T, S]), reshape(bias, [B, 1, 1, T, S]));
+  const weights = softmax(concat([early, reshape(late, [B, KV, rows, S])], 3));
+  const sums = add(
+    matmul(slice(weights, 3, 0, 'P'), past('pastV', ['P', d])),
+    matmul(slice(weights, 3, 'P'), tailV),
+  );
+  return { attended: reshape(sums, [B, H, T, d]), tailK, tailV };
+}

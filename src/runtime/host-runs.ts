@@ -1,0 +1,180 @@
+import { type Device, float32, type Program, type Values } from '../graph/index.ts';
+import { mixerOf } from '../mixers/registry.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { type Batch, HostBatch } from './batch.ts';
+import { CachedAttentionPrograms } from './cached-attention.ts';
+import { draw } from './draw.ts';
+import type { EngineWeights, Reading } from './engine-weights.ts';
+import { HostSequence } from './host-sequence.ts';
+import { KvCache } from './kv-cache.ts';
+import { Lane, like } from './lane.ts';
+import type { BatchGuard, EachLogits, Runs } from './runs.ts';
+import { cachedLayers, compileHead, fixedState, Segments } from './segments.ts';
+
+/**
+ * The decoder over states and caches in the host's memory, which runs overwrite in place. Prompts are read in pieces of
+ * one sequence; a step takes one token.
+ */
+
+/** Tokens of a prompt that are worked on at once, which bounds memory. */
+const LONGEST_PIECE = 512;
+/** The same where a mixer has no fused form, so that it works on pieces padded to this size. */
+const PADDED_PIECE = 64;
+
+/** Tokens whose logits are computed at once where those of all tokens are asked for. */
+const HEAD_ROWS = 32;
+
+export interface RunsOptions {
+  device?: Device;
+  threads?: number;
+  reading?: Reading;
+  /** Tensors that are read in all, for progress. */
+  total?: number;
+}
+
+export class HostRuns implements Runs {
+  private readonly piece: number;
+  private pieces: Promise<{ segments: Segments; spare: Values }> | null = null;
+  /** Steps of a sequence, which keep their buffers. */
+  private readonly lanes = new WeakMap<HostSequence, { lane: Lane; logits: () => Promise<Values> }>();
+
+  private constructor(
+    private readonly config: ModelConfig,
+    private readonly weights: EngineWeights,
+    /** Writes rows of the embedding [T, D]. */
+    private readonly embed: (ids: readonly number[], into: Float32Array) => void,
+    private readonly steps: Segments,
+    private readonly head: Program,
+    private readonly attention: CachedAttentionPrograms,
+    private readonly options: Pick<RunsOptions, 'threads'>,
+  ) {
+    const fused = config.layers.every((spec) => mixerOf(spec).cached || mixerOf(spec).fused);
+    this.piece = fused ? LONGEST_PIECE : PADDED_PIECE;
+  }
+
+  /** Compiles the model for single tokens; for prompts it is compiled when there is the first. */
+  static async create(config: ModelConfig, source: EngineWeights, options: RunsOptions): Promise<HostRuns> {
+    const { threads } = options;
+    const embed = source.embedding();
+    const steps = await Segments.compile(config, 'step', source, { ...options, padTo: 1 });
+    try {
+      const head = await compileHead(config, source, options);
+      const { numHeads: H, numKvHeads: KV, headDim: d } = config;
+      const attention = new CachedAttentionPrograms({ H, KV, d }, { threads });
+      return new HostRuns(config, source, embed, steps, head, attention, { threads });
+    } catch (error) {
+      await steps.dispose();
+      throw error;
+    }
+  }
+
+  start(): HostSequence {
+    const { numKvHeads: heads, headDim: width } = this.config;
+    const caches = cachedLayers(this.config).map(({ window }) => new KvCache({ heads, width, window }));
+    return new HostSequence(fixedState(this.config), caches);
+  }
+
+  async drawn(count: number, tokens: number): Promise<HostSequence[]> {
+    const sequences = Array.from({ length: count }, () => this.start());
+    for (const sequence of sequences) await sequence.writing(tokens, async () => draw(sequence, tokens));
+    return sequences;
+  }
+
+  /** Pieces end at fixed places of a sequence, wherever they begin, so that the same tokens are read alike. */
+  pieceAt(place: number): number {
+    return this.piece - (place % this.piece);
+  }
+
+  batch(guard: BatchGuard): Batch {
+    return new HostBatch(this.config, {
+      segments: this.steps,
+      head: this.head,
+      attention: this.attention,
+      embed: this.embed,
+      ...guard,
+    });
+  }
+
+  /** One token, the states in place. */
+  async step(sequence: HostSequence, id: number): Promise<Float32Array> {
+    for (const cache of sequence.caches) cache.reserve(1);
+    let known = this.lanes.get(sequence);
+    if (!known) {
+      const lane = new Lane(this.config, this.steps, 1, 1, sequence.state, sequence.state);
+      const { hiddenSize, vocabSize } = this.config;
+      const x = float32(lane.x, [1, 1, hiddenSize]);
+      const logits = this.head.prepare(
+        { x },
+        { logits: float32(new Float32Array(vocabSize), [1, 1, vocabSize]) },
+      );
+      known = { lane, logits };
+      this.lanes.set(sequence, known);
+    }
+    this.embed([id], known.lane.x);
+    await sequence.writing(1, () => known.lane.run([sequence.length], [sequence.caches], this.attention));
+    return (await known.logits()).logits!.data as Float32Array;
+  }
+
+  /** A piece of a prompt. */
+  async read(
+    sequence: HostSequence,
+    ids: readonly number[],
+    last: boolean,
+    each: EachLogits | undefined,
+  ): Promise<Float32Array | undefined> {
+    for (const cache of sequence.caches) cache.reserve(ids.length);
+    const { segments, spare } = await this.forPieces();
+    const { state, caches, length } = sequence;
+    const T = ids.length;
+    const lane = new Lane(this.config, segments, 1, T, state, spare);
+    this.embed(ids, lane.x);
+    await sequence.writing(T, async () => {
+      await lane.run(
+        ids.map((_, i) => length + i),
+        [caches],
+        this.attention,
+      );
+      // Not in place: chunk forms read the old state after they have written the new one.
+      for (const [name, value] of Object.entries(spare)) {
+        (state[name]!.data as Float32Array).set(value.data as Float32Array);
+      }
+    });
+    const { hiddenSize, vocabSize } = this.config;
+    const logits = async (from: number, to: number) => {
+      const rows = lane.x.subarray(from * hiddenSize, to * hiddenSize);
+      const { logits } = await this.head.run({ x: float32(rows, [1, to - from, hiddenSize]) });
+      return logits!.data as Float32Array;
+    };
+    for (let from = 0; each && from < T; from += HEAD_ROWS) {
+      const to = Math.min(T, from + HEAD_ROWS);
+      const all = await logits(from, to);
+      for (let i = from; i < to; i++) {
+        each(length + i, all.subarray((i - from) * vocabSize, (i - from + 1) * vocabSize));
+      }
+    }
+    return last ? logits(T - 1, T) : undefined;
+  }
+
+  private forPieces(): Promise<{ segments: Segments; spare: Values }> {
+    this.pieces ??= this.compilePieces();
+    this.pieces.catch(() => {
+      this.pieces = null;
+    });
+    return this.pieces;
+  }
+
+  private async compilePieces(): Promise<{ segments: Segments; spare: Values }> {
+    const { threads } = this.options;
+    const options = { threads, padTo: PADDED_PIECE };
+    const segments = await Segments.compile(this.config, 'piece', this.weights, options);
+    const spare = Object.entries(this.start().state).map(([name, value]) => [name, like(value)]);
+    return { segments, spare: Object.fromEntries(spare) as Values };
+  }
+
+  async dispose(): Promise<void> {
+    await this.steps.dispose();
+    await this.head.dispose();
+    await this.attention.dispose();
+    await (await this.pieces?.catch(() => null))?.segments.dispose();
+  }
+}

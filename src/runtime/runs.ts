@@ -1,0 +1,36 @@
+import type { Batch } from './batch.ts';
+import type { Sequence } from './sequence.ts';
+
+/** Is given the logits after a token [vocabulary], valid during the call, by the token's place in the sequence. */
+export type EachLogits = (place: number, logits: Float32Array) => void;
+
+/** What an engine lends to its batches. */
+export interface BatchGuard {
+  /** Throws for a token that cannot follow. */
+  check: (sequence: Sequence, id: number) => void;
+  /** Runs wait for each other. */
+  exclusively: <T>(run: () => Promise<T>) => Promise<T>;
+}
+
+/**
+ * How an engine gets from tokens to logits, and where its sequences are: in the memory of the host (host-runs.ts) or of
+ * a device (device/). The engine has checked what it passes on, and lets one run at a time.
+ */
+export interface Runs {
+  start(): Sequence;
+  /** Sequences of so many tokens whose states and caches hold anything. */
+  drawn(count: number, tokens: number): Promise<Sequence[]>;
+  /** Tokens of a prompt that are worked on at once, from such a place of the sequence on. */
+  pieceAt(place: number): number;
+  /** Adds a token; the logits of what may follow [vocabulary], valid until the sequence is next appended to. */
+  step(sequence: Sequence, id: number): Promise<Float32Array>;
+  /** Adds a piece of a prompt; the logits after its last token, if asked for. */
+  read(
+    sequence: Sequence,
+    ids: readonly number[],
+    last: boolean,
+    each: EachLogits | undefined,
+  ): Promise<Float32Array | undefined>;
+  batch(guard: BatchGuard): Batch;
+  dispose(): Promise<void>;
+}
