@@ -106,7 +106,7 @@ export class Program {
       graphOptimizationLevel: 'all',
       // Many programs live side by side: threads that wait must not keep a core busy, least of all after a run.
       extra: {
-        session: { force_spinning_stop: '1', intra_op: { spin_duration_us: '100' } },
+        session: { force_spinning_stop: '1', intra_op: { spin_duration_us: '1000' } },
         optimization: {
           // It would undo what matmul's emission chose.
           disable_specified_optimizers: 'MatmulTransposeFusion',

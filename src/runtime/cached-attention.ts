@@ -17,13 +17,14 @@ import {
   sub,
   sum,
   type Tensor,
+  unsqueeze,
   type Value,
 } from '../graph/index.ts';
 import type { KvCache } from './kv-cache.ts';
 
 /**
- * Softmax attention of queries over the blocks of a cache, a run of a program for each block. A block's sums are
- * carried on to the next as the largest score so far, the sum of the exponentials relative to it, and the values
+ * Softmax attention of queries over the blocks of a cache, a run of a program for each, or for several of them if there
+ * is one query. A run's sums are carried on to the next as the largest score so far, the sum of the exponentials relative to it, and the values
  * weighted by them, so that the whole is exact:
  *
  *   m' = max(m, max s),   l' = e^(m - m') l + sum e^(s - m'),   a' = e^(m - m') a + e^(s - m') V,   o = a / l
@@ -37,10 +38,14 @@ const HIDDEN = -1e30;
 /** Queries that go over the blocks together: bounds the memory of their scores. */
 const QUERIES = 256;
 
-/** Which of the programs: with sums of earlier blocks, with keys that not every query sees, with the division. */
+/** Blocks that one run takes for a single query: the threads of a run that has just begun must wake up first. */
+const BLOCKS = 8;
+
+/** Which of the programs: with sums of earlier blocks, for each block whether some keys are hidden, with the division. */
 interface Kind {
+  single: boolean;
   carries: boolean;
-  hides: boolean;
+  hides: boolean[];
   ends: boolean;
 }
 
@@ -98,23 +103,22 @@ export class CachedAttentionPrograms {
     const at = (position: number) => Math.floor((position - cache.start) / cache.blockSize);
     const last = at(first);
     let carried: Record<string, Value> | null = null;
-    for (let i = Math.max(0, at(first + 1 - window)); i <= last; i++) {
-      const { k, v, capacity } = cache.blocks[i]!;
-      const start = cache.start + i * cache.blockSize;
-      const ends = i === last;
-      const hides = ends || start < first + T - window;
-      const program = await this.program({ carries: carried !== null, hides, ends });
-      const outputs: Record<string, Value> = await program.run(
-        {
-          q: queries,
-          k,
-          v,
-          ...(hides ? { bias: float32(bias(T, capacity, first - start, window), [T, capacity]) } : {}),
-          ...carried,
-        },
-        ends ? { o: result } : {},
-      );
+    for (let i = Math.max(0, at(first + 1 - window)); i <= last; ) {
+      const count = T === 1 ? Math.min(BLOCKS, last + 1 - i) : 1;
+      const ends = i + count > last;
+      const feeds: Record<string, Value> = { q: queries, ...carried };
+      const hides = cache.blocks.slice(i, i + count).map(({ k, v, capacity }, n) => {
+        const start = cache.start + (i + n) * cache.blockSize;
+        feeds[`k${n}`] = k;
+        feeds[`v${n}`] = v;
+        const hidden = i + n === last || start < first + T - window;
+        if (hidden) feeds[`bias${n}`] = float32(bias(T, capacity, first - start, window), [T, capacity]);
+        return hidden;
+      });
+      const program = await this.program({ single: T === 1, carries: carried !== null, hides, ends });
+      const outputs: Record<string, Value> = await program.run(feeds, ends ? { o: result } : {});
       carried = ends ? null : { m: outputs.m!, l: outputs.l!, a: outputs.a! };
+      i += count;
     }
   }
 
@@ -128,23 +132,37 @@ export class CachedAttentionPrograms {
     return program;
   }
 
-  private record({ carries, hides, ends }: Kind): Record<string, Tensor> {
+  private record({ single, carries, hides, ends }: Kind): Record<string, Tensor> {
     const { H, KV, d } = this.shape;
+    const G = H / KV;
     const of = (name: string, rows: Dim, width: Dim) => input(name, 'float32', [KV, rows, width]);
-    const R = hides ? mulDims(H / KV, 'T') : 'R';
-    const [q, k, v] = [of('q', R, d), of('k', 'C', d), of('v', 'C', d)];
-    let scores = matmul(q, k, { transB: true, alpha: d ** -0.5 });
-    if (hides) {
-      const bias = input('bias', 'float32', ['T', 'C']);
-      scores = reshape(add(reshape(scores, [KV, H / KV, 'T', 'C']), bias), [KV, R, 'C']);
-    }
-    if (!carries && ends) return { o: matmul(softmax(scores), v) };
-    const own = max(scores, -1, true);
+    const R: Dim = single ? G : hides.includes(true) ? mulDims(G, 'T') : 'R';
+    // Row by row, a single token's queries take the product of a matrix with a vector, which does not copy the keys.
+    const rows = (x: Tensor) => (single ? reshape(x, [KV, G, 1, x.shape[2]!]) : x);
+    const shared = (x: Tensor) => (single ? unsqueeze(x, 1) : x);
+    const joined = (x: Tensor) => (single ? reshape(x, [KV, G, x.shape[3]!]) : x);
+    // Not as a factor of the product, which would then be computed in the general way.
+    const q = mul(rows(of('q', R, d)), d ** -0.5);
+    const blocks = hides.map((hidden, n) => {
+      const C = `C${n}`;
+      let scores = joined(matmul(q, shared(of(`k${n}`, C, d)), { transB: true }));
+      if (hidden) {
+        const T = single ? 1 : 'T';
+        const bias = input(`bias${n}`, 'float32', [T, C]);
+        scores = reshape(add(reshape(scores, [KV, G, T, C]), bias), [KV, R, C]);
+      }
+      return { scores, v: of(`v${n}`, C, d) };
+    });
+    const weighted = (weights: Tensor, v: Tensor) => joined(matmul(rows(weights), shared(v)));
+    const [only] = blocks as [(typeof blocks)[0]];
+    if (!carries && ends && blocks.length === 1) return { o: weighted(softmax(only.scores), only.v) };
     const before = carries ? { m: of('m', R, 1), l: of('l', R, 1), a: of('a', R, d) } : null;
-    const m = before ? maximum(before.m, own) : own;
-    const weights = exp(sub(scores, m));
-    let l = sum(weights, -1, true);
-    let a = matmul(weights, v);
+    const m = [...(before ? [before.m] : []), ...blocks.map(({ scores }) => max(scores, -1, true))].reduce(
+      (a, b) => maximum(a, b),
+    );
+    const weights = blocks.map(({ scores }) => exp(sub(scores, m)));
+    let l = weights.map((w) => sum(w, -1, true)).reduce((a, b) => add(a, b));
+    let a = weights.map((w, n) => weighted(w, blocks[n]!.v)).reduce((a, b) => add(a, b));
     if (before) {
       const scale = exp(sub(before.m, m));
       l = add(mul(before.l, scale), l);

@@ -186,7 +186,7 @@ function record(config: ModelConfig, form: 'step' | 'piece', padTo: number): Rec
         return [name, input(full, 'float32', [B, ...shape.slice(1)])] as const;
       });
       const options: MixerOptions = {
-        form: form === 'step' ? 'recurrent' : mixer.fused ? 'fused' : 'chunk',
+        form: mixer.fused ? 'fused' : form === 'step' ? 'recurrent' : 'chunk',
         state: Object.fromEntries(own),
         positions,
         angles,
