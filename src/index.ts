@@ -32,8 +32,9 @@ export {
   type Tokenizer,
 } from './model/tokenizer.ts';
 export type { Batch } from './runtime/batch.ts';
+export type { Constraint, GeneratedToken } from './runtime/continuation.ts';
 export { Engine, type EngineOptions } from './runtime/engine.ts';
-export { type GeneratedToken, type GenerateOptions, type LoadOptions, Model } from './runtime/model.ts';
+export { type GenerateOptions, type LoadOptions, Model } from './runtime/model.ts';
 export type { SamplingOptions } from './runtime/sampler.ts';
 export type { Sequence } from './runtime/sequence.ts';
 export { loadSequence, saveSequence } from './runtime/snapshot-file.ts';

@@ -27,7 +27,7 @@ const PADDED_PIECE = 64;
 /** Tokens whose logits are computed at once where those of all tokens are asked for. */
 const HEAD_ROWS = 32;
 
-type EachLogits = (place: number, logits: Float32Array) => void;
+export type EachLogits = (place: number, logits: Float32Array) => void;
 
 export interface EngineOptions {
   device?: Device;

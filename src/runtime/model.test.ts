@@ -7,7 +7,8 @@ import { tinyTokenizerFiles } from '../../test/support/tiny-tokenizer.ts';
 import { saveCheckpoint } from '../model/checkpoint.ts';
 import type { GenerationConfig } from '../model/hf-config.ts';
 import { InputError } from '../util/errors.ts';
-import { type GeneratedToken, Model } from './model.ts';
+import type { GeneratedToken } from './continuation.ts';
+import { Model } from './model.ts';
 
 const config = tinyConfig([{ kind: 'attention' }, { kind: 'attention' }], { maxPositionEmbeddings: 64 });
 

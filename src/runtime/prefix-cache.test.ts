@@ -7,6 +7,7 @@ import type { MixerSpec } from '../mixers/spec.ts';
 import { Random } from '../util/random.ts';
 import { Engine } from './engine.ts';
 import { PrefixCache } from './prefix-cache.ts';
+import { readWholePrompt } from './read-prompt.ts';
 import { loadSequence, saveSequence } from './snapshot-file.ts';
 
 const A: MixerSpec = { kind: 'attention' };
@@ -27,7 +28,7 @@ function randomIds(count: number, seed: number): number[] {
 
 /** Logits after the prompt and after three further tokens. */
 async function follow(cache: PrefixCache, ids: readonly number[], boundaries: number[] = []) {
-  const { sequence, logits, cachedTokens } = await cache.read(ids, { boundaries });
+  const { sequence, logits, cachedTokens } = await readWholePrompt(engine, cache, ids, { boundaries });
   const all = [logits.slice()];
   for (const id of [1, 2, 3]) all.push((await engine.append(sequence, [id])).slice());
   sequence.dispose();
@@ -39,7 +40,7 @@ const LARGE = 1e9;
 test('a cached start is the cold start bit for bit', async () => {
   const start = randomIds(2500, 1);
   const boundaries = [40, 700];
-  const warm = new PrefixCache(engine, LARGE);
+  const warm = new PrefixCache(LARGE);
   expect((await follow(warm, [...start, 1, 2], boundaries)).cachedTokens).toBe(0);
   for (const [length, cached] of [
     [2500, 2048],
@@ -51,7 +52,7 @@ test('a cached start is the cold start bit for bit', async () => {
     const prompt = [...start.slice(0, length), ...randomIds(30, length)];
     const found = await follow(warm, prompt, boundaries);
     expect(found.cachedTokens).toBe(length === 40 ? 40 : length === 2048 ? 2048 : cached);
-    const cold = await follow(new PrefixCache(engine, 0), prompt, boundaries);
+    const cold = await follow(new PrefixCache(0), prompt, boundaries);
     expect(cold.cachedTokens).toBe(0);
     expect(found.logits).toEqual(cold.logits);
   }
@@ -63,10 +64,10 @@ test('a cached start is the cold start bit for bit', async () => {
 
 test('the least recently used snapshots go when the budget is spent', async () => {
   const [one, two, three] = [1, 2, 3].map((seed) => randomIds(100, seed)) as [number[], number[], number[]];
-  const cache = new PrefixCache(engine, LARGE);
+  const cache = new PrefixCache(LARGE);
   await follow(cache, [...one, 5], [100]);
   const bytes = cache.bytes;
-  const small = new PrefixCache(engine, 2.5 * bytes);
+  const small = new PrefixCache(2.5 * bytes);
   await follow(small, [...one, 5], [100]);
   await follow(small, [...two, 5], [100]);
   expect((await follow(small, [...one, 6], [100])).cachedTokens).toBe(100);
@@ -78,7 +79,7 @@ test('the least recently used snapshots go when the budget is spent', async () =
 });
 
 test('snapshots of one prompt share full blocks', async () => {
-  const cache = new PrefixCache(engine, LARGE);
+  const cache = new PrefixCache(LARGE);
   const ids = randomIds(5000, 9);
   await follow(cache, ids);
   expect(cache.size).toBe(2);

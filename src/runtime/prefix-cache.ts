@@ -1,5 +1,3 @@
-import type { OnProgress } from '../util/progress.ts';
-import type { Engine } from './engine.ts';
 import type { Block } from './kv-cache.ts';
 import type { Sequence } from './sequence.ts';
 
@@ -21,22 +19,6 @@ interface Entry {
   sequence: Sequence;
 }
 
-export interface PrefixRead {
-  /** Of the caller, to go on from and to dispose of. */
-  sequence: Sequence;
-  /** Of what may follow the prompt [vocabulary]. */
-  logits: Float32Array;
-  /** Tokens of the prompt that did not have to be read. */
-  cachedTokens: number;
-}
-
-export interface PrefixReadOptions {
-  /** Places in the prompt after which to keep a snapshot, in tokens from its start. */
-  boundaries?: readonly number[];
-  onProgress?: OnProgress;
-  signal?: AbortSignal;
-}
-
 export class PrefixCache {
   /** The most recently used last. */
   private entries: Entry[] = [];
@@ -45,32 +27,24 @@ export class PrefixCache {
   tokensSaved = 0;
 
   constructor(
-    private readonly engine: Engine,
     /** Of states, keys and values together. */
     readonly budget: number,
   ) {}
 
-  /** Reads a prompt, from the longest beginning that is known. */
-  async read(ids: readonly number[], options: PrefixReadOptions = {}): Promise<PrefixRead> {
+  /** The sequence behind the longest beginning of a prompt that is known, to go on from; null where none is. */
+  start(ids: readonly number[]): Sequence | null {
     const known = this.find(ids);
-    const sequence = known?.sequence.fork() ?? this.engine.start();
-    const cachedTokens = sequence.length;
-    if (known) {
-      this.hits++;
-      this.tokensSaved += cachedTokens;
-    }
-    try {
-      let logits: Float32Array | undefined;
-      for (const end of stops(ids.length, options.boundaries ?? [])) {
-        if (end <= sequence.length && end < ids.length) continue;
-        logits = await this.engine.append(sequence, ids.slice(sequence.length, end), options);
-        if (end < ids.length || options.boundaries?.includes(end)) this.put(ids.slice(0, end), sequence);
-      }
-      return { sequence, logits: logits!, cachedTokens };
-    } catch (error) {
-      sequence.dispose();
-      throw error;
-    }
+    if (!known) return null;
+    this.hits++;
+    this.tokensSaved += known.ids.length;
+    return known.sequence.fork();
+  }
+
+  /** Where in a prompt of this length snapshots are kept: at these boundaries and at fixed distances. */
+  places(length: number, boundaries: readonly number[]): number[] {
+    const places = boundaries.filter((at) => at > 0 && at <= length);
+    for (let at = DISTANCE; at < length; at += DISTANCE) places.push(at);
+    return places;
   }
 
   /** Keeps a snapshot of a sequence with these tokens. */
@@ -122,13 +96,6 @@ export class PrefixCache {
     for (const { sequence } of this.entries) sequence.dispose();
     this.entries = [];
   }
-}
-
-/** Where snapshots are taken, and the end of the prompt. */
-function stops(length: number, boundaries: readonly number[]): number[] {
-  const places = new Set([length, ...boundaries.filter((at) => at > 0 && at < length)]);
-  for (let at = DISTANCE; at < length; at += DISTANCE) places.add(at);
-  return [...places].sort((a, b) => a - b);
 }
 
 function begins(ids: readonly number[], start: Int32Array): boolean {

@@ -134,10 +134,16 @@ export function draw(logits: Float32Array, random: Random): number {
 /** The `count` most probable tokens, most probable first, with the logarithms of their probabilities. */
 export function topLogProbs(logits: Float32Array, count: number): { id: number; logProb: number }[] {
   const total = logSumExp(logits);
-  return Array.from(logits.keys())
-    .sort((a, b) => logits[b]! - logits[a]! || a - b)
-    .slice(0, count)
-    .map((id) => ({ id, logProb: logits[id]! - total }));
+  // Few are asked for of many: each is put into its place among the best so far.
+  const best: number[] = [];
+  for (let id = 0; id < logits.length; id++) {
+    if (best.length === count && !(count > 0 && logits[id]! > logits[best[count - 1]!]!)) continue;
+    let at = best.length;
+    while (at > 0 && logits[best[at - 1]!]! < logits[id]!) at--;
+    best.splice(at, 0, id);
+    if (best.length > count) best.pop();
+  }
+  return best.map((id) => ({ id, logProb: logits[id]! - total }));
 }
 
 export type Sampler = (logits: Float32Array, tokens: readonly number[], promptTokens?: number) => number;

@@ -2,7 +2,8 @@ import { text as readAll } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Device } from '../../graph/index.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../model/quantized-tensors.ts';
-import { type GeneratedToken, type GenerateOptions, Model } from '../../runtime/model.ts';
+import type { GeneratedToken } from '../../runtime/continuation.ts';
+import { type GenerateOptions, Model } from '../../runtime/model.ts';
 import { InputError } from '../../util/errors.ts';
 import { action, decimal, wholeNumber } from '../command.ts';
 
