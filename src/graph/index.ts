@@ -2,6 +2,7 @@
 export type { Dim, Shape } from './dim.ts';
 export { addDims, mulDims, subDims } from './dim.ts';
 export { evaluate } from './evaluate.ts';
+export { integersAreExact } from './exact-integers.ts';
 export { grad, gradients } from './grad.ts';
 export { type Memory, memoryOf } from './memory.ts';
 export { type NdArray, ndarray } from './ndarray.ts';
@@ -24,5 +25,7 @@ export {
   QUANTIZED_BLOCK,
   type Quantized,
   quantize,
+  type RowQuantized,
 } from './quantized.ts';
+export { quantizedByRow } from './row-quantized.ts';
 export { type DType, GraphError, isFloat, Tensor, topologicalOrder } from './tensor.ts';

@@ -21,7 +21,7 @@ import {
 } from 'onnx-buf';
 import { type Dim, type Shape, termsOf } from './dim.ts';
 import { type NdArray, ndarray } from './ndarray.ts';
-import { type Bits, QUANTIZED_BLOCK } from './quantized.ts';
+import { type Bits, hadamard, QUANTIZED_BLOCK, rotationSize } from './quantized.ts';
 import { type DType, GraphError, type Node, type Tensor, topologicalOrder } from './tensor.ts';
 
 /** Writing a recorded graph as an ONNX model. */
@@ -45,6 +45,8 @@ export class Emitter {
   readonly quantized = new Map<string, QuantizedWeight>();
   readonly nodes: NodeProto[] = [];
   readonly initializers: TensorProto[] = [];
+  /** What products of integers take of an input, by its name. */
+  readonly integers = new Map<string, { values: string; sizes: string }>();
   private readonly constants = new Map<string, string>();
   private readonly shapes = new Map<string, string>();
   private count = 0;
@@ -234,12 +236,15 @@ interface ExternalData {
 
 /** An input that is an initialiser, whose data lies outside the model. */
 export interface ExternalWeight extends ExternalData {
-  /** Of few bits: the data are those of `Quantized`, and its scales are beside them. */
-  quantized?: { bits: Bits; scales: ExternalData };
+  /** Of few bits: the data are those of `Quantized` or `RowQuantized`, and its scales are beside them. */
+  quantized?: { layout: WeightLayout; scales: ExternalData };
 }
 
+/** How a weight of few bits lies there: in blocks of so many bits (`Quantized`), or by rows (`RowQuantized`). */
+type WeightLayout = Bits | 'rows';
+
 interface QuantizedWeight {
-  bits: Bits;
+  layout: WeightLayout;
   /** Name of the scales. */
   scales: string;
 }
@@ -347,28 +352,70 @@ function emitJoined(
   const rows = nodes.map((node) => node.inputs[1]!.shape[0] as number);
   const all = [rows.reduce((a, b) => a + b, 0), shape[1] as number];
   const name = `joined${index}`;
+  const x = nodes[0]!.inputs[0]!;
   addWeight(emitter, name, dtype, all, weight);
-  const product = emitLinear(emitter, names.get(nodes[0]!.inputs[0]!)!, name, all);
+  const product = emitLinear(emitter, { name: names.get(x)!, rank: x.rank }, name, all);
   const sizes = emitter.constant('int64', ndarray([rows.length], rows));
   const parts = emitter.nodeMany('Split', [product, sizes], rows.length, { axis: -1 });
   for (const [i, node] of nodes.entries()) names.set(node.outputs[0]!, parts[i]!);
 }
 
-/** x W^T for a weight [N, K] that is an initialiser, on the CPU in float32 or of few bits. */
-export function emitLinear(emitter: Emitter, x: string, weight: string, shape: readonly number[]): string {
-  const { bits, scales } = emitter.quantized.get(weight) ?? {};
-  if (!bits || !scales) {
-    return emitter.node(
-      'FusedMatMul',
-      [x, weight],
-      { transA: 0, transB: 1, alpha: 1 },
-      { domain: 'com.microsoft' },
-    );
+/** x W^T of x [..., K] for a weight [N, K] that is an initialiser, on the CPU in float32 or of few bits. */
+export function emitLinear(
+  emitter: Emitter,
+  x: { name: string; rank: number },
+  weight: string,
+  shape: readonly number[],
+): string {
+  const domain = 'com.microsoft';
+  const { layout, scales } = emitter.quantized.get(weight) ?? {};
+  if (!layout || !scales) {
+    return emitter.node('FusedMatMul', [x.name, weight], { transA: 0, transB: 1, alpha: 1 }, { domain });
+  }
+  if (layout === 'rows') {
+    const { values, sizes } = integers(emitter, x, shape[1]!);
+    const inputs = [values, weight, integerScale(emitter), scales, integerZero(emitter)];
+    return emitter.node('Mul', [emitter.node('MatMulIntegerToFloat', inputs, {}, { domain }), sizes]);
   }
   const [N, K] = shape as [number, number];
   // Level 4: products of 8 bits, of which ONNX Runtime has its fastest kernels.
-  const attributes = { N, K, bits, block_size: QUANTIZED_BLOCK, accuracy_level: 4 };
-  return emitter.node('MatMulNBits', [x, weight, scales], attributes, { domain: 'com.microsoft' });
+  const attributes = { N, K, bits: layout, block_size: QUANTIZED_BLOCK, accuracy_level: 4 };
+  return emitter.node('MatMulNBits', [x.name, weight, scales], attributes, { domain });
+}
+
+/** A row's largest value becomes 127. */
+function integerScale(emitter: Emitter): string {
+  return emitter.constant('float32', ndarray([], [1 / 127]));
+}
+
+/** What stands for 0: the kernels take one factor without a sign. */
+function integerZero(emitter: Emitter): string {
+  return emitter.constant('uint8', ndarray([], [128]));
+}
+
+/** Rows of x [..., K], turned, as integers, each relative to its largest value, and those largest values [..., 1]. */
+function integers(
+  emitter: Emitter,
+  { name, rank }: { name: string; rank: number },
+  K: number,
+): { values: string; sizes: string } {
+  const known = emitter.integers.get(name);
+  if (known) return known;
+  const ints = (...values: number[]) => emitter.constant('int64', ndarray([values.length], values));
+  const size = rotationSize(K);
+  const front = new Array<number>(rank - 2).fill(0);
+  const parts = emitter.node('Reshape', [name, ints(...front, -1, size)]);
+  const turned = emitter.node('MatMul', [parts, emitter.constant('float32', hadamard(size))]);
+  const rows = emitter.node('Reshape', [turned, ints(...front, -1, K)]);
+  const [most, least] = ['ReduceMax', 'ReduceMin'].map((type) =>
+    emitter.node(type, [rows, ints(-1)], { keepdims: 1 }),
+  );
+  const tiny = emitter.constant('float32', ndarray([], [1e-30]));
+  const sizes = emitter.node('Max', [most!, emitter.node('Neg', [least!]), tiny]);
+  const scaled = emitter.node('Mul', [rows, emitter.node('Reciprocal', [sizes])]);
+  const values = emitter.node('QuantizeLinear', [scaled, integerScale(emitter), integerZero(emitter)]);
+  emitter.integers.set(name, { values, sizes });
+  return { values, sizes };
 }
 
 function addWeight(
@@ -380,29 +427,38 @@ function addWeight(
 ): void {
   const { quantized } = weight;
   if (!quantized) {
-    emitter.initializers.push(externalTensor(name, dtype, shape, weight));
+    emitter.initializers.push(externalTensor(name, ELEMENT_TYPE[dtype], shape, weight));
     return;
   }
-  const { bits, scales } = quantized;
-  const blocks = Math.ceil(shape[1]! / QUANTIZED_BLOCK);
-  const packed = [shape[0]!, blocks, (QUANTIZED_BLOCK * bits) / 8];
-  emitter.initializers.push(
-    externalTensor(name, 'uint8', packed, weight),
-    externalTensor(`${name}_scales`, 'float32', [shape[0]! * blocks], scales),
-  );
-  emitter.quantized.set(name, { bits, scales: `${name}_scales` });
+  const { layout, scales } = quantized;
+  const [N, K] = shape as [number, number];
+  const { FLOAT, INT8, UINT8 } = TensorProto_DataType;
+  if (layout === 'rows') {
+    emitter.initializers.push(
+      externalTensor(name, INT8, [K, N], weight),
+      externalTensor(`${name}_scales`, FLOAT, [N], scales),
+    );
+  } else {
+    const blocks = Math.ceil(K / QUANTIZED_BLOCK);
+    const packed = [N, blocks, (QUANTIZED_BLOCK * layout) / 8];
+    emitter.initializers.push(
+      externalTensor(name, UINT8, packed, weight),
+      externalTensor(`${name}_scales`, FLOAT, [N * blocks], scales),
+    );
+  }
+  emitter.quantized.set(name, { layout, scales: `${name}_scales` });
 }
 
 function externalTensor(
   name: string,
-  dtype: DType,
+  dataType: TensorProto_DataType,
   shape: readonly number[],
   { location, bytes }: ExternalData,
 ) {
   const entries = { location, offset: '0', length: String(bytes) };
   return create(TensorProtoSchema, {
     name,
-    dataType: ELEMENT_TYPE[dtype],
+    dataType,
     dims: shape.map(BigInt),
     dataLocation: TensorProto_DataLocation.EXTERNAL,
     externalData: Object.entries(entries).map(([key, value]) =>

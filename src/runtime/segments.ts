@@ -6,6 +6,7 @@ import {
   type Dim,
   fill,
   input,
+  integersAreExact,
   mulDims,
   Program,
   pad,
@@ -35,6 +36,8 @@ interface CompileWith {
   reading?: Reading;
   /** Tensors that are read in all, for progress. */
   total?: number;
+  /** Weights of few bits are laid out for products with many rows. */
+  byRow?: boolean;
 }
 
 export interface SegmentOptions extends CompileWith {
@@ -95,12 +98,16 @@ export class Segments {
     source: EngineWeights,
     options: SegmentOptions,
   ): Promise<Segments> {
-    const { padTo } = options;
+    const { padTo, device = 'cpu' } = options;
     const recorded = record(config, form, padTo);
+    const byRow = form === 'piece' && device === 'cpu' && (await integersAreExact());
     const segments: Segment[] = [];
     try {
       for (const { outputs, state } of recorded.segments) {
-        segments.push({ program: await compileWith(source, outputs, recorded.weights, options), state });
+        segments.push({
+          program: await compileWith(source, outputs, recorded.weights, { ...options, byRow }),
+          state,
+        });
       }
     } catch (error) {
       for (const { program } of segments) await program.dispose();
@@ -130,11 +137,11 @@ async function compileWith(
   source: EngineWeights,
   outputs: Record<string, Tensor>,
   inputs: Record<string, Tensor>,
-  { device, threads, reading, total }: CompileWith,
+  { device, threads, reading, total, byRow }: CompileWith,
 ): Promise<Program> {
   const results = Object.values(outputs);
   const needed = new Set(topologicalOrder(results).flatMap(({ outputs }) => outputs));
-  const weights = await source.load(results, inputs, needed, reading, total);
+  const weights = await source.load(results, inputs, needed, { ...reading, byRow, total });
   return Program.compile(outputs, { device, threads, weights });
 }
 

@@ -23,7 +23,10 @@ function transposed(emitter: Emitter, name: string, { rank }: Tensor): string {
 const matmulOp: Op<MatMulAttributes> = {
   name: 'matmul',
   emit: (emitter, [a, b], { attributes: { transA, transB, alpha }, inputs }) => {
-    if (emitter.quantized.has(b!)) return [emitLinear(emitter, a!, b!, inputs[1]!.shape as number[])];
+    if (emitter.quantized.has(b!)) {
+      const x = { name: a!, rank: inputs[0]!.rank };
+      return [emitLinear(emitter, x, b!, inputs[1]!.shape as number[])];
+    }
     const fused = emitter.device === 'cpu' && inputs[0]!.dtype === 'float32';
     // FusedMatMul turns A again for every 128 columns of the product: for one large matrix once is a third faster.
     const turnA = transA && !(fused && inputs[0]!.rank > 2);
