@@ -19,7 +19,7 @@ import {
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from 'onnx-buf';
-import { type Dim, type Shape, termsOf } from './dim.ts';
+import { type Dim, type Shape, sameShape, termsOf } from './dim.ts';
 import { type NdArray, ndarray } from './ndarray.ts';
 import { type Bits, hadamard, QUANTIZED_BLOCK, rotationSize } from './quantized.ts';
 import { type DType, GraphError, type Node, type Tensor, topologicalOrder } from './tensor.ts';
@@ -285,6 +285,8 @@ export function writeOnnx(
     else if (!partOf.has(x)) fed.push(valueInfo(name, x.dtype, x.shape));
   }
 
+  const sums =
+    device === 'cpu' && weights.size > 0 ? normalisedSums(Object.values(outputs)) : new Map<Node, Node>();
   // Value numbering: nodes of the same op on the same inputs are computed once.
   const numbered = new Map<string, string[]>();
   for (const node of topologicalOrder(Object.values(outputs))) {
@@ -300,6 +302,20 @@ export function writeOnnx(
       continue;
     }
     const ins = node.inputs.map((x) => names.get(x)!);
+    const norm = sums.get(node);
+    if (norm) {
+      const [normed, , , sum] = emitter.nodeMany(
+        'SkipSimplifiedLayerNormalization',
+        [...ins, names.get(norm.inputs[1]!)!],
+        4,
+        { epsilon: norm.attributes.eps as number },
+        { domain: 'com.microsoft' },
+      );
+      names.set(node.outputs[0]!, sum!);
+      names.set(norm.outputs[0]!, normed!);
+      continue;
+    }
+    if (names.has(node.outputs[0]!)) continue;
     const key = node.data ? null : `${node.op.name}(${ins})${attributesKey(node)}`;
     const emitted = (key && numbered.get(key)) || node.op.emit(emitter, ins, node);
     if (key) numbered.set(key, emitted);
@@ -334,6 +350,19 @@ export function writeOnnx(
     }),
   });
   return toBinary(ModelProtoSchema, model) as Uint8Array<ArrayBuffer>;
+}
+
+/** Sums that are normalised, with the norm: one node does both. Its weight is an input, which is there by then. */
+function normalisedSums(outputs: readonly Tensor[]): Map<Node, Node> {
+  const found = new Map<Node, Node>();
+  for (const node of topologicalOrder(outputs)) {
+    const sum = node.inputs[0]?.node;
+    if (node.op.name !== 'rmsNorm' || sum?.op.name !== 'add' || found.has(sum)) continue;
+    const alike = sum.inputs.every((x) => sameShape(x.shape, sum.outputs[0]!.shape));
+    const fits = sum.outputs[0]!.rank === 3 && sum.outputs[0]!.dtype === 'float32';
+    if (alike && fits && node.inputs[1]!.node.op.name === 'input') found.set(sum, node);
+  }
+  return found;
 }
 
 /** JSON would write infinities and NaN alike. */

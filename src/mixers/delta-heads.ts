@@ -179,56 +179,41 @@ export function deltaRows(
 ): Record<'q' | 'k' | 'v' | 'beta', Tensor> & { state: Record<string, Tensor> } {
   const { heads, keyDim } = spec;
   const [B, T] = x.shape as [Dim, Dim];
-  const weights = (letter: Letter) => params[`${letter}_proj.weight`]!;
-  const flat = (y: Tensor, width: number) => (T === 1 ? reshape(y, [B, 1, width]) : swapLast(y));
-  const rows: Partial<Record<Letter, Tensor>> = {};
-  let state: Record<string, Tensor> = {};
+  const project = (letter: Letter) => linear(x, params[`${letter}_proj.weight`]!);
+  const beta = sigmoid(linear(x, params['b_proj.weight']!));
+  const rotate = spec.rope ? rope({ ...context, headDim: keyDim }, { x, params, ...input }) : null;
+  const unit = (rows: Tensor, count: number) => {
+    const each = l2Norm(reshape(rows, [B, T, count, keyDim]), L2_EPS);
+    const turned = rotate ? transpose(rotate(transpose(each, [0, 2, 1, 3])), [0, 2, 1, 3]) : each;
+    return reshape(turned, [B, T, count * keyDim]);
+  };
   const statics = staticLetters(spec);
-  if (T === 1 && statics.length > 1) {
-    // For a single token what costs most is the number of nodes.
-    const sizes = statics.map((letter) => channels(spec, letter));
-    const width = sizes.reduce((a, b) => a + b, 0);
-    const u = concat(
-      statics.map((letter) => linear(x, weights(letter))),
-      2,
-    );
+  if (T === 1 && statics.length === LETTERS.length) {
+    // For a single token it is the number of nodes that costs most.
+    const sizes = LETTERS.map((letter) => channels(spec, letter)) as [number, number, number];
+    const [keys, , values] = sizes;
+    const u = concat(LETTERS.map(project), 2);
     const filters = concat(
-      statics.map((letter) => params[`${letter}_conv1d.weight`]!),
+      LETTERS.map((letter) => params[`${letter}_conv1d.weight`]!),
       0,
     );
+    const width = 2 * keys + values;
     const conv = shortConvolution(reshape(u, [B, width, 1]), filters, { state: input.state?.conv });
-    const parts = split(reshape(silu(conv.y), [B, 1, width]), 2, sizes);
-    for (const [i, letter] of statics.entries()) rows[letter] = parts[i]!;
-    state.conv = conv.state;
+    const [both, v] = split(silu(conv.y), 1, [2 * keys, values]) as [Tensor, Tensor];
+    const [q, k] = split(unit(both, 2 * heads), 2, [keys, keys]) as [Tensor, Tensor];
+    return { q, k, v: reshape(v, [B, 1, values]), beta, state: { conv: conv.state } };
   }
   const past = pastOf(spec, input.state);
   const states: Partial<Record<Letter, Tensor>> = {};
-  for (const letter of LETTERS) {
-    if (rows[letter]) continue;
-    if (convolution(spec, letter) === 'none') {
-      rows[letter] = silu(linear(x, weights(letter)));
-      continue;
-    }
-    const u = projectChannels(x, weights(letter), input.form);
+  const rows = (letter: Letter) => {
+    if (convolution(spec, letter) === 'none') return silu(project(letter));
+    const u = projectChannels(x, params[`${letter}_proj.weight`]!, input.form);
     const conv = convolve(spec, letter, params, x, u, { state: past[letter] });
     states[letter] = conv.state;
-    rows[letter] = flat(silu(conv.y), channels(spec, letter));
-  }
-  if (!state.conv) state = joined(spec, states);
-  else for (const [letter, value] of Object.entries(states)) state[`conv_${letter}`] = value;
-  const rotate = spec.rope ? rope({ ...context, headDim: keyDim }, { x, params, ...input }) : null;
-  const unit = (letter: Letter) => {
-    const each = l2Norm(reshape(rows[letter]!, [B, T, heads, keyDim]), L2_EPS);
-    const turned = rotate ? transpose(rotate(transpose(each, [0, 2, 1, 3])), [0, 2, 1, 3]) : each;
-    return reshape(turned, [B, T, heads * keyDim]);
+    return swapLast(silu(conv.y));
   };
-  return {
-    q: unit('q'),
-    k: unit('k'),
-    v: rows.v!,
-    beta: sigmoid(linear(x, params['b_proj.weight']!)),
-    state,
-  };
+  const [q, k, v] = [unit(rows('q'), heads), unit(rows('k'), heads), rows('v')];
+  return { q, k, v, beta, state: joined(spec, states) };
 }
 
 /** The convolution of a letter that has one, on its projection u [B, D, T] of the mixer's input x. */
