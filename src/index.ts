@@ -17,19 +17,20 @@ export type {
 } from './mixers/spec.ts';
 export { type Checkpoint, openCheckpoint, type SaveOptions, saveCheckpoint } from './model/checkpoint.ts';
 export type { ModelConfig } from './model/config.ts';
+export { loadTokenizer } from './model/folder.ts';
 export type { GenerationConfig } from './model/hf-config.ts';
-export { type HubOptions, pull, resolveModel } from './model/hub.ts';
+export { pull, resolveModel } from './model/hub.ts';
 export { type ImportOptions, importCheckpoint } from './model/import/import-checkpoint.ts';
 export { asJetNemotron } from './model/jet-nemotron.ts';
+export type { HubOptions, ModelFiles } from './model/model-files.ts';
 export { type InitOptions, initCheckpoint } from './model/random-checkpoint.ts';
 export type { TensorInfo, TensorSource } from './model/tensor-source.ts';
-export {
-  type ChatMessage,
-  type ChatTemplateOptions,
-  type LoadTokenizerOptions,
-  loadTokenizer,
-  type StreamDecoder,
-  type Tokenizer,
+export type {
+  ChatMessage,
+  ChatTemplateOptions,
+  LoadTokenizerOptions,
+  StreamDecoder,
+  Tokenizer,
 } from './model/tokenizer.ts';
 export type { Batch } from './runtime/batch.ts';
 export type { Constraint, GeneratedToken } from './runtime/continuation.ts';

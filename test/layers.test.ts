@@ -13,7 +13,7 @@ const LAYERS = [
   ['mixers'],
   ['model'],
   ['train', 'runtime'],
-  ['search', 'tasks'],
+  ['search', 'tasks', 'export'],
   ['server', 'report'],
   ['cli'],
 ];

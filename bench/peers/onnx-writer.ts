@@ -1,26 +1,21 @@
 import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { basename } from 'node:path';
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import {
-  AttributeProto_AttributeType,
-  AttributeProtoSchema,
   GraphProtoSchema,
-  ModelProtoSchema,
   type NodeProto,
   NodeProtoSchema,
-  OperatorSetIdProtoSchema,
-  StringStringEntryProtoSchema,
   type TensorProto,
-  TensorProto_DataLocation,
-  TensorProto_DataType,
-  TensorProtoSchema,
-  TensorShapeProto_DimensionSchema,
-  TensorShapeProtoSchema,
-  TypeProto_TensorSchema,
-  TypeProtoSchema,
   type ValueInfoProto,
-  ValueInfoProtoSchema,
 } from 'onnx-buf';
+import {
+  attributeProto,
+  CONTRIB,
+  initializer,
+  modelBytes,
+  type OnnxAttribute,
+  valueInfo,
+} from '../../src/graph/onnx-proto.ts';
 import { repeated } from './noise.ts';
 
 /**
@@ -29,18 +24,9 @@ import { repeated } from './noise.ts';
  */
 
 export type OnnxType = 'float32' | 'int64' | 'int32' | 'uint8';
-const ELEMENT: Record<OnnxType, TensorProto_DataType> = {
-  float32: TensorProto_DataType.FLOAT,
-  int64: TensorProto_DataType.INT64,
-  int32: TensorProto_DataType.INT32,
-  uint8: TensorProto_DataType.UINT8,
-};
 const BYTES: Record<OnnxType, number> = { float32: 4, int64: 8, int32: 4, uint8: 1 };
 
 type Dims = readonly (number | string)[];
-type Attribute = number | string | readonly number[];
-const FLOATS = new Set(['epsilon', 'scale']);
-const CONTRIB = 'com.microsoft';
 
 export class OnnxWriter {
   private readonly nodes: NodeProto[] = [];
@@ -65,7 +51,7 @@ export class OnnxWriter {
     this.nodes.push(create(NodeProtoSchema, { opType: 'Identity', input: [value], output: [name] }));
   }
 
-  node(type: string, inputs: readonly string[], attributes: Record<string, Attribute> = {}): string {
+  node(type: string, inputs: readonly string[], attributes: Record<string, OnnxAttribute> = {}): string {
     return this.nodeMany(type, inputs, 1, attributes)[0]!;
   }
 
@@ -73,7 +59,7 @@ export class OnnxWriter {
     type: string,
     inputs: readonly string[],
     outputs: number,
-    attributes: Record<string, Attribute>,
+    attributes: Record<string, OnnxAttribute>,
   ): string[] {
     return this.nodeMany(type, inputs, outputs, attributes, CONTRIB);
   }
@@ -82,7 +68,7 @@ export class OnnxWriter {
     type: string,
     inputs: readonly string[],
     outputs: number,
-    attributes: Record<string, Attribute> = {},
+    attributes: Record<string, OnnxAttribute> = {},
     domain = '',
   ): string[] {
     const name = `/${this.nodes.length}/${type}`;
@@ -109,14 +95,7 @@ export class OnnxWriter {
         : type === 'int32'
           ? Int32Array.from(values)
           : Float32Array.from(values);
-    this.initializers.push(
-      create(TensorProtoSchema, {
-        name,
-        dataType: ELEMENT[type],
-        dims: dims.map(BigInt),
-        rawData: new Uint8Array(data.buffer),
-      }),
-    );
+    this.initializers.push(initializer(name, type, dims, new Uint8Array(data.buffer)));
     return name;
   }
 
@@ -128,82 +107,20 @@ export class OnnxWriter {
     let at = start;
     for (const part of repeated(block, bytes)) at += writeSync(this.data, part, 0, part.length, at);
     this.offset = start + bytes;
-    const entries = {
-      location: `${basename(this.path)}_data`,
-      offset: String(start),
-      length: String(bytes),
-    };
-    this.initializers.push(
-      create(TensorProtoSchema, {
-        name,
-        dataType: ELEMENT[type],
-        dims: dims.map(BigInt),
-        dataLocation: TensorProto_DataLocation.EXTERNAL,
-        externalData: Object.entries(entries).map(([key, value]) =>
-          create(StringStringEntryProtoSchema, { key, value }),
-        ),
-      }),
-    );
+    const location = `${basename(this.path)}_data`;
+    this.initializers.push(initializer(name, type, dims, { location, offset: start, bytes }));
     return name;
   }
 
   finish(): void {
     closeSync(this.data);
-    const model = create(ModelProtoSchema, {
-      irVersion: 10n,
-      producerName: 'postnas bench',
-      opsetImport: [
-        create(OperatorSetIdProtoSchema, { domain: '', version: 21n }),
-        create(OperatorSetIdProtoSchema, { domain: CONTRIB, version: 1n }),
-      ],
-      graph: create(GraphProtoSchema, {
-        name: 'decoder',
-        node: this.nodes,
-        initializer: this.initializers,
-        input: this.inputs,
-        output: this.outputs,
-      }),
+    const graph = create(GraphProtoSchema, {
+      name: 'decoder',
+      node: this.nodes,
+      initializer: this.initializers,
+      input: this.inputs,
+      output: this.outputs,
     });
-    writeFileSync(this.path, toBinary(ModelProtoSchema, model));
+    writeFileSync(this.path, modelBytes(graph));
   }
-}
-
-function attributeProto(name: string, value: Attribute) {
-  if (typeof value === 'string') {
-    const s = new TextEncoder().encode(value);
-    return create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.STRING, s });
-  }
-  if (typeof value === 'object') {
-    return create(AttributeProtoSchema, {
-      name,
-      type: AttributeProto_AttributeType.INTS,
-      ints: value.map((i) => BigInt(i)),
-    });
-  }
-  return FLOATS.has(name)
-    ? create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.FLOAT, f: value })
-    : create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INT, i: BigInt(value) });
-}
-
-function valueInfo(name: string, type: OnnxType, dims: Dims): ValueInfoProto {
-  const dim = dims.map((size) =>
-    create(TensorShapeProto_DimensionSchema, {
-      value:
-        typeof size === 'number'
-          ? { case: 'dimValue', value: BigInt(size) }
-          : { case: 'dimParam', value: size },
-    }),
-  );
-  return create(ValueInfoProtoSchema, {
-    name,
-    type: create(TypeProtoSchema, {
-      value: {
-        case: 'tensorType',
-        value: create(TypeProto_TensorSchema, {
-          elemType: ELEMENT[type],
-          shape: create(TensorShapeProtoSchema, { dim }),
-        }),
-      },
-    }),
-  });
 }

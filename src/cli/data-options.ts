@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import type { Device } from '../graph/index.ts';
-import { loadTokenizer, type Tokenizer } from '../model/tokenizer.ts';
+import { loadTokenizer } from '../model/folder.ts';
+import type { Tokenizer } from '../model/tokenizer.ts';
 import type { Metric, ObjectiveTask } from '../search/judge.ts';
 import { planTask } from '../tasks/harness.ts';
 import { planText } from '../tasks/held-out-text.ts';

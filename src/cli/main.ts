@@ -17,6 +17,7 @@ import { quantizeCommand } from './commands/quantize.ts';
 import { reportCommand } from './commands/report.ts';
 import { run } from './commands/run.ts';
 import { search } from './commands/search.ts';
+import { serveCommand } from './commands/serve.ts';
 import { start } from './commands/start.ts';
 
 /** The `postnas` command: one file per subcommand under commands/. */
@@ -47,6 +48,7 @@ const program = new Command('postnas')
   .addCommand(initCommand())
   .addCommand(infoCommand())
   .addCommand(generate())
+  .addCommand(serveCommand())
   .addCommand(benchCommand());
 
 // A reader that has seen enough (`| head`) is no fault.

@@ -1,43 +1,32 @@
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import {
-  AttributeProto_AttributeType,
-  AttributeProtoSchema,
+  type GraphProto,
   GraphProtoSchema,
-  ModelProtoSchema,
   type NodeProto,
   NodeProtoSchema,
-  OperatorSetIdProtoSchema,
-  StringStringEntryProtoSchema,
   type TensorProto,
-  TensorProto_DataLocation,
-  TensorProto_DataType,
-  TensorProtoSchema,
-  TensorShapeProto_DimensionSchema,
-  TensorShapeProtoSchema,
-  TypeProto_TensorSchema,
-  TypeProtoSchema,
   type ValueInfoProto,
-  ValueInfoProtoSchema,
 } from 'onnx-buf';
 import { type Dim, type Shape, sameShape, termsOf } from './dim.ts';
 import { type NdArray, ndarray } from './ndarray.ts';
+
+import {
+  attributeProto,
+  CONTRIB,
+  ELEMENT_TYPE,
+  type ExternalData,
+  initializer,
+  modelBytes,
+  type OnnxAttribute,
+  valueInfo,
+} from './onnx-proto.ts';
 import { type Bits, hadamard, QUANTIZED_BLOCK, rotationSize } from './quantized.ts';
+
 import { type DType, GraphError, type Node, type Tensor, topologicalOrder } from './tensor.ts';
 
 /** Writing a recorded graph as an ONNX model. */
 
 export type Device = 'cpu' | 'webgpu';
-
-const ELEMENT_TYPE: Record<DType, TensorProto_DataType> = {
-  float32: TensorProto_DataType.FLOAT,
-  float16: TensorProto_DataType.FLOAT16,
-  int32: TensorProto_DataType.INT32,
-  int64: TensorProto_DataType.INT64,
-  bool: TensorProto_DataType.BOOL,
-  uint8: TensorProto_DataType.UINT8,
-};
-
-export type OnnxAttribute = number | string | readonly number[];
 
 /** Collects ONNX nodes while ops emit themselves. */
 export class Emitter {
@@ -53,13 +42,29 @@ export class Emitter {
 
   constructor(
     readonly device: Device,
-    /** Where each symbol can be read at run time: an input's name and axis. */
-    private readonly symbols: ReadonlyMap<string, { input: string; axis: number }>,
+    /** Where each symbol can be read at run time. */
+    private readonly symbols: ReadonlyMap<string, Axis>,
+    /** Of all names, in a graph within another. */
+    private readonly prefix = '',
   ) {}
 
   /** A slash keeps these names apart from those of inputs and outputs. */
   private name(): string {
-    return `/${this.count++}`;
+    return `${this.prefix}/${this.count++}`;
+  }
+
+  /** A graph within the model, such as the body of a loop. Of the model around it it sees what its inputs are given. */
+  subgraph(inputs: readonly Tensor[], outputs: readonly Tensor[]): GraphProto {
+    const prefix = `${this.name()}/body`;
+    const names = new Map(inputs.map((x, i) => [x, `${prefix}_in${i}`]));
+    const body = new Emitter(this.device, symbolsOf(names), prefix);
+    const fed = [...names].map(([x, name]) => valueInfo(name, x.dtype, x.shape));
+    const results = emitGraph(
+      body,
+      Object.fromEntries(outputs.map((x, i) => [`${prefix}_out${i}`, x])),
+      names,
+    );
+    return graphProto('body', body, fed, results);
   }
 
   /** Adds a node with one output and returns its name. Whole-number attributes named in FLOATS are floats. */
@@ -87,7 +92,7 @@ export class Emitter {
         name: `${type}_${this.nodes.length}`,
         input: [...inputs],
         output: names,
-        attribute: Object.entries(attributes).map(([name, value]) => attribute(name, value)),
+        attribute: Object.entries(attributes).map(([name, value]) => attributeProto(name, value)),
       }),
     );
     return names;
@@ -105,14 +110,7 @@ export class Emitter {
     // ONNX Runtime folds the cast of a constant, so half-precision bits need not be made here.
     const stored = dtype === 'float16' ? 'float32' : dtype;
     let name = this.name();
-    this.initializers.push(
-      create(TensorProtoSchema, {
-        name,
-        dataType: ELEMENT_TYPE[stored],
-        dims: shape.map(BigInt),
-        rawData: rawBytes(stored, data),
-      }),
-    );
+    this.initializers.push(initializer(name, stored, shape, rawBytes(stored, data)));
     if (dtype === 'float16') name = this.cast(name, 'float16');
     this.constants.set(key, name);
     return name;
@@ -175,23 +173,6 @@ function exact(value: number): string {
   return Object.is(value, -0) ? '-0' : String(value);
 }
 
-/** Attributes that ONNX declares as float; whole numbers would otherwise be written as ints. */
-const FLOATS = new Set(['alpha', 'epsilon', 'scale', 'softcap']);
-
-function attribute(name: string, value: OnnxAttribute) {
-  if (typeof value === 'string') {
-    const s = new TextEncoder().encode(value);
-    return create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.STRING, s });
-  }
-  if (typeof value === 'object') {
-    const ints = value.map((i) => BigInt(i));
-    return create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INTS, ints });
-  }
-  return FLOATS.has(name)
-    ? create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.FLOAT, f: value })
-    : create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INT, i: BigInt(value) });
-}
-
 function rawBytes(dtype: DType, data: Float64Array): Uint8Array<ArrayBuffer> {
   switch (dtype) {
     case 'float32':
@@ -205,39 +186,12 @@ function rawBytes(dtype: DType, data: Float64Array): Uint8Array<ArrayBuffer> {
   }
 }
 
-function valueInfo(name: string, dtype: DType, shape: Shape): ValueInfoProto {
-  const dim = shape.map((size) =>
-    create(TensorShapeProto_DimensionSchema, {
-      value:
-        typeof size === 'number'
-          ? { case: 'dimValue', value: BigInt(size) }
-          : { case: 'dimParam', value: size },
-    }),
-  );
-  return create(ValueInfoProtoSchema, {
-    name,
-    type: create(TypeProtoSchema, {
-      value: {
-        case: 'tensorType',
-        value: create(TypeProto_TensorSchema, {
-          elemType: ELEMENT_TYPE[dtype],
-          shape: create(TensorShapeProtoSchema, { dim }),
-        }),
-      },
-    }),
-  });
-}
-
-/** Where data lies outside the model. */
-interface ExternalData {
-  location: string;
-  bytes: number;
-}
-
 /** An input that is an initialiser, whose data lies outside the model. */
 export interface ExternalWeight extends ExternalData {
   /** Of few bits: the data are those of `Quantized` or `RowQuantized`, and its scales are beside them. */
   quantized?: { layout: WeightLayout; scales: ExternalData };
+  /** Stored in half precision and computed with in the input's own. */
+  half?: boolean;
 }
 
 /** How a weight of few bits lies there: in blocks of so many bits (`Quantized`), or by rows (`RowQuantized`). */
@@ -268,25 +222,61 @@ export function writeOnnx(
   device: Device,
   joined: readonly JoinedProducts[] = [],
 ): Uint8Array<ArrayBuffer> {
-  const symbols = new Map<string, { input: string; axis: number }>();
-  for (const [x, name] of inputs) {
-    for (const [axis, dim] of x.shape.entries()) {
-      if (typeof dim === 'string' && !symbols.has(dim)) symbols.set(dim, { input: name, axis });
-    }
-  }
-  const emitter = new Emitter(device, symbols);
+  const emitter = new Emitter(device, symbolsOf(inputs));
   const names = new Map<Tensor, string>(inputs);
   const fed: ValueInfoProto[] = [];
-  const groupOf = new Map(joined.flatMap((group) => group.nodes.map((node) => [node, group] as const)));
   const partOf = new Set(joined.flatMap(({ nodes }) => nodes.map(({ inputs }) => inputs[1]!)));
   for (const [x, name] of inputs) {
     const weight = weights.get(x);
-    if (weight) addWeight(emitter, name, x.dtype, x.shape as number[], weight);
+    if (weight) names.set(x, addWeight(emitter, name, x.dtype, x.shape as number[], weight));
     else if (!partOf.has(x)) fed.push(valueInfo(name, x.dtype, x.shape));
   }
+  const weighted = device === 'cpu' && weights.size > 0;
+  const results = emitGraph(emitter, outputs, names, joined, weighted);
+  return modelBytes(graphProto('postnas', emitter, fed, results));
+}
 
-  const sums =
-    device === 'cpu' && weights.size > 0 ? normalisedSums(Object.values(outputs)) : new Map<Node, Node>();
+/** An axis of an input, by its name. */
+interface Axis {
+  input: string;
+  axis: number;
+}
+
+/** Where each symbol in the shapes of inputs can be read. */
+function symbolsOf(inputs: ReadonlyMap<Tensor, string>): Map<string, Axis> {
+  const symbols = new Map<string, Axis>();
+  for (const [x, input] of inputs) {
+    for (const [axis, dim] of x.shape.entries()) {
+      if (typeof dim === 'string' && !symbols.has(dim)) symbols.set(dim, { input, axis });
+    }
+  }
+  return symbols;
+}
+
+function graphProto(
+  name: string,
+  { nodes, initializers }: Emitter,
+  input: ValueInfoProto[],
+  output: ValueInfoProto[],
+): GraphProto {
+  return create(GraphProtoSchema, { name, node: nodes, initializer: initializers, input, output });
+}
+
+/**
+ * Emits all that the outputs depend on and gives them their names.
+ *
+ * @param names of the inputs; those of all other tensors are added
+ * @param weighted there are weights among them: this is for inference alone
+ */
+function emitGraph(
+  emitter: Emitter,
+  outputs: Readonly<Record<string, Tensor>>,
+  names: Map<Tensor, string>,
+  joined: readonly JoinedProducts[] = [],
+  weighted = false,
+): ValueInfoProto[] {
+  const groupOf = new Map(joined.flatMap((group) => group.nodes.map((node) => [node, group] as const)));
+  const sums = weighted ? normalisedSums(Object.values(outputs)) : new Map<Node, Node>();
   // Value numbering: nodes of the same op on the same inputs are computed once.
   const numbered = new Map<string, string[]>();
   for (const node of topologicalOrder(Object.values(outputs))) {
@@ -309,7 +299,7 @@ export function writeOnnx(
         [...ins, names.get(norm.inputs[1]!)!],
         4,
         { epsilon: norm.attributes.eps as number },
-        { domain: 'com.microsoft' },
+        { domain: CONTRIB },
       );
       names.set(node.outputs[0]!, sum!);
       names.set(norm.outputs[0]!, normed!);
@@ -321,9 +311,8 @@ export function writeOnnx(
     if (key) numbered.set(key, emitted);
     for (const [i, x] of node.outputs.entries()) names.set(x, emitted[i]!);
   }
-
   // Identity gives outputs their names; it also covers an output that is an input or appears twice.
-  const results = Object.entries(outputs).map(([name, x]) => {
+  return Object.entries(outputs).map(([name, x]) => {
     emitter.nodes.push(
       create(NodeProtoSchema, {
         opType: 'Identity',
@@ -334,22 +323,6 @@ export function writeOnnx(
     );
     return valueInfo(name, x.dtype, x.shape);
   });
-  const model = create(ModelProtoSchema, {
-    irVersion: 10n,
-    producerName: 'postnas',
-    opsetImport: [
-      create(OperatorSetIdProtoSchema, { domain: '', version: 21n }),
-      create(OperatorSetIdProtoSchema, { domain: 'com.microsoft', version: 1n }),
-    ],
-    graph: create(GraphProtoSchema, {
-      name: 'postnas',
-      node: emitter.nodes,
-      initializer: emitter.initializers,
-      input: fed,
-      output: results,
-    }),
-  });
-  return toBinary(ModelProtoSchema, model) as Uint8Array<ArrayBuffer>;
 }
 
 /** Sums that are normalised, with the norm: one node does both. Its weight is an input, which is there by then. */
@@ -396,20 +369,27 @@ export function emitLinear(
   weight: string,
   shape: readonly number[],
 ): string {
-  const domain = 'com.microsoft';
   const { layout, scales } = emitter.quantized.get(weight) ?? {};
   if (!layout || !scales) {
-    return emitter.node('FusedMatMul', [x.name, weight], { transA: 0, transB: 1, alpha: 1 }, { domain });
+    return emitter.node(
+      'FusedMatMul',
+      [x.name, weight],
+      { transA: 0, transB: 1, alpha: 1 },
+      { domain: CONTRIB },
+    );
   }
   if (layout === 'rows') {
     const { values, sizes } = integers(emitter, x, shape[1]!);
     const inputs = [values, weight, integerScale(emitter), scales, integerZero(emitter)];
-    return emitter.node('Mul', [emitter.node('MatMulIntegerToFloat', inputs, {}, { domain }), sizes]);
+    return emitter.node('Mul', [
+      emitter.node('MatMulIntegerToFloat', inputs, {}, { domain: CONTRIB }),
+      sizes,
+    ]);
   }
   const [N, K] = shape as [number, number];
   // Level 4: products of 8 bits, of which ONNX Runtime has its fastest kernels.
   const attributes = { N, K, bits: layout, block_size: QUANTIZED_BLOCK, accuracy_level: 4 };
-  return emitter.node('MatMulNBits', [x.name, weight, scales], attributes, { domain });
+  return emitter.node('MatMulNBits', [x.name, weight, scales], attributes, { domain: CONTRIB });
 }
 
 /** A row's largest value becomes 127. */
@@ -447,51 +427,38 @@ function integers(
   return { values, sizes };
 }
 
+/** Adds a weight as initialiser; returns the name of its values. */
 function addWeight(
   emitter: Emitter,
   name: string,
   dtype: DType,
   shape: readonly number[],
   weight: ExternalWeight,
-): void {
-  const { quantized } = weight;
+): string {
+  const { quantized, half } = weight;
+  if (half) {
+    emitter.initializers.push(initializer(name, 'float16', shape, weight));
+    return emitter.cast(name, dtype);
+  }
   if (!quantized) {
-    emitter.initializers.push(externalTensor(name, ELEMENT_TYPE[dtype], shape, weight));
-    return;
+    emitter.initializers.push(initializer(name, dtype, shape, weight));
+    return name;
   }
   const { layout, scales } = quantized;
   const [N, K] = shape as [number, number];
-  const { FLOAT, INT8, UINT8 } = TensorProto_DataType;
   if (layout === 'rows') {
     emitter.initializers.push(
-      externalTensor(name, INT8, [K, N], weight),
-      externalTensor(`${name}_scales`, FLOAT, [N], scales),
+      initializer(name, 'int8', [K, N], weight),
+      initializer(`${name}_scales`, 'float32', [N], scales),
     );
   } else {
     const blocks = Math.ceil(K / QUANTIZED_BLOCK);
     const packed = [N, blocks, (QUANTIZED_BLOCK * layout) / 8];
     emitter.initializers.push(
-      externalTensor(name, UINT8, packed, weight),
-      externalTensor(`${name}_scales`, FLOAT, [N * blocks], scales),
+      initializer(name, 'uint8', packed, weight),
+      initializer(`${name}_scales`, 'float32', [N, blocks], scales),
     );
   }
   emitter.quantized.set(name, { layout, scales: `${name}_scales` });
-}
-
-function externalTensor(
-  name: string,
-  dataType: TensorProto_DataType,
-  shape: readonly number[],
-  { location, bytes }: ExternalData,
-) {
-  const entries = { location, offset: '0', length: String(bytes) };
-  return create(TensorProtoSchema, {
-    name,
-    dataType,
-    dims: shape.map(BigInt),
-    dataLocation: TensorProto_DataLocation.EXTERNAL,
-    externalData: Object.entries(entries).map(([key, value]) =>
-      create(StringStringEntryProtoSchema, { key, value }),
-    ),
-  });
+  return name;
 }

@@ -1,9 +1,10 @@
-import { createHash } from 'node:crypto';
-import { env, InferenceSession, Tensor as Value } from 'onnxruntime-node';
 import { bindDim, bindShape, type Dim, showShape } from './dim.ts';
 import { bindInputs } from './evaluate.ts';
 import { type Device, type ExternalWeight, type JoinedProducts, writeOnnx } from './onnx.ts';
+
+import { createSession, ENGINE_VERSION, type InferenceSession, runSession, Value } from './onnxruntime.ts';
 import { linearWeights, type Quantized, type RowQuantized, stackQuantized } from './quantized.ts';
+
 import { type DType, GraphError, type Node, type Tensor, topologicalOrder } from './tensor.ts';
 import { requireWebGpu } from './webgpu.ts';
 
@@ -12,10 +13,7 @@ import { requireWebGpu } from './webgpu.ts';
  * and disposed of explicitly.
  */
 
-export { Value };
-
-/** Of ONNX Runtime. */
-export const ENGINE_VERSION = env.versions.node ?? 'unknown';
+export { ENGINE_VERSION, Value };
 export type Values = Record<string, Value>;
 
 export interface CompileOptions {
@@ -126,7 +124,7 @@ export class Program {
       logSeverityLevel: 3,
     };
     if (device === 'webgpu') await requireWebGpu();
-    const build = () => InferenceSession.create(model, sessionOptions);
+    const build = () => createSession(model, sessionOptions);
     const fed = new Map<string, Port>();
     for (const [i, tensor] of inputs.entries()) {
       if (!given.has(tensor)) fed.set(nameOf(tensor), { tensor, port: inputName(i) });
@@ -136,10 +134,7 @@ export class Program {
       const session = await build();
       return new Program(session, fed, results, nonEmpty, release(session, profile !== undefined));
     }
-    const key = createHash('sha256')
-      .update(model)
-      .update(JSON.stringify({ device, threads, kept }))
-      .digest('hex');
+    const key = JSON.stringify({ device, threads, kept }) + new TextDecoder('latin1').decode(model);
     const shared = sessions.get(key) ?? { session: build(), users: 0 };
     shared.users++;
     sessions.set(key, shared);
@@ -193,7 +188,7 @@ export class Program {
     for (const [name, { port }] of this.outputs) fetches[port] = into[name] ?? null;
     return async () => {
       if (this.disposed) throw new GraphError('this program has been disposed of');
-      const running = this.session.run(given, fetches);
+      const running = runSession(this.session, given, fetches);
       this.running.add(running);
       try {
         const values = (await running) as Values;

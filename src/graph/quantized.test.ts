@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Random } from '../util/random.ts';
-import { float32, input, linear, matmul, Program, relu, type Tensor } from './index.ts';
+import { float32, input, int64, linear, matmul, Program, relu, type Tensor, take } from './index.ts';
 import { type Bits, dequantize, linearWeights, type Quantized, quantize } from './quantized.ts';
 
 const random = new Random(1);
@@ -87,4 +87,34 @@ test('only what is a weight and nothing else can be of few bits', async () => {
   await expect(compiling).rejects.toThrow(
     'weight c of 8 bits is [32, 32], expected float32[32, 32] of a linear',
   );
+});
+
+describe('rows of a table of few bits', () => {
+  const compile = async (bits: Bits, [N, K]: [number, number]) => {
+    const table = input('table', 'float32', [N, K]);
+    const rows = take(table, input('ids', 'int64', ['B', 'T']));
+    const quantized = quantize(draw(N * K), [N, K], bits);
+    // As with tied embeddings, the table is a linear layer's weight too.
+    const logits = linear(input('x', 'float32', ['B', K]), table);
+    const program = await Program.compile(
+      { rows, logits },
+      { weights: new Map([[table, quantized]]), threads: 1 },
+    );
+    return { program, quantized };
+  };
+
+  test('are those of the dequantised table', async () => {
+    const { program, quantized } = await compile(8, [7, 64]);
+    const { rows } = await program.run({ ids: int64([3, 0, 6, 3], [2, 2]), x: float32(draw(128), [2, 64]) });
+    const table = dequantize(quantized);
+    const expected = [3, 0, 6, 3].flatMap((id) => [...table.subarray(id * 64, (id + 1) * 64)]);
+    expect([...(rows!.data as Float32Array)]).toEqual(expected);
+    expect(rows!.dims).toEqual([2, 2, 64]);
+    await program.dispose();
+  });
+
+  test('need 8 bits in whole blocks', async () => {
+    await expect(compile(4, [7, 64])).rejects.toThrow(/of 4 bits, expected 8 bits in rows of whole blocks/);
+    await expect(compile(8, [7, 40])).rejects.toThrow(/in rows of whole blocks/);
+  });
 });

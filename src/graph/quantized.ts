@@ -149,15 +149,16 @@ function places(block: number, blocks: number, K: number): [number, number] {
   return [row * K + column, row * K + Math.min(K, column + QUANTIZED_BLOCK)];
 }
 
-/** The inputs that are nothing but weights x W^T of linear layers: what may be given in few bits. */
+/** The inputs that are nothing but weights x W^T of linear layers and tables of `take`: what may be given in few bits. */
 export function linearWeights(outputs: readonly Tensor[]): Set<Tensor> {
   const found = new Set<Tensor>();
   const others = new Set<Tensor>();
   for (const node of topologicalOrder(outputs)) {
     const { transA, transB, alpha } = node.attributes;
     const linear = node.op.name === 'matmul' && transB && !transA && alpha === 1;
+    const place = linear ? 1 : node.op.name === 'take' ? 0 : null;
     for (const [i, x] of node.inputs.entries()) {
-      if (x.node.op.name === 'input') (linear && i === 1 && x.rank === 2 ? found : others).add(x);
+      if (x.node.op.name === 'input') (i === place && x.rank === 2 ? found : others).add(x);
     }
   }
   for (const x of others) found.delete(x);

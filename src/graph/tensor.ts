@@ -14,7 +14,14 @@ export function isFloat(dtype: DType): boolean {
   return dtype === 'float32' || dtype === 'float16';
 }
 
-type AttributeValue = number | string | boolean | null | readonly Dim[] | DType;
+/** A graph within a node, told apart from others by its id. */
+export interface Body {
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  toJSON(): number;
+}
+
+type AttributeValue = number | string | boolean | null | readonly Dim[] | DType | Body;
 export type Attributes = Readonly<Record<string, AttributeValue>>;
 
 /** What the graph knows of one operation. Its shape rule is the recording function, which calls `record`. */

@@ -1,5 +1,5 @@
-import { InferenceSession, listSupportedBackends } from 'onnxruntime-node';
 import { writeOnnx } from './onnx.ts';
+import { createSession, noWebGpu, WEBGPU_NEEDS } from './onnxruntime.ts';
 import { fill } from './ops/constant.ts';
 import { GraphError } from './tensor.ts';
 
@@ -24,18 +24,13 @@ export function requireWebGpu(): Promise<void> {
 }
 
 async function probe(): Promise<void> {
-  const offered = listSupportedBackends().map(({ name }) => name);
-  if (!offered.includes('webgpu')) {
-    throw new GraphError(
-      `device webgpu: onnxruntime-node for ${process.platform} ${process.arch} has no WebGPU provider, ` +
-        `only ${offered.join(', ')}`,
-    );
-  }
+  const missing = noWebGpu();
+  if (missing) throw new GraphError(`device webgpu: ${missing}`);
   const one = fill(1, [1]);
   let location: string | undefined;
   let cause: unknown;
   try {
-    const session = await InferenceSession.create(writeOnnx({ one }, new Map(), new Map(), 'webgpu'), {
+    const session = await createSession(writeOnnx({ one }, new Map(), new Map(), 'webgpu'), {
       executionProviders: ['webgpu'],
       preferredOutputLocation: 'gpu-buffer',
       logSeverityLevel: 4,
@@ -50,9 +45,5 @@ async function probe(): Promise<void> {
   if (location === 'gpu-buffer') return;
   const reason =
     cause instanceof Error ? cause.message.trim().replace(/^.*was false\. /s, '') : `ran on ${location}`;
-  const needs =
-    process.platform === 'linux'
-      ? ' Vulkan is needed: the loader (libvulkan.so.1) and a driver; VK_DRIVER_FILES may name one.'
-      : '';
-  throw new GraphError(`device webgpu: no adapter was found (${reason}).${needs}`, { cause });
+  throw new GraphError(`device webgpu: no adapter was found (${reason}).${WEBGPU_NEEDS}`, { cause });
 }

@@ -32,7 +32,7 @@ import {
   type Parameter,
   vector,
 } from './mixer.ts';
-import { newestPlaces } from './padding.ts';
+import { newestPlaces, trailing } from './padding.ts';
 import { rope } from './rope.ts';
 import type { AttentionSpec, MixerContext, SlidingWindowSpec } from './spec.ts';
 
@@ -232,7 +232,8 @@ export const slidingWindow: Mixer<SlidingWindowSpec> = {
   forward: ({ window }, context, input) => {
     const { y, state } = forward(context, input, window);
     // At the start of a sequence the places before the first token are zeros.
-    const newest = (x: Tensor) => newestPlaces(input.state ? x : pad(x, 2, window, 0), window, input.mask);
+    const newest = (x: Tensor) =>
+      newestPlaces(input.state ? x : pad(x, 2, window, 0), window, trailing(input));
     const [B] = input.x.shape as [Dim];
     const valid = newest(reshape(state.valid!, [B, 1, state.valid!.shape[1]!, 1]));
     return { y, state: { k: newest(state.k!), v: newest(state.v!), valid: reshape(valid, [B, window]) } };

@@ -11,6 +11,7 @@ import {
   swapLast,
   type Tensor,
   transpose,
+  unsqueeze,
 } from '../graph/index.ts';
 import { splitHeads } from './attention.ts';
 import { dynamicConvolution, generateFilters, generatorParameters } from './dynamic-convolution.ts';
@@ -150,7 +151,11 @@ export function deltaHeads(
     const weight = params[`${letter}_proj.weight`]!;
     if (convolution(spec, letter) === 'none') return splitHeads(silu(linear(x, weight)), heads);
     const u = projectChannels(x, weight, input.form);
-    const conv = convolve(spec, letter, params, x, u, { state: past[letter], mask });
+    const conv = convolve(spec, letter, params, x, u, {
+      state: past[letter],
+      mask,
+      paddedLeft: input.paddedLeft,
+    });
     state[letter] = conv.state;
     return swapLast(reshape(silu(conv.y), [B, heads, channels(spec, letter) / heads, T]));
   };
@@ -170,17 +175,18 @@ export function deltaHeads(
 
 /**
  * The same for the fused recurrence, heads beside each other: q and k, of length 1, [B, T, H * K], v [B, T, H * V],
- * beta [B, T, H]. There is no padding.
+ * beta [B, T, H], 0 for padding.
  */
 export function deltaRows(
   spec: DeltaHeads,
   context: MixerContext,
-  { x, params, ...input }: MixerInput,
+  { x, params, mask, ...input }: MixerInput,
 ): Record<'q' | 'k' | 'v' | 'beta', Tensor> & { state: Record<string, Tensor> } {
   const { heads, keyDim } = spec;
   const [B, T] = x.shape as [Dim, Dim];
   const project = (letter: Letter) => linear(x, params[`${letter}_proj.weight`]!);
-  const beta = sigmoid(linear(x, params['b_proj.weight']!));
+  let beta = sigmoid(linear(x, params['b_proj.weight']!));
+  if (mask) beta = mul(beta, unsqueeze(mask, -1));
   const rotate = spec.rope ? rope({ ...context, headDim: keyDim }, { x, params, ...input }) : null;
   const unit = (rows: Tensor, count: number) => {
     const each = l2Norm(reshape(rows, [B, T, count, keyDim]), L2_EPS);
@@ -188,7 +194,7 @@ export function deltaRows(
     return reshape(turned, [B, T, count * keyDim]);
   };
   const statics = staticLetters(spec);
-  if (T === 1 && statics.length === LETTERS.length) {
+  if (T === 1 && !mask && statics.length === LETTERS.length) {
     // For a single token it is the number of nodes that costs most.
     const sizes = LETTERS.map((letter) => channels(spec, letter)) as [number, number, number];
     const [keys, , values] = sizes;
@@ -208,7 +214,11 @@ export function deltaRows(
   const rows = (letter: Letter) => {
     if (convolution(spec, letter) === 'none') return silu(project(letter));
     const u = projectChannels(x, params[`${letter}_proj.weight`]!, input.form);
-    const conv = convolve(spec, letter, params, x, u, { state: past[letter] });
+    const conv = convolve(spec, letter, params, x, u, {
+      state: past[letter],
+      mask,
+      paddedLeft: input.paddedLeft,
+    });
     states[letter] = conv.state;
     return swapLast(silu(conv.y));
   };

@@ -1,4 +1,13 @@
-import { type Dim, mul, recurrence, reshape, rmsNorm, type Tensor, transpose } from '../graph/index.ts';
+import {
+  type Dim,
+  mul,
+  recurrence,
+  reshape,
+  rmsNorm,
+  type Tensor,
+  transpose,
+  unsqueeze,
+} from '../graph/index.ts';
 import { joinHeads } from './attention.ts';
 import { type DeltaHeads, deltaHeads, deltaRows } from './delta-heads.ts';
 import { DELTA_RULE } from './delta-rule.ts';
@@ -24,11 +33,13 @@ export function deltaOutputs(
   const norm = params['o_norm.weight']!;
   const recurrent = input.state?.recurrent;
   const [B, T] = input.x.shape as [Dim, Dim];
+  // Padding does not forget.
   if (form === 'fused') {
     if (!recurrent) throw new Error('the fused form of a recurrence needs a state');
     const { heads, keyDim, valueDim } = spec;
     const { state, ...rows } = deltaRows(spec, context, input);
-    const decays = g && reshape(g, [B, T, heads * (g.shape[3] as number)]);
+    let decays = g && reshape(g, [B, T, heads * (g.shape[3] as number)]);
+    if (decays && mask) decays = mul(decays, unsqueeze(mask, -1));
     const result = recurrence({ ...rows, g: decays, state: recurrent, scale: keyDim ** -0.5 });
     const normalised = rmsNorm(reshape(result.o, [B, T, heads, valueDim]), norm, NORM_EPS);
     return {
@@ -37,7 +48,6 @@ export function deltaOutputs(
     };
   }
   let decays = g && transpose(g, [0, 2, 1, 3]);
-  // Padding does not forget.
   if (decays && mask) decays = mul(decays, reshape(mask, [B, 1, T, 1]));
   const { state, ...rows } = deltaHeads(spec, context, input);
   const result = DELTA_RULE[form]({ ...rows, g: decays, state: recurrent });

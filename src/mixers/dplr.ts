@@ -7,6 +7,7 @@ import {
   matmul,
   mul,
   pad,
+  scan,
   slice,
   squeeze,
   swapLast,
@@ -26,9 +27,10 @@ import {
   zeroState,
 } from './chunks.ts';
 import { decayPath } from './decay-gradient.ts';
+import type { Form } from './mixer.ts';
 
 /**
- * The recurrence whose transition is diagonal plus low rank, in two forms of one signature (RWKV7; spec §2.6 and
+ * The recurrence whose transition is diagonal plus low rank, in three forms of one signature (RWKV7; spec §2.6 and
  * §2.7 D):
  *
  *   S_t = e^(g_t) S_(t-1) + b_t (a_t^T S_(t-1)) + k_t v_t^T,   o_t = scale S_t^T q_t
@@ -122,3 +124,29 @@ export function dplrChunk(input: DiagonalPlusLowRank, longest = 32): RecurrenceR
   }
   return { o: fromChunks(o, T), state: path.last(squeeze(state!, 2)) };
 }
+
+/** Token by token in a loop of the graph's own: for a number of tokens that is known only when it runs. */
+function dplrLoop(input: DiagonalPlusLowRank): RecurrenceResult {
+  const { q, k, v, g, a, b, state, scale } = input;
+  if (!state) throw new Error('the loop of a recurrence needs a state');
+  const { state: last, outputs } = scan(state, [q, k, v, g, a, b], 2, (state, rows) => {
+    const [q, k, v, g, a, b] = rows.map((row) => unsqueeze(row, 2)) as [
+      Tensor,
+      Tensor,
+      Tensor,
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
+    const step = dplrRecurrent({ q, k, v, g, a, b, state, scale });
+    return { state: step.state, output: squeeze(step.o, 2) };
+  });
+  return { o: outputs, state: last };
+}
+
+/** The forms by name. */
+export const DPLR: Readonly<Record<Form, (input: DiagonalPlusLowRank) => RecurrenceResult>> = {
+  recurrent: dplrRecurrent,
+  chunk: dplrChunk,
+  fused: dplrLoop,
+};

@@ -105,7 +105,8 @@ function forward(spec: Mamba2Spec, _context: MixerContext, input: MixerInput): M
   const { groups, values, keys } = widths(spec);
   const [B, T] = x.shape as [Dim, Dim];
   const { gate, u, steps } = project(x, params['in_proj.weight']!, form, [values, values + 2 * keys, heads]);
-  const conv = shortConvolution(u, params['conv1d.weight']!, { state: state?.conv, mask });
+  const past = { state: state?.conv, mask, paddedLeft: input.paddedLeft };
+  const conv = shortConvolution(u, params['conv1d.weight']!, past);
   const mixed = silu(add(conv.y, unsqueeze(params['conv1d.bias']!, 1)));
   const rows = (channels: Tensor, count: number, width: number) =>
     swapLast(reshape(channels, [B, count, width, T]));

@@ -28,7 +28,7 @@ export interface StateTensor {
 /**
  * The ways to compute a linear mixer over several tokens: token by token, which is its definition and its decode
  * step; in chunks of matrix products; or fused, by ONNX Runtime's own op for recurrences, which takes a symbolic T
- * but neither a mask nor a gradient. Attention has one form and ignores this.
+ * but no gradient. Attention has one form and ignores this.
  */
 export type Form = 'recurrent' | 'chunk' | 'fused';
 
@@ -45,6 +45,8 @@ export interface MixerInput {
    * first token of a sequence or after the last of a call: with a state, on the right.
    */
   mask?: Tensor;
+  /** That the mask has no padding after a token: the newest places are then the last ones. */
+  paddedLeft?: boolean;
   /** Absolute positions, int64 [B, T]; 0, 1, ... T-1 when absent, for which T must be static. */
   positions?: Tensor;
   /** One more than the largest position that can occur; T when absent. */

@@ -12,8 +12,14 @@ import {
   type Tensor,
   take,
 } from '../graph/index.ts';
+import type { MixerInput } from './mixer.ts';
 
 /** What padding means for states that hold the newest tokens: those at the end, whatever padding follows. */
+
+/** The mask as `newestPlaces` needs it: not at all where the last places are the newest. */
+export function trailing({ mask, paddedLeft }: Pick<MixerInput, 'mask' | 'paddedLeft'>): Tensor | undefined {
+  return paddedLeft ? undefined : mask;
+}
 
 /**
  * The newest `count` places of x [B, M, count + T, W], which holds `count` earlier places and then T new ones:

@@ -18,7 +18,7 @@ import {
 } from '../graph/index.ts';
 import { InputError } from '../util/errors.ts';
 import { joinHeads, splitHeads } from './attention.ts';
-import { dplrChunk, dplrRecurrent } from './dplr.ts';
+import { DPLR } from './dplr.ts';
 import { copyAttention } from './linear-start.ts';
 import {
   linearWeight,
@@ -29,7 +29,7 @@ import {
   type Parameter,
   vector,
 } from './mixer.ts';
-import { newestPlaces } from './padding.ts';
+import { newestPlaces, trailing } from './padding.ts';
 import type { MixerContext, Rwkv7Spec } from './spec.ts';
 
 /**
@@ -136,13 +136,13 @@ function parameters(spec: Rwkv7Spec, { hiddenSize }: MixerContext): Parameter[] 
 /**
  * @returns a function that mixes every token with the one before, and the last token [B, D]
  */
-function tokenShift({ x: given, params, state, mask }: MixerInput) {
+function tokenShift({ x: given, params, state, mask, paddedLeft = false }: MixerInput) {
   const [B, T, D] = given.shape as [Dim, Dim, number];
   // Padding counts as zeros, as what is before the first token.
   const x = mask ? mul(given, unsqueeze(mask, 2)) : given;
   const extended = state ? concat([unsqueeze(state.shift!, 1), x], 1) : pad(x, 1, 1, 0);
   const delta = sub(slice(extended, 1, 0, T), x);
-  const shift = reshape(newestPlaces(unsqueeze(extended, 1), 1, mask), [B, D]);
+  const shift = reshape(newestPlaces(unsqueeze(extended, 1), 1, trailing({ mask, paddedLeft })), [B, D]);
   return { shifted: (letter: Shifted) => add(x, mul(delta, params[`x_${letter}`]!)), shift };
 }
 
@@ -204,8 +204,7 @@ function forward(spec: Rwkv7Spec, _context: MixerContext, input: MixerInput): Mi
     const tokens = reshape(mask, [B, 1, T, 1]);
     [k, b, g] = [mul(k, tokens), mul(b, tokens), mul(g, tokens)];
   }
-  const recurrence = form === 'chunk' ? dplrChunk : dplrRecurrent;
-  const result = recurrence({ q: r, k, v, g, a: mul(kappa, -1), b, state: state?.recurrent });
+  const result = DPLR[form]({ q: r, k, v, g, a: mul(kappa, -1), b, state: state?.recurrent });
 
   const normalised = groupNorm(result.o, params['g_norm.weight']!, params['g_norm.bias']!, NORM_EPS * keyDim);
   const direct = sum(mul(mul(r, k), unsqueeze(params.r_k!, 1)), -1, true);

@@ -14,7 +14,7 @@ import {
   unsqueeze,
 } from '../graph/index.ts';
 import type { Form, Parameter } from './mixer.ts';
-import { newestPlaces } from './padding.ts';
+import { newestPlaces, trailing } from './padding.ts';
 
 /**
  * Short causal convolution over tokens, a filter of W taps per channel (spec §1.10):
@@ -52,6 +52,8 @@ export interface ConvolutionPast {
   state?: Tensor | undefined;
   /** 1 for a token, 0 for padding, whose inputs count as zeros [B, T]. */
   mask?: Tensor | undefined;
+  /** That the mask has no padding after a token. */
+  paddedLeft?: boolean | undefined;
 }
 
 /**
@@ -61,7 +63,7 @@ export interface ConvolutionPast {
 export function withPast(
   u: Tensor,
   W: number,
-  { state, mask }: ConvolutionPast,
+  { state, mask, paddedLeft = false }: ConvolutionPast,
 ): Record<'inputs' | 'seen' | 'state', Tensor> {
   const [B, D] = u.shape as [Dim, Dim];
   const inputs = mask ? mul(u, unsqueeze(mask, 1)) : u;
@@ -70,7 +72,7 @@ export function withPast(
     return { inputs, seen, state: slice(seen, 2, -W) };
   }
   const extended = state ? concat([state, inputs], 2) : pad(inputs, 2, W, 0);
-  const newest = newestPlaces(unsqueeze(extended, -1), W, mask);
+  const newest = newestPlaces(unsqueeze(extended, -1), W, trailing({ mask, paddedLeft }));
   return { inputs, seen: slice(extended, 2, 1), state: reshape(newest, [B, D, W]) };
 }
 

@@ -9,66 +9,35 @@ import { InputError } from '../util/errors.ts';
 import { writeFileAtomic, writeFileAtomicAsync } from '../util/files.ts';
 import type { OnProgress } from '../util/progress.ts';
 import type { ModelConfig } from './config.ts';
+import { Folder } from './folder.ts';
 import {
   configFromHf,
   configToHf,
   defaultGeneration,
   type GenerationConfig,
-  generationFromHf,
   generationToHf,
   type HfDtype,
 } from './hf-config.ts';
-import { Fields, isObject, readJsonObject } from './json-fields.ts';
-import { bitsOf, QuantizedTensors, quantizedBytes, quantizedToWrite } from './quantized-tensors.ts';
-import {
-  SafetensorsFile,
-  safetensorsParts,
-  type TensorToWrite,
-  tensorBytes,
-  type WrittenDtype,
-} from './safetensors.ts';
-import type { TensorInfo, TensorSource } from './tensor-source.ts';
-import { checkWeights, FiniteTensors } from './weights.ts';
+import { readJsonObject } from './json-file.ts';
+import { TOKENIZER_FILES } from './model-files.ts';
+import { bitsOf, quantizedBytes, quantizedToWrite } from './quantized-tensors.ts';
+import { type Checkpoint, INDEX, readCheckpoint, readConfig, SINGLE } from './read-checkpoint.ts';
+import { safetensorsParts, type TensorToWrite, tensorBytes, type WrittenDtype } from './safetensors.ts';
+import type { TensorSource } from './tensor-source.ts';
+import { FiniteTensors } from './weights.ts';
 
-const SINGLE = 'model.safetensors';
-const INDEX = 'model.safetensors.index.json';
+export type { Checkpoint };
+
 const SHARD = /^model-\d{5}-of-\d{5}\.safetensors$/;
-
-/** Every file that belongs to a tokenizer in a Hugging Face folder. */
-export const TOKENIZER_FILES = [
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.json',
-  'merges.txt',
-  'tokenizer.model',
-  'chat_template.jinja',
-  'chat_template.json',
-];
-
-export interface Checkpoint {
-  config: ModelConfig;
-  /** Read from disk tensor by tensor; a tensor with NaN or infinities is refused when it is read. */
-  weights: TensorSource;
-  generation: GenerationConfig;
-}
 
 /**
  * Opens a model folder: reads the configuration and the headers of the weight files, and checks that the weights are
- * those that the configuration asks for.
+ * those that the configuration asks for. Weights are read from disk when asked for.
  *
  * @throws InputError naming file, tensor or field and what was expected
  */
 export function openCheckpoint(dir: string): Checkpoint {
-  const config = openConfig(dir);
-  const generationPath = join(dir, 'generation_config.json');
-  const generation = existsSync(generationPath)
-    ? generationFromHf(generationPath, readJsonObject(generationPath), config)
-    : defaultGeneration(config);
-  const weights = openWeights(dir);
-  checkWeights(config, weights, { where: dir });
-  return { config, weights: new FiniteTensors(weights, dir), generation };
+  return readCheckpoint(new Folder(dir));
 }
 
 /**
@@ -78,69 +47,12 @@ export function openCheckpoint(dir: string): Checkpoint {
  */
 export function openConfig(path: string): ModelConfig {
   const isFile = existsSync(path) && statSync(path).isFile();
-  const configPath = isFile ? path : join(path, 'config.json');
-  if (!existsSync(configPath)) throw new InputError(`${path} is no model folder: it has no config.json`);
-  return configFromHf(configPath, readJsonObject(configPath));
+  return isFile ? configFromHf(path, readJsonObject(path)) : readConfig(new Folder(path));
 }
 
 /** Whether the folder holds weights, complete or not. */
 export function hasWeights(dir: string): boolean {
   return existsSync(join(dir, SINGLE)) || existsSync(join(dir, INDEX));
-}
-
-function openWeights(dir: string): TensorSource {
-  if (existsSync(join(dir, SINGLE))) return new QuantizedTensors(new SafetensorsFile(join(dir, SINGLE)));
-  if (existsSync(join(dir, INDEX))) return new QuantizedTensors(new ShardedTensors(join(dir, INDEX), dir));
-  const other = readdirSync(dir).filter((name) => /\.(bin|pt|pth|gguf)$/.test(name));
-  const hint = other.length > 0 ? `; ${other.join(', ')} cannot be read as such` : '';
-  throw new InputError(`${dir} has neither ${SINGLE} nor ${INDEX}${hint}`);
-}
-
-/** The shards that an index names, as one source. */
-class ShardedTensors implements TensorSource {
-  private readonly shardOf = new Map<string, SafetensorsFile>();
-
-  constructor(indexPath: string, dir: string) {
-    const map = readJsonObject(indexPath).weight_map;
-    if (!isObject(map)) throw new InputError(`${indexPath}: weight_map is missing, expected {tensor: file}`);
-    const fields = new Fields(`${indexPath}: weight_map`, map);
-    const files = new Map<string, SafetensorsFile>();
-    for (const name of Object.keys(map)) {
-      const file = fields.string(name);
-      if (!/^[^/\\]+$/.test(file)) throw fields.wrong(name, 'the name of a file beside the index');
-      let shard = files.get(file);
-      if (!shard) {
-        shard = new SafetensorsFile(join(dir, file));
-        files.set(file, shard);
-      }
-      if (!shard.has(name)) {
-        throw new InputError(`${shard.path} has no tensor '${name}', but ${indexPath} says that it has`);
-      }
-      this.shardOf.set(name, shard);
-    }
-  }
-
-  names(): string[] {
-    return [...this.shardOf.keys()];
-  }
-
-  has(name: string): boolean {
-    return this.shardOf.has(name);
-  }
-
-  info(name: string): TensorInfo {
-    return this.shard(name).info(name);
-  }
-
-  read(name: string): Float32Array<ArrayBuffer> {
-    return this.shard(name).read(name);
-  }
-
-  private shard(name: string): SafetensorsFile {
-    const shard = this.shardOf.get(name);
-    if (!shard) throw new InputError(`no shard has a tensor '${name}'`);
-    return shard;
-  }
 }
 
 export interface SaveOptions {
@@ -277,12 +189,16 @@ function splitIntoShards(names: string[], sizes: Map<string, number>, limit: num
   return shards;
 }
 
-/** 65,520 and above round to infinity. */
-function refuseBeyondHalf(name: string, values: Float32Array): void {
+/**
+ * 65,520 and above round to infinity.
+ *
+ * @throws InputError naming tensor and value
+ */
+export function refuseBeyondHalf(name: string, values: Float32Array): void {
   for (let at = 0; at < values.length; at++) {
     if (Math.abs(values[at]!) >= 65520) {
       throw new InputError(
-        `tensor '${name}' holds ${values[at]} at index ${at}: beyond float16, choose BF16 or F32`,
+        `tensor '${name}' holds ${values[at]} at index ${at}: beyond float16, choose a type of greater range`,
       );
     }
   }

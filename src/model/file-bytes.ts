@@ -1,20 +1,17 @@
 /** Reading parts of a large file when they are asked for. */
 import { closeSync, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
 import { InputError } from '../util/errors.ts';
+import { Bytes, type Fill } from './bytes.ts';
 
 /**
  * A file of which parts are read. No descriptor stays open between the reads; a file that was replaced or changed
  * since the first look is refused, so that old offsets are never applied to new bytes.
  */
-export class FileBytes {
-  readonly path: string;
-  /** In bytes. */
-  readonly size: number;
+export class FileBytes extends Bytes {
   private readonly identity: string;
 
   /** Throws InputError when there is no such file. */
   constructor(path: string) {
-    this.path = path;
     let stats: Stats;
     try {
       stats = statSync(path);
@@ -22,12 +19,11 @@ export class FileBytes {
       throw new InputError(`cannot open ${path}: ${(error as Error).message}`);
     }
     if (!stats.isFile()) throw new InputError(`${path} is a folder or a device, a file is expected`);
-    this.size = stats.size;
+    super(path, stats.size);
     this.identity = identityOf(stats);
   }
 
-  /** Calls `use` with a function that fills a buffer from a position of the file. `what` is for messages. */
-  open<T>(use: (fill: (target: Uint8Array, position: number, what: string) => void) => T): T {
+  open<T>(use: (fill: Fill) => T): T {
     const fd = openSync(this.path, 'r');
     try {
       if (identityOf(fstatSync(fd)) !== this.identity) {
@@ -39,14 +35,6 @@ export class FileBytes {
     }
   }
 
-  /** `length` bytes from a position, in memory of their own (aligned for every typed array). */
-  bytes(position: number, length: number, what: string): Uint8Array<ArrayBuffer> {
-    if (position + length > this.size) throw this.tooShort(what, position + length - this.size);
-    const target = new Uint8Array(length);
-    this.open((fill) => fill(target, position, what));
-    return target;
-  }
-
   private fill(fd: number, target: Uint8Array, position: number, what: string): void {
     for (let done = 0; done < target.byteLength; ) {
       // A single read is limited to 2 GB by the system.
@@ -54,10 +42,6 @@ export class FileBytes {
       if (count === 0) throw this.tooShort(what, target.byteLength - done);
       done += count;
     }
-  }
-
-  private tooShort(what: string, missing: number): InputError {
-    return new InputError(`${this.path} is truncated: ${missing} bytes of ${what} are missing`);
   }
 }
 

@@ -22,9 +22,9 @@ import {
 } from '@huggingface/hub';
 import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
-import type { OnProgress } from '../util/progress.ts';
-import { TOKENIZER_FILES } from './checkpoint.ts';
-import { isObject, readJsonObject } from './json-fields.ts';
+import { isObject } from './json-fields.ts';
+import { readJsonObject } from './json-file.ts';
+import { type HubOptions, isRepo, TOKENIZER_FILES } from './model-files.ts';
 
 const WEIGHTS = /^model(-\d{5}-of-\d{5})?\.safetensors$/;
 const FILES = new Set([
@@ -33,16 +33,8 @@ const FILES = new Set([
   'model.safetensors.index.json',
   ...TOKENIZER_FILES,
 ]);
-const REPO = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/;
 /** What becomes part of a path has to be a hash: a commit, a git blob or a SHA-256. */
 const HASH = /^[0-9a-f]{40}([0-9a-f]{24})?$/;
-
-export interface HubOptions {
-  /** Branch, tag or commit; 'main' unless told. */
-  revision?: string;
-  onProgress?: OnProgress;
-  signal?: AbortSignal;
-}
 
 /**
  * The folder of a model: the path itself when it is a folder, else the newest cached snapshot of the repository of that
@@ -57,7 +49,7 @@ export async function resolveModel(pathOrRepo: string, options: HubOptions = {})
       `${pathOrRepo} is a file, a model folder is expected (\`postnas import\` makes one)`,
     );
   }
-  if (!REPO.test(pathOrRepo) || pathOrRepo.includes('..')) {
+  if (!isRepo(pathOrRepo)) {
     throw new InputError(`${pathOrRepo} is neither a folder nor the name of a model, as in org/model`);
   }
   return cachedSnapshot(pathOrRepo, options.revision) ?? (await pull(pathOrRepo, options));
@@ -70,7 +62,7 @@ export async function resolveModel(pathOrRepo: string, options: HubOptions = {})
  * @throws InputError when the repository cannot be reached or is no model in safetensors, or a file arrives damaged
  */
 export async function pull(repo: string, options: HubOptions = {}): Promise<string> {
-  if (!REPO.test(repo) || repo.includes('..')) {
+  if (!isRepo(repo)) {
     throw new InputError(`${repo} is not the name of a model, as in org/model`);
   }
   const { revision = 'main', onProgress, signal } = options;
@@ -80,7 +72,7 @@ export async function pull(repo: string, options: HubOptions = {}): Promise<stri
     if (cached) return cached;
     throw new InputError(`${repo} (${revision}) is not in ${getHFHubCachePath()}, and HF_HUB_OFFLINE is set`);
   }
-  const hubUrl = endpoint();
+  const hubUrl = (options.hubUrl ?? endpoint()).replace(/\/+$/, '');
   const access = {
     hubUrl,
     accessToken: token(),
@@ -134,7 +126,7 @@ function offline(): boolean {
 }
 
 function endpoint(): string {
-  return (process.env.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '');
+  return process.env.HF_ENDPOINT || 'https://huggingface.co';
 }
 
 /** HF_TOKEN, or the file that `hf auth login` writes. */

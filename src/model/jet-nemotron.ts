@@ -3,10 +3,10 @@
  * `layer_types` gives each layer its mixer, `efficient_attention_config` all JetBlocks the same dimensions and all
  * sliding windows the same size. The names of weights are the mixers' own (§1.3), the rest of the decoder is Qwen2's.
  */
-import { isDeepStrictEqual } from 'node:util';
 import { releasedJetBlock } from '../mixers/jet-block.ts';
 import type { JetBlockSpec, MixerSpec } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
+import { sameData } from '../util/same-data.ts';
 import type { ModelConfig } from './config.ts';
 import { Fields, type JsonObject } from './json-fields.ts';
 
@@ -173,7 +173,7 @@ export function whyNotJetNemotron(config: ModelConfig): string | null {
     return `layer ${other} is ${layers[other]!.kind}, the family has ${Object.values(KINDS).join(', ')}`;
   // One set of dimensions for all layers of a type, and of JetBlocks the released form only: what is read back tells.
   const back = jetLayersFromHf(new Fields('config.json', jetLayersToHf(layers)), layers.length);
-  const changed = layers.findIndex((spec, i) => !isDeepStrictEqual(spec, back[i]));
+  const changed = layers.findIndex((spec, i) => !sameData(spec, back[i]));
   if (changed < 0) return null;
   return `layer ${changed} is ${JSON.stringify(layers[changed])}, the family would have to make it ${JSON.stringify(back[changed])}`;
 }

@@ -1,17 +1,10 @@
 /** Typed access to a JSON file made by somebody else: every mistake names the file, the field and what was expected. */
-import { readFileSync } from 'node:fs';
 import { InputError } from '../util/errors.ts';
 
 export type JsonObject = Record<string, unknown>;
 
-/** @throws InputError when the file is missing, is not JSON or not an object. */
-export function readJsonObject(path: string): JsonObject {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new InputError(`cannot read ${path}: ${(error as Error).message}`);
-  }
+/** @throws InputError when the text is not JSON or not an object */
+export function parseJsonObject(path: string, text: string): JsonObject {
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -36,6 +36,21 @@ export function quantizeWeight(values: Float32Array, shape: readonly number[], b
   });
 }
 
+/** A weight in few bits where it is wanted so, as it is stored if it fits; null for one that is not. */
+export function inFewBits(
+  source: TensorSource,
+  name: string,
+  shape: readonly number[],
+  /** As the source has them, when absent. */
+  dtype: WeightDtype | undefined,
+): Quantized | null {
+  const stored = source.quantized?.(name) ?? null;
+  if (dtype === undefined) return stored;
+  const bits = bitsOf(name, shape, dtype);
+  if (bits === null || stored?.bits === bits) return bits === null ? null : stored;
+  return quantizeWeight(source.read(name), shape, bits);
+}
+
 /** Bytes of a matrix of few bits in a file. */
 export function quantizedBytes(shape: readonly number[], bits: Bits): number {
   const values = shape.reduce((a, b) => a * b, 1);

@@ -5,10 +5,10 @@ import type { OnProgress } from '../util/progress.ts';
 import { Random } from '../util/random.ts';
 import { hasWeights, openConfig, saveCheckpoint } from './checkpoint.ts';
 import type { ModelConfig } from './config.ts';
+import { loadTokenizer } from './folder.ts';
 import { modelParameters } from './parameters.ts';
 import type { WrittenDtype } from './safetensors.ts';
 import type { TensorInfo, TensorSource } from './tensor-source.ts';
-import { loadTokenizer } from './tokenizer.ts';
 
 /**
  * The initial values of every weight, drawn anew whenever a tensor is read, so that one tensor at a time is in memory.

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { loadTokenizer, StreamDecoder, Tokenizer } from './tokenizer.ts';
+import { loadTokenizer } from './folder.ts';
+import { StreamDecoder, Tokenizer } from './tokenizer.ts';
 
 let dir: string;
 beforeAll(() => {

@@ -2,12 +2,17 @@
  * Text to token ids and back, from a Hugging Face folder: tokenizer.json through @huggingface/tokenizers, the chat
  * template through @huggingface/jinja.
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
 import { Tokenizer as HfTokenizer } from '@huggingface/tokenizers';
 import { InputError } from '../util/errors.ts';
-import { Fields, isObject, type JsonObject, readJsonObject } from './json-fields.ts';
+import { Fields, isObject, type JsonObject } from './json-fields.ts';
+import { type ModelFiles, readJson } from './model-files.ts';
+import { type TokenBytes, tokenBytes } from './token-bytes.ts';
+
+const TOKENIZER = 'tokenizer.json';
+const CONFIG = 'tokenizer_config.json';
+const JINJA = 'chat_template.jinja';
+const TEMPLATE = 'chat_template.json';
 
 export interface ChatMessage {
   role: string;
@@ -33,10 +38,15 @@ export class Tokenizer {
   private readonly inner: HfTokenizer;
   private readonly specials: Record<string, string>;
   private readonly templates: Map<string, string>;
+  private bytes: TokenBytes | null = null;
 
   /** @param templates chat templates by name; the usual one is called 'default' */
-  constructor(tokenizer: JsonObject, config: JsonObject, templates: Map<string, string> = new Map()) {
-    this.inner = new HfTokenizer(tokenizer, config);
+  constructor(
+    private readonly json: JsonObject,
+    config: JsonObject,
+    templates: Map<string, string> = new Map(),
+  ) {
+    this.inner = new HfTokenizer(json, config);
     this.templates = templates;
     this.specials = specialTokens(config);
     this.vocabSize = this.tokens.length;
@@ -53,6 +63,17 @@ export class Tokenizer {
   /** Tokens in the vocabulary's own spelling (a space may be 'Ġ' or '▁'), with their ids. */
   *vocabulary(): Generator<[string, number]> {
     for (const [id, token] of this.tokens.entries()) yield [token, id];
+  }
+
+  /** What every token adds to a text; made when first asked for. */
+  get tokenBytes(): TokenBytes {
+    this.bytes ??= tokenBytes(this.tokens, this.json);
+    return this.bytes;
+  }
+
+  /** The chat template for conversations with or without tools. */
+  chatTemplate(tools = false): string | undefined {
+    return (tools ? this.templates.get('tool_use') : undefined) ?? this.templates.get('default');
   }
 
   private idOf(token: string | undefined): number | null {
@@ -92,7 +113,7 @@ export class Tokenizer {
 
   /** The conversation as the text that the model was trained on; encode it with addSpecialTokens: false. */
   applyChatTemplate(messages: ChatMessage[], options: ChatTemplateOptions = {}): string {
-    const template = (options.tools && this.templates.get('tool_use')) ?? this.templates.get('default');
+    const template = this.chatTemplate(options.tools !== undefined);
     if (template === undefined) {
       throw new InputError(
         'the tokenizer has no chat template; give the model plain text, or add chat_template.jinja',
@@ -133,25 +154,19 @@ export interface LoadTokenizerOptions {
 }
 
 /** @throws InputError when a file is missing or broken, or has more tokens than the model's vocabulary */
-export function loadTokenizer(dir: string, options: LoadTokenizerOptions = {}): Tokenizer {
-  const path = join(dir, 'tokenizer.json');
-  if (!existsSync(path)) throw new InputError(`${dir} has no tokenizer.json`);
-  const configPath = join(dir, 'tokenizer_config.json');
-  const config = existsSync(configPath) ? readJsonObject(configPath) : {};
-  const json = readJsonObject(path);
+export function readTokenizer(files: ModelFiles, options: LoadTokenizerOptions = {}): Tokenizer {
+  if (!files.has(TOKENIZER)) throw new InputError(`${files.path} has no ${TOKENIZER}`);
+  const { path } = files.open(TOKENIZER);
+  const config = files.has(CONFIG) ? readJson(files, CONFIG) : {};
+  const json = readJson(files, TOKENIZER);
   let tokenizer: Tokenizer;
   try {
-    tokenizer = new Tokenizer(json, config, chatTemplates(dir, configPath, config));
+    tokenizer = new Tokenizer(json, config, chatTemplates(files, config));
   } catch (error) {
     if (error instanceof InputError) throw error;
     throw new InputError(`${path} is no tokenizer that can be used: ${(error as Error).message}`);
   }
-  const modelPath = join(dir, 'config.json');
-  const rows =
-    options.modelVocabSize ??
-    (existsSync(modelPath)
-      ? new Fields(modelPath, readJsonObject(modelPath)).integer('vocab_size')
-      : undefined);
+  const rows = options.modelVocabSize ?? modelVocabSize(files);
   if (rows !== undefined && tokenizer.vocabSize > rows) {
     throw new InputError(
       `${path} has token ids up to ${tokenizer.vocabSize - 1}, but the model's vocabulary has ${rows} entries`,
@@ -160,14 +175,16 @@ export function loadTokenizer(dir: string, options: LoadTokenizerOptions = {}): 
   return tokenizer;
 }
 
+function modelVocabSize(files: ModelFiles): number | undefined {
+  if (!files.has('config.json')) return undefined;
+  return new Fields(files.open('config.json').path, readJson(files, 'config.json')).integer('vocab_size');
+}
+
 /** A file of its own goes before tokenizer_config.json, as in transformers; there, it is a string or a named list. */
-function chatTemplates(dir: string, configPath: string, config: JsonObject): Map<string, string> {
-  const jinja = join(dir, 'chat_template.jinja');
-  if (existsSync(jinja)) return new Map([['default', readFileSync(jinja, 'utf8')]]);
-  const json = join(dir, 'chat_template.json');
-  const [where, value] = existsSync(json)
-    ? [json, readJsonObject(json).chat_template]
-    : [configPath, config.chat_template];
+function chatTemplates(files: ModelFiles, config: JsonObject): Map<string, string> {
+  if (files.has(JINJA)) return new Map([['default', files.open(JINJA).text()]]);
+  const own = files.has(TEMPLATE);
+  const value = own ? readJson(files, TEMPLATE).chat_template : config.chat_template;
   if (value === undefined || value === null) return new Map();
   if (typeof value === 'string') return new Map([['default', value]]);
   const named = Array.isArray(value) ? value : [];
@@ -178,7 +195,8 @@ function chatTemplates(dir: string, configPath: string, config: JsonObject): Map
     }
   }
   if (templates.size === 0) {
-    throw new InputError(`${where}: chat_template is neither a text nor a list of {name, template}`);
+    const { path } = files.open(own ? TEMPLATE : CONFIG);
+    throw new InputError(`${path}: chat_template is neither a text nor a list of {name, template}`);
   }
   return templates;
 }

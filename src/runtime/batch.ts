@@ -34,6 +34,8 @@ export class Batch {
   /** [rows, ...] by name. */
   private slabs: Values = {};
   private rows = 0;
+  /** Of all rows [rows, vocabulary]; runs of fewer use its beginning. */
+  private logits = new Float32Array(0);
   private readonly lanes = new Map<number, { lane: Lane; logits: () => Promise<Values> }>();
 
   /** @internal */
@@ -131,6 +133,7 @@ export class Batch {
     });
     this.slabs = Object.fromEntries(slabs) as Values;
     this.rows = rows;
+    this.logits = new Float32Array(rows * this.config.vocabSize);
     this.lanes.clear();
   }
 
@@ -147,7 +150,7 @@ export class Batch {
     const lane = new Lane(this.config, this.parts.segments, B, 1, state, state);
     const logits = this.parts.head.prepare(
       { x: float32(lane.x, [B, 1, hiddenSize]) },
-      { logits: float32(new Float32Array(B * vocabSize), [B, 1, vocabSize]) },
+      { logits: float32(this.logits.subarray(0, B * vocabSize), [B, 1, vocabSize]) },
     );
     const made = { lane, logits };
     this.lanes.set(B, made);

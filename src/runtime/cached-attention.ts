@@ -1,5 +1,7 @@
 import {
   add,
+  addDims,
+  concat,
   type Device,
   type Dim,
   div,
@@ -13,6 +15,7 @@ import {
   mulDims,
   Program,
   reshape,
+  slice,
   softmax,
   sub,
   sum,
@@ -20,7 +23,7 @@ import {
   unsqueeze,
   type Value,
 } from '../graph/index.ts';
-import type { KvCache } from './kv-cache.ts';
+import { type KvCache, PART } from './kv-cache.ts';
 
 /**
  * Softmax attention of queries over the blocks of a cache, a run of a program for each, or for several of them if there
@@ -41,7 +44,7 @@ const QUERIES = 256;
 /** Blocks that one run takes for a single query: the threads of a run that has just begun must wake up first. */
 const BLOCKS = 8;
 
-/** Which of the programs: with sums of earlier blocks, for each block whether some keys are hidden, with the division. */
+/** Which of the programs: for one query, with sums of earlier blocks, whether it hides keys of a block, with the division. */
 interface Kind {
   single: boolean;
   carries: boolean;
@@ -106,16 +109,23 @@ export class CachedAttentionPrograms {
     for (let i = Math.max(0, at(first + 1 - window)); i <= last; ) {
       const count = T === 1 ? Math.min(BLOCKS, last + 1 - i) : 1;
       const ends = i + count > last;
+      const single = T === 1 && (count > 1 || carried !== null || !ends);
       const feeds: Record<string, Value> = { q: queries, ...carried };
       const hides = cache.blocks.slice(i, i + count).map(({ k, v, capacity }, n) => {
         const start = cache.start + (i + n) * cache.blockSize;
-        feeds[`k${n}`] = k;
-        feeds[`v${n}`] = v;
+        // One query is compared with parts of a block.
+        const parts = [capacity / PART, PART];
+        const of = (x: Value) => (single ? float32(x.data as Float32Array, [KV, ...parts, d]) : x);
+        feeds[`k${n}`] = of(k);
+        feeds[`v${n}`] = of(v);
         const hidden = i + n === last || start < first + T - window;
-        if (hidden) feeds[`bias${n}`] = float32(bias(T, capacity, first - start, window), [T, capacity]);
+        if (hidden) {
+          const values = bias(T, capacity, first - start, window);
+          feeds[`bias${n}`] = float32(values, single ? [capacity / PART, 1, PART] : [T, capacity]);
+        }
         return hidden;
       });
-      const program = await this.program({ single: T === 1, carries: carried !== null, hides, ends });
+      const program = await this.program({ single, carries: carried !== null, hides, ends });
       const outputs: Record<string, Value> = await program.run(feeds, ends ? { o: result } : {});
       carried = ends ? null : { m: outputs.m!, l: outputs.l!, a: outputs.a! };
       i += count;
@@ -133,48 +143,83 @@ export class CachedAttentionPrograms {
   }
 
   private record({ single, carries, hides, ends }: Kind): Record<string, Tensor> {
+    if (single) return singleQuery(this.shape, { carries, hides, ends });
     const { H, KV, d } = this.shape;
-    const G = H / KV;
+    const [hidden] = hides as [boolean];
     const of = (name: string, rows: Dim, width: Dim) => input(name, 'float32', [KV, rows, width]);
-    const R: Dim = single ? G : hides.includes(true) ? mulDims(G, 'T') : 'R';
-    // Row by row, a single token's queries take the product of a matrix with a vector, which does not copy the keys.
-    const rows = (x: Tensor) => (single ? reshape(x, [KV, G, 1, x.shape[2]!]) : x);
-    const shared = (x: Tensor) => (single ? unsqueeze(x, 1) : x);
-    const joined = (x: Tensor) => (single ? reshape(x, [KV, G, x.shape[3]!]) : x);
-    // Not as a factor of the product, which would then be computed in the general way.
-    const q = mul(rows(of('q', R, d)), d ** -0.5);
-    const blocks = hides.map((hidden, n) => {
-      const C = `C${n}`;
-      let scores = joined(matmul(q, shared(of(`k${n}`, C, d)), { transB: true }));
-      if (hidden) {
-        const T = single ? 1 : 'T';
-        const bias = input(`bias${n}`, 'float32', [T, C]);
-        scores = reshape(add(reshape(scores, [KV, G, T, C]), bias), [KV, R, C]);
-      }
-      return { scores, v: of(`v${n}`, C, d) };
-    });
-    const weighted = (weights: Tensor, v: Tensor) => joined(matmul(rows(weights), shared(v)));
-    const [only] = blocks as [(typeof blocks)[0]];
-    if (!carries && ends && blocks.length === 1) return { o: weighted(softmax(only.scores), only.v) };
-    const before = carries ? { m: of('m', R, 1), l: of('l', R, 1), a: of('a', R, d) } : null;
-    const m = [...(before ? [before.m] : []), ...blocks.map(({ scores }) => max(scores, -1, true))].reduce(
-      (a, b) => maximum(a, b),
-    );
-    const weights = blocks.map(({ scores }) => exp(sub(scores, m)));
-    let l = weights.map((w) => sum(w, -1, true)).reduce((a, b) => add(a, b));
-    let a = weights.map((w, n) => weighted(w, blocks[n]!.v)).reduce((a, b) => add(a, b));
-    if (before) {
-      const scale = exp(sub(before.m, m));
-      l = add(mul(before.l, scale), l);
-      a = add(mul(before.a, scale), a);
+    const R = hidden ? mulDims(H / KV, 'T') : 'R';
+    const [q, k, v] = [of('q', R, d), of('k0', 'C', d), of('v0', 'C', d)];
+    let scores = matmul(q, k, { transB: true, alpha: d ** -0.5 });
+    if (hidden) {
+      const bias = input('bias0', 'float32', ['T', 'C']);
+      scores = reshape(add(reshape(scores, [KV, H / KV, 'T', 'C']), bias), [KV, R, 'C']);
     }
-    return ends ? { o: div(a, l) } : { m, l, a };
+    if (!carries && ends) return { o: matmul(softmax(scores), v) };
+    const before = carries ? { m: of('m', R, 1), l: of('l', R, 1), a: of('a', R, d) } : null;
+    return sums(before, scores, (weights) => ({ l: sum(weights, -1, true), a: matmul(weights, v) }), ends);
   }
 
   async dispose(): Promise<void> {
     for (const program of this.programs.values()) await (await program).dispose();
     this.programs.clear();
   }
+}
+
+/** The sums with those of earlier blocks, divided at the end. */
+function sums(
+  before: Record<'m' | 'l' | 'a', Tensor> | null,
+  scores: Tensor,
+  weighted: (weights: Tensor) => { l: Tensor; a: Tensor },
+  ends: boolean,
+  own = max(scores, -1, true),
+): Record<string, Tensor> {
+  const m = before ? maximum(before.m, own) : own;
+  let { l, a } = weighted(exp(sub(scores, m)));
+  if (before) {
+    const scale = exp(sub(before.m, m));
+    l = add(mul(before.l, scale), l);
+    a = add(mul(before.a, scale), a);
+  }
+  return ends ? { o: div(a, l) } : { m, l, a };
+}
+
+/**
+ * One query of each head over several blocks, in parts: matrix by vector for each part and head, which copies no keys and
+ * finds a part in the cache of the processor for all heads of a group. G query heads of a group, N parts in all.
+ */
+function singleQuery(
+  { H, KV, d }: { H: number; KV: number; d: number },
+  { carries, hides, ends }: Omit<Kind, 'single'>,
+): Record<string, Tensor> {
+  const G = H / KV;
+  const q = mul(reshape(input('q', 'float32', [KV, G, d]), [KV, 1, G, 1, d]), d ** -0.5);
+  const blocks = hides.map((hidden, n) => {
+    const parts = `N${n}`;
+    const of = (name: string) => unsqueeze(input(`${name}${n}`, 'float32', [KV, parts, PART, d]), 2);
+    let scores = reshape(matmul(q, of('k'), { transB: true }), [KV, parts, G, PART]);
+    if (hidden) scores = add(scores, input(`bias${n}`, 'float32', [parts, 1, PART]));
+    return { scores, parts, v: of('v') };
+  });
+  const scores = concat(
+    blocks.map(({ scores }) => scores),
+    1,
+  );
+  const total = (x: Tensor) => sum(x, 1, true);
+  const weighted = (weights: Tensor) => {
+    let from: Dim = 0;
+    const products = blocks.map(({ parts, v }) => {
+      const to = addDims(from, parts);
+      const own = reshape(slice(weights, 1, from, to), [KV, parts, G, 1, PART]);
+      from = to;
+      return total(reshape(matmul(own, v), [KV, parts, G, d]));
+    });
+    return { l: total(sum(weights, -1, true)), a: products.reduce((a, b) => add(a, b)) };
+  };
+  const of = (name: string, width: number) => input(name, 'float32', [KV, 1, G, width]);
+  const before = carries ? { m: of('m', 1), l: of('l', 1), a: of('a', d) } : null;
+  const own = max(max(scores, -1, true), 1, true);
+  const { o, ...rest } = sums(before, scores, weighted, ends, own);
+  return o ? { o: reshape(o, [KV, G, d]) } : rest;
 }
 
 /**

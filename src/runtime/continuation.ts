@@ -19,8 +19,8 @@ export interface ContinuationOptions extends SamplingOptions {
   eosTokenIds?: readonly number[];
   /** So many of the most probable tokens are told beside each one that is chosen; 0 unless asked for. */
   topLogProbs?: number;
-  /** What the text has to be; anything unless given. */
-  constraint?: Constraint;
+  /** Makes what rules out tokens in this text; any text will do unless given. */
+  constraint?: () => Constraint;
 }
 
 /** Rules out tokens, as the text grows. */
@@ -47,7 +47,7 @@ export interface GeneratedToken {
   finish?: 'stop' | 'length';
 }
 
-export interface Usage {
+interface Usage {
   promptTokens: number;
   /** Of the prompt's, those that a snapshot saved from being read. */
   cachedTokens: number;
@@ -99,7 +99,7 @@ export class Continuation {
       );
     }
     this.ends = new Set(options.eosTokenIds ?? endTokens(writer));
-    this.constraint = options.constraint;
+    this.constraint = options.constraint?.();
     this.tokens = [...prompt];
     this.promptTokens = prompt.length;
     this.text = new TextStream(writer.tokenizer, prompt, stopStrings(options.stop));

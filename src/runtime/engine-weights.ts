@@ -9,9 +9,10 @@ import {
   type Weight,
 } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { bitsOf, quantizeWeight, type WeightDtype } from '../model/quantized-tensors.ts';
+import { inFewBits, type WeightDtype } from '../model/quantized-tensors.ts';
 import type { TensorSource } from '../model/tensor-source.ts';
 import type { OnProgress } from '../util/progress.ts';
+import { turn } from '../util/turn.ts';
 
 /** What may be told of and may end the reading of weights. */
 export interface Reading {
@@ -55,7 +56,7 @@ export class EngineWeights {
       this.count++;
       onProgress?.({ stage: 'load weights', done: Math.min(this.count, total), total, unit: 'tensors' });
       // Reading blocks: the event loop turns between tensors, so that `signal` can end it.
-      await new Promise(setImmediate);
+      await turn();
       signal?.throwIfAborted();
     }
     return values;
@@ -67,11 +68,7 @@ export class EngineWeights {
 
   /** In few bits, if that is how the weight is wanted. */
   private quantized(name: string, shape: readonly number[]): Quantized | null {
-    const stored = this.source.quantized?.(name) ?? null;
-    if (this.dtype === undefined) return stored;
-    const bits = bitsOf(name, shape, this.dtype);
-    if (bits === null || stored?.bits === bits) return bits === null ? null : stored;
-    return quantizeWeight(this.source.read(name), shape, bits);
+    return inFewBits(this.source, name, shape, this.dtype);
   }
 
   /** A function that writes rows of the embedding one after the other. */

@@ -6,6 +6,7 @@ import type { WeightDtype } from '../model/quantized-tensors.ts';
 import type { TensorSource } from '../model/tensor-source.ts';
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
+import { turn } from '../util/turn.ts';
 import { Batch } from './batch.ts';
 import { CachedAttentionPrograms } from './cached-attention.ts';
 import { EngineWeights } from './engine-weights.ts';
@@ -122,6 +123,7 @@ export class Engine {
     if (ids.length === 1 && !each) return this.exclusively(() => this.step(sequence, ids[0]!));
     let logits: Float32Array | undefined;
     for (let done = 0; done < ids.length; ) {
+      await turn();
       signal?.throwIfAborted();
       // Pieces end at fixed places of a sequence, wherever they begin, so that the same tokens are read alike.
       const piece = ids.slice(done, done + this.piece - (sequence.length % this.piece));
@@ -144,7 +146,8 @@ export class Engine {
     });
   }
 
-  private check({ length }: Sequence, ids: readonly number[]): void {
+  /** @throws InputError for tokens that cannot follow after so many */
+  check({ length }: Pick<Sequence, 'length'>, ids: readonly number[]): void {
     if (ids.length === 0) throw new InputError('there are no tokens to go on from: the prompt is empty');
     const { vocabSize } = this.config;
     const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);

@@ -1,19 +1,19 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Device } from '../graph/index.ts';
-import { openCheckpoint } from '../model/checkpoint.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { GenerationConfig } from '../model/hf-config.ts';
-import { resolveModel } from '../model/hub.ts';
+import type { HubOptions, ModelFiles } from '../model/model-files.ts';
+import { openModel } from '../model/open-model.ts';
 import type { WeightDtype } from '../model/quantized-tensors.ts';
+import { readCheckpoint } from '../model/read-checkpoint.ts';
 import {
   type ChatMessage,
   type ChatTemplateOptions,
-  loadTokenizer,
+  readTokenizer,
   type Tokenizer,
 } from '../model/tokenizer.ts';
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
+import { turn } from '../util/turn.ts';
 import { Continuation, type ContinuationOptions, type GeneratedToken } from './continuation.ts';
 import { Engine } from './engine.ts';
 import { PrefixCache } from './prefix-cache.ts';
@@ -21,18 +21,17 @@ import { readWholePrompt } from './read-prompt.ts';
 
 /** A model ready to write: weights, tokenizer and sampling behind one object. */
 
-export interface LoadOptions {
+export interface LoadOptions extends HubOptions {
   device?: Device;
-  /** Of ONNX Runtime; 0, the default, for all cores. */
+  /**
+   * Of ONNX Runtime; 0, the default, for all cores; in a browser for half of them and at most four. There, the first
+   * model of a page says for all, and pages without cross-origin isolation (COOP and COEP) have one.
+   */
   threads?: number;
   /** Of the weights: as the folder has them when absent, in 8 or 4 bits, or float32. */
   dtype?: WeightDtype;
-  /** Branch, tag or commit of a repository on the hub. */
-  revision?: string;
   /** Bytes for snapshots of prompts, from which prompts that begin alike start; 0, the default, keeps none. */
   prefixCacheBytes?: number;
-  onProgress?: OnProgress;
-  signal?: AbortSignal;
 }
 
 export interface GenerateOptions extends ContinuationOptions {
@@ -56,21 +55,28 @@ export class Model {
   ) {}
 
   /**
-   * Loads a model folder in Hugging Face's layout, or a model of the hub by its name.
+   * Loads a model in Hugging Face's layout: of the hub by its name, or a folder; in a browser an address that begins
+   * with https://, / or ./, or the files themselves.
    *
    * @throws InputError naming the file, tensor or field at fault and what was expected
    */
-  static async fromPretrained(pathOrRepo: string, options: LoadOptions = {}): Promise<Model> {
-    const folder = await resolveModel(pathOrRepo, options);
-    const { config, weights, generation } = openCheckpoint(folder);
-    const tokenizer = existsSync(join(folder, 'tokenizer.json')) ? loadTokenizer(folder) : null;
+  static async fromPretrained(source: string | ModelFiles, options: LoadOptions = {}): Promise<Model> {
+    const files = typeof source === 'string' ? await openModel(source, options) : source;
+    const { config, weights, generation } = readCheckpoint(files);
+    const tokenizer = files.has('tokenizer.json') ? readTokenizer(files) : null;
     const { prefixCacheBytes = 0 } = options;
     if (!(prefixCacheBytes >= 0)) {
       throw new InputError(`prefixCacheBytes is ${prefixCacheBytes}, expected a number of at least 0`);
     }
     const engine = await Engine.create(config, weights, options);
     const prefixes = prefixCacheBytes > 0 ? new PrefixCache(prefixCacheBytes) : null;
-    return new Model(engine, tokenizer, generation, pathOrRepo, prefixes);
+    return new Model(
+      engine,
+      tokenizer,
+      generation,
+      typeof source === 'string' ? source : files.path,
+      prefixes,
+    );
   }
 
   get config(): ModelConfig {
@@ -105,6 +111,7 @@ export class Model {
       const token = text.next(logits);
       yield token;
       if (token.finish) return;
+      await turn();
       signal?.throwIfAborted();
       logits = await this.engine.append(sequence, [token.id]);
     }

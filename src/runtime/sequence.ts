@@ -66,6 +66,11 @@ export class Sequence {
     this.tokens = tokens;
   }
 
+  /** Whether it can be gone on from. */
+  get usable(): boolean {
+    return !this.gone;
+  }
+
   /** @internal Throws for a sequence that cannot be gone on from. */
   check(): void {
     if (this.gone)

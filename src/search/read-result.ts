@@ -1,5 +1,6 @@
 /** Reads what a search has written, and refuses what none writes: every mistake names the file and the field. */
-import { type JsonObject, readJsonObject } from '../model/json-fields.ts';
+import type { JsonObject } from '../model/json-fields.ts';
+import { readJsonObject } from '../model/json-file.ts';
 import { InputError } from '../util/errors.ts';
 import { checkBlocks } from './blocks/read.ts';
 import type { BlocksResult } from './blocks/result.ts';

@@ -2,8 +2,10 @@
  * Trains a byte-level BPE tokenizer (Sennrich et al. 2016, arXiv:1508.07909) and writes it in the format of Hugging
  * Face's tokenizers, with every digit a token of its own, as in SmolLM2.
  */
+
+import { byteSymbols, toSymbols } from '../model/byte-symbols.ts';
 import { InputError } from '../util/errors.ts';
-import { byteSymbols, pieces, toSymbols } from './byte-level.ts';
+import { pieces } from './pieces.ts';
 
 const endOfTextToken = '<|endoftext|>';
 const padToken = '<|pad|>';

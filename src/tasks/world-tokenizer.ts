@@ -1,10 +1,10 @@
 /** The generated world's own tokenizer, and a fast way to encode with it. */
 import { Random } from '../util/random.ts';
 import { buildTokenizer, type TokenizerFiles } from './build-tokenizer.ts';
-import { pieces } from './byte-level.ts';
 import { facts } from './facts.ts';
 import { keys, people, values } from './lexicon.ts';
 import { document } from './mixture.ts';
+import { pieces } from './pieces.ts';
 import type { Encode } from './task.ts';
 
 /** Trained on 4,000 documents and, once each, the words that may by chance be in none. */

@@ -2,9 +2,11 @@
 import { type Shape, sameShape, showShape, sizeOf } from '../dim.ts';
 import { type NdArray, ndarray } from '../ndarray.ts';
 import type { Emitter } from '../onnx.ts';
+import { QUANTIZED_BLOCK } from '../quantized.ts';
 import { type DType, GraphError, type Op, record, type Tensor } from '../tensor.ts';
 import { fill } from './constant.ts';
 import { cast } from './elementwise.ts';
+import { normalizeAxes } from './reduce.ts';
 import { reshape, squeeze } from './shape.ts';
 
 function checkIndices(what: string, indices: Tensor): void {
@@ -20,7 +22,21 @@ function checkedIndex(what: string, index: number, size: number): number {
 
 const takeOp: Op = {
   name: 'take',
-  emit: (emitter, inputs) => [emitter.node('Gather', inputs, { axis: 0 })],
+  emit: (emitter, [table, indices], { inputs, outputs }) => {
+    const { layout: bits, scales } = emitter.quantized.get(table!) ?? {};
+    const rows = (from: string) => emitter.node('Gather', [from, indices!], { axis: 0 });
+    if (!bits || !scales) return [rows(table!)];
+    const blocks = (inputs[0]!.shape[1] as number) / QUANTIZED_BLOCK;
+    if (bits !== 8 || !Number.isInteger(blocks)) {
+      throw new GraphError(`take: ${inputs[0]} of ${bits} bits, expected 8 bits in rows of whole blocks`);
+    }
+    const number = (value: number) => emitter.constant('float32', ndarray([], [value]));
+    const levels = emitter.node('Sub', [emitter.cast(rows(table!), 'float32'), number(2 ** (bits - 1))]);
+    const axes = emitter.constant('int64', ndarray([1], [-1]));
+    const values = emitter.node('Mul', [levels, emitter.node('Unsqueeze', [rows(scales), axes])]);
+    const shape = [...inputs[1]!.shape, blocks, QUANTIZED_BLOCK];
+    return [emitter.reshape(values, shape, outputs[0]!.shape)];
+  },
   vjp: ({ inputs: [table, indices] }, [dy]) => [scatterAddRows(dy!, indices!, table!.shape), null],
   evaluate: ([table, indices]) => {
     const row = table!.data.length / table!.shape[0]!;
@@ -157,4 +173,38 @@ export function unpick(values: Tensor, indices: Tensor, shape: Shape): Tensor {
     );
   }
   return record(unpickOp, [values, indices, fill(0, shape, values.dtype)], { shape }, values.dtype, shape);
+}
+
+const newestOp: Op<{ axis: number }> = {
+  name: 'newest',
+  emit: (emitter, [x, count], { attributes: { axis } }) => {
+    const list = (value: number) => emitter.constant('int64', ndarray([1], [value]));
+    // From -0, which is the start, where all are wanted.
+    const start = emitter.node('Unsqueeze', [emitter.node('Neg', [count!]), list(0)]);
+    return [emitter.node('Slice', [x!, start, list(Number.MAX_SAFE_INTEGER), list(axis)])];
+  },
+  evaluate: ([x, count], { attributes: { axis } }) => {
+    const size = x!.shape[axis]!;
+    const kept = count!.data[0]! === 0 ? size : Math.min(size, count!.data[0]!);
+    const inner = x!.shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+    const result = ndarray(x!.shape.map((dim, i) => (i === axis ? kept : dim)));
+    for (let i = 0; i < result.data.length; i++) {
+      const row = Math.floor(i / (kept * inner));
+      result.data[i] = x!.data[row * size * inner + (size - kept) * inner + (i % (kept * inner))]!;
+    }
+    return [result];
+  },
+};
+
+/**
+ * The last places of an axis, as many as a number that is known only at run time says (int64 []); all of them where it
+ * says 0. There is no gradient.
+ *
+ * @param size symbol of the new size
+ */
+export function newest(x: Tensor, axis: number, count: Tensor, size: string): Tensor {
+  if (count.dtype !== 'int64' || count.rank !== 0) throw new GraphError(`newest: the count is ${count}`);
+  const [normal] = normalizeAxes('newest', x, axis) as [number];
+  const shape = x.shape.map((dim, i) => (i === normal ? size : dim));
+  return record(newestOp, [x, count], { axis: normal }, x.dtype, shape);
 }

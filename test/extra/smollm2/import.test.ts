@@ -2,7 +2,8 @@
 import { join, resolve } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { type Checkpoint, openCheckpoint } from '../../../src/model/checkpoint.ts';
-import { loadTokenizer, type Tokenizer } from '../../../src/model/tokenizer.ts';
+import { loadTokenizer } from '../../../src/model/folder.ts';
+import type { Tokenizer } from '../../../src/model/tokenizer.ts';
 import { checkWeights } from '../../../src/model/weights.ts';
 
 const cache = process.env.POSTNAS_CACHE ?? resolve(import.meta.dirname, '../../../.cache');

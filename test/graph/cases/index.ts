@@ -7,6 +7,7 @@ import { matmulCases } from './matmul.ts';
 import { recurrenceCases } from './recurrence.ts';
 import { reduceCases } from './reduce.ts';
 import { rotaryCases } from './rotary.ts';
+import { scanCases } from './scan.ts';
 import { shapeCases } from './shape.ts';
 import { splitCases } from './split.ts';
 import { triangularCases } from './triangular.ts';
@@ -22,6 +23,7 @@ export const opCases: readonly OpCase[] = [
   ...reduceCases,
   ...reverseCases,
   ...rotaryCases,
+  ...scanCases,
   ...shapeCases,
   ...splitCases,
   ...triangularCases,

@@ -1,4 +1,4 @@
-import { add, mul, pick, scatterAddRows, take, unpick, unsqueeze } from '../../../src/graph/index.ts';
+import { add, mul, newest, pick, scatterAddRows, take, unpick, unsqueeze } from '../../../src/graph/index.ts';
 import { at, below, belowSize, indices, integer, type OpCase, total } from '../op-case.ts';
 
 const rowIndex = { dtype: 'int64', draw: below(4), gradient: false } as const;
@@ -133,5 +133,29 @@ export const indexingCases: OpCase[] = [
         },
       },
     ];
+  }),
+  ...[
+    { shape: ['B', 'T', 3], axis: 1, count: 0, kept: 5 },
+    { shape: ['B', 'T', 3], axis: 1, count: 2, kept: 2 },
+    { shape: [2, 'T'], axis: -1, count: 3, kept: 3 },
+    { shape: ['T'], axis: 0, count: 9, kept: 5 },
+  ].map<OpCase>(({ shape, axis, count, kept }) => {
+    const at0 = (axis + shape.length) % shape.length;
+    return {
+      op: 'newest',
+      title: `${count} of axis ${axis} of [${shape}]`,
+      inputs: {
+        x: { shape, gradient: false },
+        count: { shape: [], dtype: 'int64', draw: () => count, gradient: false },
+        // Says what the symbol of the new size is.
+        like: { shape: ['kept', ...shape.slice(at0 + 1).map(() => 1)], gradient: false },
+      },
+      sizes: [{ B: 2, T: 5, kept }],
+      build: ({ x, count, like }) => add(newest(x!, axis, count!, 'kept'), like!),
+      expect: ({ x, like }, index) => {
+        const place = index.map((i, n) => (n === at0 ? i + 5 - kept : i));
+        return at(x!, place) + like!.data[index[at0]!]!;
+      },
+    };
   }),
 ];

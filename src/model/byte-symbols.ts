@@ -16,9 +16,10 @@ export const byteSymbols: readonly string[] = (() => {
 export const toSymbols = (text: string) =>
   Array.from(new TextEncoder().encode(text), (byte) => byteSymbols[byte]!).join('');
 
-/**
- * Where the pre-tokenizer of build-tokenizer.ts splits: single digits first, then GPT-2's words with their leading
- * space, runs of punctuation, and white space.
- */
-export const pieces = (text: string): string[] =>
-  text.match(/\p{N}|\s+(?=\p{N})|'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu) ?? [];
+const byteOf = new Map(byteSymbols.map((symbol, byte) => [symbol, byte]));
+
+/** The bytes of a token spelled so; null for one that is spelled otherwise. */
+export function fromSymbols(token: string): Uint8Array | null {
+  const bytes = Array.from(token, (symbol) => byteOf.get(symbol));
+  return bytes.includes(undefined) ? null : Uint8Array.from(bytes as number[]);
+}

@@ -1,0 +1,232 @@
+import { InputError } from '../util/errors.ts';
+import type { Batch } from './batch.ts';
+import type { GeneratedToken } from './continuation.ts';
+import { FairQueue } from './fair-queue.ts';
+import { Job, type ScheduledRequest, type Text } from './job.ts';
+import type { Model } from './model.ts';
+import { type PromptRead, readPrompt } from './read-prompt.ts';
+import type { Sequence } from './sequence.ts';
+
+/**
+ * Continuous batching: many requests share a model, join and leave between steps, and each gets what it would get
+ * alone. Every turn takes in what there is place for, reads one piece of one prompt, and writes one token of every
+ * text. So a long prompt delays the others by a piece at a time, and readers take turns, too.
+ */
+
+export interface SchedulerOptions {
+  /** Texts that are written at once; 16 unless given. */
+  maxBatch?: number;
+  /** Texts that wait for a place; 256 unless given. Beyond that, requests are refused. */
+  maxQueue?: number;
+  /** Tokens of a prompt that are read between two steps; 128 unless given. */
+  pieceTokens?: number;
+}
+
+export type { ScheduledRequest } from './job.ts';
+
+/** A token of one of the texts that a request asked for. */
+export interface ScheduledToken extends GeneratedToken {
+  /** Which of them. */
+  choice: number;
+}
+
+/** The queue is full: to be tried again later. */
+export class Overloaded extends Error {
+  override name = 'Overloaded';
+  constructor(readonly retryAfterSeconds: number) {
+    super(`too many requests are waiting; try again in ${retryAfterSeconds} s`);
+  }
+}
+
+export class Scheduler {
+  readonly maxBatch: number;
+  readonly maxQueue: number;
+  private readonly pieceTokens: number;
+  private readonly queue = new FairQueue<Job>();
+  /** Prompts that are being read, the next in turn first. */
+  private readonly reading: Job[] = [];
+  private readonly batch: Batch;
+  private readonly writing = new Map<Sequence, Text>();
+  private looping = false;
+  private closed = false;
+  private secondsPerRequest = 1;
+
+  constructor(
+    private readonly model: Model,
+    { maxBatch = 16, maxQueue = 256, pieceTokens = 128 }: SchedulerOptions = {},
+  ) {
+    for (const [name, value] of Object.entries({ maxBatch, maxQueue, pieceTokens })) {
+      if (!Number.isInteger(value) || value < 1) {
+        throw new InputError(`${name} is ${value}, expected a whole number above 0`);
+      }
+    }
+    this.maxBatch = maxBatch;
+    this.maxQueue = maxQueue;
+    this.pieceTokens = pieceTokens;
+    this.batch = model.engine.batch();
+  }
+
+  /** Texts that are waiting for a place. */
+  get waiting(): number {
+    let texts = 0;
+    for (const job of this.queue) texts += job.places;
+    return texts;
+  }
+
+  /** Places that are taken. */
+  get running(): number {
+    return this.held();
+  }
+
+  /**
+   * Asks for one or more texts. Their tokens come as they are written; a reader that stops early, and an abort, free
+   * the places within a step.
+   *
+   * @throws InputError for what cannot be asked for, Overloaded when the queue is full
+   */
+  submit(request: ScheduledRequest): AsyncIterable<ScheduledToken> {
+    return this.submitAll([request])[0]!;
+  }
+
+  /** The same for several prompts: all of them are taken, or none. */
+  submitAll(requests: readonly ScheduledRequest[]): AsyncIterable<ScheduledToken>[] {
+    if (this.closed) throw new Error('the scheduler is closed');
+    const jobs = requests.map((request) => new Job(this.model, request, () => this.start()));
+    const most = Math.max(...jobs.map(({ places }) => places));
+    if (most > this.maxBatch) {
+      throw new InputError(`${most} texts were asked for at once, at most ${this.maxBatch} are written`);
+    }
+    const places = jobs.reduce((sum, job) => sum + job.places, 0);
+    // Those that will have a place in the next turn do not count as waiting.
+    const room = this.maxBatch + this.maxQueue - this.held() - this.waiting;
+    if (places > room) throw new Overloaded(this.retryAfterSeconds());
+    for (const job of jobs) this.queue.push(job);
+    this.start();
+    return jobs.map(({ tokens }) => tokens);
+  }
+
+  /** Ends every request with this error. None is taken from then on. */
+  close(reason: unknown): void {
+    this.closed = true;
+    for (const job of [...this.queue, ...this.reading]) job.drop(reason);
+    for (const { job } of this.writing.values()) job.drop(reason);
+    this.start();
+  }
+
+  private start(): void {
+    if (this.looping) return;
+    this.looping = true;
+    void this.loop();
+  }
+
+  private async loop(): Promise<void> {
+    while (this.queue.length + this.reading.length + this.writing.size > 0) {
+      this.sweep();
+      this.admit();
+      await this.readPiece();
+      await this.writeTokens();
+    }
+    this.looping = false;
+  }
+
+  /** Lets go of what nobody wants any more. */
+  private sweep(): void {
+    for (const job of [...this.queue]) if (job.gone) this.queue.remove(job);
+    for (const job of this.reading.filter(({ gone }) => gone)) {
+      this.reading.splice(this.reading.indexOf(job), 1);
+      void job.prompt?.return(undefined as never);
+    }
+    for (const text of [...this.writing.values()]) if (text.job.gone) this.leave(text);
+  }
+
+  /** Requests take the free places; one that needs several waits for all of them, and nobody overtakes it. */
+  private admit(): void {
+    for (;;) {
+      const job = this.queue.peek((client) => this.held(client));
+      if (!job || this.held() + job.places > this.maxBatch) return;
+      this.queue.serve(job);
+      const { engine, prefixes } = this.model;
+      const { prompt, boundaries, each } = job.request;
+      job.prompt = readPrompt(engine, prefixes, prompt, { boundaries, each, pieceTokens: this.pieceTokens });
+      this.reading.push(job);
+    }
+  }
+
+  private async readPiece(): Promise<void> {
+    const job = this.reading[0];
+    if (!job) return;
+    try {
+      const { done, value: read } = await job.prompt!.next();
+      this.reading.shift();
+      if (!done) this.reading.push(job);
+      else this.begin(job, read);
+    } catch (error) {
+      job.drop(error);
+    }
+  }
+
+  private begin(job: Job, { sequence, logits, cachedTokens }: PromptRead): void {
+    const texts = job.begin(sequence, cachedTokens);
+    if (texts.length === 0) sequence.dispose();
+    for (const text of texts) {
+      this.batch.add(text.sequence);
+      this.writing.set(text.sequence, text);
+    }
+    for (const text of texts) this.write(text, logits);
+  }
+
+  private async writeTokens(): Promise<void> {
+    if (this.writing.size === 0) return;
+    const ids = new Map([...this.writing].map(([sequence, { last }]) => [sequence, last]));
+    try {
+      const logits = await this.batch.step(ids);
+      for (const [sequence, of] of logits) this.write(this.writing.get(sequence)!, of);
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  /** The next token of a text. */
+  private write(text: Text, logits: Float32Array): void {
+    const { job } = text;
+    try {
+      if (!job.gone && text.write(logits)) return;
+    } catch (error) {
+      job.drop(error);
+    }
+    this.leave(text);
+  }
+
+  private leave({ sequence, job }: Text): void {
+    this.writing.delete(sequence);
+    this.batch.remove(sequence);
+    sequence.dispose();
+    if (job.gone || job.open > 0) return;
+    job.tokens.end();
+    this.secondsPerRequest += 0.1 * (job.seconds - this.secondsPerRequest);
+  }
+
+  /**
+   * A step that failed. Where memory was short before it, nothing was written: the longest text goes, so that the
+   * others have its memory. Else no text can be gone on from.
+   */
+  private failed(error: unknown): void {
+    const texts = [...this.writing.values()].sort((a, b) => b.sequence.length - a.sequence.length);
+    const lost = texts.filter(({ sequence }) => !sequence.usable);
+    for (const { job } of lost.length > 0 ? lost : texts.slice(0, 1)) job.drop(error);
+  }
+
+  /** Places that are taken by a client, or by all. */
+  private held(client?: string): number {
+    const own = (job: Job) => client === undefined || job.client === client;
+    let places = 0;
+    for (const job of this.reading) if (own(job)) places += job.places;
+    for (const { job } of this.writing.values()) if (own(job)) places++;
+    return places;
+  }
+
+  private retryAfterSeconds(): number {
+    const seconds = (this.secondsPerRequest * this.waiting) / this.maxBatch;
+    return Math.min(60, Math.max(1, Math.ceil(seconds)));
+  }
+}

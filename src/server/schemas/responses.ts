@@ -1,0 +1,74 @@
+import { z } from 'zod';
+import { functionTool, jsonSchema } from './chat.ts';
+import { flag, optional, sampling, text, tokenCount } from './common.ts';
+
+const part = z.object({ type: z.enum(['input_text', 'output_text', 'text']), text: z.string() });
+
+const content = z
+  .union([z.string(), z.array(part)], {
+    error: 'expected a text or a list of parts {type: "input_text" or "output_text", text}',
+  })
+  .transform((value) => (typeof value === 'string' ? value : value.map(({ text }) => text).join('')));
+
+const message = z.object({
+  type: z.literal('message').default('message'),
+  role: z.enum(['system', 'developer', 'user', 'assistant']),
+  content,
+});
+
+const item = z.union(
+  [
+    z.discriminatedUnion('type', [
+      z.object({
+        type: z.literal('function_call'),
+        call_id: z.string(),
+        name: z.string(),
+        arguments: z.string(),
+      }),
+      z.object({ type: z.literal('function_call_output'), call_id: z.string(), output: content }),
+      z.object({ type: z.literal('item_reference'), id: z.string() }),
+    ]),
+    message,
+  ],
+  { error: 'expected a message, a function_call, a function_call_output or an item_reference' },
+);
+
+export const responsesRequest = z.object({
+  ...sampling,
+  input: z.union([z.string(), z.array(item).min(1)], { error: 'expected a text or a list of items' }),
+  instructions: text,
+  stream: flag,
+  store: flag.describe('false forgets the answer; else it can be referred to for a while.'),
+  max_output_tokens: tokenCount,
+  tools: optional(
+    z.array(
+      z.object({
+        type: z.literal('function', { error: 'only functions can be called here' }),
+        ...functionTool.shape,
+      }),
+    ),
+  ),
+  tool_choice: optional(
+    z.union([
+      z.enum(['none', 'auto', 'required']),
+      z.object({ type: z.literal('function'), name: z.string() }),
+    ]),
+  ),
+  parallel_tool_calls: flag,
+  text: optional(
+    z.object({
+      format: optional(
+        z.discriminatedUnion('type', [
+          z.object({ type: z.literal('text') }),
+          z.object({ type: z.literal('json_object') }),
+          z.object({ type: z.literal('json_schema'), name: text, schema: jsonSchema, strict: flag }),
+        ]),
+      ),
+    }),
+  ),
+  top_logprobs: optional(z.int().min(0).max(20)),
+  previous_response_id: text,
+});
+
+export type ResponsesRequest = z.output<typeof responsesRequest>;
+export type ResponsesItem = Exclude<ResponsesRequest['input'], string>[number];

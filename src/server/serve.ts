@@ -1,0 +1,112 @@
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
+import { createAdaptorServer } from '@hono/node-server';
+import type { Logger } from 'pino';
+import type { Model } from '../runtime/model.ts';
+import { Scheduler, type SchedulerOptions } from '../runtime/scheduler.ts';
+import { InputError } from '../util/errors.ts';
+import { createApp } from './app.ts';
+import { ApiError } from './errors.ts';
+import { Formats } from './formats.ts';
+import { isLoopback } from './guard.ts';
+import { KeptItems } from './kept-items.ts';
+import { Metrics } from './metrics.ts';
+import { type Limits, now, type Service } from './service.ts';
+import { TokenText } from './token-text.ts';
+
+export interface ServeOptions extends SchedulerOptions {
+  /** 127.0.0.1 unless given. Elsewhere than on loopback an API key is needed. */
+  host?: string;
+  /** 8000 unless given; 0 for any that is free. */
+  port?: number;
+  apiKey?: string;
+  /** Origins whose pages may ask, `*` for all. */
+  origins?: readonly string[];
+  limits?: Partial<Limits>;
+  log: Logger;
+}
+
+export interface RunningServer {
+  url: string;
+  scheduler: Scheduler;
+  /**
+   * Takes no further requests, finishes those that were taken, and stops; after so many seconds it ends them.
+   */
+  drain(seconds: number): Promise<void>;
+}
+
+/** Bodies of 4 MiB hold a prompt of a million tokens. */
+const BODY = 4 * 1024 * 1024;
+const SECONDS = 600;
+/** Milliseconds between two looks whether all is answered. */
+const POLL = 20;
+
+/**
+ * Serves a model over HTTP, by OpenAI's interface.
+ *
+ * @param names that requests may call it by
+ * @throws InputError for an address that cannot be listened on, or should not be without a key
+ */
+export async function serve(
+  model: Model,
+  names: readonly string[],
+  options: ServeOptions,
+): Promise<RunningServer> {
+  const { host = '127.0.0.1', port = 8000, apiKey, origins = [], limits, log } = options;
+  if (!isLoopback(host) && !apiKey) {
+    throw new InputError(`${host} can be reached by other machines: give an API key, or serve on 127.0.0.1`);
+  }
+  const scheduler = new Scheduler(model, options);
+  const service: Service = {
+    model,
+    names,
+    scheduler,
+    tokens: new TokenText(model.tokenizer),
+    formats: new Formats(model),
+    items: new KeptItems(),
+    limits: { body: BODY, seconds: SECONDS, maxTokens: model.contextLength, ...limits },
+    metrics: new Metrics(scheduler, model),
+    log,
+    failed: (c) => (error) => {
+      const { id, signal } = c.get('call');
+      if (signal.aborted && signal.reason === error)
+        log.warn({ id, reason: (error as Error).message }, 'ended');
+      else log.error({ id, err: error }, 'failed');
+    },
+    started: now(),
+    draining: false,
+    open: new Set(),
+  };
+  const app = createApp(service, { apiKey, loopback: isLoopback(host), origins });
+  // Node's own HTTP server: no http2 is asked for.
+  const server = createAdaptorServer({ fetch: app.fetch, hostname: host }) as Server;
+  // A client that neither reads nor writes holds nothing but its socket; for a little longer than an answer may take.
+  server.setTimeout(1000 * (service.limits.seconds + 10));
+  const address = await listen(server, host, port);
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`,
+    scheduler,
+    drain: async (seconds) => {
+      service.draining = true;
+      const end = performance.now() + 1000 * seconds;
+      while (service.open.size > 0 && performance.now() < end) await setTimeout(POLL);
+      scheduler.close(new ApiError(503, 'the server stopped before the answer was finished'));
+      const closed = new Promise<void>((done) => server.close(() => done()));
+      // What was just ended is still told so.
+      for (let i = 0; i < 20 && service.open.size > 0; i++) await setTimeout(POLL);
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
+  return new Promise((done, fail) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const why = error.code === 'EADDRINUSE' ? 'the port is taken: give another with --port' : error.message;
+      fail(new InputError(`cannot listen on ${host}:${port}: ${why}`));
+    });
+    server.listen(port, host, () => done(server.address() as AddressInfo));
+  });
+}
