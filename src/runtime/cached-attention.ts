@@ -1,6 +1,5 @@
 import {
   add,
-  addDims,
   concat,
   type Device,
   type Dim,
@@ -14,8 +13,8 @@ import {
   mul,
   mulDims,
   Program,
+  reciprocal,
   reshape,
-  slice,
   softmax,
   sub,
   sum,
@@ -102,6 +101,8 @@ export class CachedAttentionPrograms {
     const { H, KV, d } = this.shape;
     const { window } = cache.shape;
     const queries = float32(q, [KV, (H / KV) * T, d]);
+    // In a graph ONNX Runtime makes the factor one of the product, and of products with a factor it copies the keys.
+    const scaled = T === 1 ? float32(q.map((x) => x * d ** -0.5) as Float32Array, queries.dims) : queries;
     const result = float32(into, queries.dims);
     const at = (position: number) => Math.floor((position - cache.start) / cache.blockSize);
     const last = at(first);
@@ -110,7 +111,7 @@ export class CachedAttentionPrograms {
       const count = T === 1 ? Math.min(BLOCKS, last + 1 - i) : 1;
       const ends = i + count > last;
       const single = T === 1 && (count > 1 || carried !== null || !ends);
-      const feeds: Record<string, Value> = { q: queries, ...carried };
+      const feeds: Record<string, Value> = { q: single ? scaled : queries, ...carried };
       const hides = cache.blocks.slice(i, i + count).map(({ k, v, capacity }, n) => {
         const start = cache.start + (i + n) * cache.blockSize;
         // One query is compared with parts of a block.
@@ -127,7 +128,7 @@ export class CachedAttentionPrograms {
       });
       const program = await this.program({ single, carries: carried !== null, hides, ends });
       const outputs: Record<string, Value> = await program.run(feeds, ends ? { o: result } : {});
-      carried = ends ? null : { m: outputs.m!, l: outputs.l!, a: outputs.a! };
+      carried = ends ? null : outputs;
       i += count;
     }
   }
@@ -155,8 +156,18 @@ export class CachedAttentionPrograms {
       scores = reshape(add(reshape(scores, [KV, H / KV, 'T', 'C']), bias), [KV, R, 'C']);
     }
     if (!carries && ends) return { o: matmul(softmax(scores), v) };
+    const own = max(scores, -1, true);
     const before = carries ? { m: of('m', R, 1), l: of('l', R, 1), a: of('a', R, d) } : null;
-    return sums(before, scores, (weights) => ({ l: sum(weights, -1, true), a: matmul(weights, v) }), ends);
+    const m = before ? maximum(before.m, own) : own;
+    const weights = exp(sub(scores, m));
+    let l = sum(weights, -1, true);
+    let a = matmul(weights, v);
+    if (before) {
+      const scale = exp(sub(before.m, m));
+      l = add(mul(before.l, scale), l);
+      a = add(mul(before.a, scale), a);
+    }
+    return ends ? { o: div(a, l) } : { m, l, a };
   }
 
   async dispose(): Promise<void> {
@@ -165,61 +176,45 @@ export class CachedAttentionPrograms {
   }
 }
 
-/** The sums with those of earlier blocks, divided at the end. */
-function sums(
-  before: Record<'m' | 'l' | 'a', Tensor> | null,
-  scores: Tensor,
-  weighted: (weights: Tensor) => { l: Tensor; a: Tensor },
-  ends: boolean,
-  own = max(scores, -1, true),
-): Record<string, Tensor> {
-  const m = before ? maximum(before.m, own) : own;
-  let { l, a } = weighted(exp(sub(scores, m)));
-  if (before) {
-    const scale = exp(sub(before.m, m));
-    l = add(mul(before.l, scale), l);
-    a = add(mul(before.a, scale), a);
-  }
-  return ends ? { o: div(a, l) } : { m, l, a };
-}
-
 /**
- * One query of each head over several blocks, in parts: matrix by vector for each part and head, which copies no keys and
- * finds a part in the cache of the processor for all heads of a group. G query heads of a group, N parts in all.
+ * One query of each head over several blocks, in parts of their own softmax: matrix by vector for each part and head,
+ * which copies no keys and finds a part in the cache of the processor for all heads of a group. A part's largest weight is
+ * e^0 / l. Queries come multiplied by d^-0.5. Earlier blocks count as one part more, of which the result is carried.
  */
 function singleQuery(
   { H, KV, d }: { H: number; KV: number; d: number },
   { carries, hides, ends }: Omit<Kind, 'single'>,
 ): Record<string, Tensor> {
   const G = H / KV;
-  const q = mul(reshape(input('q', 'float32', [KV, G, d]), [KV, 1, G, 1, d]), d ** -0.5);
-  const blocks = hides.map((hidden, n) => {
-    const parts = `N${n}`;
-    const of = (name: string) => unsqueeze(input(`${name}${n}`, 'float32', [KV, parts, PART, d]), 2);
-    let scores = reshape(matmul(q, of('k'), { transB: true }), [KV, parts, G, PART]);
-    if (hidden) scores = add(scores, input(`bias${n}`, 'float32', [parts, 1, PART]));
-    return { scores, parts, v: of('v') };
+  const q = reshape(input('q', 'float32', [KV, G, d]), [KV, 1, G, 1, d]);
+  const parts = hides.map((hidden, n) => {
+    const count = `N${n}`;
+    const of = (name: string) => unsqueeze(input(`${name}${n}`, 'float32', [KV, count, PART, d]), 2);
+    let scores = reshape(matmul(q, of('k'), { transB: true }), [KV, count, G, PART]);
+    if (hidden) scores = add(scores, input(`bias${n}`, 'float32', [count, 1, PART]));
+    const weights = softmax(scores);
+    const product = matmul(reshape(weights, [KV, count, G, 1, PART]), of('v'));
+    return {
+      m: max(scores, -1, true),
+      l: reciprocal(max(weights, -1, true)),
+      o: reshape(product, [KV, count, G, d]),
+    };
   });
-  const scores = concat(
-    blocks.map(({ scores }) => scores),
-    1,
-  );
-  const total = (x: Tensor) => sum(x, 1, true);
-  const weighted = (weights: Tensor) => {
-    let from: Dim = 0;
-    const products = blocks.map(({ parts, v }) => {
-      const to = addDims(from, parts);
-      const own = reshape(slice(weights, 1, from, to), [KV, parts, G, 1, PART]);
-      from = to;
-      return total(reshape(matmul(own, v), [KV, parts, G, d]));
-    });
-    return { l: total(sum(weights, -1, true)), a: products.reduce((a, b) => add(a, b)) };
-  };
-  const of = (name: string, width: number) => input(name, 'float32', [KV, 1, G, width]);
-  const before = carries ? { m: of('m', 1), l: of('l', 1), a: of('a', d) } : null;
-  const own = max(max(scores, -1, true), 1, true);
-  const { o, ...rest } = sums(before, scores, weighted, ends, own);
-  return o ? { o: reshape(o, [KV, G, d]) } : rest;
+  if (carries) {
+    const of = (name: string, width: number) => input(name, 'float32', [KV, 1, G, width]);
+    parts.push({ m: of('m', 1), l: of('l', 1), o: of('o', d) });
+  }
+  const all = (name: 'm' | 'l' | 'o') =>
+    concat(
+      parts.map((part) => part[name]),
+      1,
+    );
+  const largest = all('m');
+  const m = max(largest, 1, true);
+  const shares = mul(all('l'), exp(sub(largest, m)));
+  const l = sum(shares, 1, true);
+  const o = div(sum(mul(all('o'), shares), 1, true), l);
+  return ends ? { o: reshape(o, [KV, G, d]) } : { m, l, o };
 }
 
 /**
