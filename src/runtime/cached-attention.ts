@@ -43,9 +43,10 @@ const QUERIES = 256;
 /** Blocks that one run takes for a single query: the threads of a run that has just begun must wake up first. */
 const BLOCKS = 8;
 
-/** Which of the programs: for one query, with sums of earlier blocks, whether it hides keys of a block, with the division. */
+/** Which of the programs: with sums of earlier blocks, whether it hides keys of each block, with the division. */
 interface Kind {
-  single: boolean;
+  /** One query, over one block that is all or over parts of several; or several queries over a block. */
+  form: 'single' | 'parts' | 'many';
   carries: boolean;
   hides: boolean[];
   ends: boolean;
@@ -110,23 +111,24 @@ export class CachedAttentionPrograms {
     for (let i = Math.max(0, at(first + 1 - window)); i <= last; ) {
       const count = T === 1 ? Math.min(BLOCKS, last + 1 - i) : 1;
       const ends = i + count > last;
-      const single = T === 1 && (count > 1 || carried !== null || !ends);
-      const feeds: Record<string, Value> = { q: single ? scaled : queries, ...carried };
+      const alone = count === 1 && ends && !carried;
+      const form = T > 1 ? 'many' : alone ? 'single' : 'parts';
+      const feeds: Record<string, Value> = { q: scaled, ...carried };
       const hides = cache.blocks.slice(i, i + count).map(({ k, v, capacity }, n) => {
         const start = cache.start + (i + n) * cache.blockSize;
         // One query is compared with parts of a block.
         const parts = [capacity / PART, PART];
-        const of = (x: Value) => (single ? float32(x.data as Float32Array, [KV, ...parts, d]) : x);
+        const of = (x: Value) => (form === 'parts' ? float32(x.data as Float32Array, [KV, ...parts, d]) : x);
         feeds[`k${n}`] = of(k);
         feeds[`v${n}`] = of(v);
         const hidden = i + n === last || start < first + T - window;
         if (hidden) {
           const values = bias(T, capacity, first - start, window);
-          feeds[`bias${n}`] = float32(values, single ? [capacity / PART, 1, PART] : [T, capacity]);
+          feeds[`bias${n}`] = float32(values, form === 'parts' ? [capacity / PART, 1, PART] : [T, capacity]);
         }
         return hidden;
       });
-      const program = await this.program({ single, carries: carried !== null, hides, ends });
+      const program = await this.program({ form, carries: carried !== null, hides, ends });
       const outputs: Record<string, Value> = await program.run(feeds, ends ? { o: result } : {});
       carried = ends ? null : outputs;
       i += count;
@@ -137,15 +139,27 @@ export class CachedAttentionPrograms {
     const key = JSON.stringify(kind);
     const known = this.programs.get(key);
     if (known) return known;
-    const program = Program.compile(this.record(kind), this.options);
+    // Little work is done before a second thread has woken up.
+    const options = kind.form === 'single' ? { ...this.options, threads: 1 } : this.options;
+    const program = Program.compile(this.record(kind), options);
     program.catch(() => this.programs.delete(key));
     this.programs.set(key, program);
     return program;
   }
 
-  private record({ single, carries, hides, ends }: Kind): Record<string, Tensor> {
-    if (single) return singleQuery(this.shape, { carries, hides, ends });
+  private record({ form, carries, hides, ends }: Kind): Record<string, Tensor> {
+    if (form === 'parts') return singleQuery(this.shape, { carries, hides, ends });
     const { H, KV, d } = this.shape;
+    if (form === 'single') {
+      const each = (name: string, width: Dim) =>
+        reshape(input(name, 'float32', [KV, H / KV, width]), [KV, H / KV, 1, width]);
+      const of = (name: string) => unsqueeze(input(name, 'float32', [KV, 'C', d]), 1);
+      const scores = add(
+        matmul(each('q', d), of('k0'), { transB: true }),
+        input('bias0', 'float32', [1, 'C']),
+      );
+      return { o: reshape(matmul(softmax(scores), of('v0')), [KV, H / KV, d]) };
+    }
     const [hidden] = hides as [boolean];
     const of = (name: string, rows: Dim, width: Dim) => input(name, 'float32', [KV, rows, width]);
     const R = hidden ? mulDims(H / KV, 'T') : 'R';
@@ -183,7 +197,7 @@ export class CachedAttentionPrograms {
  */
 function singleQuery(
   { H, KV, d }: { H: number; KV: number; d: number },
-  { carries, hides, ends }: Omit<Kind, 'single'>,
+  { carries, hides, ends }: Omit<Kind, 'form'>,
 ): Record<string, Tensor> {
   const G = H / KV;
   const q = reshape(input('q', 'float32', [KV, G, d]), [KV, 1, G, 1, d]);
