@@ -2,7 +2,7 @@ import { input } from './ops/constant.ts';
 import { linear } from './ops/matmul.ts';
 import { float32, Program } from './program.ts';
 import { QUANTIZED_BLOCK, rotationSize } from './quantized.ts';
-import { quantizedByRow } from './row-quantized.ts';
+import { RowQuantizer } from './row-quantized.ts';
 
 let known: Promise<boolean> | null = null;
 
@@ -19,7 +19,8 @@ export function integersAreExact(): Promise<boolean> {
 async function probe(): Promise<boolean> {
   const [N, K] = [16, rotationSize(64)];
   const first = (size: number) => Array.from({ length: size * K }, (_, i) => (i % K === 0 ? 1 : 0));
-  const weight = await quantizedByRow({
+  await using quantizer = new RowQuantizer();
+  const weight = await quantizer.quantize({
     bits: 8,
     shape: [N, K],
     data: Uint8Array.from(first(N), (x) => 128 + 127 * x),

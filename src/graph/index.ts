@@ -30,5 +30,5 @@ export {
   quantize,
   type RowQuantized,
 } from './quantized.ts';
-export { quantizedByRow } from './row-quantized.ts';
+export { RowQuantizer } from './row-quantized.ts';
 export { type DType, GraphError, isFloat, Tensor, topologicalOrder } from './tensor.ts';

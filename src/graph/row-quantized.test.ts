@@ -8,7 +8,7 @@ import {
   linear,
   Program,
   quantize,
-  quantizedByRow,
+  RowQuantizer,
 } from './index.ts';
 import { hadamard, rotationSize } from './quantized.ts';
 
@@ -47,9 +47,10 @@ for (const [bits, K] of [
     x[3] = 300;
     x.fill(0, 2 * K, 3 * K);
     const [xs, w] = [input('x', 'float32', [1, 'T', K]), input('w', 'float32', [N, K])];
+    await using quantizer = new RowQuantizer();
     await using program = await Program.compile(
       { y: linear(xs, w) },
-      { weights: new Map([[w, await quantizedByRow(matrix)]]) },
+      { weights: new Map([[w, await quantizer.quantize(matrix)]]) },
     );
     const { y } = await program.run({ x: float32(x, [1, T, K]) });
     expect(y!.dims).toEqual([1, T, N]);

@@ -4,36 +4,63 @@ import { matmul } from './ops/matmul.ts';
 import { max } from './ops/reduce.ts';
 import { reshape, slice, stack, swapLast } from './ops/shape.ts';
 import { float32, Program, Value } from './program.ts';
-import { hadamard, QUANTIZED_BLOCK, type Quantized, type RowQuantized, rotationSize } from './quantized.ts';
+import {
+  type Bits,
+  hadamard,
+  QUANTIZED_BLOCK,
+  type Quantized,
+  type RowQuantized,
+  rotationSize,
+} from './quantized.ts';
 import type { Tensor } from './tensor.ts';
 
-/** The same matrix for products with many rows. */
-export async function quantizedByRow(matrix: Quantized): Promise<RowQuantized> {
-  const { bits, shape, data, scales } = matrix;
+/** Lays matrices out for products with many rows. Holds a program for each shape that it has met. */
+export class RowQuantizer implements AsyncDisposable {
+  private readonly programs = new Map<string, Promise<Program>>();
+
+  async quantize({ bits, shape, data, scales }: Quantized): Promise<RowQuantized> {
+    const [N, K] = shape;
+    const key = `${bits} ${shape}`;
+    const program = this.programs.get(key) ?? Program.compile(record(shape, bits));
+    this.programs.set(key, program);
+    const blocks = Math.ceil(K / QUANTIZED_BLOCK);
+    const { levels, largest } = await (await program).run({
+      data: new Value('uint8', data, [N, blocks, (QUANTIZED_BLOCK * bits) / 8]),
+      scales: float32(scales, [N, blocks, 1]),
+    });
+    return {
+      shape,
+      data: withSign(levels!.data as Uint8Array<ArrayBuffer>),
+      scales: (largest!.data as Float32Array<ArrayBuffer>).map((x) => x / 127),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const program of this.programs.values()) await (await program).dispose();
+    this.programs.clear();
+  }
+}
+
+/** `levels` [K, N], 0 to 255 with 128 for zero, and the `largest` value of each row [N, 1], both when turned. */
+function record(shape: readonly [number, number], bits: Bits): Record<string, Tensor> {
   const [N, K] = shape;
-  const blocks = Math.ceil(K / QUANTIZED_BLOCK);
-  const bytes = [N, blocks, (QUANTIZED_BLOCK * bits) / 8];
-  const packed = input('data', 'uint8', bytes);
-  const factors = input('scales', 'float32', [N, blocks, 1]);
-  const values = mul(sub(cast(unpacked(packed, bits), 'float32'), 2 ** (bits - 1)), factors);
-  const rows = slice(reshape(values, [N, blocks * QUANTIZED_BLOCK]), 1, 0, K);
+  const rows = dequantized(shape, bits);
   const size = rotationSize(K);
-  const matrixOfSigns = hadamard(size);
-  const turned = matmul(reshape(rows, [(N * K) / size, size]), constant(matrixOfSigns.data, [size, size]));
+  const turned = matmul(reshape(rows, [(N * K) / size, size]), constant(hadamard(size).data, [size, size]));
   const whole = reshape(turned, [N, K]);
   const largest = maximum(max(abs(whole), 1, true), 1e-30);
   // Rounded: the cast cuts off what follows the point, and nothing is below zero.
-  const levels = cast(add(div(mul(whole, 127), largest), 128.5), 'uint8');
-  await using program = await Program.compile({ levels: swapLast(levels), largest });
-  const result = await program.run({
-    data: new Value('uint8', data, bytes),
-    scales: float32(scales, [N, blocks, 1]),
-  });
-  return {
-    shape,
-    data: withSign(result.levels!.data as Uint8Array<ArrayBuffer>),
-    scales: (result.largest!.data as Float32Array<ArrayBuffer>).map((x) => x / 127),
-  };
+  const levels = cast(add(mul(whole, div(127, largest)), 128.5), 'uint8');
+  return { levels: swapLast(levels), largest };
+}
+
+/** The values of `data` and `scales` [N, K]. */
+function dequantized([N, K]: readonly [number, number], bits: Bits): Tensor {
+  const blocks = Math.ceil(K / QUANTIZED_BLOCK);
+  const packed = input('data', 'uint8', [N, blocks, (QUANTIZED_BLOCK * bits) / 8]);
+  const scales = input('scales', 'float32', [N, blocks, 1]);
+  const values = mul(sub(cast(unpacked(packed, bits), 'float32'), 2 ** (bits - 1)), scales);
+  return slice(reshape(values, [N, blocks * QUANTIZED_BLOCK]), 1, 0, K);
 }
 
 /** The levels of a block [..., bytes] one by one [..., 32]. */

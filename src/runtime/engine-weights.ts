@@ -3,7 +3,7 @@ import {
   float32,
   linearWeights,
   type Quantized,
-  quantizedByRow,
+  RowQuantizer,
   type Tensor,
   type Value,
   type Weight,
@@ -49,10 +49,12 @@ export class EngineWeights {
     const { onProgress, signal, total = needed.size, byRow } = options;
     const linear = linearWeights(outputs);
     const values = new Map<Tensor, Weight>();
+    await using quantizer = new RowQuantizer();
     for (const [name, x] of Object.entries(inputs)) {
       if (!needed.has(x)) continue;
-      const value = this.value(name, x.shape as number[], linear.has(x));
-      values.set(x, byRow && 'bits' in value ? await quantizedByRow(value) : value);
+      const shape = x.shape as number[];
+      const value = this.value(name, shape, linear.has(x));
+      values.set(x, byRow && 'bits' in value ? await quantizer.quantize(value) : value);
       this.count++;
       onProgress?.({ stage: 'load weights', done: Math.min(this.count, total), total, unit: 'tensors' });
       // Reading blocks: the event loop turns between tensors, so that `signal` can end it.
