@@ -28,7 +28,6 @@ export {
   QUANTIZED_BLOCK,
   type Quantized,
   quantize,
-  type RowQuantized,
 } from './quantized.ts';
 export { RowQuantizer } from './row-quantized.ts';
 export { type DType, GraphError, isFloat, Tensor, topologicalOrder } from './tensor.ts';
