@@ -2,6 +2,7 @@
 export type { Dim, Shape } from './dim.ts';
 export { addDims, mulDims, subDims } from './dim.ts';
 export { evaluate } from './evaluate.ts';
+export { integersAreExact } from './exact-integers.ts';
 export { grad, gradients } from './grad.ts';
 export { type Memory, memoryOf } from './memory.ts';
 export { type NdArray, ndarray } from './ndarray.ts';
@@ -28,4 +29,5 @@ export {
   type Quantized,
   quantize,
 } from './quantized.ts';
+export { RowQuantizer } from './row-quantized.ts';
 export { type DType, GraphError, isFloat, Tensor, topologicalOrder } from './tensor.ts';

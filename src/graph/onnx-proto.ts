@@ -92,11 +92,12 @@ export interface ExternalData {
 /** An initialiser whose data are given, or lie outside the model. */
 export function initializer(
   name: string,
-  dtype: DType,
+  dtype: DType | 'int8',
   shape: readonly number[],
   data: Uint8Array<ArrayBuffer> | ExternalData,
 ): TensorProto {
-  const common = { name, dataType: ELEMENT_TYPE[dtype], dims: shape.map(BigInt) };
+  const dataType = dtype === 'int8' ? TensorProto_DataType.INT8 : ELEMENT_TYPE[dtype];
+  const common = { name, dataType, dims: shape.map(BigInt) };
   if (data instanceof Uint8Array) return create(TensorProtoSchema, { ...common, rawData: data });
   const { location, offset = 0, bytes } = data;
   const entries = { location, offset: String(offset), length: String(bytes) };

@@ -7,8 +7,9 @@ import {
   type TensorProto,
   type ValueInfoProto,
 } from 'onnx-buf';
-import { type Dim, type Shape, termsOf } from './dim.ts';
+import { type Dim, type Shape, sameShape, termsOf } from './dim.ts';
 import { type NdArray, ndarray } from './ndarray.ts';
+
 import {
   attributeProto,
   CONTRIB,
@@ -19,7 +20,8 @@ import {
   type OnnxAttribute,
   valueInfo,
 } from './onnx-proto.ts';
-import { type Bits, QUANTIZED_BLOCK } from './quantized.ts';
+import { type Bits, hadamard, QUANTIZED_BLOCK, rotationSize } from './quantized.ts';
+
 import { type DType, GraphError, type Node, type Tensor, topologicalOrder } from './tensor.ts';
 
 /** Writing a recorded graph as an ONNX model. */
@@ -34,6 +36,8 @@ export class Emitter {
   readonly quantized = new Map<string, QuantizedWeight>();
   readonly nodes: NodeProto[] = [];
   readonly initializers: TensorProto[] = [];
+  /** What products of integers take of an input, by its name. */
+  readonly integers = new Map<string, { values: string; sizes: string }>();
   private readonly constants = new Map<string, string>();
   private readonly shapes = new Map<string, string>();
   private count = 0;
@@ -186,14 +190,17 @@ function rawBytes(dtype: DType, data: Float64Array): Uint8Array<ArrayBuffer> {
 
 /** An input that is an initialiser, whose data lies outside the model. */
 export interface ExternalWeight extends ExternalData {
-  /** Of few bits: the data are those of `Quantized`, and its scales are beside them. */
-  quantized?: { bits: Bits; scales: ExternalData };
+  /** Of few bits: the data are those of `Quantized` or `RowQuantized`, and its scales are beside them. */
+  quantized?: { layout: WeightLayout; scales: ExternalData };
   /** Stored in half precision and computed with in the input's own. */
   half?: boolean;
 }
 
+/** How a weight of few bits lies there: in blocks of so many bits (`Quantized`), or by rows (`RowQuantized`). */
+type WeightLayout = Bits | 'rows';
+
 interface QuantizedWeight {
-  bits: Bits;
+  layout: WeightLayout;
   /** Name of the scales. */
   scales: string;
 }
@@ -226,7 +233,9 @@ export function writeOnnx(
     if (weight) names.set(x, addWeight(emitter, name, x.dtype, x.shape as number[], weight));
     else if (!partOf.has(x)) fed.push(valueInfo(name, x.dtype, x.shape));
   }
-  return modelBytes(graphProto('postnas', emitter, fed, emitGraph(emitter, outputs, names, joined)));
+  const weighted = device === 'cpu' && weights.size > 0;
+  const results = emitGraph(emitter, outputs, names, joined, weighted);
+  return modelBytes(graphProto('postnas', emitter, fed, results));
 }
 
 /** An axis of an input, by its name. */
@@ -259,14 +268,17 @@ function graphProto(
  * Emits all that the outputs depend on and gives them their names.
  *
  * @param names of the inputs; those of all other tensors are added
+ * @param weighted there are weights among them: this is for inference alone
  */
 function emitGraph(
   emitter: Emitter,
   outputs: Readonly<Record<string, Tensor>>,
   names: Map<Tensor, string>,
   joined: readonly JoinedProducts[] = [],
+  weighted = false,
 ): ValueInfoProto[] {
   const groupOf = new Map(joined.flatMap((group) => group.nodes.map((node) => [node, group] as const)));
+  const sums = weighted ? normalisedSums(Object.values(outputs)) : new Map<Node, Node>();
   // Value numbering: nodes of the same op on the same inputs are computed once.
   const numbered = new Map<string, string[]>();
   for (const node of topologicalOrder(Object.values(outputs))) {
@@ -282,6 +294,20 @@ function emitGraph(
       continue;
     }
     const ins = node.inputs.map((x) => names.get(x)!);
+    const norm = sums.get(node);
+    if (norm) {
+      const [normed, , , sum] = emitter.nodeMany(
+        'SkipSimplifiedLayerNormalization',
+        [...ins, names.get(norm.inputs[1]!)!],
+        4,
+        { epsilon: norm.attributes.eps as number },
+        { domain: CONTRIB },
+      );
+      names.set(node.outputs[0]!, sum!);
+      names.set(norm.outputs[0]!, normed!);
+      continue;
+    }
+    if (names.has(node.outputs[0]!)) continue;
     const key = node.data ? null : `${node.op.name}(${ins})${attributesKey(node)}`;
     const emitted = (key && numbered.get(key)) || node.op.emit(emitter, ins, node);
     if (key) numbered.set(key, emitted);
@@ -301,6 +327,19 @@ function emitGraph(
   });
 }
 
+/** Sums that are normalised, with the norm: one node does both. Its weight is an input, which is there by then. */
+function normalisedSums(outputs: readonly Tensor[]): Map<Node, Node> {
+  const found = new Map<Node, Node>();
+  for (const node of topologicalOrder(outputs)) {
+    const sum = node.inputs[0]?.node;
+    if (node.op.name !== 'rmsNorm' || sum?.op.name !== 'add' || found.has(sum)) continue;
+    const alike = sum.inputs.every((x) => sameShape(x.shape, sum.outputs[0]!.shape));
+    const fits = sum.outputs[0]!.rank === 3 && sum.outputs[0]!.dtype === 'float32';
+    if (alike && fits && node.inputs[1]!.node.op.name === 'input') found.set(sum, node);
+  }
+  return found;
+}
+
 /** JSON would write infinities and NaN alike. */
 function attributesKey({ attributes }: Node): string {
   return JSON.stringify(attributes, (_, value) => (typeof value === 'number' ? exact(value) : value));
@@ -317,24 +356,77 @@ function emitJoined(
   const rows = nodes.map((node) => node.inputs[1]!.shape[0] as number);
   const all = [rows.reduce((a, b) => a + b, 0), shape[1] as number];
   const name = `joined${index}`;
+  const x = nodes[0]!.inputs[0]!;
   addWeight(emitter, name, dtype, all, weight);
-  const product = emitLinear(emitter, names.get(nodes[0]!.inputs[0]!)!, name, all);
+  const product = emitLinear(emitter, { name: names.get(x)!, rank: x.rank }, name, all);
   const sizes = emitter.constant('int64', ndarray([rows.length], rows));
   const parts = emitter.nodeMany('Split', [product, sizes], rows.length, { axis: -1 });
   for (const [i, node] of nodes.entries()) names.set(node.outputs[0]!, parts[i]!);
 }
 
-/** x W^T for a weight [N, K] that is an initialiser, on the CPU in float32 or of few bits. */
-export function emitLinear(emitter: Emitter, x: string, weight: string, shape: readonly number[]): string {
-  const { bits, scales } = emitter.quantized.get(weight) ?? {};
-  if (!bits || !scales) {
-    const attributes = { transA: 0, transB: 1, alpha: 1 };
-    return emitter.node('FusedMatMul', [x, weight], attributes, { domain: CONTRIB });
+/** x W^T of x [..., K] for a weight [N, K] that is an initialiser, on the CPU in float32 or of few bits. */
+export function emitLinear(
+  emitter: Emitter,
+  x: { name: string; rank: number },
+  weight: string,
+  shape: readonly number[],
+): string {
+  const { layout, scales } = emitter.quantized.get(weight) ?? {};
+  if (!layout || !scales) {
+    return emitter.node(
+      'FusedMatMul',
+      [x.name, weight],
+      { transA: 0, transB: 1, alpha: 1 },
+      { domain: CONTRIB },
+    );
+  }
+  if (layout === 'rows') {
+    const { values, sizes } = integers(emitter, x, shape[1]!);
+    const inputs = [values, weight, integerScale(emitter), scales, integerZero(emitter)];
+    return emitter.node('Mul', [
+      emitter.node('MatMulIntegerToFloat', inputs, {}, { domain: CONTRIB }),
+      sizes,
+    ]);
   }
   const [N, K] = shape as [number, number];
   // Level 4: products of 8 bits, of which ONNX Runtime has its fastest kernels.
-  const attributes = { N, K, bits, block_size: QUANTIZED_BLOCK, accuracy_level: 4 };
-  return emitter.node('MatMulNBits', [x, weight, scales], attributes, { domain: CONTRIB });
+  const attributes = { N, K, bits: layout, block_size: QUANTIZED_BLOCK, accuracy_level: 4 };
+  return emitter.node('MatMulNBits', [x.name, weight, scales], attributes, { domain: CONTRIB });
+}
+
+/** A row's largest value becomes 127. */
+function integerScale(emitter: Emitter): string {
+  return emitter.constant('float32', ndarray([], [1 / 127]));
+}
+
+/** What stands for 0: the kernels take one factor without a sign. */
+function integerZero(emitter: Emitter): string {
+  return emitter.constant('uint8', ndarray([], [128]));
+}
+
+/** Rows of x [..., K], turned, as integers, each relative to its largest value, and those largest values [..., 1]. */
+function integers(
+  emitter: Emitter,
+  { name, rank }: { name: string; rank: number },
+  K: number,
+): { values: string; sizes: string } {
+  const known = emitter.integers.get(name);
+  if (known) return known;
+  const ints = (...values: number[]) => emitter.constant('int64', ndarray([values.length], values));
+  const size = rotationSize(K);
+  const front = new Array<number>(rank - 2).fill(0);
+  const parts = emitter.node('Reshape', [name, ints(...front, -1, size)]);
+  const turned = emitter.node('MatMul', [parts, emitter.constant('float32', hadamard(size))]);
+  const rows = emitter.node('Reshape', [turned, ints(...front, -1, K)]);
+  const [most, least] = ['ReduceMax', 'ReduceMin'].map((type) =>
+    emitter.node(type, [rows, ints(-1)], { keepdims: 1 }),
+  );
+  const tiny = emitter.constant('float32', ndarray([], [1e-30]));
+  const sizes = emitter.node('Max', [most!, emitter.node('Neg', [least!]), tiny]);
+  const scaled = emitter.node('Mul', [rows, emitter.node('Reciprocal', [sizes])]);
+  const values = emitter.node('QuantizeLinear', [scaled, integerScale(emitter), integerZero(emitter)]);
+  emitter.integers.set(name, { values, sizes });
+  return { values, sizes };
 }
 
 /** Adds a weight as initialiser; returns the name of its values. */
@@ -356,13 +448,21 @@ function addWeight(
     emitter.initializers.push(initializer(name, dtype, shape, weight));
     return name;
   }
-  const { bits, scales } = quantized;
-  const blocks = Math.ceil(shape[1]! / QUANTIZED_BLOCK);
-  const packed = [shape[0]!, blocks, (QUANTIZED_BLOCK * bits) / 8];
-  emitter.initializers.push(
-    initializer(name, 'uint8', packed, weight),
-    initializer(`${name}_scales`, 'float32', [shape[0]!, blocks], scales),
-  );
-  emitter.quantized.set(name, { bits, scales: `${name}_scales` });
+  const { layout, scales } = quantized;
+  const [N, K] = shape as [number, number];
+  if (layout === 'rows') {
+    emitter.initializers.push(
+      initializer(name, 'int8', [K, N], weight),
+      initializer(`${name}_scales`, 'float32', [N], scales),
+    );
+  } else {
+    const blocks = Math.ceil(K / QUANTIZED_BLOCK);
+    const packed = [N, blocks, (QUANTIZED_BLOCK * layout) / 8];
+    emitter.initializers.push(
+      initializer(name, 'uint8', packed, weight),
+      initializer(`${name}_scales`, 'float32', [N, blocks], scales),
+    );
+  }
+  emitter.quantized.set(name, { layout, scales: `${name}_scales` });
   return name;
 }

@@ -1,8 +1,10 @@
 import { bindDim, bindShape, type Dim, showShape } from './dim.ts';
 import { bindInputs } from './evaluate.ts';
 import { type Device, type ExternalWeight, type JoinedProducts, writeOnnx } from './onnx.ts';
+
 import { createSession, ENGINE_VERSION, type InferenceSession, runSession, Value } from './onnxruntime.ts';
-import { linearWeights, type Quantized, stackQuantized } from './quantized.ts';
+import { linearWeights, type Quantized, type RowQuantized, stackQuantized } from './quantized.ts';
+
 import { type DType, GraphError, type Node, type Tensor, topologicalOrder } from './tensor.ts';
 import { requireWebGpu } from './webgpu.ts';
 
@@ -23,7 +25,7 @@ export interface CompileOptions {
    * as external data, so that all together may exceed the 2 GB of a protobuf; a single one may not. A program with initialisers is not
    * shared.
    */
-  weights?: ReadonlyMap<Tensor, Value | Quantized>;
+  weights?: ReadonlyMap<Tensor, Weight>;
   /** Threads of one op; 0 lets ONNX Runtime take all cores. */
   threads?: number;
   /**
@@ -103,7 +105,7 @@ export class Program {
       graphOptimizationLevel: 'all',
       // Many programs live side by side: threads that wait must not keep a core busy, least of all after a run.
       extra: {
-        session: { force_spinning_stop: '1', intra_op: { spin_duration_us: '100' } },
+        session: { force_spinning_stop: '1', intra_op: { spin_duration_us: '1000' } },
         optimization: {
           // It would undo what matmul's emission chose.
           disable_specified_optimizers: 'MatmulTransposeFusion',
@@ -277,11 +279,13 @@ function among(names: readonly string[]): string {
 class ExternalStore {
   readonly files: { path: string; data: Uint8Array }[] = [];
 
-  add(value: Value | Quantized): ExternalWeight {
+  add(value: Weight): ExternalWeight {
     if (!isQuantized(value)) return { ...this.file(bytesOf(value)), half: value.type === 'float16' };
-    const { bits, data, scales } = value;
-    const bytes = new Uint8Array(scales.buffer, scales.byteOffset, scales.byteLength);
-    return { ...this.file(data), quantized: { bits, scales: this.file(bytes) } };
+    const { data, scales } = value;
+    const bytes = (x: Int8Array | Uint8Array | Float32Array) =>
+      new Uint8Array(x.buffer, x.byteOffset, x.byteLength);
+    const layout = 'bits' in value ? value.bits : 'rows';
+    return { ...this.file(bytes(data)), quantized: { layout, scales: this.file(bytes(scales)) } };
   }
 
   private file(data: Uint8Array): { location: string; bytes: number } {
@@ -291,14 +295,17 @@ class ExternalStore {
   }
 }
 
-function isQuantized(weight: Value | Quantized): weight is Quantized {
-  return 'bits' in weight;
+/** A weight's values, those of a linear layer perhaps of few bits. */
+export type Weight = Value | Quantized | RowQuantized;
+
+function isQuantized(weight: Weight): weight is Quantized | RowQuantized {
+  return 'scales' in weight;
 }
 
 /** The products of each x with weights that are used for nothing else, where there are several of a kind. */
 function joinProducts(
   outputs: readonly Tensor[],
-  weights: ReadonlyMap<Tensor, Value | Quantized>,
+  weights: ReadonlyMap<Tensor, Weight>,
   store: ExternalStore,
 ): JoinedProducts[] {
   const linear = linearWeights(outputs);
@@ -311,6 +318,8 @@ function joinProducts(
     const value = weight && weights.get(weight);
     if (node.op.name !== 'matmul' || !value || !linear.has(weight) || uses.get(weight) !== 1) continue;
     if (weight.dtype !== 'float32') continue;
+    // Of many rows, cutting the product costs more than a product for each.
+    if (isQuantized(value) && !('bits' in value)) continue;
     const key = `${x!.node.id} ${x!.index} ${isQuantized(value) ? value.bits : 32}`;
     groups.set(key, [...(groups.get(key) ?? []), node]);
   }
@@ -318,13 +327,13 @@ function joinProducts(
     .filter((group) => group.length > 1)
     .map((group) => ({
       nodes: group,
-      weight: store.add(stacked(group.map(({ inputs }) => weights.get(inputs[1]!)!))),
+      weight: store.add(stacked(group.map(({ inputs }) => weights.get(inputs[1]!) as Value | Quantized))),
     }));
 }
 
 /** Matrices of one kind and width, one below the other. */
 function stacked(parts: readonly (Value | Quantized)[]): Value | Quantized {
-  const values = parts.filter((part): part is Value => !isQuantized(part));
+  const values = parts.filter((part): part is Value => !('bits' in part));
   if (values.length === 0) return stackQuantized(parts as Quantized[]);
   const [rows, columns] = [values.reduce((sum, { dims }) => sum + dims[0]!, 0), values[0]!.dims[1]!];
   const all = new Float32Array(rows * columns);
@@ -339,18 +348,18 @@ function stacked(parts: readonly (Value | Quantized)[]): Value | Quantized {
 /** The weights among the inputs. Throws GraphError for one that does not fit its input. */
 function externalWeights(
   inputs: readonly Tensor[],
-  weights: ReadonlyMap<Tensor, Value | Quantized>,
+  weights: ReadonlyMap<Tensor, Weight>,
   outputs: readonly Tensor[],
   device: Device,
-): Map<Tensor, Value | Quantized> {
-  const external = new Map<Tensor, Value | Quantized>();
+): Map<Tensor, Weight> {
+  const external = new Map<Tensor, Weight>();
   const linear = linearWeights(outputs);
   for (const [x, value] of weights) {
     if (x.node.op.name !== 'input') throw new GraphError(`weights: ${x} is computed, not an input`);
     if (isQuantized(value)) {
       if (value.shape.join() !== x.shape.join() || (inputs.includes(x) && !linear.has(x))) {
         throw new GraphError(
-          `weight ${nameOf(x)} of ${value.bits} bits is ${showShape(value.shape)}, expected ${show(x)} of a linear layer`,
+          `weight ${nameOf(x)} of ${'bits' in value ? value.bits : 8} bits is ${showShape(value.shape)}, expected ${show(x)} of a linear layer`,
         );
       }
       if (inputs.includes(x)) external.set(x, value);

@@ -5,6 +5,7 @@
  *
  * as ONNX Runtime's MatMulNBits has it.
  */
+import { type NdArray, ndarray } from './ndarray.ts';
 import type { Tensor } from './tensor.ts';
 import { topologicalOrder } from './tensor.ts';
 
@@ -77,6 +78,46 @@ export function dequantize(
     }
   }
   return into;
+}
+
+/**
+ * Matrices of 8 bits a value for products with many rows. ONNX Runtime's products of integers are several times as fast
+ * as those with blocks, but take one factor for each row of a matrix, and one large value in a row leaves the others few
+ * of the 255 levels. So both factors are turned first, by the same orthogonal matrix, which changes nothing of the
+ * product and spreads large values over their neighbours (Ashkboos et al. 2024, QuaRot):
+ *
+ *   x W^T = (x R) (W R)^T,   w[n, k] = data[k, n] scales[n] for the entries w of W R
+ *
+ * R has Hadamard matrices along its diagonal.
+ */
+export interface RowQuantized {
+  /** Rows and columns [N, K]. */
+  shape: readonly [number, number];
+  /** [K, N] */
+  data: Int8Array<ArrayBuffer>;
+  /** [N] */
+  scales: Float32Array<ArrayBuffer>;
+}
+
+const LARGEST_ROTATION = 64;
+
+/** Size of the Hadamard matrices for rows of K values: a power of two that divides K. */
+export function rotationSize(K: number): number {
+  let size = 1;
+  while (size < LARGEST_ROTATION && K % (2 * size) === 0) size *= 2;
+  return size;
+}
+
+/** The orthonormal, symmetric matrix of signs [size, size]. */
+export function hadamard(size: number): NdArray {
+  const odd = (bits: number): number => (bits === 0 ? 0 : (bits & 1) ^ odd(bits >> 1));
+  return ndarray(
+    [size, size],
+    Array.from({ length: size * size }, (_, i) => {
+      const [row, column] = [Math.floor(i / size), i % size];
+      return (odd(row & column) ? -1 : 1) / Math.sqrt(size);
+    }),
+  );
 }
 
 /** Several one below the other. */

@@ -1,4 +1,5 @@
 import {
+  concat,
   type Dim,
   l2Norm,
   linear,
@@ -6,15 +7,23 @@ import {
   reshape,
   sigmoid,
   silu,
+  split,
   swapLast,
   type Tensor,
+  transpose,
+  unsqueeze,
 } from '../graph/index.ts';
 import { splitHeads } from './attention.ts';
 import { dynamicConvolution, generateFilters, generatorParameters } from './dynamic-convolution.ts';
 import { perHead } from './head-decay.ts';
 import { linearWeight, type MixerInput, type Parameter, type StateTensor } from './mixer.ts';
 import { rope } from './rope.ts';
-import { convolutionWeight, projectChannels, shortConvolution } from './short-convolution.ts';
+import {
+  type ConvolutionPast,
+  convolutionWeight,
+  projectChannels,
+  shortConvolution,
+} from './short-convolution.ts';
 import type { Convolution, JetBlockSpec, MixerContext } from './spec.ts';
 
 /**
@@ -72,15 +81,57 @@ export function deltaHeadParameters(spec: DeltaHeads, hiddenSize: number): Param
   });
 }
 
+/** The letters whose convolution is static: their inputs are remembered as one, their channels in this order. */
+function staticLetters(spec: DeltaHeads): Letter[] {
+  return LETTERS.filter((letter) => convolution(spec, letter) === 'static');
+}
+
 /** The matrix of each head and the inputs of the convolutions. */
 export function deltaHeadState(spec: DeltaHeads): StateTensor[] {
   const { heads, keyDim, valueDim, convSize } = spec;
+  const together = staticLetters(spec).reduce((sum, letter) => sum + channels(spec, letter), 0);
+  const dynamic = LETTERS.filter((letter) => convolution(spec, letter) === 'dynamic');
   return [
     { name: 'recurrent', shape: ['B', heads, keyDim, valueDim] },
-    ...LETTERS.filter((letter) => convolution(spec, letter) !== 'none').map(
+    ...(together > 0 ? [{ name: 'conv', shape: ['B', together, convSize] as Dim[] }] : []),
+    ...dynamic.map(
       (letter): StateTensor => ({ name: `conv_${letter}`, shape: ['B', channels(spec, letter), convSize] }),
     ),
   ];
+}
+
+/** By letter, what is remembered of the inputs of its convolution [B, channels, W]. */
+function pastOf(spec: DeltaHeads, state: MixerInput['state']): Partial<Record<Letter, Tensor>> {
+  if (!state) return {};
+  const letters = staticLetters(spec);
+  const parts =
+    letters.length > 0
+      ? split(
+          state.conv!,
+          1,
+          letters.map((letter) => channels(spec, letter)),
+        )
+      : [];
+  return Object.fromEntries(
+    LETTERS.map((letter) => [letter, parts[letters.indexOf(letter)] ?? state[`conv_${letter}`]]),
+  ) as Partial<Record<Letter, Tensor>>;
+}
+
+/** The other way round. */
+function joined(spec: DeltaHeads, states: Partial<Record<Letter, Tensor>>): Record<string, Tensor> {
+  const letters = staticLetters(spec);
+  const rest = LETTERS.filter((letter) => states[letter] && !letters.includes(letter));
+  return {
+    ...(letters.length > 0
+      ? {
+          conv: concat(
+            letters.map((letter) => states[letter]!),
+            1,
+          ),
+        }
+      : {}),
+    ...Object.fromEntries(rest.map((letter) => [`conv_${letter}`, states[letter]!])),
+  };
 }
 
 /**
@@ -94,19 +145,18 @@ export function deltaHeads(
 ): Record<'q' | 'k' | 'v' | 'beta', Tensor> & { state: Record<string, Tensor> } {
   const { heads, keyDim } = spec;
   const [B, T] = x.shape as [Dim, Dim];
-  const state: Record<string, Tensor> = {};
+  const past = pastOf(spec, input.state);
+  const state: Partial<Record<Letter, Tensor>> = {};
   const mixed = (letter: Letter): Tensor => {
     const weight = params[`${letter}_proj.weight`]!;
-    const kind = convolution(spec, letter);
-    if (kind === 'none') return splitHeads(silu(linear(x, weight)), heads);
-    const name = `conv_${letter}`;
-    const past = { state: input.state?.[name], mask, paddedLeft: input.paddedLeft };
+    if (convolution(spec, letter) === 'none') return splitHeads(silu(linear(x, weight)), heads);
     const u = projectChannels(x, weight, input.form);
-    const conv =
-      kind === 'static'
-        ? shortConvolution(u, params[`${letter}_conv1d.weight`]!, past)
-        : dynamicConvolution(u, filters(spec, letter, params, x, u), past);
-    state[name] = conv.state;
+    const conv = convolve(spec, letter, params, x, u, {
+      state: past[letter],
+      mask,
+      paddedLeft: input.paddedLeft,
+    });
+    state[letter] = conv.state;
     return swapLast(reshape(silu(conv.y), [B, heads, channels(spec, letter) / heads, T]));
   };
   // The factor of the queries is put into their length.
@@ -120,7 +170,74 @@ export function deltaHeads(
   }
   // Padding writes nothing.
   if (mask) beta = mul(beta, reshape(mask, [B, 1, T, 1]));
-  return { q, k, v, beta, state };
+  return { q, k, v, beta, state: joined(spec, state) };
+}
+
+/**
+ * The same for the fused recurrence, heads beside each other: q and k, of length 1, [B, T, H * K], v [B, T, H * V],
+ * beta [B, T, H], 0 for padding.
+ */
+export function deltaRows(
+  spec: DeltaHeads,
+  context: MixerContext,
+  { x, params, mask, ...input }: MixerInput,
+): Record<'q' | 'k' | 'v' | 'beta', Tensor> & { state: Record<string, Tensor> } {
+  const { heads, keyDim } = spec;
+  const [B, T] = x.shape as [Dim, Dim];
+  const project = (letter: Letter) => linear(x, params[`${letter}_proj.weight`]!);
+  let beta = sigmoid(linear(x, params['b_proj.weight']!));
+  if (mask) beta = mul(beta, unsqueeze(mask, -1));
+  const rotate = spec.rope ? rope({ ...context, headDim: keyDim }, { x, params, ...input }) : null;
+  const unit = (rows: Tensor, count: number) => {
+    const each = l2Norm(reshape(rows, [B, T, count, keyDim]), L2_EPS);
+    const turned = rotate ? transpose(rotate(transpose(each, [0, 2, 1, 3])), [0, 2, 1, 3]) : each;
+    return reshape(turned, [B, T, count * keyDim]);
+  };
+  const statics = staticLetters(spec);
+  if (T === 1 && !mask && statics.length === LETTERS.length) {
+    // For a single token it is the number of nodes that costs most.
+    const sizes = LETTERS.map((letter) => channels(spec, letter)) as [number, number, number];
+    const [keys, , values] = sizes;
+    const u = concat(LETTERS.map(project), 2);
+    const filters = concat(
+      LETTERS.map((letter) => params[`${letter}_conv1d.weight`]!),
+      0,
+    );
+    const width = 2 * keys + values;
+    const conv = shortConvolution(reshape(u, [B, width, 1]), filters, { state: input.state?.conv });
+    const [both, v] = split(silu(conv.y), 1, [2 * keys, values]) as [Tensor, Tensor];
+    const [q, k] = split(unit(both, 2 * heads), 2, [keys, keys]) as [Tensor, Tensor];
+    return { q, k, v: reshape(v, [B, 1, values]), beta, state: { conv: conv.state } };
+  }
+  const past = pastOf(spec, input.state);
+  const states: Partial<Record<Letter, Tensor>> = {};
+  const rows = (letter: Letter) => {
+    if (convolution(spec, letter) === 'none') return silu(project(letter));
+    const u = projectChannels(x, params[`${letter}_proj.weight`]!, input.form);
+    const conv = convolve(spec, letter, params, x, u, {
+      state: past[letter],
+      mask,
+      paddedLeft: input.paddedLeft,
+    });
+    states[letter] = conv.state;
+    return swapLast(silu(conv.y));
+  };
+  const [q, k, v] = [unit(rows('q'), heads), unit(rows('k'), heads), rows('v')];
+  return { q, k, v, beta, state: joined(spec, states) };
+}
+
+/** The convolution of a letter that has one, on its projection u [B, D, T] of the mixer's input x. */
+function convolve(
+  spec: DeltaHeads,
+  letter: Letter,
+  params: Readonly<Record<string, Tensor>>,
+  x: Tensor,
+  u: Tensor,
+  past: ConvolutionPast,
+): { y: Tensor; state: Tensor } {
+  return convolution(spec, letter) === 'static'
+    ? shortConvolution(u, params[`${letter}_conv1d.weight`]!, past)
+    : dynamicConvolution(u, filters(spec, letter, params, x, u), past);
 }
 
 /** Filters of a dynamic convolution [B, D, W, T], for the mixer's input x [B, T, D] and the projection u [B, D, T]. */

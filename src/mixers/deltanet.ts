@@ -1,7 +1,6 @@
-import { linear, rmsNorm } from '../graph/index.ts';
-import { joinHeads } from './attention.ts';
-import { deltaHeadParameters, deltaHeadState, deltaHeads } from './delta-heads.ts';
-import { DELTA_RULE } from './delta-rule.ts';
+import { linear } from '../graph/index.ts';
+import { deltaHeadParameters, deltaHeadState } from './delta-heads.ts';
+import { deltaOutputs } from './delta-outputs.ts';
 import { startFromAttention } from './linear-start.ts';
 import {
   linearWeight,
@@ -21,8 +20,6 @@ import type { DeltaNetSpec, MixerContext } from './spec.ts';
  *   S_t = S_(t-1) + k_t (beta_t (v_t - S_(t-1)^T k_t))^T,   o_t = K^-0.5 S_t^T q_t,   y_t = Wo RMSNorm(o_t)
  */
 
-const NORM_EPS = 1e-5;
-
 function parameters(spec: DeltaNetSpec, { hiddenSize }: MixerContext): Parameter[] {
   const { heads, valueDim } = spec;
   return [
@@ -34,14 +31,8 @@ function parameters(spec: DeltaNetSpec, { hiddenSize }: MixerContext): Parameter
 }
 
 function forward(spec: DeltaNetSpec, context: MixerContext, input: MixerInput): MixerOutput {
-  const { params, form } = input;
-  const { state: convolutions, ...rows } = deltaHeads(spec, context, input);
-  const result = DELTA_RULE[form]({ ...rows, state: input.state?.recurrent });
-  const y = joinHeads(rmsNorm(result.o, params['o_norm.weight']!, NORM_EPS));
-  return {
-    y: linear(y, params['o_proj.weight']!),
-    state: { recurrent: result.state, ...convolutions },
-  };
+  const { o, state } = deltaOutputs(spec, context, input);
+  return { y: linear(o, input.params['o_proj.weight']!), state };
 }
 
 export const deltaNet: Mixer<DeltaNetSpec> = {

@@ -93,11 +93,11 @@ export function dynamicConvolution(
   past: ConvolutionPast,
 ): { y: Tensor; state: Tensor } {
   const [B, D, W, T] = filters.shape as [Dim, number, number, Dim];
-  const { extended, state } = withPast(u, W, past);
-  const inputs = unsqueeze(extended, 2);
+  const { seen, state } = withPast(u, W, past);
+  const inputs = unsqueeze(seen, 2);
   // Tap w of every token and channel at once.
   const taps = split(filters, 2, new Array<number>(W).fill(1));
-  const parts = taps.map((tap, w) => mul(tap, slice(inputs, 3, w + 1, addDims(w + 1, T))));
+  const parts = taps.map((tap, w) => mul(tap, slice(inputs, 3, w, addDims(w, T))));
   return {
     y: reshape(
       parts.reduce((a, b) => add(a, b)),

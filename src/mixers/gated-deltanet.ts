@@ -1,7 +1,6 @@
-import { type Dim, linear, mul, reshape, rmsNorm, silu, type Tensor } from '../graph/index.ts';
-import { joinHeads } from './attention.ts';
-import { type DeltaHeads, deltaHeadParameters, deltaHeadState, deltaHeads } from './delta-heads.ts';
-import { DELTA_RULE } from './delta-rule.ts';
+import { linear, mul, silu, type Tensor, unsqueeze } from '../graph/index.ts';
+import { type DeltaHeads, deltaHeadParameters, deltaHeadState } from './delta-heads.ts';
+import { deltaOutputs } from './delta-outputs.ts';
 import { headDecay, headDecayParameters } from './head-decay.ts';
 import { startFromAttention } from './linear-start.ts';
 import {
@@ -23,8 +22,6 @@ import type { GatedDeltaNetSpec, MixerContext } from './spec.ts';
  *   S' = e^(g_t) S_(t-1),   S_t = S' + k_t (beta_t (v_t - S'^T k_t))^T,   o_t = K^-0.5 S_t^T q_t
  *   y_t = Wo (RMSNorm(o_t) silu(Wg x_t))
  */
-
-const NORM_EPS = 1e-5;
 
 export function gatedDeltaParameters(spec: DeltaHeads, hiddenSize: number): Parameter[] {
   const { heads, valueDim } = spec;
@@ -49,14 +46,14 @@ export function gatedDeltaForward(
 ): MixerOutput {
   const project = (name: string) => linear(input.x, input.params[`${name}.weight`]!);
   const { g } = headDecay(project('a_proj'), input.params);
-  return decayingDelta(spec, context, input, { g, gate: activation(project('g_proj')) });
+  return decayingDelta(spec, context, input, { g: unsqueeze(g, -1), gate: activation(project('g_proj')) });
 }
 
 /**
  * The layer when its decays and its output gate are there: q, k, v and beta, the delta rule, the norm of each head,
  * the gate and the output projection.
  *
- * @param made.g logarithms of the decays, of a head [B, H, T, 1] or of a key channel [B, H, T, K]
+ * @param made.g logarithms of the decays, of a head [B, T, H, 1] or of a key channel [B, T, H, K]
  * @param made.gate factors of the outputs [B, T, H * V]
  */
 export function decayingDelta(
@@ -65,21 +62,9 @@ export function decayingDelta(
   input: MixerInput,
   made: { g: Tensor; gate: Tensor },
 ): MixerOutput {
-  const { params, form, mask } = input;
-  const { state: convolutions, ...rows } = deltaHeads(spec, context, input);
-  let { g } = made;
-  if (mask) {
-    // Padding does not forget.
-    const [B, T] = mask.shape as [Dim, Dim];
-    g = mul(g, reshape(mask, [B, 1, T, 1]));
-  }
-  const result = DELTA_RULE[form]({ ...rows, g, state: input.state?.recurrent });
-  const normalised = rmsNorm(result.o, params['o_norm.weight']!, NORM_EPS);
-  const y = mul(joinHeads(normalised), made.gate);
-  return {
-    y: linear(y, params['o_proj.weight']!),
-    state: { recurrent: result.state, ...convolutions },
-  };
+  const { params } = input;
+  const { o, state } = deltaOutputs(spec, context, input, made.g);
+  return { y: linear(mul(o, made.gate), params['o_proj.weight']!), state };
 }
 
 export const gatedDeltaNet: Mixer<GatedDeltaNetSpec> = {

@@ -39,12 +39,12 @@ export function perHead(x: Tensor): Tensor {
 
 /**
  * @param projected a number for each token and head [B, T, H]
- * @returns time steps and the logarithms of the decays, both [B, H, T, 1]
+ * @returns time steps and the logarithms of the decays, both [B, T, H]
  */
 export function headDecay(
   projected: Tensor,
   params: Readonly<Record<string, Tensor>>,
 ): { step: Tensor; g: Tensor } {
   const step = evenSoftplus(add(projected, params.dt_bias!));
-  return { step: perHead(step), g: perHead(mul(step, neg(exp(params.A_log!)))) };
+  return { step, g: mul(step, neg(exp(params.A_log!))) };
 }

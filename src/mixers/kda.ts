@@ -1,5 +1,4 @@
-import { add, exp, linear, mul, neg, reshape, sigmoid, type Tensor } from '../graph/index.ts';
-import { splitHeads } from './attention.ts';
+import { add, type Dim, exp, linear, mul, neg, reshape, sigmoid, type Tensor } from '../graph/index.ts';
 import { deltaHeadParameters, deltaHeadState } from './delta-heads.ts';
 import { evenSoftplus } from './even-softplus.ts';
 import { decayingDelta } from './gated-deltanet.ts';
@@ -44,13 +43,14 @@ function parameters(spec: KdaSpec, { hiddenSize }: MixerContext): Parameter[] {
 
 function forward(spec: KdaSpec, context: MixerContext, input: MixerInput): MixerOutput {
   const { params } = input;
-  const { heads } = spec;
+  const { heads, keyDim } = spec;
+  const [B, T] = input.x.shape as [Dim, Dim];
   const lowRank = (name: string): Tensor =>
     linear(linear(input.x, params[`${name}.0.weight`]!), params[`${name}.1.weight`]!);
   const step = evenSoftplus(add(lowRank('f_proj'), params.dt_bias!));
-  const rate = reshape(exp(params.A_log!), [heads, 1, 1]);
+  const rate = reshape(exp(params.A_log!), [heads, 1]);
   return decayingDelta(spec, context, input, {
-    g: mul(splitHeads(step, heads), neg(rate)),
+    g: mul(reshape(step, [B, T, heads, keyDim]), neg(rate)),
     gate: sigmoid(add(lowRank('g_proj'), params['g_proj.1.bias']!)),
   });
 }

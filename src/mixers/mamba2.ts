@@ -14,7 +14,7 @@ import {
   unsqueeze,
 } from '../graph/index.ts';
 import { joinHeads } from './attention.ts';
-import { headDecay, headDecayParameters } from './head-decay.ts';
+import { headDecay, headDecayParameters, perHead } from './head-decay.ts';
 import { LINEAR_ATTENTION } from './linear-attention.ts';
 import { copyAttention } from './linear-start.ts';
 import {
@@ -115,7 +115,8 @@ function forward(spec: Mamba2Spec, _context: MixerContext, input: MixerInput): M
   const k = shared(rows(parts[1], groups, keyDim), heads);
   const q = shared(rows(parts[2], groups, keyDim), heads);
 
-  let { step, g } = headDecay(steps, params);
+  const decay = headDecay(steps, params);
+  let [step, g] = [perHead(decay.step), perHead(decay.g)];
   if (mask) {
     // Padding neither writes nor forgets.
     const tokens = reshape(mask, [B, 1, T, 1]);

@@ -57,19 +57,23 @@ export interface ConvolutionPast {
 }
 
 /**
- * Inputs u [B, D, T] of a convolution of W taps with padding made zeros, the same behind the W inputs before them
- * [B, D, W + T], and the new state [B, D, W].
+ * Inputs u [B, D, T] of a convolution of W taps with padding made zeros; `seen`, the same behind the W - 1 inputs before
+ * them [B, D, W - 1 + T]; and the new state [B, D, W].
  */
 export function withPast(
   u: Tensor,
   W: number,
   { state, mask, paddedLeft = false }: ConvolutionPast,
-): Record<'inputs' | 'extended' | 'state', Tensor> {
+): Record<'inputs' | 'seen' | 'state', Tensor> {
   const [B, D] = u.shape as [Dim, Dim];
   const inputs = mask ? mul(u, unsqueeze(mask, 1)) : u;
+  if (!mask && state) {
+    const seen = concat([slice(state, 2, 1), inputs], 2);
+    return { inputs, seen, state: slice(seen, 2, -W) };
+  }
   const extended = state ? concat([state, inputs], 2) : pad(inputs, 2, W, 0);
   const newest = newestPlaces(unsqueeze(extended, -1), W, trailing({ mask, paddedLeft }));
-  return { inputs, extended, state: reshape(newest, [B, D, W]) };
+  return { inputs, seen: slice(extended, 2, 1), state: reshape(newest, [B, D, W]) };
 }
 
 /**
@@ -83,11 +87,10 @@ export function shortConvolution(
   past: ConvolutionPast = {},
 ): { y: Tensor; state: Tensor } {
   const [D, , W] = weight.shape as [number, number, number];
-  const { inputs, extended, state } = withPast(u, W, past);
+  const { inputs, seen, state } = withPast(u, W, past);
   const filters = reshape(weight, [D, W]);
   if (!past.state) return { y: depthwiseConv(inputs, filters, { before: W - 1 }), state };
-  const seen = slice(extended, 2, 1);
   if (u.shape[2] !== 1 || past.mask) return { y: depthwiseConv(seen, filters), state };
-  // For a single token a convolution of D channels costs several times the sum that it is; all it saw is kept.
-  return { y: sum(mul(seen, filters), 2, true), state: seen };
+  // For a single token a convolution of D channels costs several times the sum that it is.
+  return { y: sum(mul(seen, filters), 2, true), state };
 }

@@ -30,7 +30,7 @@ function sample(model: string, architecture: string, { fill = false, batches = [
     ...{ model, architecture, ...shared, tokens: 16, rounds: 3, fill, leftOut: [131_072], rows },
     throughput: {
       ...{ memory: 8e9, context: 65_536, weightBytes: 1e8, stateBytes: 3e8, batch: 26, refused: null },
-      measured: { prefillTokensPerSecond: 500, decodeTokensPerSecond: 60, iterations: 7 },
+      measured: { prefillTokensPerSecond: 500, decodeTokensPerSecond: 60, iterations: 7, peakBytes: 1e9 },
     },
   };
 }

@@ -1,5 +1,6 @@
 import {
   add,
+  concat,
   type Device,
   type Dim,
   div,
@@ -12,18 +13,20 @@ import {
   mul,
   mulDims,
   Program,
+  reciprocal,
   reshape,
   softmax,
   sub,
   sum,
   type Tensor,
+  unsqueeze,
   type Value,
 } from '../graph/index.ts';
-import type { KvCache } from './kv-cache.ts';
+import { type KvCache, PART } from './kv-cache.ts';
 
 /**
- * Softmax attention of queries over the blocks of a cache, a run of a program for each block. A block's sums are
- * carried on to the next as the largest score so far, the sum of the exponentials relative to it, and the values
+ * Softmax attention of queries over the blocks of a cache, a run of a program for each, or for several of them if there
+ * is one query. A run's sums are carried on to the next as the largest score so far, the sum of the exponentials relative to it, and the values
  * weighted by them, so that the whole is exact:
  *
  *   m' = max(m, max s),   l' = e^(m - m') l + sum e^(s - m'),   a' = e^(m - m') a + e^(s - m') V,   o = a / l
@@ -37,10 +40,15 @@ const HIDDEN = -1e30;
 /** Queries that go over the blocks together: bounds the memory of their scores. */
 const QUERIES = 256;
 
-/** Which of the programs: with sums of earlier blocks, with keys that not every query sees, with the division. */
+/** Blocks that one run takes for a single query: the threads of a run that has just begun must wake up first. */
+const BLOCKS = 8;
+
+/** Which of the programs: with sums of earlier blocks, whether it hides keys of each block, with the division. */
 interface Kind {
+  /** One query, over one block that is all or over parts of several; or several queries over a block. */
+  form: 'single' | 'parts' | 'many';
   carries: boolean;
-  hides: boolean;
+  hides: boolean[];
   ends: boolean;
 }
 
@@ -94,27 +102,36 @@ export class CachedAttentionPrograms {
     const { H, KV, d } = this.shape;
     const { window } = cache.shape;
     const queries = float32(q, [KV, (H / KV) * T, d]);
+    // In a graph ONNX Runtime makes the factor one of the product, and of products with a factor it copies the keys.
+    const scaled = T === 1 ? float32(q.map((x) => x * d ** -0.5) as Float32Array, queries.dims) : queries;
     const result = float32(into, queries.dims);
     const at = (position: number) => Math.floor((position - cache.start) / cache.blockSize);
     const last = at(first);
     let carried: Record<string, Value> | null = null;
-    for (let i = Math.max(0, at(first + 1 - window)); i <= last; i++) {
-      const { k, v, capacity } = cache.blocks[i]!;
-      const start = cache.start + i * cache.blockSize;
-      const ends = i === last;
-      const hides = ends || start < first + T - window;
-      const program = await this.program({ carries: carried !== null, hides, ends });
-      const outputs: Record<string, Value> = await program.run(
-        {
-          q: queries,
-          k,
-          v,
-          ...(hides ? { bias: float32(bias(T, capacity, first - start, window), [T, capacity]) } : {}),
-          ...carried,
-        },
-        ends ? { o: result } : {},
-      );
-      carried = ends ? null : { m: outputs.m!, l: outputs.l!, a: outputs.a! };
+    for (let i = Math.max(0, at(first + 1 - window)); i <= last; ) {
+      const count = T === 1 ? Math.min(BLOCKS, last + 1 - i) : 1;
+      const ends = i + count > last;
+      const alone = count === 1 && ends && !carried;
+      const form = T > 1 ? 'many' : alone ? 'single' : 'parts';
+      const feeds: Record<string, Value> = { q: scaled, ...carried };
+      const hides = cache.blocks.slice(i, i + count).map(({ k, v, capacity }, n) => {
+        const start = cache.start + (i + n) * cache.blockSize;
+        // One query is compared with parts of a block.
+        const parts = [capacity / PART, PART];
+        const of = (x: Value) => (form === 'parts' ? float32(x.data as Float32Array, [KV, ...parts, d]) : x);
+        feeds[`k${n}`] = of(k);
+        feeds[`v${n}`] = of(v);
+        const hidden = i + n === last || start < first + T - window;
+        if (hidden) {
+          const values = bias(T, capacity, first - start, window);
+          feeds[`bias${n}`] = float32(values, form === 'parts' ? [capacity / PART, 1, PART] : [T, capacity]);
+        }
+        return hidden;
+      });
+      const program = await this.program({ form, carries: carried !== null, hides, ends });
+      const outputs: Record<string, Value> = await program.run(feeds, ends ? { o: result } : {});
+      carried = ends ? null : outputs;
+      i += count;
     }
   }
 
@@ -122,20 +139,34 @@ export class CachedAttentionPrograms {
     const key = JSON.stringify(kind);
     const known = this.programs.get(key);
     if (known) return known;
-    const program = Program.compile(this.record(kind), this.options);
+    // Little work is done before a second thread has woken up.
+    const options = kind.form === 'single' ? { ...this.options, threads: 1 } : this.options;
+    const program = Program.compile(this.record(kind), options);
     program.catch(() => this.programs.delete(key));
     this.programs.set(key, program);
     return program;
   }
 
-  private record({ carries, hides, ends }: Kind): Record<string, Tensor> {
+  private record({ form, carries, hides, ends }: Kind): Record<string, Tensor> {
+    if (form === 'parts') return singleQuery(this.shape, { carries, hides, ends });
     const { H, KV, d } = this.shape;
+    if (form === 'single') {
+      const each = (name: string, width: Dim) =>
+        reshape(input(name, 'float32', [KV, H / KV, width]), [KV, H / KV, 1, width]);
+      const of = (name: string) => unsqueeze(input(name, 'float32', [KV, 'C', d]), 1);
+      const scores = add(
+        matmul(each('q', d), of('k0'), { transB: true }),
+        input('bias0', 'float32', [1, 'C']),
+      );
+      return { o: reshape(matmul(softmax(scores), of('v0')), [KV, H / KV, d]) };
+    }
+    const [hidden] = hides as [boolean];
     const of = (name: string, rows: Dim, width: Dim) => input(name, 'float32', [KV, rows, width]);
-    const R = hides ? mulDims(H / KV, 'T') : 'R';
-    const [q, k, v] = [of('q', R, d), of('k', 'C', d), of('v', 'C', d)];
+    const R = hidden ? mulDims(H / KV, 'T') : 'R';
+    const [q, k, v] = [of('q', R, d), of('k0', 'C', d), of('v0', 'C', d)];
     let scores = matmul(q, k, { transB: true, alpha: d ** -0.5 });
-    if (hides) {
-      const bias = input('bias', 'float32', ['T', 'C']);
+    if (hidden) {
+      const bias = input('bias0', 'float32', ['T', 'C']);
       scores = reshape(add(reshape(scores, [KV, H / KV, 'T', 'C']), bias), [KV, R, 'C']);
     }
     if (!carries && ends) return { o: matmul(softmax(scores), v) };
@@ -157,6 +188,47 @@ export class CachedAttentionPrograms {
     for (const program of this.programs.values()) await (await program).dispose();
     this.programs.clear();
   }
+}
+
+/**
+ * One query of each head over several blocks, in parts of their own softmax: matrix by vector for each part and head,
+ * which copies no keys and finds a part in the cache of the processor for all heads of a group. A part's largest weight is
+ * e^0 / l. Queries come multiplied by d^-0.5. Earlier blocks count as one part more, of which the result is carried.
+ */
+function singleQuery(
+  { H, KV, d }: { H: number; KV: number; d: number },
+  { carries, hides, ends }: Omit<Kind, 'form'>,
+): Record<string, Tensor> {
+  const G = H / KV;
+  const q = reshape(input('q', 'float32', [KV, G, d]), [KV, 1, G, 1, d]);
+  const parts = hides.map((hidden, n) => {
+    const count = `N${n}`;
+    const of = (name: string) => unsqueeze(input(`${name}${n}`, 'float32', [KV, count, PART, d]), 2);
+    let scores = reshape(matmul(q, of('k'), { transB: true }), [KV, count, G, PART]);
+    if (hidden) scores = add(scores, input(`bias${n}`, 'float32', [count, 1, PART]));
+    const weights = softmax(scores);
+    const product = matmul(reshape(weights, [KV, count, G, 1, PART]), of('v'));
+    return {
+      m: max(scores, -1, true),
+      l: reciprocal(max(weights, -1, true)),
+      o: reshape(product, [KV, count, G, d]),
+    };
+  });
+  if (carries) {
+    const of = (name: string, width: number) => input(name, 'float32', [KV, 1, G, width]);
+    parts.push({ m: of('m', 1), l: of('l', 1), o: of('o', d) });
+  }
+  const all = (name: 'm' | 'l' | 'o') =>
+    concat(
+      parts.map((part) => part[name]),
+      1,
+    );
+  const largest = all('m');
+  const m = max(largest, 1, true);
+  const shares = mul(all('l'), exp(sub(largest, m)));
+  const l = sum(shares, 1, true);
+  const o = div(sum(mul(all('o'), shares), 1, true), l);
+  return ends ? { o: reshape(o, [KV, G, d]) } : { m, l, o };
 }
 
 /**

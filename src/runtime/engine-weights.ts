@@ -4,8 +4,10 @@ import {
   float32,
   linearWeights,
   type Quantized,
+  RowQuantizer,
   type Tensor,
   type Value,
+  type Weight,
 } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { encodeF16 } from '../model/float-bits.ts';
@@ -37,20 +39,24 @@ export class EngineWeights {
   /**
    * The values of those inputs that the outputs depend on.
    *
-   * @param total of the tensors that are read in all, for `onProgress`
+   * @param options.total of the tensors that are read in all, for `onProgress`
+   * @param options.byRow lay weights of few bits out for products with many rows
    */
   async load(
     outputs: readonly Tensor[],
     inputs: Readonly<Record<string, Tensor>>,
     needed: ReadonlySet<Tensor>,
-    { onProgress, signal }: Reading = {},
-    total = needed.size,
-  ): Promise<Map<Tensor, Value | Quantized>> {
+    options: Reading & { total?: number | undefined; byRow?: boolean | undefined } = {},
+  ): Promise<Map<Tensor, Weight>> {
+    const { onProgress, signal, total = needed.size, byRow } = options;
     const linear = linearWeights(outputs);
-    const values = new Map<Tensor, Value | Quantized>();
+    const values = new Map<Tensor, Weight>();
+    await using quantizer = new RowQuantizer();
     for (const [name, x] of Object.entries(inputs)) {
       if (!needed.has(x)) continue;
-      values.set(x, this.value(name, x.shape as number[], linear.has(x)));
+      const shape = x.shape as number[];
+      const value = this.value(name, shape, linear.has(x));
+      values.set(x, byRow && 'bits' in value ? await quantizer.quantize(value) : value);
       this.count++;
       onProgress?.({ stage: 'load weights', done: Math.min(this.count, total), total, unit: 'tensors' });
       // Reading blocks: the event loop turns between tensors, so that `signal` can end it.

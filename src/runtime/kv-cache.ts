@@ -9,7 +9,7 @@ import { float32, type Value } from '../graph/index.ts';
 /** Tokens of a full block: long enough that a run of the attention's program is little beside reading it. */
 const BLOCK = 2048;
 /** The last block grows by so many tokens: what is read beyond the last token is less than that. */
-export const STEP = 256;
+export const PART = 256;
 
 export interface Block {
   k: Value;
@@ -39,7 +39,7 @@ export class KvCache {
   private shared = false;
 
   constructor(readonly shape: CacheShape) {
-    this.blockSize = Math.min(BLOCK, STEP * Math.ceil(Math.min(shape.window, BLOCK) / STEP));
+    this.blockSize = Math.min(BLOCK, PART * Math.ceil(Math.min(shape.window, BLOCK) / PART));
   }
 
   /**
@@ -60,7 +60,7 @@ export class KvCache {
       const needed = Math.min(blockSize, end - i * blockSize);
       const block = blocks[i];
       if (block && block.capacity >= needed && !(this.shared && needed > used)) continue;
-      const capacity = Math.max(block?.capacity ?? 0, STEP * Math.ceil(needed / STEP));
+      const capacity = Math.max(block?.capacity ?? 0, PART * Math.ceil(needed / PART));
       blocks[i] = this.grown(block, used, capacity);
     }
     this.blocks = blocks;

@@ -6,6 +6,7 @@ import {
   type Dim,
   fill,
   input,
+  integersAreExact,
   mulDims,
   Program,
   pad,
@@ -37,6 +38,8 @@ interface CompileWith {
   total?: number;
   /** Outputs that stay on the device. */
   keepOnDevice?: 'all';
+  /** Weights of few bits are laid out for products with many rows. */
+  byRow?: boolean;
 }
 
 export interface SegmentOptions extends CompileWith {
@@ -97,12 +100,16 @@ export class Segments {
     source: EngineWeights,
     options: SegmentOptions,
   ): Promise<Segments> {
-    const { padTo } = options;
+    const { padTo, device = 'cpu' } = options;
     const recorded = record(config, form, padTo);
+    const byRow = form === 'piece' && device === 'cpu' && (await integersAreExact());
     const segments: Segment[] = [];
     try {
       for (const { outputs, state } of recorded.segments) {
-        segments.push({ program: await compileWith(source, outputs, recorded.weights, options), state });
+        segments.push({
+          program: await compileWith(source, outputs, recorded.weights, { ...options, byRow }),
+          state,
+        });
       }
     } catch (error) {
       for (const { program } of segments) await program.dispose();
@@ -132,11 +139,11 @@ export async function compileWith(
   source: EngineWeights,
   outputs: Record<string, Tensor>,
   inputs: Record<string, Tensor>,
-  { device, threads, reading, total, keepOnDevice }: CompileWith,
+  { device, threads, reading, total, byRow, keepOnDevice }: CompileWith,
 ): Promise<Program> {
   const results = Object.values(outputs);
   const needed = new Set(topologicalOrder(results).flatMap(({ outputs }) => outputs));
-  const weights = await source.load(results, inputs, needed, reading, total);
+  const weights = await source.load(results, inputs, needed, { ...reading, byRow, total });
   return Program.compile(outputs, { device, threads, weights, keepOnDevice });
 }
 
@@ -188,7 +195,7 @@ function record(config: ModelConfig, form: 'step' | 'piece', padTo: number): Rec
         return [name, input(full, 'float32', [B, ...shape.slice(1)])] as const;
       });
       const options: MixerOptions = {
-        form: form === 'step' ? 'recurrent' : mixer.fused ? 'fused' : 'chunk',
+        form: mixer.fused ? 'fused' : form === 'step' ? 'recurrent' : 'chunk',
         state: Object.fromEntries(own),
         positions,
         angles,

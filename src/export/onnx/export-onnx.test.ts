@@ -150,10 +150,12 @@ describe('types of weights', () => {
     const sequence = engine.start();
     let at = 0;
     for (const length of [30, 1, 1, 1]) {
-      const expected = await engine.append(sequence, ids.slice(at, at + length));
+      // One by one: prompts may be read by products that round otherwise.
+      let expected: Float32Array | undefined;
+      for (const id of ids.slice(at, at + length)) expected = await engine.append(sequence, [id]);
       const [logits] = await model.read([ids.slice(at, at + length)]);
       at += length;
-      expect(relativeError(logits![0]!, expected)).toBeLessThan(5e-3);
+      expect(relativeError(logits![0]!, expected!)).toBeLessThan(5e-3);
     }
     await model.dispose();
     await engine.dispose();

@@ -77,7 +77,7 @@ export function weightFiles(
         location,
         offset,
         bytes: values,
-        quantized: { bits, scales: { location, offset: offset + values, bytes: scales } },
+        quantized: { layout: bits, scales: { location, offset: offset + values, bytes: scales } },
       });
     } else if (dtype === 'f16' && shape.length === 2) {
       const half = () => {

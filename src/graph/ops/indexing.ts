@@ -23,7 +23,7 @@ function checkedIndex(what: string, index: number, size: number): number {
 const takeOp: Op = {
   name: 'take',
   emit: (emitter, [table, indices], { inputs, outputs }) => {
-    const { bits, scales } = emitter.quantized.get(table!) ?? {};
+    const { layout: bits, scales } = emitter.quantized.get(table!) ?? {};
     const rows = (from: string) => emitter.node('Gather', [from, indices!], { axis: 0 });
     if (!bits || !scales) return [rows(table!)];
     const blocks = (inputs[0]!.shape[1] as number) / QUANTIZED_BLOCK;

@@ -23,7 +23,10 @@ function transposed(emitter: Emitter, name: string, { rank }: Tensor): string {
 const matmulOp: Op<MatMulAttributes> = {
   name: 'matmul',
   emit: (emitter, [a, b], { attributes: { transA, transB, alpha }, inputs }) => {
-    if (emitter.quantized.has(b!)) return [emitLinear(emitter, a!, b!, inputs[1]!.shape as number[])];
+    if (emitter.quantized.has(b!)) {
+      const x = { name: a!, rank: inputs[0]!.rank };
+      return [emitLinear(emitter, x, b!, inputs[1]!.shape as number[])];
+    }
     if (emitter.halves.has(b!)) {
       const product = emitter.node('MatMul', [
         emitter.cast(a!, 'float16'),

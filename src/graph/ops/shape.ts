@@ -50,7 +50,10 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
       `reshape: ${showShape(x.shape)} has ${sizeOf(x.shape)} elements, ${showShape(shape)} has ${sizeOf(target)}`,
     );
   }
-  return sameShape(x.shape, target) ? x : record(reshapeOp, [x], { shape: target }, x.dtype, target);
+  if (sameShape(x.shape, target)) return x;
+  // Of two after each other the last one counts.
+  if (x.node.op === reshapeOp) return reshape(x.node.inputs[0]!, target);
+  return record(reshapeOp, [x], { shape: target }, x.dtype, target);
 }
 
 const transposeOp: Op<{ permutation: readonly number[] }> = {
@@ -84,6 +87,14 @@ export function transpose(x: Tensor, permutation: readonly number[]): Tensor {
   }
   const positive = permutation.map((axis) => (axis < 0 ? axis + x.rank : axis));
   if (positive.every((axis, i) => axis === i)) return x;
+  // Nothing moves where only axes of size 1 change places.
+  const moving = positive.filter((axis) => x.shape[axis] !== 1);
+  if (moving.every((axis, i) => i === 0 || axis > moving[i - 1]!)) {
+    return reshape(
+      x,
+      positive.map((axis) => x.shape[axis]!),
+    );
+  }
   return record(
     transposeOp,
     [x],

@@ -38,7 +38,13 @@ const throughputSchema = z.object({
   /** Sequences that fit beside the weights; 0 where not even one does. */
   batch: z.int().min(0),
   measured: z
-    .object({ prefillTokensPerSecond: rate, decodeTokensPerSecond: rate, iterations: count })
+    .object({
+      prefillTokensPerSecond: rate,
+      decodeTokensPerSecond: rate,
+      iterations: count,
+      /** Of the process, up to here. */
+      peakBytes: size,
+    })
     .nullable(),
   /** Why nothing was measured. */
   refused: z.string().nullable(),
