@@ -192,8 +192,8 @@ function rawBytes(dtype: DType, data: Float64Array): Uint8Array<ArrayBuffer> {
 export interface ExternalWeight extends ExternalData {
   /** Of few bits: the data are those of `Quantized` or `RowQuantized`, and its scales are beside them. */
   quantized?: { layout: WeightLayout; scales: ExternalData };
-  /** Stored in half precision and computed with in the input's own. */
-  half?: boolean;
+  /** Stored in half precision: computed with in the input's own, or (a weight of linear layers) in products of halves. */
+  half?: 'stored' | 'multiplied';
 }
 
 /** How a weight of few bits lies there: in blocks of so many bits (`Quantized`), or by rows (`RowQuantized`). */
@@ -440,7 +440,7 @@ function addWeight(
   const { quantized, half } = weight;
   if (half && dtype !== 'float16') {
     emitter.initializers.push(initializer(name, 'float16', shape, weight));
-    if (emitter.device === 'cpu') return emitter.cast(name, dtype);
+    if (half === 'stored') return emitter.cast(name, dtype);
     emitter.halves.add(name);
     return name;
   }

@@ -280,7 +280,10 @@ class ExternalStore {
   readonly files: { path: string; data: Uint8Array }[] = [];
 
   add(value: Weight): ExternalWeight {
-    if (!isQuantized(value)) return { ...this.file(bytesOf(value)), half: value.type === 'float16' };
+    if (!isQuantized(value)) {
+      const file = this.file(bytesOf(value));
+      return value.type === 'float16' ? { ...file, half: 'multiplied' } : file;
+    }
     const { data, scales } = value;
     const bytes = (x: Int8Array | Uint8Array | Float32Array) =>
       new Uint8Array(x.buffer, x.byteOffset, x.byteLength);

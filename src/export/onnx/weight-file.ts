@@ -85,7 +85,7 @@ export function weightFiles(
         refuseBeyondHalf(weight, values);
         return [new Uint8Array(encodeF16(values).buffer)];
       };
-      weights.set(x, { ...place(2 * count, half), half: true });
+      weights.set(x, { ...place(2 * count, half), half: 'stored' });
     } else {
       weights.set(
         x,
