@@ -11,7 +11,7 @@ import { loadTokenizer } from '../../../src/model/folder.ts';
 import { Engine } from '../../../src/runtime/engine.ts';
 import { tinyConfig } from '../../support/random-model.ts';
 import { tinyTokenizerFiles } from '../../support/tiny-tokenizer.ts';
-import { drawnIds, greedyTokens, peer, randomCheckpoint } from './peers.ts';
+import { drawnIds, greedyTokens, peer, randomCheckpoint, readTokenByToken } from './peers.ts';
 
 /** What of node-llama-cpp is used here. */
 interface NodeLlamaCpp {
@@ -182,7 +182,7 @@ async function expectedProbabilities(
 ) {
   const engine = await Engine.create(config, weights, { threads: 1, dtype });
   using sequence = engine.start();
-  const logits = await engine.append(sequence, prompt);
+  const logits = await readTokenByToken(engine, sequence, prompt);
   await engine.dispose();
   const largest = Math.max(...logits);
   const weightsOf = logits.map((x) => Math.exp(x - largest));
