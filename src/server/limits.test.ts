@@ -22,7 +22,7 @@ const post = (path: string, body: unknown, init: RequestInit = {}, to = server) 
 
 const sleep = (ms: number) => new Promise((done) => setTimeout(done, ms));
 
-async function until(condition: () => boolean, ms = 5000): Promise<void> {
+async function until(condition: () => boolean, ms = 20_000): Promise<void> {
   for (const end = Date.now() + ms; !condition() && Date.now() < end; ) await sleep(5);
   expect(condition()).toBe(true);
 }
