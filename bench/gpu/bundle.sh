@@ -3,6 +3,7 @@
 # the Vulkan loader, some 40 MB. Needs the npm registry, and apt's where the loader is to be packed (Debian, Ubuntu).
 #
 #   bench/gpu/bundle.sh OUTDIR        then, there:    bash OUTDIR/run.sh [arguments of the benchmark]
+#                                    or, tests of test/extra/webgpu:     bash OUTDIR/run.sh --test NAME
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -11,13 +12,18 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$out/debs"
 
-# One file of JavaScript; esbuild is there as part of tsx.
+# Files of JavaScript; esbuild is there as part of tsx.
 cd "$root"
-echo "import { main } from './bench/gpu/main.ts'; await main(process.argv.slice(2));" |
+bundle() {
   npx --no-install esbuild --bundle --platform=node --format=esm --target=node20 --loader=ts \
-    --external:onnxruntime-node --log-level=warning \
+    --external:onnxruntime-node --log-level=warning --alias:vitest=./bench/gpu/vitest-on-node.ts \
     --banner:js="import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" \
-    --outfile="$out/gpu.mjs"
+    --outfile="$out/$1"
+}
+echo "import { main } from './bench/gpu/main.ts'; await main(process.argv.slice(2));" | bundle gpu.mjs
+for file in test/extra/webgpu/*.test.ts; do
+  echo "import './$file';" | bundle "$(basename "$file" .ts).mjs"
+done
 
 if [ ! -e "$out/node.xz" ]; then
   strip -s "$(readlink -f "$(command -v node)")" -o "$work/node" || cp "$(readlink -f "$(command -v node)")" "$work/node"
@@ -65,7 +71,7 @@ if [ ! -e "$dir/done" ]; then
   for package in "$bundle"/debs/*.deb; do [ -e "$package" ] && dpkg -x "$package" "$dir/root"; done
   touch "$dir/done"
 fi
-cp "$bundle/gpu.mjs" "$dir/"
+cp "$bundle"/*.mjs "$dir/"
 if ! ldconfig -p 2>/dev/null | grep -q libvulkan.so.1; then
   export LD_LIBRARY_PATH="$dir/root/usr/lib/x86_64-linux-gnu${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 fi
@@ -76,6 +82,7 @@ if [ -z "${VK_DRIVER_FILES:-}" ] && [ -e $nvidia/vulkan/icd.d/nvidia_icd.json ];
   export __EGL_VENDOR_LIBRARY_FILENAMES=$nvidia/glvnd/egl_vendor.d/10_nvidia.json
 fi
 export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/tmp}
+if [ "${1:-}" = --test ]; then exec "$dir/node" --test-reporter=spec "$dir/$2.test.mjs"; fi
 exec "$dir/node" "$dir/gpu.mjs" "$@"
 RUN
 du -sh "$out"

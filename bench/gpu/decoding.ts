@@ -5,7 +5,6 @@ import { countParameters, modelParameters } from '../../src/model/parameters.ts'
 import { summarise } from '../../src/model/summary.ts';
 import type { TensorInfo, TensorSource } from '../../src/model/tensor-source.ts';
 import { Engine } from '../../src/runtime/engine.ts';
-import { argMaxOf } from '../../src/runtime/sampler.ts';
 import type { Sequence } from '../../src/runtime/sequence.ts';
 import { Random } from '../../src/util/random.ts';
 import type { Section } from './section.ts';
@@ -57,7 +56,7 @@ const SHAPES: Record<string, ModelConfig> = {
 };
 
 /** Uniform values made when they are read: a model of billions of weights is never in memory as a whole. */
-class DrawnTensors implements TensorSource {
+export class DrawnTensors implements TensorSource {
   private readonly parameters;
   private readonly noise = Float32Array.from(
     { length: 65_521 },
@@ -107,11 +106,24 @@ function tiny(config: ModelConfig): ModelConfig {
   return { ...config, ...sizes, layers };
 }
 
+/** By name; all of them tiny if so asked. */
+export function shapesOf(options: Readonly<Record<string, number>>): Record<string, ModelConfig> {
+  const shapes = Object.entries(SHAPES);
+  return Object.fromEntries(shapes.map(([name, shape]) => [name, options.tiny ? tiny(shape) : shape]));
+}
+
 const GIB = 2 ** 30;
+/** Bytes of one value that a kernel can be given, with NVIDIA's driver. */
+const LARGEST_BINDING = 2 ** 31 - 4;
+
+/** Bytes of the keys of a sequence in one layer. */
+function largestPast({ numKvHeads, headDim }: ModelConfig, context: number): number {
+  return 4 * numKvHeads * headDim * (context + 256);
+}
 
 export const decoding: Section = {
   title: 'Generation, random weights: prompts of one sequence, then steps of the largest batch that fits',
-  options: { memory: 64, tokens: 32, bits: 16, prompt: 4096, contexts: 4, batch: 256, tiny: 0 },
+  options: { memory: 64, tokens: 32, bits: 16, prompt: 4096, contexts: 4, batch: 256, models: 3, tiny: 0 },
   columns: ['batch', 'state of a sequence', 'decode tokens/s', 'step, ms', 'prefill tokens/s'],
   async *rows(options) {
     const {
@@ -121,11 +133,11 @@ export const decoding: Section = {
       prompt,
       contexts,
       batch: most,
+      models,
     } = options as Record<string, number> & {
       [K in keyof typeof decoding.options]: number;
     };
-    for (const [name, shape] of Object.entries(SHAPES)) {
-      const config = options.tiny ? tiny(shape) : shape;
+    for (const [name, config] of Object.entries(shapesOf(options)).slice(0, models!)) {
       const dtype = bits === 16 ? 'f16' : bits === 8 ? 'q8' : bits === 4 ? 'q4' : 'f32';
       await using engine = await Engine.create(config, new DrawnTensors(config), { device: 'webgpu', dtype });
       const random = new Random(1);
@@ -135,9 +147,9 @@ export const decoding: Section = {
       for (let i = 0; i < contexts!; i++) {
         const context = (options.tiny ? 64 : 4096) * 4 ** i;
         const { stateBytes } = summarise(config, context + tokens!, 4);
-        // Half of what is left: bringing sequences together copies what they remember, a layer at a time scores too.
-        const fits = Math.floor((memory! * GIB - weights) / 2 / stateBytes);
-        const batch = Math.min(most!, fits);
+        // A layer at a time is copied when its tail goes over into the past, and scores take room too.
+        const fits = Math.floor((0.8 * (memory! * GIB - weights)) / stateBytes);
+        const batch = Math.min(most!, fits, Math.floor(LARGEST_BINDING / largestPast(config, context)));
         const label = `${name}, ${dtype}, ${context} tokens`;
         const mega = `${(stateBytes / 1e6).toFixed(1)} MB`;
         if (batch < 1) {
@@ -183,9 +195,8 @@ async function stepSeconds(
   const times: number[] = [];
   for (let i = 0; i < tokens; i++) {
     const begun = performance.now();
-    const logits = await batch.step(next);
+    next = await batch.greedyStep(next);
     times.push((performance.now() - begun) / 1000);
-    next = new Map([...logits].map(([sequence, row]) => [sequence, argMaxOf(row)]));
   }
   for (const sequence of sequences) sequence.dispose();
   return times.sort((a, b) => a - b)[times.length >> 1]!;

@@ -3,6 +3,8 @@ import { parseArgs } from 'node:util';
 import { ENGINE_VERSION } from '../../src/graph/index.ts';
 import { findAdapter } from './adapter.ts';
 import { decoding } from './decoding.ts';
+import { kernels } from './kernels.ts';
+import { profile } from './profile.ts';
 import type { Section } from './section.ts';
 import { training } from './training.ts';
 
@@ -13,7 +15,7 @@ import { training } from './training.ts';
  *
  * On a machine with nothing but a GPU driver: bench/gpu/bundle.sh packs all that is needed.
  */
-const SECTIONS: Record<string, Section> = { training, decoding };
+const SECTIONS: Record<string, Section> = { kernels, profile, decoding, training };
 
 export async function main(args: string[]): Promise<void> {
   const numbers = Object.assign({ product: 4096 }, ...Object.values(SECTIONS).map(({ options }) => options));

@@ -233,7 +233,7 @@ export function writeOnnx(
     if (weight) names.set(x, addWeight(emitter, name, x.dtype, x.shape as number[], weight));
     else if (!partOf.has(x)) fed.push(valueInfo(name, x.dtype, x.shape));
   }
-  const weighted = device === 'cpu' && weights.size > 0;
+  const weighted = weights.size > 0;
   const results = emitGraph(emitter, outputs, names, joined, weighted);
   return modelBytes(graphProto('postnas', emitter, fed, results));
 }
@@ -364,7 +364,7 @@ function emitJoined(
   for (const [i, node] of nodes.entries()) names.set(node.outputs[0]!, parts[i]!);
 }
 
-/** x W^T of x [..., K] for a weight [N, K] that is an initialiser, on the CPU in float32 or of few bits. */
+/** x W^T of x [..., K] for a weight [N, K] that is an initialiser: float32, of few bits, or on devices float16. */
 export function emitLinear(
   emitter: Emitter,
   x: { name: string; rank: number },
@@ -372,6 +372,12 @@ export function emitLinear(
   shape: readonly number[],
 ): string {
   const { layout, scales } = emitter.quantized.get(weight) ?? {};
+  if ((!layout || !scales) && emitter.device !== 'cpu') {
+    // Turned when the program is compiled.
+    const turned = emitter.node('Transpose', [weight], { perm: [1, 0] });
+    if (!emitter.halves.has(weight)) return emitter.node('MatMul', [x.name, turned]);
+    return emitter.cast(emitter.node('MatMul', [emitter.cast(x.name, 'float16'), turned]), 'float32');
+  }
   if (!layout || !scales) {
     return emitter.node(
       'FusedMatMul',

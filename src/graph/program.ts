@@ -79,7 +79,7 @@ export class Program {
     const inputs = inputsOf(Object.values(outputs));
     const store = new ExternalStore();
     const given = externalWeights(inputs, weights, Object.values(outputs), device);
-    const joined = device === 'cpu' ? joinProducts(Object.values(outputs), given, store) : [];
+    const joined = joinProducts(Object.values(outputs), given, store);
     const parts = new Set(joined.flatMap(({ nodes }) => nodes.map((node) => node.inputs[1]!)));
     const external = new Map(
       [...given].filter(([x]) => !parts.has(x)).map(([x, value]) => [x, store.add(value)]),
@@ -323,7 +323,7 @@ function joinProducts(
     if (weight.dtype !== 'float32') continue;
     // Of many rows, cutting the product costs more than a product for each.
     if (isQuantized(value) && !('bits' in value)) continue;
-    const key = `${x!.node.id} ${x!.index} ${isQuantized(value) ? value.bits : 32}`;
+    const key = `${x!.node.id} ${x!.index} ${isQuantized(value) ? value.bits : value.type}`;
     groups.set(key, [...(groups.get(key) ?? []), node]);
   }
   return [...groups.values()]
@@ -339,13 +339,18 @@ function stacked(parts: readonly (Value | Quantized)[]): Value | Quantized {
   const values = parts.filter((part): part is Value => !('bits' in part));
   if (values.length === 0) return stackQuantized(parts as Quantized[]);
   const [rows, columns] = [values.reduce((sum, { dims }) => sum + dims[0]!, 0), values[0]!.dims[1]!];
-  const all = new Float32Array(rows * columns);
+  const bytes = values.map(bytesOf);
+  const all = new Uint8Array(bytes.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
-  for (const { data } of values) {
-    all.set(data as Float32Array, at);
-    at += data.length;
+  for (const part of bytes) {
+    all.set(part, at);
+    at += part.length;
   }
-  return float32(all, [rows, columns]);
+  const half = values[0]!.type === 'float16';
+  return (half ? float16 : float32)(new (half ? Uint16Array : Float32Array)(all.buffer) as never, [
+    rows,
+    columns,
+  ]);
 }
 
 /** The weights among the inputs. Throws GraphError for one that does not fit its input. */

@@ -4,6 +4,7 @@ import type { CachedAttentionPrograms } from './cached-attention.ts';
 import type { HostSequence } from './host-sequence.ts';
 import { Lane } from './lane.ts';
 import type { BatchGuard } from './runs.ts';
+import { argMaxOf } from './sampler.ts';
 import { type FixedState, fixedState, type Segments } from './segments.ts';
 import type { Sequence } from './sequence.ts';
 
@@ -22,6 +23,8 @@ export interface Batch {
    * @throws InputError for a token outside the vocabulary or a sequence without room for it; nothing is added then
    */
   step(ids: ReadonlyMap<Sequence, number>): Promise<Map<Sequence, Float32Array>>;
+  /** The same, but for each only the most probable token: on a device the logits stay there. */
+  greedyStep(ids: ReadonlyMap<Sequence, number>): Promise<Map<Sequence, number>>;
 }
 
 /**
@@ -122,6 +125,11 @@ export class HostBatch implements Batch {
         sequences.map((sequence, i) => [sequence, rows.subarray(i * vocabSize, (i + 1) * vocabSize)]),
       );
     });
+  }
+
+  async greedyStep(ids: ReadonlyMap<Sequence, number>): Promise<Map<Sequence, number>> {
+    const logits = await this.step(ids);
+    return new Map([...logits].map(([sequence, row]) => [sequence, argMaxOf(row)]));
   }
 
   /** What one sequence has of a part of the state. */

@@ -24,6 +24,8 @@ export interface EngineOptions {
   threads?: number;
   /** Of the weights: as they are stored when absent, in few bits, as float32, or on a device as float16. */
   dtype?: DeviceDtype;
+  /** @internal Writes what each op takes to files of this prefix, when the engine is disposed of. */
+  profile?: string;
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }
@@ -48,14 +50,14 @@ export class Engine {
     weights: TensorSource,
     options: EngineOptions = {},
   ): Promise<Engine> {
-    const { device = 'cpu', threads, dtype, onProgress, signal } = options;
+    const { device = 'cpu', threads, dtype, profile, onProgress, signal } = options;
     if (dtype === 'f16' && device === 'cpu') {
       throw new InputError("dtype f16 is for device 'webgpu'; on the CPU weights are f32, q8 or q4");
     }
     const source = new EngineWeights(config, weights, dtype);
     // All but the embedding, which is the head's if it is tied.
     const total = modelParameters(config).length - (config.tieWordEmbeddings ? 0 : 1);
-    const compiling = { threads, reading: { onProgress, signal }, total };
+    const compiling = { threads, profile, reading: { onProgress, signal }, total };
     const runs =
       device === 'cpu'
         ? await HostRuns.create(config, source, compiling)

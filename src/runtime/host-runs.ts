@@ -30,6 +30,8 @@ export interface RunsOptions {
   reading?: Reading;
   /** Tensors that are read in all, for progress. */
   total?: number;
+  /** Where profiles go to. */
+  profile?: string;
 }
 
 export class HostRuns implements Runs {

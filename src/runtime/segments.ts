@@ -38,6 +38,7 @@ interface CompileWith {
   total?: number;
   /** Outputs that stay on the device. */
   keepOnDevice?: 'all';
+  profile?: string;
   /** Weights of few bits are laid out for products with many rows. */
   byRow?: boolean;
 }
@@ -139,12 +140,12 @@ export async function compileWith(
   source: EngineWeights,
   outputs: Record<string, Tensor>,
   inputs: Record<string, Tensor>,
-  { device, threads, reading, total, byRow, keepOnDevice }: CompileWith,
+  { device, threads, reading, total, byRow, keepOnDevice, profile }: CompileWith,
 ): Promise<Program> {
   const results = Object.values(outputs);
   const needed = new Set(topologicalOrder(results).flatMap(({ outputs }) => outputs));
   const weights = await source.load(results, inputs, needed, { ...reading, byRow, total });
-  return Program.compile(outputs, { device, threads, weights, keepOnDevice });
+  return Program.compile(outputs, { device, threads, weights, keepOnDevice, profile });
 }
 
 interface Recorded {

@@ -23,16 +23,9 @@ function transposed(emitter: Emitter, name: string, { rank }: Tensor): string {
 const matmulOp: Op<MatMulAttributes> = {
   name: 'matmul',
   emit: (emitter, [a, b], { attributes: { transA, transB, alpha }, inputs }) => {
-    if (emitter.quantized.has(b!)) {
+    if (emitter.quantized.has(b!) || emitter.halves.has(b!)) {
       const x = { name: a!, rank: inputs[0]!.rank };
       return [emitLinear(emitter, x, b!, inputs[1]!.shape as number[])];
-    }
-    if (emitter.halves.has(b!)) {
-      const product = emitter.node('MatMul', [
-        emitter.cast(a!, 'float16'),
-        transposed(emitter, b!, inputs[1]!),
-      ]);
-      return [emitter.cast(product, 'float32')];
     }
     const fused = emitter.device === 'cpu' && inputs[0]!.dtype === 'float32';
     // FusedMatMul turns A again for every 128 columns of the product: for one large matrix once is a third faster.

@@ -87,8 +87,8 @@ export class Subject implements AsyncDisposable {
       next[0] = argMaxOf(await this.engine.append(sequences[0]!, [next[0]!]));
       return;
     }
-    const logits = await batch.step(new Map(sequences.map((sequence, i) => [sequence, next[i]!])));
-    for (const [i, sequence] of sequences.entries()) next[i] = argMaxOf(logits.get(sequence)!);
+    const best = await batch.greedyStep(new Map(sequences.map((sequence, i) => [sequence, next[i]!])));
+    for (const [i, sequence] of sequences.entries()) next[i] = best.get(sequence)!;
   }
 
   /** Tokens of each sequence. */

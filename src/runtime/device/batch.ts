@@ -1,5 +1,6 @@
 import type { Batch } from '../batch.ts';
 import type { BatchGuard } from '../runs.ts';
+import type { DeviceRuns } from './device-runs.ts';
 import type { DeviceSequence } from './sequence.ts';
 
 /**
@@ -12,10 +13,7 @@ export class DeviceBatch implements Batch {
   /** @internal */
   constructor(
     private readonly guard: BatchGuard,
-    private readonly stepAll: (
-      sequences: readonly DeviceSequence[],
-      ids: readonly number[],
-    ) => Promise<Float32Array[]>,
+    private readonly runs: Pick<DeviceRuns, 'stepAll' | 'greedyStepAll'>,
   ) {}
 
   get size(): number {
@@ -35,6 +33,17 @@ export class DeviceBatch implements Batch {
   }
 
   step(ids: ReadonlyMap<DeviceSequence, number>): Promise<Map<DeviceSequence, Float32Array>> {
+    return this.all(ids, (sequences, tokens) => this.runs.stepAll(sequences, tokens));
+  }
+
+  greedyStep(ids: ReadonlyMap<DeviceSequence, number>): Promise<Map<DeviceSequence, number>> {
+    return this.all(ids, (sequences, tokens) => this.runs.greedyStepAll(sequences, tokens));
+  }
+
+  private all<Result>(
+    ids: ReadonlyMap<DeviceSequence, number>,
+    run: (sequences: readonly DeviceSequence[], tokens: readonly number[]) => Promise<readonly Result[]>,
+  ): Promise<Map<DeviceSequence, Result>> {
     return this.guard.exclusively(async () => {
       const { sequences } = this;
       if (ids.size !== this.size || !sequences.every((sequence) => ids.has(sequence))) {
@@ -46,8 +55,8 @@ export class DeviceBatch implements Batch {
         this.guard.check(sequence, ids.get(sequence)!);
       }
       const tokens = sequences.map((sequence) => ids.get(sequence)!);
-      const logits = await this.stepAll([...sequences], tokens);
-      return new Map(sequences.map((sequence, i) => [sequence, logits[i]!]));
+      const results = await run([...sequences], tokens);
+      return new Map(sequences.map((sequence, i) => [sequence, results[i]!]));
     });
   }
 }

@@ -60,7 +60,7 @@ export class DeviceRuns implements Runs {
     const memory = memoryOf(options.device);
     let head: Program | undefined;
     try {
-      head = await compileHead(config, weights, options);
+      head = await compileHead(config, weights, { ...options, keepOnDevice: 'all' });
       const store = new RowsStore(memory);
       const empty = await Rows.empty(config, store);
       return new DeviceRuns(config, weights, store, empty, embed, steps, head, options);
@@ -104,6 +104,25 @@ export class DeviceRuns implements Runs {
 
   /** A token for each of several sequences; their logits. */
   async stepAll(sequences: readonly DeviceSequence[], ids: readonly number[]): Promise<Float32Array[]> {
+    const { last, places } = await this.decode(sequences, ids);
+    const logits = await this.logits(last);
+    return places.map((row) => logits[row]!);
+  }
+
+  /** The same, but their most probable tokens. */
+  async greedyStepAll(sequences: readonly DeviceSequence[], ids: readonly number[]): Promise<number[]> {
+    const { last, places } = await this.decode(sequences, ids);
+    const logits = await this.onHead(last);
+    const best = await this.store.tools.largest(logits);
+    this.store.memory.free(logits);
+    return places.map((row) => best[row]!);
+  }
+
+  /** A token for each of several sequences: hidden states of the last layer, and in which row each one's are. */
+  private async decode(
+    sequences: readonly DeviceSequence[],
+    ids: readonly number[],
+  ): Promise<{ last: Value; places: number[] }> {
     const rows = await this.gathered(sequences);
     // By row: sequences of one origin lie together, whatever their order here.
     const places = sequences.map(({ row }) => row);
@@ -118,8 +137,7 @@ export class DeviceRuns implements Runs {
     };
     // All of them advance, or none can be gone on from.
     await sequences.reduce<() => Promise<void>>((inner, sequence) => () => sequence.writing(1, inner), run)();
-    const logits = await this.logits(last!);
-    return places.map((row) => logits[row]!);
+    return { last: last!, places };
   }
 
   async read(
@@ -150,7 +168,7 @@ export class DeviceRuns implements Runs {
   }
 
   batch(guard: BatchGuard): Batch {
-    return new DeviceBatch(guard, (sequences, ids) => this.stepAll(sequences, ids));
+    return new DeviceBatch(guard, this);
   }
 
   /** Runs the decoder on T tokens of each row; what is remembered is under the names of the inputs. */
@@ -187,14 +205,10 @@ export class DeviceRuns implements Runs {
       ]),
     );
     const { hidden, starts } = before;
-    let rows = new Rows(this.store, { state, growing, hidden, starts });
-    if (rows.tail > TAIL) {
-      const settled = await rows.settled();
-      rows.release();
-      rows = settled;
-    }
+    const rows = new Rows(this.store, { state, growing, hidden, starts });
     for (const sequence of sequences) sequence.move(rows, sequence.row);
     rows.release();
+    if (rows.tail > TAIL) await rows.settle();
   }
 
   /** Has the sequences be all rows of the same rows. */
@@ -229,12 +243,19 @@ export class DeviceRuns implements Runs {
 
   /** Logits of rows of hidden states [.., D], which are freed unless they are kept. */
   private async logits(x: Value, free = true): Promise<Float32Array[]> {
-    const all = (await this.head.run({ x })).logits!.data as Float32Array;
-    if (free) this.store.memory.free(x);
+    const logits = await this.onHead(x, free);
+    const all = await this.store.tools.read(logits);
+    this.store.memory.free(logits);
     const { vocabSize } = this.config;
     return Array.from({ length: all.length / vocabSize }, (_, i) =>
       all.subarray(i * vocabSize, (i + 1) * vocabSize),
     );
+  }
+
+  private async onHead(x: Value, free = true): Promise<Value> {
+    const { logits } = await this.store.memory.run(this.head, { x });
+    if (free) this.store.memory.free(x);
+    return logits!;
   }
 
   /** Values first: freeing one after the session that computed it ends the process. */

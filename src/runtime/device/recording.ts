@@ -11,8 +11,10 @@ import {
   rmsNorm,
   slice,
   softmax,
+  sum,
   swapLast,
   type Tensor,
+  transpose,
 } from '../../graph/index.ts';
 import { mixerOf } from '../../mixers/registry.ts';
 import type { ModelConfig } from '../../model/config.ts';
@@ -25,6 +27,9 @@ import { type FixedState, padded } from '../segments.ts';
  * computed, cannot be written to. What attention layers remember is in two parts: the past, which runs only read, and
  * the tail of the newest tokens, which each run gives anew; now and then the tail goes over into the past (rows.ts).
  */
+
+/** Places of the past come in so many, some of them hidden: kernels are fastest on multiples. */
+export const BLOCK = 128;
 
 /** Parts of the state of a size that no number of tokens changes: linear mixers, and windows as the mixers have them. */
 export function deviceState(config: ModelConfig): FixedState[] {
@@ -60,8 +65,8 @@ export interface RecordedDecoder {
 
 /**
  * Inputs: `x` [B, T, D]; tables of angles `cos.{width}` and `sin.{width}` [B * T, width / 2]; the state by its names; of
- * growing layers `{layer}.pastK` [B, KV, d, P], `.pastV` [B, KV, P, d], `.tailK` [B, KV, d, R], `.tailV` [B, KV, R, d];
- * and what is added to scores, `hidden` [B, P] for the past and `bias` [B, T, R + T] for the rest.
+ * growing layers `{layer}.pastK` [B, KV, d, P], `.pastV` [B, KV, P, d] with P = N BLOCK, `.tailK` [B, KV, d, R], `.tailV`
+ * [B, KV, R, d]; and what is added to scores, `hidden` [B, N, BLOCK] for the past and `bias` [B, T, R + T] for the rest.
  *
  * @param form a step, one token of each of B sequences; or a piece, T tokens of one
  * @param padTo tokens of a piece are padded to so many where a mixer has no fused form
@@ -80,7 +85,7 @@ export function recordDecoder(config: ModelConfig, form: 'step' | 'piece', padTo
   const hides = growingLayers(config).length > 0;
   const hiding = hides
     ? {
-        hidden: input('hidden', 'float32', [B, 'P']),
+        hidden: input('hidden', 'float32', [B, 'N', BLOCK]),
         bias: input('bias', 'float32', [B, T, addDims('R', T)]),
       }
     : null;
@@ -129,7 +134,10 @@ export function recordDecoder(config: ModelConfig, form: 'step' | 'piece', padTo
   return { outputs, weights, rotated: [...tables.keys()] };
 }
 
-/** Softmax attention over past, tail and the tokens at hand; each key is read once for its group of query heads. */
+/**
+ * Softmax attention over past, tail and the tokens at hand; each key is read once for its group of query heads. The sums
+ * of a step are few and long: they are made block by block, so that all of the device has something to do.
+ */
 function attendToAll(
   name: string,
   { q, k, v }: Record<'q' | 'k' | 'v', Tensor>,
@@ -147,12 +155,15 @@ function attendToAll(
   const rows = mulDims(G, T);
   const queries = reshape(q, [B, KV, rows, d]);
   const scores = (keys: Tensor) => matmul(queries, keys, { alpha: d ** -0.5 });
-  const early = add(scores(past('pastK', [d, 'P'])), reshape(hidden, [B, 1, 1, 'P']));
+  const P = mulDims(BLOCK, 'N');
+  const early = add(scores(past('pastK', [d, P])), reshape(hidden, [B, 1, 1, P]));
   const late = add(reshape(scores(tailK), [B, KV, G, T, S]), reshape(bias, [B, 1, 1, T, S]));
   const weights = softmax(concat([early, reshape(late, [B, KV, rows, S])], 3));
-  const sums = add(
-    matmul(slice(weights, 3, 0, 'P'), past('pastV', ['P', d])),
-    matmul(slice(weights, 3, 'P'), tailV),
-  );
+  const [before, values] = [slice(weights, 3, 0, P), past('pastV', [P, d])];
+  const blocks = () => {
+    const parts = transpose(reshape(before, [B, KV, rows, 'N', BLOCK]), [0, 1, 3, 2, 4]);
+    return sum(matmul(parts, reshape(values, [B, KV, 'N', BLOCK, d])), 2);
+  };
+  const sums = add(T === 1 ? blocks() : matmul(before, values), matmul(slice(weights, 3, P), tailV));
   return { attended: reshape(sums, [B, H, T, d]), tailK, tailV };
 }

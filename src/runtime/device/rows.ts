@@ -1,6 +1,6 @@
 import { float32, type Memory, type Value, type Values, zeros } from '../../graph/index.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { deviceState, growingLayers } from './recording.ts';
+import { BLOCK, deviceState, growingLayers } from './recording.ts';
 import { Tools } from './tools.ts';
 
 /**
@@ -26,7 +26,7 @@ export interface RowsContent {
   state: Values;
   /** By layer. */
   growing: ReadonlyMap<number, Growing>;
-  /** What is added to scores of the past [B, P]. */
+  /** What is added to scores of the past [B, P / BLOCK, BLOCK]. */
   hidden: Value;
   /** Places before the first token, of each row. */
   starts: readonly number[];
@@ -57,9 +57,9 @@ export class RowsStore {
 
 export class Rows implements RowsContent {
   readonly state: Values;
-  readonly growing: ReadonlyMap<number, Growing>;
-  readonly hidden: Value;
-  readonly starts: readonly number[];
+  readonly growing: Map<number, Growing>;
+  hidden: Value;
+  starts: readonly number[];
   private users = 1;
 
   /** Belongs to the caller, who releases it. */
@@ -68,13 +68,13 @@ export class Rows implements RowsContent {
     { state, growing, hidden, starts }: RowsContent,
   ) {
     this.state = state;
-    this.growing = growing;
+    this.growing = new Map(growing);
     this.hidden = hidden;
     this.starts = starts;
     for (const value of this.values()) store.retain(value);
   }
 
-  /** One row without tokens: a hidden place in the past and one in the tail, for no value may be empty. */
+  /** One row without tokens: a hidden block in the past and a place in the tail, for no value may be empty. */
   static async empty(config: ModelConfig, store: RowsStore): Promise<Rows> {
     const { numKvHeads: KV, headDim: d } = config;
     const { memory } = store;
@@ -83,32 +83,34 @@ export class Rows implements RowsContent {
       state[name] = await memory.upload(zeros([1, ...shape]));
     const growing = new Map<number, Growing>();
     for (const layer of growingLayers(config)) {
-      const keys = async () => memory.upload(zeros([1, KV, d, 1]));
-      const values = async () => memory.upload(zeros([1, KV, 1, d]));
+      const keys = async (places: number) => memory.upload(zeros([1, KV, d, places]));
+      const values = async (places: number) => memory.upload(zeros([1, KV, places, d]));
       growing.set(layer, {
-        pastK: await keys(),
-        pastV: await values(),
-        tailK: await keys(),
-        tailV: await values(),
+        pastK: await keys(BLOCK),
+        pastV: await values(BLOCK),
+        tailK: await keys(1),
+        tailV: await values(1),
       });
     }
-    const hidden = await memory.upload(float32(Float32Array.of(HIDDEN), [1, 1]));
-    return new Rows(store, { state, growing, hidden, starts: [2] });
+    const starts = [BLOCK + 1];
+    return new Rows(store, { state, growing, hidden: await hiding(store, starts, BLOCK), starts });
   }
 
-  /** So many rows of so many places in the past, all of one small number. */
+  /** So many rows of so many places, all of one small number. */
   static async drawn(empty: Rows, count: number, places: number): Promise<Rows> {
     const { store } = empty;
     const { tools } = store;
     const rows = await empty.select(new Array<number>(count).fill(0));
-    const before = async (value: Value, axis: number, fill = 0.01) =>
-      tools.padBefore(value, axis, places, fill);
+    const past = Math.max(1, Math.ceil((places - 1) / BLOCK)) * BLOCK;
+    const before = async (value: Value, axis: number) =>
+      past > BLOCK ? tools.padBefore(value, axis, past - BLOCK, 0.01) : value;
     const growing = new Map<number, Growing>();
     for (const [layer, { pastK, pastV, tailK, tailV }] of rows.growing) {
       growing.set(layer, { pastK: await before(pastK, 3), pastV: await before(pastV, 2), tailK, tailV });
     }
-    const hidden = await before(rows.hidden, 1, 0);
-    const drawn = new Rows(store, { state: rows.state, growing, hidden, starts: rows.starts.map(() => 0) });
+    const starts = rows.starts.map(() => past + 1 - places);
+    const hidden = await hiding(store, starts, past);
+    const drawn = new Rows(store, { state: rows.state, growing, hidden, starts });
     rows.release();
     return drawn;
   }
@@ -120,7 +122,7 @@ export class Rows implements RowsContent {
 
   /** Places of the past [P]. */
   get past(): number {
-    return this.hidden.dims[1]!;
+    return this.hidden.dims[1]! * BLOCK;
   }
 
   /** Places of the tail [R]; 1 where no layer has one. */
@@ -145,27 +147,44 @@ export class Rows implements RowsContent {
     for (const value of this.values()) this.store.release(value);
   }
 
-  /** The same with all but the newest token in the past. */
-  settled(): Promise<Rows> {
-    const { tail, past, starts, store } = this;
-    if (tail === 1) return Promise.resolve(this.retain());
+  /** Has all but the newest token go over into the past, a layer at a time, so that little is there twice. */
+  async settle(): Promise<void> {
+    const { tail, past, store } = this;
+    if (tail === 1) return;
     const { tools } = store;
-    // The tail hides what lies before the first token, as the past does.
-    const more = new Float32Array(this.size * (tail - 1));
-    for (const [b, start] of starts.entries()) {
-      const count = Math.max(0, Math.min(tail - 1, start - past));
-      more.fill(HIDDEN, b * (tail - 1), b * (tail - 1) + count);
+    // Blocks are whole: what is too much is taken away from, or added to, the hidden places before the first tokens.
+    const total = past + tail - 1;
+    const over = total % BLOCK;
+    const shift = Math.min(...this.starts) >= over ? -over : BLOCK - over;
+    const settled = async (name: 'K' | 'V', layer: Growing, axis: number): Promise<Growing> => {
+      const whole = await tools.settle(layer[`past${name}`], layer[`tail${name}`], axis);
+      const fitted = shift === 0 ? whole.past : await tools.shift(whole.past, axis, shift);
+      if (fitted !== whole.past) store.memory.free(whole.past);
+      return { ...layer, [`past${name}`]: fitted, [`tail${name}`]: whole.tail };
+    };
+    const replace = (layer: number, by: Growing) => {
+      const before = Object.values(this.growing.get(layer)!);
+      for (const value of Object.values(by)) store.retain(value);
+      this.growing.set(layer, by);
+      for (const value of before) store.release(value);
+    };
+    for (const layer of this.growing.keys()) {
+      replace(layer, await settled('K', this.growing.get(layer)!, 3));
+      replace(layer, await settled('V', this.growing.get(layer)!, 2));
     }
-    return this.made(async () => {
-      const growing = new Map<number, Growing>();
-      for (const [layer, { pastK, pastV, tailK, tailV }] of this.growing) {
-        const keys = await tools.settle(pastK, tailK, 3);
-        const values = await tools.settle(pastV, tailV, 2);
-        growing.set(layer, { pastK: keys.past, tailK: keys.tail, pastV: values.past, tailV: values.tail });
-      }
-      const hidden = await tools.concat([this.hidden, float32(more, [this.size, tail - 1])], 1);
-      return { state: this.state, growing, hidden, starts };
-    });
+    this.starts = this.starts.map((start) => start + shift);
+    const hidden = await hiding(store, this.starts, total + shift);
+    store.retain(hidden);
+    store.release(this.hidden);
+    this.hidden = hidden;
+  }
+
+  /** The same, settled, which may be these. */
+  async settled(): Promise<Rows> {
+    if (this.tail === 1) return this.retain();
+    const copy = new Rows(this.store, this);
+    await copy.settle();
+    return copy;
   }
 
   /** Some of the rows; places that none of them uses go. For rows that are settled. */
@@ -173,14 +192,15 @@ export class Rows implements RowsContent {
     if (rows.length === this.size && rows.every((row, i) => row === i)) return Promise.resolve(this.retain());
     const { tools } = this.store;
     const starts = rows.map((row) => this.starts[row]!);
-    // One place stays, if hidden, for no value may be empty.
-    const unused = Math.max(0, Math.min(this.past - 1, ...starts.map((start) => start - 1)));
+    // A block stays, if hidden, for no value may be empty.
+    const least = Math.min(this.past - BLOCK, ...starts);
+    const unused = least - (least % BLOCK);
     return this.made(async () => {
       const all = (value: Value) => tools.select(value, rows);
       const cut = async (value: Value, axis: number) => {
         const some = await all(value);
         if (unused === 0) return some;
-        const rest = await tools.drop(some, axis, unused);
+        const rest = await tools.shift(some, axis, -unused);
         this.store.memory.free(some);
         return rest;
       };
@@ -195,8 +215,8 @@ export class Rows implements RowsContent {
           tailV: await all(tailV),
         });
       }
-      const hidden = await cut(this.hidden, 1);
-      return { state, growing, hidden, starts: starts.map((start) => start - unused) };
+      const left = starts.map((start) => start - unused);
+      return { state, growing, hidden: await hiding(this.store, left, this.past - unused), starts: left };
     });
   }
 
@@ -207,12 +227,12 @@ export class Rows implements RowsContent {
     const { store } = first;
     const { tools, memory } = store;
     const past = Math.max(...parts.map((part) => part.past));
-    const joined = async (of: (part: Rows) => Value, axis?: number, fill = 0) => {
+    const joined = async (of: (part: Rows) => Value, axis?: number) => {
       const values: Value[] = [];
       const made: Value[] = [];
       for (const part of parts) {
         const missing = axis === undefined ? 0 : past - part.past;
-        const value = missing > 0 ? await tools.padBefore(of(part), axis!, missing, fill) : of(part);
+        const value = missing > 0 ? await tools.padBefore(of(part), axis!, missing, 0) : of(part);
         if (missing > 0) made.push(value);
         values.push(value);
       }
@@ -232,12 +252,20 @@ export class Rows implements RowsContent {
         tailV: await joined(of('tailV')),
       });
     }
-    const hidden = await joined((part) => part.hidden, 1, HIDDEN);
     const starts = parts.flatMap((part) => part.starts.map((start) => start + past - part.past));
-    return new Rows(store, { state, growing, hidden, starts });
+    return new Rows(store, { state, growing, hidden: await hiding(store, starts, past), starts });
   }
 
   private async made(make: () => Promise<RowsContent>): Promise<Rows> {
     return new Rows(this.store, await make());
   }
+}
+
+/** Bias for the past: places before a row's start are hidden [B, past / BLOCK, BLOCK]. */
+function hiding(store: RowsStore, starts: readonly number[], past: number): Promise<Value> {
+  const values = new Float32Array(starts.length * past);
+  for (const [b, start] of starts.entries()) {
+    values.fill(HIDDEN, b * past, b * past + Math.min(start, past));
+  }
+  return store.memory.upload(float32(values, [starts.length, past / BLOCK, BLOCK]));
 }

@@ -1,11 +1,13 @@
 import {
   add,
+  argMax,
   concat,
   expand,
   float32,
   input,
   int64,
   type Memory,
+  max,
   mulDims,
   type Program,
   reshape,
@@ -69,8 +71,13 @@ export class Tools {
     return this.run(program, { x, at: int64(rows, [rows.length]) });
   }
 
+  /** More places before the first of an axis, of zeros, or fewer. */
+  shift(x: Value, axis: number, count: number): Promise<Value> {
+    return count > 0 ? this.padBefore(x, axis, count, 0) : this.drop(x, axis, -count);
+  }
+
   /** Without the first places of an axis. */
-  async drop(x: Value, axis: number, count: number): Promise<Value> {
+  private async drop(x: Value, axis: number, count: number): Promise<Value> {
     const rank = x.dims.length;
     const program = await this.program(`drop ${rank} ${axis}`, () => {
       // Zeros, whose number is what counts.
@@ -92,17 +99,61 @@ export class Tools {
     return this.run(program, { x, fill: float32(new Float32Array(count).fill(fill), [count]) });
   }
 
+  /** Brings a value [.., V] to the host. */
+  async read(x: Value): Promise<Float32Array> {
+    const rank = x.dims.length;
+    const program = await this.program(
+      `read ${rank}`,
+      () => ({ y: input('x', 'float32', shape(rank)) }),
+      true,
+    );
+    return (await program.run({ x })).y!.data as Float32Array;
+  }
+
+  /**
+   * Where the largest value of each row of [.., V] is. Found in parts of a row first: a device looks at the parts at the
+   * same time.
+   */
+  async largest(x: Value): Promise<number[]> {
+    const size = x.dims.at(-1)!;
+    const parts = divisor(size);
+    const program = await this.program(
+      `largest ${x.dims.length} ${size}`,
+      () => {
+        const rows = reshape(input('x', 'float32', [...shape(x.dims.length - 1), size]), [
+          -1,
+          parts,
+          size / parts,
+        ]);
+        return { place: argMax(rows), part: argMax(max(rows, -1, false)) };
+      },
+      true,
+    );
+    const { place, part } = await program.run({ x });
+    const [places, best] = [place!.data as BigInt64Array, part!.data as BigInt64Array];
+    return Array.from(
+      best,
+      (of, row) => Number(of) * (size / parts) + Number(places[row * parts + Number(of)]),
+    );
+  }
+
   private async run(program: Program, feeds: Record<string, Value>): Promise<Value> {
     return (await this.memory.run(program, feeds)).y!;
   }
 
-  private program(key: string, record: () => Record<string, Tensor>): Promise<Program> {
+  /** @param read its outputs come to the host */
+  private program(key: string, record: () => Record<string, Tensor>, read = false): Promise<Program> {
     const known = this.programs.get(key);
     if (known) return known;
-    const program = this.memory.compile(record());
+    const program = this.memory.compile(record(), { read });
     this.programs.set(key, program);
     return program;
   }
+}
+
+/** A divisor near the square root. */
+function divisor(size: number): number {
+  for (let parts = Math.floor(Math.sqrt(size)); ; parts--) if (size % parts === 0) return parts;
 }
 
 function shape(rank: number): Shape {

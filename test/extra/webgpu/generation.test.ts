@@ -173,6 +173,12 @@ describe('a hybrid of every mixer', () => {
     expect(first.every(Number.isFinite)).toBe(true);
     expect(second).toEqual(first);
     expect(third).toEqual(first);
+    const again = await gpu.drawn(2, 50);
+    const other = gpu.batch();
+    for (const sequence of again) other.add(sequence);
+    const best = await other.greedyStep(new Map(again.map((sequence) => [sequence, 5])));
+    expect([...best.values()]).toEqual([argMaxOf(first), argMaxOf(first)]);
+    for (const sequence of again) sequence.dispose();
     for (const sequence of drawn) sequence.dispose();
   });
 
