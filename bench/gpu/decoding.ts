@@ -123,7 +123,17 @@ function largestPast({ numKvHeads, headDim }: ModelConfig, context: number): num
 
 export const decoding: Section = {
   title: 'Generation, random weights: prompts of one sequence, then steps of the largest batch that fits',
-  options: { memory: 64, tokens: 32, bits: 16, prompt: 4096, contexts: 4, batch: 256, models: 3, tiny: 0 },
+  options: {
+    memory: 64,
+    tokens: 32,
+    bits: 16,
+    prompt: 4096,
+    contexts: 4,
+    batch: 256,
+    models: 3,
+    first: 0,
+    tiny: 0,
+  },
   columns: ['batch', 'state of a sequence', 'decode tokens/s', 'step, ms', 'prefill tokens/s'],
   async *rows(options) {
     const {
@@ -134,10 +144,11 @@ export const decoding: Section = {
       contexts,
       batch: most,
       models,
+      first,
     } = options as Record<string, number> & {
       [K in keyof typeof decoding.options]: number;
     };
-    for (const [name, config] of Object.entries(shapesOf(options)).slice(0, models!)) {
+    for (const [name, config] of Object.entries(shapesOf(options)).slice(first!, first! + models!)) {
       const dtype = bits === 16 ? 'f16' : bits === 8 ? 'q8' : bits === 4 ? 'q4' : 'f32';
       await using engine = await Engine.create(config, new DrawnTensors(config), { device: 'webgpu', dtype });
       const random = new Random(1);
@@ -147,9 +158,11 @@ export const decoding: Section = {
       for (let i = 0; i < contexts!; i++) {
         const context = (options.tiny ? 64 : 4096) * 4 ** i;
         const { stateBytes } = summarise(config, context + tokens!, 4);
-        // A layer at a time is copied when its tail goes over into the past, and scores take room too.
-        const fits = Math.floor((0.8 * (memory! * GIB - weights)) / stateBytes);
-        const batch = Math.min(most!, fits, Math.floor(LARGEST_BINDING / largestPast(config, context)));
+        // Keys are copied, layer by layer, when a tail goes over into the past, and scores take room too, some at a time.
+        const keys = largestPast(config, context);
+        const each = stateBytes + keys + 4 * 4 * config.numHeads * context;
+        const fits = Math.floor((memory! * GIB - weights) / each);
+        const batch = Math.min(most!, fits, Math.floor(LARGEST_BINDING / keys));
         const label = `${name}, ${dtype}, ${context} tokens`;
         const mega = `${(stateBytes / 1e6).toFixed(1)} MB`;
         if (batch < 1) {

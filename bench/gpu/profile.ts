@@ -7,7 +7,17 @@ import type { Section } from './section.ts';
 /** What a step takes on the device, kernel by kernel. */
 export const profile: Section = {
   title: 'Where a step goes: time on the device by kernel (measuring adds some microseconds to each)',
-  options: { batch: 8, context: 65536, bits: 16, steps: 4, shapes: 0, most: 14, models: 2, tiny: 0 },
+  options: {
+    batch: 8,
+    context: 65536,
+    bits: 16,
+    steps: 4,
+    shapes: 0,
+    most: 14,
+    models: 2,
+    first: 0,
+    tiny: 0,
+  },
   columns: ['kernel', 'runs in a step', 'ms a step'],
   async *rows(options) {
     const {
@@ -18,10 +28,11 @@ export const profile: Section = {
       shapes,
       most,
       models,
+      first,
     } = options as Record<string, number> & {
       [K in keyof typeof profile.options]: number;
     };
-    for (const [name, config] of Object.entries(shapesOf(options)).slice(0, models!)) {
+    for (const [name, config] of Object.entries(shapesOf(options)).slice(first!, first! + models!)) {
       const dtype = bits === 16 ? 'f16' : bits === 8 ? 'q8' : bits === 4 ? 'q4' : 'f32';
       const times = await kernelTimes(
         async (profile) => {

@@ -32,6 +32,8 @@ export type Device = 'cpu' | 'webgpu';
 export class Emitter {
   /** Names of weights that are float16 where the graph has float32: products with them are in float16. */
   readonly halves = new Set<string>();
+  /** Names of other weights of floats. */
+  readonly floats = new Set<string>();
   /** Weights of few bits, by their names. */
   readonly quantized = new Map<string, QuantizedWeight>();
   readonly nodes: NodeProto[] = [];
@@ -46,6 +48,8 @@ export class Emitter {
     readonly device: Device,
     /** Where each symbol can be read at run time. */
     private readonly symbols: ReadonlyMap<string, Axis>,
+    /** Products with weights have few rows. */
+    readonly fewRows = false,
     /** Of all names, in a graph within another. */
     private readonly prefix = '',
   ) {}
@@ -59,7 +63,7 @@ export class Emitter {
   subgraph(inputs: readonly Tensor[], outputs: readonly Tensor[]): GraphProto {
     const prefix = `${this.name()}/body`;
     const names = new Map(inputs.map((x, i) => [x, `${prefix}_in${i}`]));
-    const body = new Emitter(this.device, symbolsOf(names), prefix);
+    const body = new Emitter(this.device, symbolsOf(names), this.fewRows, prefix);
     const fed = [...names].map(([x, name]) => valueInfo(name, x.dtype, x.shape));
     const results = emitGraph(
       body,
@@ -216,15 +220,16 @@ export interface JoinedProducts {
  *
  * @param inputs every `input` tensor that the outputs depend on, with its name in the model
  * @param weights the inputs that become initialisers; their shapes are static
+ * @param options.fewRows products with weights have few rows
  */
 export function writeOnnx(
   outputs: Readonly<Record<string, Tensor>>,
   inputs: ReadonlyMap<Tensor, string>,
   weights: ReadonlyMap<Tensor, ExternalWeight>,
   device: Device,
-  joined: readonly JoinedProducts[] = [],
+  { joined = [], fewRows = false }: { joined?: readonly JoinedProducts[]; fewRows?: boolean } = {},
 ): Uint8Array<ArrayBuffer> {
-  const emitter = new Emitter(device, symbolsOf(inputs));
+  const emitter = new Emitter(device, symbolsOf(inputs), fewRows);
   const names = new Map<Tensor, string>(inputs);
   const fed: ValueInfoProto[] = [];
   const partOf = new Set(joined.flatMap(({ nodes }) => nodes.map(({ inputs }) => inputs[1]!)));
@@ -373,10 +378,7 @@ export function emitLinear(
 ): string {
   const { layout, scales } = emitter.quantized.get(weight) ?? {};
   if ((!layout || !scales) && emitter.device !== 'cpu') {
-    // Turned when the program is compiled.
-    const turned = emitter.node('Transpose', [weight], { perm: [1, 0] });
-    if (!emitter.halves.has(weight)) return emitter.node('MatMul', [x.name, turned]);
-    return emitter.cast(emitter.node('MatMul', [emitter.cast(x.name, 'float16'), turned]), 'float32');
+    return emitDeviceProduct(emitter, x, weight, shape as [number, number]);
   }
   if (!layout || !scales) {
     return emitter.node(
@@ -398,6 +400,46 @@ export function emitLinear(
   // Level 4: products of 8 bits, of which ONNX Runtime has its fastest kernels.
   const attributes = { N, K, bits: layout, block_size: QUANTIZED_BLOCK, accuracy_level: 4 };
   return emitter.node('MatMulNBits', [x.name, weight, scales], attributes, { domain: CONTRIB });
+}
+
+/** Columns that a group of threads of a device's product works on, and groups that keep a device busy. */
+const GROUP_COLUMNS = 32;
+const GROUPS = 1024;
+
+/**
+ * A product on a device. Of few rows with a narrow weight there is too little to do at a time, as each group of threads goes
+ * along all of a column: then parts of the columns are multiplied as a batch, and summed up.
+ */
+function emitDeviceProduct(
+  emitter: Emitter,
+  x: { name: string; rank: number },
+  weight: string,
+  [N, K]: readonly [number, number],
+): string {
+  const half = emitter.halves.has(weight);
+  const from = half ? emitter.cast(x.name, 'float16') : x.name;
+  const whole = (name: string) => (half ? emitter.cast(name, 'float32') : name);
+  // Turned, and cut, when the program is compiled.
+  const turned = emitter.node('Transpose', [weight], { perm: [1, 0] });
+  const parts = emitter.fewRows ? partsOf(N, K) : 1;
+  if (parts === 1) return whole(emitter.node('MatMul', [from, turned]));
+  const ints = (...values: number[]) => emitter.constant('int64', ndarray([values.length], values));
+  const cut = emitter.node('Reshape', [turned, ints(parts, K / parts, N)]);
+  const rows = emitter.node('Reshape', [from, ints(-1, parts, K / parts)]);
+  const batch = emitter.node('Transpose', [rows], { perm: [1, 0, 2] });
+  const products = whole(emitter.node('MatMul', [batch, cut]));
+  const sum = emitter.node('ReduceSum', [products, ints(0)], { keepdims: 0 });
+  const front = emitter.node('Shape', [x.name], { start: 0, end: x.rank - 1 });
+  return emitter.node('Reshape', [sum, emitter.node('Concat', [front, ints(N)], { axis: 0 })]);
+}
+
+/** Into how many parts a column is cut, each a multiple of 32 long. */
+function partsOf(N: number, K: number): number {
+  for (let parts = 16; parts > 1; parts /= 2) {
+    const fits = K % (32 * parts) === 0 && parts * N <= GROUPS * GROUP_COLUMNS;
+    if (fits) return parts;
+  }
+  return 1;
 }
 
 /** A row's largest value becomes 127. */
@@ -451,6 +493,7 @@ function addWeight(
     return name;
   }
   if (!quantized) {
+    emitter.floats.add(name);
     emitter.initializers.push(initializer(name, dtype, shape, weight));
     return name;
   }

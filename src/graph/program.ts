@@ -26,6 +26,8 @@ export interface CompileOptions {
    * shared.
    */
   weights?: ReadonlyMap<Tensor, Weight>;
+  /** Products with weights have few rows, as those of steps: on a device they are laid out for that. */
+  fewRows?: boolean;
   /** Threads of one op; 0 lets ONNX Runtime take all cores. */
   threads?: number;
   /**
@@ -71,7 +73,7 @@ export class Program {
    *   be had: there is no falling back to another one
    */
   static async compile(outputs: Record<string, Tensor>, options: CompileOptions = {}): Promise<Program> {
-    const { device = 'cpu', weights = new Map(), threads = 0, keepOnDevice, profile } = options;
+    const { device = 'cpu', weights = new Map(), fewRows, threads = 0, keepOnDevice, profile } = options;
     const names = Object.keys(outputs);
     for (const name of keepOnDevice === 'all' ? [] : (keepOnDevice ?? [])) {
       if (!outputs[name]) throw new GraphError(`keepOnDevice: no output is called ${name}; ${among(names)}`);
@@ -89,7 +91,7 @@ export class Program {
       new Map(inputs.map((x, i) => [x, inputName(i)])),
       external,
       device,
-      joined,
+      { joined, fewRows },
     );
     const nonEmpty = new Map<Dim, string>();
     for (const node of topologicalOrder(Object.values(outputs))) {

@@ -2,6 +2,7 @@ import {
   add,
   addDims,
   type Dim,
+  linear,
   matmul,
   mul,
   reshape,
@@ -76,6 +77,14 @@ export function generateFilters(
   { taps, channelsFirst }: { taps: number; channelsFirst: boolean },
 ): Tensor {
   const weight = (part: string) => params[`${prefix}.kernel_generator.${part}`]!;
+  const tokens = z.shape[channelsFirst ? 2 : 1]!;
+  if (tokens === 1) {
+    // The same layout for a single token, by the products that weights are laid out for.
+    const [B, first, second] = z.shape as [Dim, Dim, Dim];
+    const row = reshape(z, [B, 1, channelsFirst ? first : second]);
+    const flat = add(linear(silu(linear(row, weight('w1.weight'))), weight('w2.weight')), weight('w2.bias'));
+    return reshape(flat, [B, (flat.shape[2] as number) / taps, taps, 1]);
+  }
   const hidden = silu(matmul(weight('w1.weight'), z, { transB: !channelsFirst }));
   const flat = add(matmul(weight('w2.weight'), hidden), unsqueeze(weight('w2.bias'), 1));
   const [B, rows, T] = flat.shape as [Dim, number, Dim];

@@ -39,6 +39,8 @@ interface CompileWith {
   /** Outputs that stay on the device. */
   keepOnDevice?: 'all';
   profile?: string;
+  /** Products with weights have few rows. */
+  fewRows?: boolean;
   /** Weights of few bits are laid out for products with many rows. */
   byRow?: boolean;
 }
@@ -140,12 +142,12 @@ export async function compileWith(
   source: EngineWeights,
   outputs: Record<string, Tensor>,
   inputs: Record<string, Tensor>,
-  { device, threads, reading, total, byRow, keepOnDevice, profile }: CompileWith,
+  { reading, total, byRow, ...options }: CompileWith,
 ): Promise<Program> {
   const results = Object.values(outputs);
   const needed = new Set(topologicalOrder(results).flatMap(({ outputs }) => outputs));
   const weights = await source.load(results, inputs, needed, { ...reading, byRow, total });
-  return Program.compile(outputs, { device, threads, weights, keepOnDevice, profile });
+  return Program.compile(outputs, { ...options, weights });
 }
 
 interface Recorded {

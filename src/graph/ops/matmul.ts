@@ -23,7 +23,9 @@ function transposed(emitter: Emitter, name: string, { rank }: Tensor): string {
 const matmulOp: Op<MatMulAttributes> = {
   name: 'matmul',
   emit: (emitter, [a, b], { attributes: { transA, transB, alpha }, inputs }) => {
-    if (emitter.quantized.has(b!) || emitter.halves.has(b!)) {
+    const linear = transB && !transA && alpha === 1 && inputs[1]!.rank === 2;
+    const cut = emitter.fewRows && linear && emitter.device !== 'cpu' && emitter.floats.has(b!);
+    if (emitter.quantized.has(b!) || emitter.halves.has(b!) || cut) {
       const x = { name: a!, rank: inputs[0]!.rank };
       return [emitLinear(emitter, x, b!, inputs[1]!.shape as number[])];
     }

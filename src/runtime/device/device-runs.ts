@@ -275,7 +275,11 @@ async function compileDecoder(
   options: RunsOptions,
 ): Promise<Decoder> {
   const { outputs, weights, rotated } = recordDecoder(config, form, PADDED_PIECE);
-  const program = await compileWith(source, outputs, weights, { ...options, keepOnDevice: 'all' });
+  const program = await compileWith(source, outputs, weights, {
+    ...options,
+    keepOnDevice: 'all',
+    fewRows: form === 'step',
+  });
   return { program, rotated };
 }
 

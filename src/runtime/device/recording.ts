@@ -4,19 +4,26 @@ import {
   arange,
   concat,
   type Dim,
+  div,
+  exp,
   input,
   matmul,
+  max,
+  maximum,
   mulDims,
   reshape,
   rmsNorm,
   slice,
   softmax,
+  sub,
   sum,
   swapLast,
   type Tensor,
   transpose,
 } from '../../graph/index.ts';
+import type { Form, Mixer } from '../../mixers/mixer.ts';
 import { mixerOf } from '../../mixers/registry.ts';
+import type { MixerSpec } from '../../mixers/spec.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } from '../../model/decoder.ts';
 import { layerPrefix, modelParameters } from '../../model/parameters.ts';
@@ -114,7 +121,7 @@ export function recordDecoder(config: ModelConfig, form: 'step' | 'piece', padTo
         .state(spec, config)
         .map(({ name, shape }) => [name, input(`${i}.${name}`, 'float32', [B, ...shape.slice(1)])] as const);
       const options: MixerOptions = {
-        form: form === 'step' ? 'recurrent' : mixer.fused || mixer.cached ? 'fused' : 'chunk',
+        form: formOf(mixer, form),
         state: Object.fromEntries(own),
         positions,
         angles,
@@ -134,10 +141,12 @@ export function recordDecoder(config: ModelConfig, form: 'step' | 'piece', padTo
   return { outputs, weights, rotated: [...tables.keys()] };
 }
 
-/**
- * Softmax attention over past, tail and the tokens at hand; each key is read once for its group of query heads. The sums
- * of a step are few and long: they are made block by block, so that all of the device has something to do.
- */
+function formOf({ fused, cached }: Mixer<MixerSpec>, form: 'step' | 'piece'): Form {
+  if (form === 'step') return fused && !cached ? 'fused' : 'recurrent';
+  return fused || cached ? 'fused' : 'chunk';
+}
+
+/** Softmax attention over past, tail and the tokens at hand; each key is read once for its group of query heads. */
 function attendToAll(
   name: string,
   { q, k, v }: Record<'q' | 'k' | 'v', Tensor>,
@@ -157,13 +166,44 @@ function attendToAll(
   const scores = (keys: Tensor) => matmul(queries, keys, { alpha: d ** -0.5 });
   const P = mulDims(BLOCK, 'N');
   const early = add(scores(past('pastK', [d, P])), reshape(hidden, [B, 1, 1, P]));
-  const late = add(reshape(scores(tailK), [B, KV, G, T, S]), reshape(bias, [B, 1, 1, T, S]));
-  const weights = softmax(concat([early, reshape(late, [B, KV, rows, S])], 3));
-  const [before, values] = [slice(weights, 3, 0, P), past('pastV', [P, d])];
-  const blocks = () => {
-    const parts = transpose(reshape(before, [B, KV, rows, 'N', BLOCK]), [0, 1, 3, 2, 4]);
-    return sum(matmul(parts, reshape(values, [B, KV, 'N', BLOCK, d])), 2);
-  };
-  const sums = add(T === 1 ? blocks() : matmul(before, values), matmul(slice(weights, 3, P), tailV));
+  const late = reshape(add(reshape(scores(tailK), [B, KV, G, T, S]), reshape(bias, [B, 1, 1, T, S])), [
+    B,
+    KV,
+    rows,
+    S,
+  ]);
+  const pastV = past('pastV', [P, d]);
+  const sums =
+    T === 1 ? sumsByBlock({ early, late, pastV, tailV }) : sumsAtOnce({ early, late, pastV, tailV });
   return { attended: reshape(sums, [B, H, T, d]), tailK, tailV };
+}
+
+interface Scored {
+  /** Scores [B, KV, rows, P] and [B, KV, rows, S] of past and tail, and their values [B, KV, P, d], [B, KV, S, d]. */
+  early: Tensor;
+  late: Tensor;
+  pastV: Tensor;
+  tailV: Tensor;
+}
+
+function sumsAtOnce({ early, late, pastV, tailV }: Scored): Tensor {
+  const P = early.shape[3]!;
+  const weights = softmax(concat([early, late], 3));
+  return add(matmul(slice(weights, 3, 0, P), pastV), matmul(slice(weights, 3, P), tailV));
+}
+
+/**
+ * The rows of a step are few and long, and a kernel gives a row to a group of threads: all that goes over the past is cut into
+ * blocks, so that the whole device has something to do. softmax is spelt out, since past and tail together are no multiple
+ * of anything, for which kernels are slow.
+ */
+function sumsByBlock({ early, late, pastV, tailV }: Scored): Tensor {
+  const [B, KV, rows] = early.shape as [Dim, number, Dim];
+  const d = pastV.shape[3]!;
+  const blocks = (x: Tensor) => reshape(x, [B, KV, rows, 'N', BLOCK]);
+  const largest = maximum(max(max(blocks(early), -1, false), -1, true), max(late, -1, true));
+  const [before, after] = [exp(sub(early, largest)), exp(sub(late, largest))];
+  const total = add(sum(sum(blocks(before), -1, false), -1, true), sum(after, -1, true));
+  const parts = matmul(transpose(blocks(before), [0, 1, 3, 2, 4]), reshape(pastV, [B, KV, 'N', BLOCK, d]));
+  return div(add(sum(parts, 2), matmul(after, tailV)), total);
 }
