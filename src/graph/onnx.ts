@@ -364,9 +364,38 @@ function emitJoined(
   const x = nodes[0]!.inputs[0]!;
   addWeight(emitter, name, dtype, all, weight);
   const product = emitLinear(emitter, { name: names.get(x)!, rank: x.rank }, name, all);
-  const sizes = emitter.constant('int64', ndarray([rows.length], rows));
-  const parts = emitter.nodeMany('Split', [product, sizes], rows.length, { axis: -1 });
+  const parts = emitSplit(emitter, product, -1, rows);
   for (const [i, node] of nodes.entries()) names.set(node.outputs[0]!, parts[i]!);
+}
+
+/** A kernel of WebGPU may have 8 buffers; ONNX Runtime leaves it at an error where a Split has more results. */
+const MOST_PARTS = 7;
+
+/** Pieces of these sizes along an axis, on a device perhaps pieces of pieces. */
+export function emitSplit(emitter: Emitter, x: string, axis: number, sizes: readonly number[]): string[] {
+  const cut = (name: string, parts: readonly number[]) =>
+    emitter.nodeMany(
+      'Split',
+      [name, emitter.constant('int64', ndarray([parts.length], parts))],
+      parts.length,
+      {
+        axis,
+      },
+    );
+  if (emitter.device === 'cpu' || sizes.length <= MOST_PARTS) return cut(x, sizes);
+  const perPart = Math.ceil(sizes.length / MOST_PARTS);
+  const groups = Array.from({ length: Math.ceil(sizes.length / perPart) }, (_, i) =>
+    sizes.slice(i * perPart, (i + 1) * perPart),
+  );
+  const wide = emitSplit(
+    emitter,
+    x,
+    axis,
+    groups.map((group) => group.reduce((a, b) => a + b, 0)),
+  );
+  return groups.flatMap((group, i) =>
+    group.length === 1 ? [wide[i]!] : emitSplit(emitter, wide[i]!, axis, group),
+  );
 }
 
 /** x W^T of x [..., K] for a weight [N, K] that is an initialiser: float32, of few bits, or on devices float16. */

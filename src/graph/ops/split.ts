@@ -1,6 +1,7 @@
 /** Cutting an axis into pieces at once: one node, and one gradient, where slices would each make their own. */
 import { bindShape, type Dim, type Shape, showShape } from '../dim.ts';
 import { type NdArray, ndarray, offsets, strides } from '../ndarray.ts';
+import { emitSplit } from '../onnx.ts';
 import { GraphError, type Op, recordMany, type Tensor } from '../tensor.ts';
 import { fill } from './constant.ts';
 import { normalizeAxes } from './reduce.ts';
@@ -12,10 +13,7 @@ function withSize(shape: Shape, axis: number, size: Dim): Shape {
 
 const splitOp: Op<{ axis: number; sizes: readonly number[] }> = {
   name: 'split',
-  emit: (emitter, [x], { attributes: { axis, sizes } }) =>
-    emitter.nodeMany('Split', [x!, emitter.constant('int64', ndarray([sizes.length], sizes))], sizes.length, {
-      axis,
-    }),
+  emit: (emitter, [x], { attributes: { axis, sizes } }) => emitSplit(emitter, x!, axis, sizes),
   vjp: ({ inputs: [x], attributes: { axis, sizes } }, gradients) => [
     concat(
       sizes.map((size, i) => gradients[i] ?? fill(0, withSize(x!.shape, axis, size), x!.dtype)),

@@ -5,6 +5,8 @@ export const splitCases: OpCase[] = [
   ...[
     { shape: [6], axis: 0, lengths: [1, 3, 2] },
     { shape: [2, 5, 2], axis: 1, lengths: [4, 1] },
+    // More pieces than a kernel of a device may have results.
+    { shape: [2, 120], axis: 1, lengths: Array.from({ length: 60 }, (_, i) => 1 + (i % 3)) },
     {
       shape: ['B', 'T', 4],
       axis: -1,
