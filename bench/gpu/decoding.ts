@@ -113,8 +113,6 @@ export function shapesOf(options: Readonly<Record<string, number>>): Record<stri
 }
 
 const GIB = 2 ** 30;
-/** Bytes of one value that a kernel can be given, with NVIDIA's driver. */
-const LARGEST_BINDING = 2 ** 31 - 4;
 
 /** Bytes of the keys of a sequence in one layer. */
 function largestPast({ numKvHeads, headDim }: ModelConfig, context: number): number {
@@ -162,7 +160,7 @@ export const decoding: Section = {
         const keys = largestPast(config, context);
         const each = stateBytes + keys + 4 * 4 * config.numHeads * context;
         const fits = Math.floor((memory! * GIB - weights) / each);
-        const batch = Math.min(most!, fits, Math.floor(LARGEST_BINDING / keys));
+        const batch = Math.min(most!, fits);
         const label = `${name}, ${dtype}, ${context} tokens`;
         const mega = `${(stateBytes / 1e6).toFixed(1)} MB`;
         if (batch < 1) {

@@ -8,7 +8,7 @@ import type { RunsOptions } from '../host-runs.ts';
 import type { BatchGuard, EachLogits, Runs } from '../runs.ts';
 import { compileHead, compileWith } from '../segments.ts';
 import { DeviceBatch } from './batch.ts';
-import { recordDecoder } from './recording.ts';
+import { BLOCK, recordDecoder } from './recording.ts';
 import { HIDDEN, Rows, RowsStore } from './rows.ts';
 import { DeviceSequence } from './sequence.ts';
 
@@ -23,6 +23,8 @@ const PADDED_PIECE = 64;
 const SHORTEST_PIECE = 16;
 /** Scores of a layer that a piece may take [H, T, P]: it gets shorter where there is much past. */
 const SCORES = 2 ** 26;
+/** Bytes of a value that kernels can be given, on NVIDIA's GPUs. */
+const LARGEST_VALUE = 2 ** 31 - 4;
 /** Tokens of a tail, which every run copies, before it goes over into the past, which copies all. */
 const TAIL = 128;
 
@@ -34,6 +36,8 @@ interface Decoder {
 export class DeviceRuns implements Runs {
   private pieces: Promise<Decoder> | null = null;
   private readonly longest: number;
+  /** @internal */
+  largestValue = LARGEST_VALUE;
 
   private constructor(
     private readonly config: ModelConfig,
@@ -81,8 +85,13 @@ export class DeviceRuns implements Runs {
     return this.store.memory.held;
   }
 
-  /** All rows of one: no step has to bring them together. */
+  /** As many as fit are rows of the same values: no step has to bring them together. */
   async drawn(count: number, tokens: number): Promise<DeviceSequence[]> {
+    const { numKvHeads, headDim } = this.config;
+    const most = Math.floor(this.largestValue / (4 * numKvHeads * headDim * (tokens + 2 * BLOCK)));
+    if (count > most && most > 0) {
+      return [...(await this.drawn(most, tokens)), ...(await this.drawn(count - most, tokens))];
+    }
     const rows = await Rows.drawn(this.empty, count, tokens);
     const sequences = Array.from(
       { length: count },
@@ -103,41 +112,78 @@ export class DeviceRuns implements Runs {
   }
 
   /** A token for each of several sequences; their logits. */
-  async stepAll(sequences: readonly DeviceSequence[], ids: readonly number[]): Promise<Float32Array[]> {
-    const { last, places } = await this.decode(sequences, ids);
-    const logits = await this.logits(last);
-    return places.map((row) => logits[row]!);
+  stepAll(sequences: readonly DeviceSequence[], ids: readonly number[]): Promise<Float32Array[]> {
+    return this.decode(sequences, ids, (last) => this.logits(last));
   }
 
   /** The same, but their most probable tokens. */
-  async greedyStepAll(sequences: readonly DeviceSequence[], ids: readonly number[]): Promise<number[]> {
-    const { last, places } = await this.decode(sequences, ids);
-    const logits = await this.onHead(last);
-    const best = await this.store.tools.largest(logits);
-    this.store.memory.free(logits);
-    return places.map((row) => best[row]!);
+  greedyStepAll(sequences: readonly DeviceSequence[], ids: readonly number[]): Promise<number[]> {
+    return this.decode(sequences, ids, async (last) => {
+      const logits = await this.onHead(last);
+      const best = await this.store.tools.largest(logits);
+      this.store.memory.free(logits);
+      return best;
+    });
   }
 
-  /** A token for each of several sequences: hidden states of the last layer, and in which row each one's are. */
-  private async decode(
+  /**
+   * A token for each of several sequences.
+   *
+   * @param read makes of hidden states of the last layer [B, 1, D], which it frees, what is wanted of each row
+   */
+  private async decode<Result>(
     sequences: readonly DeviceSequence[],
     ids: readonly number[],
-  ): Promise<{ last: Value; places: number[] }> {
-    const rows = await this.gathered(sequences);
-    // By row: sequences of one origin lie together, whatever their order here.
-    const places = sequences.map(({ row }) => row);
-    const byRow = places.map((_, row) => places.indexOf(row));
-    const positions = byRow.map((i) => sequences[i]!.length);
-    const tokens = byRow.map((i) => ids[i]!);
-    let last: Value | undefined;
+    read: (last: Value) => Promise<readonly Result[]>,
+  ): Promise<Result[]> {
+    const tokens = new Map(sequences.map((sequence, i) => [sequence, ids[i]!]));
+    const groups = this.groups(sequences);
+    for (const group of groups) await this.gathered(group);
+    const lasts: Value[] = [];
+    const places = new Map<DeviceSequence, { group: number; row: number }>();
     const run = async () => {
-      const results = await this.run(this.steps, rows, tokens, positions);
-      last = results.last;
-      await this.follow(rows, results, sequences);
+      for (const [i, group] of groups.entries()) {
+        // By row: sequences of one origin lie together, whatever their order here.
+        const byRow = [...group].sort((a, b) => a.row - b.row);
+        for (const sequence of group) places.set(sequence, { group: i, row: sequence.row });
+        const { rows } = byRow[0]!;
+        const results = await this.run(
+          this.steps,
+          rows,
+          byRow.map((sequence) => tokens.get(sequence)!),
+          byRow.map(({ length }) => length),
+        );
+        lasts.push(results.last!);
+        await this.follow(rows, results, group);
+      }
     };
     // All of them advance, or none can be gone on from.
     await sequences.reduce<() => Promise<void>>((inner, sequence) => () => sequence.writing(1, inner), run)();
-    return { last: last!, places };
+    const found: (readonly Result[])[] = [];
+    for (const last of lasts) found.push(await read(last));
+    return sequences.map((sequence) => {
+      const { group, row } = places.get(sequence)!;
+      return found[group]![row]!;
+    });
+  }
+
+  /** Sequences that are rows of the same values: as many as the largest value has room for. */
+  private groups(sequences: readonly DeviceSequence[]): DeviceSequence[][] {
+    const { numKvHeads, headDim } = this.config;
+    const growing = sequences.some(({ rows }) => rows.growing.size > 0);
+    // One more than there are now: tails may go over into the past.
+    const places = Math.max(...sequences.map(({ rows }) => rows.past + rows.tail)) + BLOCK;
+    const bytes = growing ? 4 * numKvHeads * headDim * places : 1;
+    const most = Math.floor(this.largestValue / bytes);
+    if (most === 0) {
+      throw new Error(
+        `keys of ${places} tokens take ${bytes} bytes in a layer, the device's values hold ${this.largestValue}: ` +
+          'the sequence cannot go on there',
+      );
+    }
+    return Array.from({ length: Math.ceil(sequences.length / most) }, (_, i) =>
+      sequences.slice(i * most, (i + 1) * most),
+    );
   }
 
   async read(
@@ -151,6 +197,7 @@ export class DeviceRuns implements Runs {
       this.pieces = null;
     });
     const decoder = await this.pieces;
+    this.groups([sequence]);
     const rows = await this.gathered([sequence]);
     const first = sequence.length;
     let results: Values = {};

@@ -281,6 +281,34 @@ test('no work on floats is left to the CPU, whatever the mixer', async () => {
   expect([...new Set(left.map(({ op }) => op))]).toEqual([]);
 });
 
+test('more sequences than a value of the device has room for take their steps in groups', async () => {
+  const small = tinyConfig([A, D]);
+  const source = new EngineWeights(small, randomWeights(small), undefined);
+  const runs = await DeviceRuns.create(small, source, { device: 'webgpu' });
+  const prompts = [5, 150, 1, 40, 9].map(randomIds);
+  const read = async () => {
+    const sequences = prompts.map(() => runs.start());
+    for (const [i, sequence] of sequences.entries()) await runs.read(sequence, prompts[i]!, false, undefined);
+    return sequences;
+  };
+  const [together, apart] = [await read(), await read()];
+  const ids = [3, 1, 4, 1, 5];
+  const expected = await runs.stepAll(together, ids);
+  // Room for the keys of two sequences of 150 tokens, which are in blocks of 128, and one block more.
+  runs.largestValue = 2 * 4 * small.numKvHeads * small.headDim * (3 * 128 + 2);
+  const found = await runs.stepAll(apart, ids);
+  for (const [i, row] of expected.entries()) expect(relativeError(found[i]!, row)).toBeLessThan(TOLERANCE);
+  expect(new Set(apart.map(({ rows }) => rows)).size).toBe(3);
+  expect((await runs.drawn(5, 256)).length).toBe(5);
+  runs.largestValue = 1000;
+  await expect(runs.stepAll(apart, ids)).rejects.toThrow("the device's values hold 1000");
+  // Nothing was added: they can be gone on from.
+  expect(apart.map(({ length }) => length)).toEqual([6, 151, 2, 41, 10]);
+  runs.largestValue = 2 ** 31 - 4;
+  await runs.stepAll(apart, ids);
+  await runs.dispose();
+});
+
 test('nothing is left on the device by sequences that are gone', async () => {
   const small = tinyConfig([A, D, W]);
   const source = new EngineWeights(small, randomWeights(small), undefined);
