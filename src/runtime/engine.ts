@@ -12,6 +12,7 @@ import { EngineWeights } from './engine-weights.ts';
 import { HostRuns } from './host-runs.ts';
 import type { EachLogits, Runs } from './runs.ts';
 import type { Sequence } from './sequence.ts';
+import type { SequenceContent } from './sequence-content.ts';
 
 /**
  * The decoder compiled as a whole: given what the layers remember of earlier tokens, it takes further ones and says
@@ -78,6 +79,16 @@ export class Engine {
   /** @internal Sequences of so many tokens that nobody has read, for measurements at long contexts. */
   drawn(count: number, tokens: number): Promise<Sequence[]> {
     return this.exclusively(() => this.runs.drawn(count, tokens));
+  }
+
+  /** @internal What a sequence remembers, for its file. */
+  content(sequence: Sequence): Promise<SequenceContent> {
+    return this.exclusively(() => this.runs.content(sequence));
+  }
+
+  /** @internal A sequence of so many tokens that remembers this. */
+  restored(content: SequenceContent, tokens: number): Promise<Sequence> {
+    return this.exclusively(() => this.runs.restored(content, tokens));
   }
 
   /**

@@ -10,6 +10,7 @@ import { KvCache } from './kv-cache.ts';
 import { Lane, like } from './lane.ts';
 import type { BatchGuard, EachLogits, Runs } from './runs.ts';
 import { cachedLayers, compileHead, fixedState, Segments } from './segments.ts';
+import type { SequenceContent } from './sequence-content.ts';
 
 /**
  * The decoder over states and caches in the host's memory, which runs overwrite in place. Prompts are read in pieces of
@@ -80,6 +81,23 @@ export class HostRuns implements Runs {
     const sequences = Array.from({ length: count }, () => this.start());
     for (const sequence of sequences) await sequence.writing(tokens, async () => draw(sequence, tokens));
     return sequences;
+  }
+
+  async content({ state, caches }: HostSequence): Promise<SequenceContent> {
+    return {
+      state,
+      caches: caches.map((cache) => ({ k: cache.rows('k'), v: cache.rows('v'), start: cache.start })),
+    };
+  }
+
+  async restored({ state, caches }: SequenceContent, tokens: number): Promise<HostSequence> {
+    const sequence = this.start();
+    for (const [i, cache] of sequence.caches.entries()) {
+      const { k, v, start } = caches[i]!;
+      cache.restore(k, v, start, tokens);
+    }
+    sequence.restore(state, tokens);
+    return sequence;
   }
 
   /** Pieces end at fixed places of a sequence, wherever they begin, so that the same tokens are read alike. */

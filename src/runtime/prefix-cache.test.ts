@@ -94,8 +94,8 @@ test('a file holds all that is needed to go on', async () => {
     using sequence = engine.start();
     await engine.append(sequence, ids);
     const path = join(root, 'a.safetensors');
-    saveSequence(path, engine, sequence, ids);
-    const loaded = loadSequence(path, engine);
+    await saveSequence(path, engine, sequence, ids);
+    const loaded = await loadSequence(path, engine);
     expect(loaded.ids).toEqual(ids);
     for (const id of [1, 2, 3]) {
       const expected = await engine.append(sequence, [id]);
@@ -103,8 +103,8 @@ test('a file holds all that is needed to go on', async () => {
     }
     const other = tinyConfig([D, A]);
     await using stranger = await Engine.create(other, randomWeights(other), { threads: 1 });
-    expect(() => loadSequence(path, stranger)).toThrow('was made by a model of another architecture');
-    expect(() => saveSequence(path, engine, sequence, ids)).toThrow(
+    await expect(loadSequence(path, stranger)).rejects.toThrow('was made by a model of another architecture');
+    await expect(saveSequence(path, engine, sequence, ids)).rejects.toThrow(
       'the sequence has 2203 tokens, 2200 were',
     );
   } finally {

@@ -1,5 +1,6 @@
 import type { Batch } from './batch.ts';
 import type { Sequence } from './sequence.ts';
+import type { SequenceContent } from './sequence-content.ts';
 
 /** Is given the logits after a token [vocabulary], valid during the call, by the token's place in the sequence. */
 export type EachLogits = (place: number, logits: Float32Array) => void;
@@ -31,6 +32,10 @@ export interface Runs {
     last: boolean,
     each: EachLogits | undefined,
   ): Promise<Float32Array | undefined>;
+  /** What a sequence remembers, brought to the host. */
+  content(sequence: Sequence): Promise<SequenceContent>;
+  /** A sequence of so many tokens that remembers this. */
+  restored(content: SequenceContent, tokens: number): Promise<Sequence>;
   batch(guard: BatchGuard): Batch;
   dispose(): Promise<void>;
 }

@@ -4,7 +4,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { SafetensorsFile, type TensorToWrite, writeSafetensors } from '../model/safetensors.ts';
 import { InputError } from '../util/errors.ts';
 import type { Engine } from './engine.ts';
-import { HostSequence } from './host-sequence.ts';
+import { fixedState } from './segments.ts';
 import type { Sequence } from './sequence.ts';
 
 /**
@@ -15,42 +15,49 @@ import type { Sequence } from './sequence.ts';
 
 const FORMAT = 'postnas-sequence';
 
-/** Writes what the engine remembers of these tokens. */
-export function saveSequence(path: string, engine: Engine, sequence: Sequence, ids: readonly number[]): void {
+/** Writes what the engine remembers of these tokens, wherever it does. */
+export async function saveSequence(
+  path: string,
+  engine: Engine,
+  sequence: Sequence,
+  ids: readonly number[],
+): Promise<void> {
   sequence.check();
-  if (!(sequence instanceof HostSequence)) throw notOnHost();
   if (ids.length !== sequence.length) {
     throw new InputError(`the sequence has ${sequence.length} tokens, ${ids.length} were given for its file`);
   }
-  const states = Object.entries(sequence.state).map(
-    ([name, value]): TensorToWrite => ({
-      name: `state.${name}`,
-      dtype: 'F32',
-      shape: [...value.dims],
-      data: value.data as Float32Array,
-    }),
-  );
-  const caches = sequence.caches.flatMap((cache, i) => {
-    const { heads, width } = cache.shape;
-    const shape = [heads, cache.length - cache.start, width];
-    return (['k', 'v'] as const).map(
-      (part): TensorToWrite => ({ name: `${part}.${i}`, dtype: 'F32', shape, data: () => cache.rows(part) }),
-    );
+  const { numKvHeads: heads, headDim: width } = engine.config;
+  const { state, caches } = await engine.content(sequence);
+  const tensor = (name: string, shape: readonly number[], data: Float32Array): TensorToWrite => ({
+    name,
+    dtype: 'F32',
+    shape: [...shape],
+    data,
   });
-  writeSafetensors(path, [...states, ...caches], {
+  const states = Object.entries(state).map(([name, value]) =>
+    tensor(`state.${name}`, value.dims, value.data as Float32Array),
+  );
+  const cached = caches.flatMap(({ k, v }, i) => {
+    const shape = [heads, k.length / (heads * width), width];
+    return [tensor(`k.${i}`, shape, k), tensor(`v.${i}`, shape, v)];
+  });
+  writeSafetensors(path, [...states, ...cached], {
     format: FORMAT,
     architecture: architecture(engine.config),
     ids: ids.join(' '),
-    starts: sequence.caches.map(({ start }) => start).join(' '),
+    starts: caches.map(({ start }) => start).join(' '),
   });
 }
 
 /**
- * Reads such a file.
+ * Reads such a file, whatever device it was made on.
  *
  * @throws InputError for a file of another kind or of a model of another architecture
  */
-export function loadSequence(path: string, engine: Engine): { sequence: Sequence; ids: number[] } {
+export async function loadSequence(
+  path: string,
+  engine: Engine,
+): Promise<{ sequence: Sequence; ids: number[] }> {
   const file = new SafetensorsFile(path);
   const { format, architecture: made, ids: text = '', starts = '' } = file.metadata;
   if (format !== FORMAT)
@@ -61,21 +68,15 @@ export function loadSequence(path: string, engine: Engine): { sequence: Sequence
   const numbers = (list: string) => (list === '' ? [] : list.split(' ').map(Number));
   const ids = numbers(text);
   const state: Values = {};
-  const sequence = engine.start();
-  if (!(sequence instanceof HostSequence)) throw notOnHost();
-  for (const [name, value] of Object.entries(sequence.state)) {
-    state[name] = float32(file.read(`state.${name}`), value.dims);
+  for (const { name, shape } of fixedState(engine.config)) {
+    state[name] = float32(file.read(`state.${name}`), [1, ...shape]);
   }
-  const first = numbers(starts);
-  for (const [i, cache] of sequence.caches.entries()) {
-    cache.restore(file.read(`k.${i}`), file.read(`v.${i}`), first[i]!, ids.length);
-  }
-  sequence.restore(state, ids.length);
-  return { sequence, ids };
-}
-
-function notOnHost(): InputError {
-  return new InputError("sequences on a device cannot be saved to files or loaded: use device 'cpu'");
+  const caches = numbers(starts).map((start, i) => ({
+    k: file.read(`k.${i}`),
+    v: file.read(`v.${i}`),
+    start,
+  }));
+  return { sequence: await engine.restored({ state, caches }, ids.length), ids };
 }
 
 function architecture(config: ModelConfig): string {

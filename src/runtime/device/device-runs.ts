@@ -7,10 +7,12 @@ import type { EngineWeights } from '../engine-weights.ts';
 import type { RunsOptions } from '../host-runs.ts';
 import type { BatchGuard, EachLogits, Runs } from '../runs.ts';
 import { compileHead, compileWith } from '../segments.ts';
+import type { SequenceContent } from '../sequence-content.ts';
 import { DeviceBatch } from './batch.ts';
 import { BLOCK, recordDecoder } from './recording.ts';
 import { HIDDEN, Rows, RowsStore } from './rows.ts';
 import { DeviceSequence } from './sequence.ts';
+import { contentOf, rowsOf } from './transfer.ts';
 
 /**
  * The decoder with weights, states and caches on a device: embedded tokens go up, logits come down, and nothing else
@@ -99,6 +101,17 @@ export class DeviceRuns implements Runs {
     );
     rows.release();
     return sequences;
+  }
+
+  content({ rows, row, length }: DeviceSequence): Promise<SequenceContent> {
+    return contentOf(this.config, this.store, { rows, row }, length);
+  }
+
+  async restored(content: SequenceContent, tokens: number): Promise<DeviceSequence> {
+    return new DeviceSequence(
+      { rows: await rowsOf(this.config, this.store, content, tokens), row: 0 },
+      tokens,
+    );
   }
 
   pieceAt(place: number): number {

@@ -74,6 +74,11 @@ export class Rows implements RowsContent {
     for (const value of this.values()) store.retain(value);
   }
 
+  /** Of values on the device, with so many places in the past. */
+  static async of(store: RowsStore, content: Omit<RowsContent, 'hidden'>, past: number): Promise<Rows> {
+    return new Rows(store, { ...content, hidden: await hiding(store, content.starts, past) });
+  }
+
   /** One row without tokens: a hidden block in the past and a place in the tail, for no value may be empty. */
   static async empty(config: ModelConfig, store: RowsStore): Promise<Rows> {
     const { numKvHeads: KV, headDim: d } = config;
@@ -92,8 +97,7 @@ export class Rows implements RowsContent {
         tailV: await values(1),
       });
     }
-    const starts = [BLOCK + 1];
-    return new Rows(store, { state, growing, hidden: await hiding(store, starts, BLOCK), starts });
+    return Rows.of(store, { state, growing, starts: [BLOCK + 1] }, BLOCK);
   }
 
   /** So many rows of so many places, all of one small number. */
@@ -109,8 +113,7 @@ export class Rows implements RowsContent {
       growing.set(layer, { pastK: await before(pastK, 3), pastV: await before(pastV, 2), tailK, tailV });
     }
     const starts = rows.starts.map(() => past + 1 - places);
-    const hidden = await hiding(store, starts, past);
-    const drawn = new Rows(store, { state: rows.state, growing, hidden, starts });
+    const drawn = await Rows.of(store, { state: rows.state, growing, starts }, past);
     rows.release();
     return drawn;
   }
@@ -253,7 +256,7 @@ export class Rows implements RowsContent {
       });
     }
     const starts = parts.flatMap((part) => part.starts.map((start) => start + past - part.past));
-    return new Rows(store, { state, growing, hidden: await hiding(store, starts, past), starts });
+    return Rows.of(store, { state, growing, starts }, past);
   }
 
   private async made(make: () => Promise<RowsContent>): Promise<Rows> {

@@ -1,0 +1,156 @@
+import { float32, type Value, type Values, zeros } from '../../graph/index.ts';
+import { mixerOf } from '../../mixers/registry.ts';
+import type { ModelConfig } from '../../model/config.ts';
+import { cachedLayers, fixedState } from '../segments.ts';
+import type { CachedTokens, SequenceContent } from '../sequence-content.ts';
+import { BLOCK } from './recording.ts';
+import { Rows, type RowsStore } from './rows.ts';
+
+/**
+ * Between what a device remembers of a sequence and what a file has of it. A window is a state of its mixer on a device:
+ * the newest token last, and which of its places hold one.
+ */
+
+/** One row of rows, brought to the host; the sequence has so many tokens. */
+export async function contentOf(
+  config: ModelConfig,
+  store: RowsStore,
+  { rows, row }: { rows: Rows; row: number },
+  tokens: number,
+): Promise<SequenceContent> {
+  const settled = await rows.settled();
+  const one = await settled.select([row]);
+  settled.release();
+  try {
+    const read = (value: Value) => store.tools.read(value);
+    const state: Values = {};
+    for (const { name } of fixedState(config)) {
+      const value = one.state[name]!;
+      state[name] = float32((await read(value)).slice(), value.dims);
+    }
+    const caches: CachedTokens[] = [];
+    for (const { layer, window } of cachedLayers(config)) {
+      if (window < Number.POSITIVE_INFINITY) {
+        const seen = Math.min(window, tokens);
+        const last = async (part: string) =>
+          lastRows(await read(one.state[`${layer}.${part}`]!), config, window, seen);
+        caches.push({ k: await last('k'), v: await last('v'), start: tokens - seen });
+        continue;
+      }
+      const { pastK, pastV, tailK, tailV } = one.growing.get(layer)!;
+      caches.push({
+        k: tokenRows(await read(pastK), await read(tailK), config, tokens, true),
+        v: tokenRows(await read(pastV), await read(tailV), config, tokens, false),
+        start: 0,
+      });
+    }
+    return { state, caches };
+  } finally {
+    one.release();
+  }
+}
+
+/** The other way round: one row, which belongs to the caller. */
+export async function rowsOf(
+  config: ModelConfig,
+  store: RowsStore,
+  { state: given, caches }: SequenceContent,
+  tokens: number,
+): Promise<Rows> {
+  const { numKvHeads: KV, headDim: d } = config;
+  const { memory } = store;
+  const state: Values = {};
+  for (const { name } of fixedState(config)) state[name] = await memory.upload(given[name]!);
+  const growing: Rows['growing'] = new Map();
+  const past = Math.max(1, Math.ceil((tokens - 1) / BLOCK)) * BLOCK;
+  for (const [i, { layer, window }] of cachedLayers(config).entries()) {
+    const { k, v } = caches[i]!;
+    if (window < Number.POSITIVE_INFINITY) {
+      const states = mixerOf(config.layers[layer]!).state(config.layers[layer]!, config);
+      const seen = Math.min(window, tokens);
+      for (const { name, shape } of states) {
+        const value = zeros([1, ...(shape.slice(1) as number[])]);
+        const data = value.data as Float32Array;
+        if (name === 'valid') data.fill(1, window - seen);
+        else {
+          for (let head = 0; head < KV; head++) {
+            const all = (name === 'k' ? k : v).subarray((head * k.length) / KV, ((head + 1) * k.length) / KV);
+            data.set(all.subarray(all.length - seen * d), (head * window + window - seen) * d);
+          }
+        }
+        state[`${layer}.${name}`] = await memory.upload(value);
+      }
+      continue;
+    }
+    const keys = pastAndTail(k, config, tokens, past, true);
+    const values = pastAndTail(v, config, tokens, past, false);
+    growing.set(layer, {
+      pastK: await memory.upload(float32(keys.past, [1, KV, d, past])),
+      tailK: await memory.upload(float32(keys.tail, [1, KV, d, 1])),
+      pastV: await memory.upload(float32(values.past, [1, KV, past, d])),
+      tailV: await memory.upload(float32(values.tail, [1, KV, 1, d])),
+    });
+  }
+  return Rows.of(store, { state, growing, starts: [past + 1 - tokens] }, past);
+}
+
+/** Of rows [KV, window, d], the newest. */
+function lastRows(
+  all: Float32Array,
+  { numKvHeads: KV, headDim: d }: ModelConfig,
+  window: number,
+  seen: number,
+): Float32Array {
+  const rows = new Float32Array(KV * seen * d);
+  for (let head = 0; head < KV; head++) {
+    rows.set(all.subarray((head * window + window - seen) * d, (head + 1) * window * d), head * seen * d);
+  }
+  return rows;
+}
+
+/** Rows [KV, tokens, d] of a past and a tail of one place, in which keys are columns. */
+function tokenRows(
+  past: Float32Array,
+  tail: Float32Array,
+  { numKvHeads: KV, headDim: d }: ModelConfig,
+  tokens: number,
+  columns: boolean,
+): Float32Array {
+  const places = past.length / (KV * d);
+  const start = places + 1 - tokens;
+  const rows = new Float32Array(KV * tokens * d);
+  for (let head = 0; head < KV; head++) {
+    for (let t = 0; t < tokens; t++) {
+      const place = start + t;
+      for (let i = 0; i < d; i++) {
+        const at = columns ? (head * d + i) * places + place : (head * places + place) * d + i;
+        rows[(head * tokens + t) * d + i] = place === places ? tail[head * d + i]! : past[at]!;
+      }
+    }
+  }
+  return rows;
+}
+
+function pastAndTail(
+  rows: Float32Array,
+  { numKvHeads: KV, headDim: d }: ModelConfig,
+  tokens: number,
+  places: number,
+  columns: boolean,
+): Record<'past' | 'tail', Float32Array> {
+  const start = places + 1 - tokens;
+  const past = new Float32Array(KV * places * d);
+  const tail = new Float32Array(KV * d);
+  for (let head = 0; head < KV; head++) {
+    for (let t = 0; t < tokens; t++) {
+      const place = start + t;
+      for (let i = 0; i < d; i++) {
+        const at = columns ? (head * d + i) * places + place : (head * places + place) * d + i;
+        const value = rows[(head * tokens + t) * d + i]!;
+        if (place === places) tail[head * d + i] = value;
+        else past[at] = value;
+      }
+    }
+  }
+  return { past, tail };
+}
