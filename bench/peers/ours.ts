@@ -1,10 +1,12 @@
+import { flushDenormals } from '../../src/graph/index.ts';
 import { Subject } from '../../src/runtime/bench/subject.ts';
 import type { Player, Turn } from './contender.ts';
 import { NoiseWeights } from './noise-weights.ts';
 import { modelConfig, SHAPES } from './shapes.ts';
 
-/** This project's engine. */
+/** This project's engine, as the command `postnas` runs it. */
 export async function openOurs({ contender, threads }: Turn): Promise<Player> {
+  flushDenormals();
   const shape = SHAPES.find(({ name }) => name === contender.shape)!;
   const config = modelConfig(shape, contender.model);
   const { dtype } = contender;

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { GraphError } from '../graph/index.ts';
+import { flushDenormals, GraphError } from '../graph/index.ts';
 import { InputError } from '../util/errors.ts';
 import { benchCommand } from './commands/bench.ts';
 import { blocks, design, dimensions } from './commands/blocks.ts';
@@ -55,6 +55,8 @@ const program = new Command('postnas')
 
 // A reader that has seen enough (`| head`) is no fault.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+
+flushDenormals();
 
 /** 0 done; 1 the input or the machine was at fault; 130 stopped by Ctrl-C. */
 try {

@@ -1,3 +1,4 @@
+import { denormalOptions } from './denormals.ts';
 import { bindDim, bindShape, type Dim, showShape } from './dim.ts';
 import { bindInputs } from './evaluate.ts';
 import { type Device, type ExternalWeight, type JoinedProducts, writeOnnx } from './onnx.ts';
@@ -107,7 +108,7 @@ export class Program {
       graphOptimizationLevel: 'all',
       // Many programs live side by side: threads that wait must not keep a core busy, least of all after a run.
       extra: {
-        session: { force_spinning_stop: '1', intra_op: { spin_duration_us: '1000' } },
+        session: { ...denormalOptions(), force_spinning_stop: '1', intra_op: { spin_duration_us: '1000' } },
         optimization: {
           // It would undo what matmul's emission chose.
           disable_specified_optimizers: 'MatmulTransposeFusion',
