@@ -22,7 +22,8 @@ import {
   unsqueeze,
   type Value,
 } from '../graph/index.ts';
-import { type KvCache, PART } from './kv-cache.ts';
+import { PART } from './kv-blocks.ts';
+import type { KvCache } from './kv-cache.ts';
 
 /**
  * Softmax attention of queries over the blocks of a cache, a run of a program for each, or for several of them if there

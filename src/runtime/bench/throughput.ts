@@ -3,7 +3,7 @@ import type { WeightDtype } from '../../model/quantized-tensors.ts';
 import { summarise } from '../../model/summary.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { average } from '../../util/statistics.ts';
-import { PART as CACHE_STEP } from '../kv-cache.ts';
+import { PART as CACHE_STEP } from '../kv-blocks.ts';
 import { seconds } from './measure.ts';
 import { CACHE_VALUE_BYTES, type Subject, weightBytes } from './subject.ts';
 
