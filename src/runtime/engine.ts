@@ -10,6 +10,7 @@ import type { Batch } from './batch.ts';
 import { DeviceRuns } from './device/device-runs.ts';
 import { EngineWeights } from './engine-weights.ts';
 import { HostRuns } from './host-runs.ts';
+import type { KvDtype } from './kv-blocks.ts';
 import type { EachLogits, Runs } from './runs.ts';
 import type { Sequence } from './sequence.ts';
 
@@ -24,6 +25,8 @@ export interface EngineOptions {
   threads?: number;
   /** Of the weights: as they are stored when absent, in few bits, as float32, or on a device as float16. */
   dtype?: DeviceDtype;
+  /** Of the keys and values of attention layers: exact (f32, when absent), or in 8 bits, on the CPU only. */
+  kvDtype?: KvDtype;
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }
@@ -48,9 +51,12 @@ export class Engine {
     weights: TensorSource,
     options: EngineOptions = {},
   ): Promise<Engine> {
-    const { device = 'cpu', threads, dtype, onProgress, signal } = options;
+    const { device = 'cpu', threads, dtype, kvDtype, onProgress, signal } = options;
     if (dtype === 'f16' && device === 'cpu') {
       throw new InputError("dtype f16 is for device 'webgpu'; on the CPU weights are f32, q8 or q4");
+    }
+    if (kvDtype === 'q8' && device !== 'cpu') {
+      throw new InputError(`kvDtype q8 is for device 'cpu'; on ${device} keys and values are f32`);
     }
     const source = new EngineWeights(config, weights, dtype);
     // All but the embedding, which is the head's if it is tied.
@@ -58,7 +64,7 @@ export class Engine {
     const compiling = { threads, reading: { onProgress, signal }, total };
     const runs =
       device === 'cpu'
-        ? await HostRuns.create(config, source, compiling)
+        ? await HostRuns.create(config, source, { ...compiling, kvDtype })
         : await DeviceRuns.create(config, source, { ...compiling, device });
     return new Engine(config, runs);
   }
