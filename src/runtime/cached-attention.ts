@@ -41,8 +41,11 @@ import type { KvCache } from './kv-cache.ts';
 /** Queries that go over the blocks together: bounds the memory of their scores. */
 const QUERIES = 256;
 
-/** Blocks that one run takes for a single query: the threads of a run that has just begun must wake up first. */
-const BLOCKS = 8;
+/**
+ * Blocks that one run takes for a single query, or half of them or a quarter and so on: the threads of a run that has just
+ * begun must wake up first, and for every number of blocks there is a program.
+ */
+const BLOCKS = 32;
 
 /** Which of the programs: with sums of earlier blocks, whether it hides keys of each block, with the division. */
 interface Kind {
@@ -115,7 +118,7 @@ export class CachedAttentionPrograms {
     const last = at(first);
     let carried: Record<string, Value> | null = null;
     for (let i = Math.max(0, at(first + 1 - window)); i <= last; ) {
-      const count = T === 1 ? Math.min(BLOCKS, last + 1 - i) : 1;
+      const count = T === 1 ? Math.min(BLOCKS, 2 ** Math.floor(Math.log2(last + 1 - i))) : 1;
       const ends = i + count > last;
       const alone = count === 1 && ends && !carried;
       const form = T > 1 ? 'many' : alone ? 'single' : 'parts';
