@@ -22,6 +22,7 @@ const USAGE = `npm run bench -- peers [options]
   --dtype TYPE       q8, q4 (both)
   --peer NAME        postnas, llama, transformers (all)
   --model NAME       full, hybrid, jet (all)
+  --kv TYPE          own, q8: keys and values as each keeps them, or in 8 bits (own)
   --context TOKENS   decode after so many (128, 4096, 16384, 65536); 0 for none
   --prefill TOKENS   prompts of so many (512, 4096); 0 for none
   --rounds N         (5)
@@ -39,6 +40,8 @@ const MODELS_OF: Record<Peer, readonly ModelName[]> = {
   transformers: ['full', 'hybrid'],
 };
 
+const KV = ['own', 'q8'] as const;
+
 export async function main(args: string[]): Promise<void> {
   const many = { type: 'string', multiple: true } as const;
   const { values } = parseArgs({
@@ -48,6 +51,7 @@ export async function main(args: string[]): Promise<void> {
       dtype: many,
       peer: many,
       model: many,
+      kv: many,
       context: many,
       prefill: many,
       rounds: { type: 'string', default: '5' },
@@ -71,6 +75,7 @@ export async function main(args: string[]): Promise<void> {
   const dtypes = chosen('dtype', values.dtype, DTYPES);
   const peers = chosen('peer', values.peer, PEERS);
   const models = chosen('model', values.model, MODELS);
+  const kv = chosen('kv', values.kv ?? ['own'], KV);
   const [rounds, tokens, threads] = [values.rounds, values.tokens, values.threads].map(Number) as [
     number,
     number,
@@ -102,7 +107,7 @@ export async function main(args: string[]): Promise<void> {
   let blocks = existsSync(json) ? (JSON.parse(readFileSync(json, 'utf8')) as Block[]) : [];
   for (const shape of shapes) {
     for (const dtype of dtypes) {
-      const contenders = contendersOf(shape, dtype, peers, models);
+      const contenders = contendersOf(shape, dtype, peers, models, kv);
       for (const task of tasks) {
         const entries = await playRounds(contenders, task, { rounds, memory, threads, cache });
         blocks = withBlock(blocks, { date: new Date().toISOString().slice(0, 10), ...about, task, entries });
@@ -123,7 +128,7 @@ async function playRounds(
   for (let round = 0; round < rounds; round++) {
     for (const entry of entries) {
       const { contender } = entry;
-      const name = `${contender.shape} ${contender.dtype}, ${taskTitle(task)}, round ${round + 1}: ${contender.peer} ${contender.model}`;
+      const name = `${contender.shape} ${contender.dtype}, ${taskTitle(task)}, round ${round + 1}: ${contender.peer} ${contender.model}${contender.kv ? ', 8-bit cache' : ''}`;
       // What has failed twice is not asked again.
       if (entry.rounds.length >= 2 && entry.rounds.every((outcome) => outcome === null)) {
         entry.rounds.push(null);
@@ -150,9 +155,17 @@ function contendersOf(
   dtype: Dtype,
   peers: readonly Peer[],
   models: readonly ModelName[],
+  kv: readonly (typeof KV)[number][],
 ): Contender[] {
   return peers.flatMap((peer) =>
-    MODELS_OF[peer].filter((model) => models.includes(model)).map((model) => ({ peer, shape, model, dtype })),
+    MODELS_OF[peer]
+      .filter((model) => models.includes(model))
+      .flatMap((model) => [
+        ...(kv.includes('own') ? [{ peer, shape, model, dtype }] : []),
+        ...(kv.includes('q8') && peer !== 'transformers'
+          ? [{ peer, shape, model, dtype, kv: 'q8' as const }]
+          : []),
+      ]),
   );
 }
 

@@ -13,6 +13,8 @@ export interface Contender {
   shape: string;
   model: ModelName;
   dtype: Dtype;
+  /** Keys and values kept in 8 bits, rather than as the peer does when not asked. */
+  kv?: 'q8';
 }
 
 export type Task =

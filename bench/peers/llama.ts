@@ -37,7 +37,11 @@ export async function openLlama({ contender, task, threads, cache }: Turn): Prom
   const { getLlama } = (await import(pathToFileURL(entry).href)) as NodeLlamaCpp;
   const llama = await getLlama({ gpu: false, build: 'never', logLevel: 'error', maxThreads: threads });
   const model = await llama.loadModel({ modelPath, gpuLayers: 0 });
-  const context = await model.createContext({ contextSize: task.context + ROOM, threads });
+  // Values in few bits need the flash form; without it they are kept the other way round.
+  const kv = contender.kv
+    ? { flashAttention: true, experimentalKvCacheKeyType: 'Q8_0', experimentalKvCacheValueType: 'Q8_0' }
+    : {};
+  const context = await model.createContext({ contextSize: task.context + ROOM, threads, ...kv });
   const sequence = context.getSequence();
   const { vocabSize } = shape.config;
   const drawn = (count: number) => Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocabSize);
@@ -49,7 +53,9 @@ export async function openLlama({ contender, task, threads, cache }: Turn): Prom
         return `${length} tokens read`;
       }
       const states = join(cache, 'states');
-      const name = `${contender.shape}-${contender.model}-${contender.dtype}`;
+      const name = [contender.shape, contender.model, contender.dtype, contender.kv]
+        .filter(Boolean)
+        .join('-');
       const short = join(states, `${name}-${READ}.state`);
       mkdirSync(states, { recursive: true });
       if (!existsSync(short)) {

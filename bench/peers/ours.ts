@@ -9,8 +9,8 @@ export async function openOurs({ contender, threads }: Turn): Promise<Player> {
   flushDenormals();
   const shape = SHAPES.find(({ name }) => name === contender.shape)!;
   const config = modelConfig(shape, contender.model);
-  const { dtype } = contender;
-  const subject = await Subject.open(config, new NoiseWeights(config), { dtype, threads });
+  const { dtype, kv } = contender;
+  const subject = await Subject.open(config, new NoiseWeights(config), { dtype, kvDtype: kv, threads });
   return {
     async deepen(context) {
       await subject.fill(1, context);

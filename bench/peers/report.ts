@@ -15,7 +15,8 @@ const PEER_TITLES: Record<Peer, string> = {
   transformers: 'transformers.js',
 };
 
-type Side = readonly [Peer, ModelName];
+/** With 'q8', keys and values are kept in 8 bits. */
+type Side = readonly [Peer, ModelName, 'q8'?];
 
 /** A ratio that matters, and what it should be at least; undefined where nothing is asked. */
 interface Ratio {
@@ -26,7 +27,7 @@ interface Ratio {
 
 const decodeAt = (task: Task) => (task.kind === 'decode' ? task.context : 0);
 
-const RATIOS: readonly Ratio[] = [
+const OF_DEFAULTS: readonly Ratio[] = [
   {
     over: ['postnas', 'hybrid'],
     under: ['llama', 'full'],
@@ -60,6 +61,23 @@ const RATIOS: readonly Ratio[] = [
     under: ['postnas', 'hybrid'],
     target: (task) => (task.kind === 'decode' ? 0.9 : undefined),
   },
+];
+
+/** Where a cache of 8 bits was measured, it is asked the same, and beside llama.cpp with one as well. */
+const RATIOS: readonly Ratio[] = [
+  ...OF_DEFAULTS,
+  ...OF_DEFAULTS.flatMap(({ over, under, target }): Ratio[] => {
+    const [ours, theirs]: Side[] = [
+      [over[0], over[1], 'q8'],
+      [under[0], under[1], 'q8'],
+    ];
+    return under[0] === 'postnas'
+      ? []
+      : [
+          { over: ours!, under, target },
+          { over: ours!, under: theirs!, target: () => undefined },
+        ];
+  }),
 ];
 
 export function reportMarkdown(blocks: readonly Block[]): string {
@@ -98,8 +116,8 @@ function ratesTable(blocks: readonly Block[]): string {
     ['tokens per second', ...sides.map(sideTitle)],
     blocks.map((block) => [
       taskTitle(block.task),
-      ...sides.map(([peer, model]) => {
-        const entry = entryOf(block, peer, model);
+      ...sides.map((side) => {
+        const entry = entryOf(block, ...side);
         const figure = entry && figureOf(entry);
         if (figure) return rate(figure.tokensPerSecond);
         return entry?.failure?.startsWith('left out') ? 'left out' : entry ? 'failed' : '';
@@ -144,9 +162,9 @@ function provenance(blocks: readonly Block[]): string {
 function figuresTable(blocks: readonly Block[]): string {
   const rows = blocks.flatMap((block) =>
     block.entries.map((entry) => {
-      const { shape, dtype, peer, model } = entry.contender;
+      const { shape, dtype, peer, model, kv } = entry.contender;
       const figure = figureOf(entry);
-      const head = [shape, dtype, taskTitle(block.task), sideTitle([peer, model])];
+      const head = [shape, dtype, taskTitle(block.task), sideTitle([peer, model, kv])];
       if (!figure) return [...head, '', '', '', '', '', entry.failure ?? 'failed'];
       return [
         ...head,
@@ -179,13 +197,14 @@ function figuresTable(blocks: readonly Block[]): string {
 function uniqueSides(blocks: readonly Block[]): Side[] {
   const sides = new Map<string, Side>();
   for (const { contender } of blocks.flatMap(({ entries }) => entries)) {
-    sides.set(`${contender.peer} ${contender.model}`, [contender.peer, contender.model]);
+    const { peer, model, kv } = contender;
+    sides.set(`${peer} ${model} ${kv}`, [peer, model, kv]);
   }
   return [...sides.values()];
 }
 
-function sideTitle([peer, model]: Side): string {
-  return `${PEER_TITLES[peer]}, ${MODEL_TITLES[model]}`;
+function sideTitle([peer, model, kv]: Side): string {
+  return `${PEER_TITLES[peer]}, ${MODEL_TITLES[model]}${kv ? ', 8-bit cache' : ''}`;
 }
 
 export function taskTitle({ kind, context }: Task): string {

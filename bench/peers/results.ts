@@ -65,8 +65,10 @@ export function figureOf({ rounds }: Entry): Figure | undefined {
   };
 }
 
-export function entryOf(block: Block, peer: Peer, model: ModelName): Entry | undefined {
-  return block.entries.find(({ contender }) => contender.peer === peer && contender.model === model);
+export function entryOf(block: Block, peer: Peer, model: ModelName, kv?: 'q8'): Entry | undefined {
+  return block.entries.find(
+    ({ contender }) => contender.peer === peer && contender.model === model && contender.kv === kv,
+  );
 }
 
 /** The median of the ratios round by round: both sides of each were measured minutes apart. */

@@ -1,5 +1,6 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { WRITTEN_DTYPES, type WrittenDtype } from '../model/safetensors.ts';
+import { KV_DTYPES } from '../runtime/kv-blocks.ts';
 import { createProgress, type Progress } from './progress.ts';
 
 /** What every command does alike: progress, --json, Ctrl-C. */
@@ -54,6 +55,14 @@ export function action<O extends object>(
         process.off('SIGTERM', stop);
       }
     });
+}
+
+/** The option of commands that run a model: `kvDtype`. */
+export function kvDtypeOption(): Option {
+  return new Option(
+    '--kv-dtype <type>',
+    'of the keys and values that attention layers keep: f32, or q8 for a quarter of the memory (f32)',
+  ).choices(KV_DTYPES);
 }
 
 /** Parses a positive whole number given to an option. */

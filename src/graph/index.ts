@@ -13,7 +13,8 @@ export * from './ops/constant.ts';
 export * from './ops/convolution.ts';
 export * from './ops/elementwise.ts';
 export * from './ops/indexing.ts';
-export * from './ops/matmul.ts';
+export * from './ops/integers.ts';
+export { linear, matmul } from './ops/matmul.ts';
 export * from './ops/recurrence.ts';
 export * from './ops/reduce.ts';
 export * from './ops/rotary.ts';
@@ -25,10 +26,12 @@ export * from './program.ts';
 export {
   type Bits,
   dequantize,
+  hadamard,
   linearWeights,
   QUANTIZED_BLOCK,
   type Quantized,
   quantize,
+  rotationSize,
 } from './quantized.ts';
 export { RowQuantizer } from './row-quantized.ts';
 export { type DType, GraphError, isFloat, Tensor, topologicalOrder } from './tensor.ts';

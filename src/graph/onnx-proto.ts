@@ -30,6 +30,7 @@ export const ELEMENT_TYPE: Record<DType, TensorProto_DataType> = {
   int64: TensorProto_DataType.INT64,
   bool: TensorProto_DataType.BOOL,
   uint8: TensorProto_DataType.UINT8,
+  int8: TensorProto_DataType.INT8,
 };
 
 /** The domain of ONNX Runtime's own operators. */
@@ -92,12 +93,11 @@ export interface ExternalData {
 /** An initialiser whose data are given, or lie outside the model. */
 export function initializer(
   name: string,
-  dtype: DType | 'int8',
+  dtype: DType,
   shape: readonly number[],
   data: Uint8Array<ArrayBuffer> | ExternalData,
 ): TensorProto {
-  const dataType = dtype === 'int8' ? TensorProto_DataType.INT8 : ELEMENT_TYPE[dtype];
-  const common = { name, dataType, dims: shape.map(BigInt) };
+  const common = { name, dataType: ELEMENT_TYPE[dtype], dims: shape.map(BigInt) };
   if (data instanceof Uint8Array) return create(TensorProtoSchema, { ...common, rawData: data });
   const { location, offset = 0, bytes } = data;
   const entries = { location, offset: String(offset), length: String(bytes) };

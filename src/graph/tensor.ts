@@ -8,7 +8,7 @@ export { GraphError } from './errors.ts';
  * Symbolic tensors. Calling an op records a node; nothing is computed until a program made of the wanted
  * outputs runs (program.ts), or the graph is evaluated in float64 by plain loops (evaluate.ts).
  */
-export type DType = 'float32' | 'float16' | 'int32' | 'int64' | 'bool' | 'uint8';
+export type DType = 'float32' | 'float16' | 'int32' | 'int64' | 'bool' | 'uint8' | 'int8';
 
 export function isFloat(dtype: DType): boolean {
   return dtype === 'float32' || dtype === 'float16';

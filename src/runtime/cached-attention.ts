@@ -22,7 +22,10 @@ import {
   unsqueeze,
   type Value,
 } from '../graph/index.ts';
-import { type KvCache, PART } from './kv-cache.ts';
+import { ByteAttention } from './byte-attention.ts';
+import { hiddenKeys } from './hidden-keys.ts';
+import { PART } from './kv-blocks.ts';
+import type { KvCache } from './kv-cache.ts';
 
 /**
  * Softmax attention of queries over the blocks of a cache, a run of a program for each, or for several of them if there
@@ -35,13 +38,14 @@ import { type KvCache, PART } from './kv-cache.ts';
  * sequences and engines of a shape share them.
  */
 
-/** Added to the scores of what must not be seen: finite, so that sums stay numbers. */
-const HIDDEN = -1e30;
 /** Queries that go over the blocks together: bounds the memory of their scores. */
 const QUERIES = 256;
 
-/** Blocks that one run takes for a single query: the threads of a run that has just begun must wake up first. */
-const BLOCKS = 8;
+/**
+ * Blocks that one run takes for a single query, or half of them or a quarter and so on: the threads of a run that has just
+ * begun must wake up first, and for every number of blocks there is a program.
+ */
+const BLOCKS = 32;
 
 /** Which of the programs: with sums of earlier blocks, whether it hides keys of each block, with the division. */
 interface Kind {
@@ -54,12 +58,16 @@ interface Kind {
 
 export class CachedAttentionPrograms {
   private readonly programs = new Map<string, Promise<Program>>();
+  /** Over caches of 8 bits. */
+  private readonly bytes: ByteAttention;
 
   constructor(
     /** Query heads, key heads, width of a head. */
     private readonly shape: { H: number; KV: number; d: number },
     private readonly options: { device?: Device; threads?: number },
-  ) {}
+  ) {
+    this.bytes = new ByteAttention(shape, options);
+  }
 
   /**
    * What the queries of the newest tokens of a cache see of it.
@@ -99,6 +107,7 @@ export class CachedAttentionPrograms {
     cache: KvCache,
     into: Float32Array,
   ): Promise<void> {
+    if (cache.dtype === 'q8') return this.bytes.attend(q, T, first, cache, into);
     const { H, KV, d } = this.shape;
     const { window } = cache.shape;
     const queries = float32(q, [KV, (H / KV) * T, d]);
@@ -109,7 +118,7 @@ export class CachedAttentionPrograms {
     const last = at(first);
     let carried: Record<string, Value> | null = null;
     for (let i = Math.max(0, at(first + 1 - window)); i <= last; ) {
-      const count = T === 1 ? Math.min(BLOCKS, last + 1 - i) : 1;
+      const count = T === 1 ? Math.min(BLOCKS, 2 ** Math.floor(Math.log2(last + 1 - i))) : 1;
       const ends = i + count > last;
       const alone = count === 1 && ends && !carried;
       const form = T > 1 ? 'many' : alone ? 'single' : 'parts';
@@ -123,7 +132,7 @@ export class CachedAttentionPrograms {
         feeds[`v${n}`] = of(v);
         const hidden = i + n === last || start < first + T - window;
         if (hidden) {
-          const values = bias(T, capacity, first - start, window);
+          const values = hiddenKeys(T, capacity, first - start, window);
           feeds[`bias${n}`] = float32(values, form === 'parts' ? [capacity / PART, 1, PART] : [T, capacity]);
         }
         return hidden;
@@ -187,6 +196,7 @@ export class CachedAttentionPrograms {
   async dispose(): Promise<void> {
     for (const program of this.programs.values()) await (await program).dispose();
     this.programs.clear();
+    await this.bytes.dispose();
   }
 }
 
@@ -229,18 +239,4 @@ function singleQuery(
   const l = sum(shares, 1, true);
   const o = div(sum(mul(all('o'), shares), 1, true), l);
   return ends ? { o: reshape(o, [KV, G, d]) } : { m, l, o };
-}
-
-/**
- * What is added to the scores of T queries over a block's keys: 0 where query i, which stands at place `at + i` of the
- * block, sees key j, that is 0 <= at + i - j < window. [T, capacity]
- */
-function bias(T: number, capacity: number, at: number, window: number): Float32Array {
-  const values = new Float32Array(T * capacity).fill(HIDDEN);
-  for (let i = 0; i < T; i++) {
-    const place = at + i;
-    const [from, to] = [Math.max(0, place + 1 - window), Math.min(capacity, place + 1)];
-    if (from < to) values.fill(0, i * capacity + from, i * capacity + to);
-  }
-  return values;
 }

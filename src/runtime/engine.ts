@@ -10,6 +10,7 @@ import type { Batch } from './batch.ts';
 import { DeviceRuns } from './device/device-runs.ts';
 import { EngineWeights } from './engine-weights.ts';
 import { HostRuns } from './host-runs.ts';
+import type { KvDtype } from './kv-blocks.ts';
 import type { EachLogits, Runs } from './runs.ts';
 import type { Sequence } from './sequence.ts';
 import type { SequenceContent } from './sequence-content.ts';
@@ -27,6 +28,8 @@ export interface EngineOptions {
   dtype?: DeviceDtype;
   /** @internal Writes what each op takes to files of this prefix, when the engine is disposed of. */
   profile?: string;
+  /** Of the keys and values of attention layers: exact (f32, when absent), or in 8 bits, on the CPU only. */
+  kvDtype?: KvDtype;
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }
@@ -51,9 +54,12 @@ export class Engine {
     weights: TensorSource,
     options: EngineOptions = {},
   ): Promise<Engine> {
-    const { device = 'cpu', threads, dtype, profile, onProgress, signal } = options;
+    const { device = 'cpu', threads, dtype, kvDtype, profile, onProgress, signal } = options;
     if (dtype === 'f16' && device === 'cpu') {
       throw new InputError("dtype f16 is for device 'webgpu'; on the CPU weights are f32, q8 or q4");
+    }
+    if (kvDtype === 'q8' && device !== 'cpu') {
+      throw new InputError(`kvDtype q8 is for device 'cpu'; on ${device} keys and values are f32`);
     }
     const source = new EngineWeights(config, weights, dtype);
     // All but the embedding, which is the head's if it is tied.
@@ -61,7 +67,7 @@ export class Engine {
     const compiling = { threads, profile, reading: { onProgress, signal }, total };
     const runs =
       device === 'cpu'
-        ? await HostRuns.create(config, source, compiling)
+        ? await HostRuns.create(config, source, { ...compiling, kvDtype })
         : await DeviceRuns.create(config, source, { ...compiling, device });
     return new Engine(config, runs);
   }

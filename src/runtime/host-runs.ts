@@ -6,6 +6,7 @@ import { CachedAttentionPrograms } from './cached-attention.ts';
 import { draw } from './draw.ts';
 import type { EngineWeights, Reading } from './engine-weights.ts';
 import { HostSequence } from './host-sequence.ts';
+import type { KvDtype } from './kv-blocks.ts';
 import { KvCache } from './kv-cache.ts';
 import { Lane, like } from './lane.ts';
 import type { BatchGuard, EachLogits, Runs } from './runs.ts';
@@ -28,6 +29,8 @@ const HEAD_ROWS = 32;
 export interface RunsOptions {
   device?: Device;
   threads?: number;
+  /** Of keys and values; f32 when absent. */
+  kvDtype?: KvDtype;
   reading?: Reading;
   /** Tensors that are read in all, for progress. */
   total?: number;
@@ -49,7 +52,7 @@ export class HostRuns implements Runs {
     private readonly steps: Segments,
     private readonly head: Program,
     private readonly attention: CachedAttentionPrograms,
-    private readonly options: Pick<RunsOptions, 'threads'>,
+    private readonly options: Pick<RunsOptions, 'threads' | 'kvDtype'>,
   ) {
     const fused = config.layers.every((spec) => mixerOf(spec).cached || mixerOf(spec).fused);
     this.piece = fused ? LONGEST_PIECE : PADDED_PIECE;
@@ -57,14 +60,17 @@ export class HostRuns implements Runs {
 
   /** Compiles the model for single tokens; for prompts it is compiled when there is the first. */
   static async create(config: ModelConfig, source: EngineWeights, options: RunsOptions): Promise<HostRuns> {
-    const { threads } = options;
+    const { threads, kvDtype } = options;
     const embed = source.embedding();
     const steps = await Segments.compile(config, 'step', source, { ...options, padTo: 1 });
     try {
       const head = await compileHead(config, source, options);
       const { numHeads: H, numKvHeads: KV, headDim: d } = config;
       const attention = new CachedAttentionPrograms({ H, KV, d }, { threads });
-      return new HostRuns(config, source, embed, steps, head, attention, { threads });
+      return new HostRuns(config, source, embed, steps, head, attention, {
+        threads,
+        kvDtype,
+      });
     } catch (error) {
       await steps.dispose();
       throw error;
@@ -73,7 +79,9 @@ export class HostRuns implements Runs {
 
   start(): HostSequence {
     const { numKvHeads: heads, headDim: width } = this.config;
-    const caches = cachedLayers(this.config).map(({ window }) => new KvCache({ heads, width, window }));
+    const caches = cachedLayers(this.config).map(
+      ({ window }) => new KvCache({ heads, width, window }, this.options.kvDtype),
+    );
     return new HostSequence(fixedState(this.config), caches);
   }
 

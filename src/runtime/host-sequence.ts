@@ -21,8 +21,8 @@ export class HostSequence extends Sequence {
 
   parts(): Map<object, number> {
     const parts = new Map<object, number>(Object.values(this.state).map((value) => [value, 4 * value.size]));
-    for (const { blocks } of this.caches) {
-      for (const block of blocks) parts.set(block, 4 * (block.k.size + block.v.size));
+    for (const cache of this.caches) {
+      for (const block of cache.blocks) parts.set(block, cache.bytesOf(block));
     }
     return parts;
   }

@@ -1,32 +1,17 @@
-import { float32, type Value } from '../graph/index.ts';
+import {
+  BLOCK_FORMATS,
+  type Block,
+  type BlockFormat,
+  type CacheShape,
+  type KvDtype,
+  PART,
+} from './kv-blocks.ts';
 
 /**
- * Keys and values of one attention layer of one sequence, in blocks of tokens [KV, capacity, d]. A full block never
- * moves and is never written again, so that sequences with a common beginning share it. The last block grows in
- * steps, by copies of at most a block; a sliding window lets go of the blocks behind it.
+ * Keys and values of one attention layer of one sequence, in blocks of tokens. A full block never moves and is never
+ * written again, so that sequences with a common beginning share it. The last block grows in steps, by copies of at most
+ * a block; a sliding window lets go of the blocks behind it.
  */
-
-/** Tokens of a full block: long enough that a run of the attention's program is little beside reading it. */
-const BLOCK = 2048;
-/** The last block grows by so many tokens: what is read beyond the last token is less than that. */
-export const PART = 256;
-
-export interface Block {
-  k: Value;
-  v: Value;
-  /** Tokens that there is room for. */
-  capacity: number;
-}
-
-export interface CacheShape {
-  /** Heads [KV]. */
-  heads: number;
-  /** Width of a head [d]. */
-  width: number;
-  /** Tokens that a query sees. */
-  window: number;
-}
-
 export class KvCache {
   /** Tokens in all, those that are gone included. */
   length = 0;
@@ -35,11 +20,16 @@ export class KvCache {
   blocks: Block[] = [];
   /** Tokens of a full block. */
   readonly blockSize: number;
+  private readonly format: BlockFormat;
   /** The last block belongs to another sequence too: it is copied before it is written to. */
   private shared = false;
 
-  constructor(readonly shape: CacheShape) {
-    this.blockSize = Math.min(BLOCK, PART * Math.ceil(Math.min(shape.window, BLOCK) / PART));
+  constructor(
+    readonly shape: CacheShape,
+    readonly dtype: KvDtype = 'f32',
+  ) {
+    this.format = BLOCK_FORMATS[dtype];
+    this.blockSize = this.format.blockSize(shape.window);
   }
 
   /**
@@ -61,7 +51,9 @@ export class KvCache {
       const block = blocks[i];
       if (block && block.capacity >= needed && !(this.shared && needed > used)) continue;
       const capacity = Math.max(block?.capacity ?? 0, PART * Math.ceil(needed / PART));
-      blocks[i] = this.grown(block, used, capacity);
+      const grown = this.format.allocate(this.shape, capacity);
+      if (block) this.format.copy(this.shape, block, grown, used);
+      blocks[i] = grown;
     }
     this.blocks = blocks;
     this.shared = false;
@@ -73,18 +65,13 @@ export class KvCache {
   write(k: Float32Array, v: Float32Array, T: number): void {
     const { heads, width } = this.shape;
     for (let done = 0; done < T; ) {
-      const at = this.length - this.start;
-      const block = this.blocks[Math.floor(at / this.blockSize)]!;
-      const row = at % this.blockSize;
-      const count = Math.min(T - done, this.blockSize - row);
-      for (const [from, to] of [
-        [k, block.k.data as Float32Array],
-        [v, block.v.data as Float32Array],
-      ] as const) {
-        for (let head = 0; head < heads; head++) {
-          const source = (head * T + done) * width;
-          to.set(from.subarray(source, source + count * width), (head * block.capacity + row) * width);
-        }
+      const { block, row, room } = this.at(this.length);
+      const count = Math.min(T - done, room);
+      for (let head = 0; head < heads; head++) {
+        const from = (head * T + done) * width;
+        const rows = (all: Float32Array) => all.subarray(from, from + count * width);
+        this.format.write(this.shape, block, 'k', head, row, rows(k));
+        this.format.write(this.shape, block, 'v', head, row, rows(v));
       }
       done += count;
       this.length += count;
@@ -101,7 +88,7 @@ export class KvCache {
 
   /** The same tokens for another sequence; only the last block will ever be copied. */
   fork(): KvCache {
-    const copy = new KvCache(this.shape);
+    const copy = new KvCache(this.shape, this.dtype);
     copy.length = this.length;
     copy.start = this.start;
     copy.blocks = this.blocks.slice();
@@ -110,20 +97,19 @@ export class KvCache {
     return copy;
   }
 
-  /** All keys or values that are there [KV, length - start, d]. */
+  /** All keys or values that are there [KV, length - start, d], as near as they are kept. */
   rows(part: 'k' | 'v'): Float32Array {
     const { heads, width } = this.shape;
     const tokens = this.length - this.start;
     const all = new Float32Array(heads * tokens * width);
-    for (const [i, block] of this.blocks.entries()) {
-      const used = Math.min(this.blockSize, tokens - i * this.blockSize);
+    for (let done = 0; done < tokens; ) {
+      const { block, row, room } = this.at(this.start + done);
+      const count = Math.min(tokens - done, room);
       for (let head = 0; head < heads; head++) {
-        const from = head * block.capacity * width;
-        all.set(
-          (block[part].data as Float32Array).subarray(from, from + used * width),
-          (head * tokens + i * this.blockSize) * width,
-        );
+        const to = (head * tokens + done) * width;
+        this.format.read(this.shape, block, part, head, row, all.subarray(to, to + count * width));
       }
+      done += count;
     }
     return all;
   }
@@ -136,22 +122,20 @@ export class KvCache {
     this.write(k, v, length - start);
   }
 
-  /** Memory of the blocks, shared or not. */
-  get bytes(): number {
-    const { heads, width } = this.shape;
-    return this.blocks.reduce((sum, { capacity }) => sum + 2 * 4 * heads * width * capacity, 0);
+  /** Memory of a block, shared or not. */
+  bytesOf({ capacity }: Block): number {
+    return this.format.bytes(this.shape) * capacity;
   }
 
-  private grown(block: Block | undefined, used: number, capacity: number): Block {
-    const { heads, width } = this.shape;
-    const copy = (old: Value | undefined) => {
-      const data = new Float32Array(heads * capacity * width);
-      for (let head = 0; block && head < heads; head++) {
-        const from = head * block.capacity * width;
-        data.set((old!.data as Float32Array).subarray(from, from + used * width), head * capacity * width);
-      }
-      return float32(data, [heads, capacity, width]);
-    };
-    return { k: copy(block?.k), v: copy(block?.v), capacity };
+  /** Memory of all blocks. */
+  get bytes(): number {
+    return this.blocks.reduce((sum, block) => sum + this.bytesOf(block), 0);
+  }
+
+  /** The block of a token, its row there and the rows from it to the end of a full block. */
+  private at(token: number): { block: Block; row: number; room: number } {
+    const at = token - this.start;
+    const row = at % this.blockSize;
+    return { block: this.blocks[Math.floor(at / this.blockSize)]!, row, room: this.blockSize - row };
   }
 }

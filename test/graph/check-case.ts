@@ -187,6 +187,8 @@ function ortValue({ shape, data }: NdArray, dtype: DType): Value {
     case 'bool':
     case 'uint8':
       return new Value(dtype, Uint8Array.from(data), shape);
+    case 'int8':
+      return new Value(dtype, Int8Array.from(data), shape);
     default:
       return dtype satisfies never;
   }

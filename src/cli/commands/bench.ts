@@ -9,8 +9,9 @@ import { measure, tokensAfter } from '../../runtime/bench/measure.ts';
 import type { BenchResult, Measurement } from '../../runtime/bench/result.ts';
 import { Subject, type SubjectOptions } from '../../runtime/bench/subject.ts';
 import { largestBatch, PROTOCOL, throughput } from '../../runtime/bench/throughput.ts';
+import type { KvDtype } from '../../runtime/kv-blocks.ts';
 import { InputError } from '../../util/errors.ts';
-import { action, wholeNumber } from '../command.ts';
+import { action, kvDtypeOption, wholeNumber } from '../command.ts';
 import { byteCount, counts, grouped, readable } from '../numbers.ts';
 import { table } from '../table.ts';
 
@@ -23,6 +24,7 @@ interface Options {
   stretch: boolean;
   memory?: number;
   dtype: WeightDtype;
+  kvDtype?: KvDtype;
   threads?: number;
   report?: string;
 }
@@ -50,6 +52,7 @@ export function benchCommand(): Command {
       byteCount,
     )
     .addOption(new Option('--dtype <type>', 'of the weights').choices(WEIGHT_DTYPES).default('f32'))
+    .addOption(kvDtypeOption())
     .option('--threads <n>', 'threads of ONNX Runtime (all cores when not given)', wholeNumber)
     .option('--report <file>', 'also write the result as a page with figures')
     .addHelpText(
@@ -63,12 +66,12 @@ export function benchCommand(): Command {
         '    postnas report hybrid.json base.json -o bench.html',
     );
   return action<Options>(command, async ({ progress, signal, result }, options, [name = '']) => {
-    const { tokens, rounds, fill, memory, dtype, threads, report } = options;
+    const { tokens, rounds, fill, memory, dtype, kvDtype, threads, report } = options;
     const folder = await resolveModel(name, { onProgress: progress.report, signal });
     const { config: given, weights } = openCheckpoint(folder);
     const { config, contexts, leftOut } = fitContexts(given, options);
     const common = { onProgress: progress.report, signal };
-    const subjectOptions: SubjectOptions = { dtype, threads, ...common };
+    const subjectOptions: SubjectOptions = { dtype, kvDtype, threads, ...common };
     await using subject = await Subject.open(config, weights, subjectOptions);
 
     const rows: Measurement[] = [];
@@ -84,7 +87,7 @@ export function benchCommand(): Command {
       architecture: showArchitecture(config.layers),
       created: new Date().toISOString(),
       processor: cpus()[0]?.model.trim() ?? 'unknown',
-      dtype,
+      dtype: kvDtype === 'q8' ? `${dtype}, keys and values q8` : dtype,
       threads: threads ?? null,
       tokens,
       rounds,
@@ -144,9 +147,9 @@ async function throughputIn(
   memory: number,
   subject: Subject,
   context: number,
-  { dtype, onProgress, signal }: SubjectOptions,
+  { dtype, kvDtype, onProgress, signal }: SubjectOptions,
 ): Promise<Fitted> {
-  const fit = largestBatch(subject.config, context, memory, dtype);
+  const fit = largestBatch(subject.config, context, memory, { dtype, kvDtype });
   const { batch } = fit;
   const refused = batch === 0 ? 'not even one sequence fits' : null;
   const measured = refused ? null : await throughput(subject, { context, batch, onProgress, signal });

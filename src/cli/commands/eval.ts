@@ -1,12 +1,13 @@
 import { Command, Option } from 'commander';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../model/quantized-tensors.ts';
+import type { KvDtype } from '../../runtime/kv-blocks.ts';
 import { Model } from '../../runtime/model.ts';
 import { EngineScorer } from '../../tasks/engine-scorer.ts';
 import { scorePlan } from '../../tasks/harness.ts';
 import { planText } from '../../tasks/held-out-text.ts';
 import { worldTasks } from '../../tasks/mixture.ts';
 import { InputError } from '../../util/errors.ts';
-import { action, wholeNumber } from '../command.ts';
+import { action, kvDtypeOption, wholeNumber } from '../command.ts';
 import { planOf, readText } from '../data-options.ts';
 import { table } from '../table.ts';
 
@@ -17,6 +18,7 @@ interface Options {
   length: number;
   examples: number;
   dtype?: WeightDtype;
+  kvDtype?: KvDtype;
   threads?: number;
 }
 
@@ -35,6 +37,7 @@ export function evalCommand(): Command {
         WEIGHT_DTYPES,
       ),
     )
+    .addOption(kvDtypeOption())
     .option('--threads <n>', 'threads of ONNX Runtime (all cores when not given)', wholeNumber)
     .addHelpText(
       'after',
@@ -43,11 +46,11 @@ export function evalCommand(): Command {
         '  postnas eval models/base --task recall choice arithmetic --examples 256',
     );
   return action<Options>(command, async ({ progress, signal, result }, options, [name]) => {
-    const { text, task: tasks = [], rows, length, examples, dtype, threads } = options;
+    const { text, task: tasks = [], rows, length, examples, dtype, kvDtype, threads } = options;
     if (text === undefined && tasks.length === 0) {
       throw new InputError('nothing to evaluate: give --text FILE or --task NAME');
     }
-    const loading = { dtype, threads, onProgress: progress.report, signal };
+    const loading = { dtype, kvDtype, threads, onProgress: progress.report, signal };
     await using model = await Model.fromPretrained(name!, loading);
     const { tokenizer } = model;
     if (!tokenizer) throw new InputError(`${name} has no tokenizer.json, which texts and tasks need`);
@@ -72,7 +75,7 @@ export function evalCommand(): Command {
       ];
     });
     result(
-      { dtype: dtype ?? 'as stored', perplexity, scores },
+      { dtype: dtype ?? 'as stored', kvDtype: kvDtype ?? 'f32', perplexity, scores },
       table(['task', 'examples', 'accuracy %', 'nats a token', 'perplexity'], lines),
     );
   });

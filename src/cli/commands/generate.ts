@@ -3,9 +3,10 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Device } from '../../graph/index.ts';
 import { DEVICE_DTYPES, type DeviceDtype } from '../../model/quantized-tensors.ts';
 import type { GeneratedToken } from '../../runtime/continuation.ts';
+import type { KvDtype } from '../../runtime/kv-blocks.ts';
 import { type GenerateOptions, Model } from '../../runtime/model.ts';
 import { InputError } from '../../util/errors.ts';
-import { action, decimal, wholeNumber } from '../command.ts';
+import { action, decimal, kvDtypeOption, wholeNumber } from '../command.ts';
 
 interface Options extends GenerateOptions {
   prompt?: string;
@@ -17,6 +18,7 @@ interface Options extends GenerateOptions {
   device: Device;
   threads?: number;
   dtype?: DeviceDtype;
+  kvDtype?: KvDtype;
   json?: boolean;
   quiet?: boolean;
 }
@@ -56,6 +58,7 @@ export function generate(): Command {
         'of the weights (as they are stored when not given); f16 on webgpu',
       ).choices(DEVICE_DTYPES),
     )
+    .addOption(kvDtypeOption())
     .addHelpText(
       'after',
       "\nWhat is not given is as the model's generation_config.json has it, else the most probable token is taken.\n" +
@@ -65,13 +68,14 @@ export function generate(): Command {
         '  postnas generate runs/hybrid --temperature 0.8 --top-p 0.95 --seed 1 < prompt.txt',
     );
   return action<Options>(command, async ({ progress, signal, json, result }, options, [name = '']) => {
-    const { chat, system, maxTokens, device, threads, dtype, quiet } = options;
+    const { chat, system, maxTokens, device, threads, dtype, kvDtype, quiet } = options;
     if (system !== undefined && !chat) throw new InputError('--system is for --chat');
     const prompt = options.prompt ?? (await standardInput());
     await using model = await Model.fromPretrained(name, {
       device,
       threads,
       dtype,
+      kvDtype,
       onProgress: progress.report,
       signal,
     });

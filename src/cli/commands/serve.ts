@@ -3,9 +3,10 @@ import { Command, Option } from 'commander';
 import pino from 'pino';
 import type { Device } from '../../graph/index.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../model/quantized-tensors.ts';
+import type { KvDtype } from '../../runtime/kv-blocks.ts';
 import { Model } from '../../runtime/model.ts';
 import { serve } from '../../server/serve.ts';
-import { action, natural, wholeNumber } from '../command.ts';
+import { action, kvDtypeOption, natural, wholeNumber } from '../command.ts';
 import { byteCount } from '../numbers.ts';
 
 interface Options {
@@ -16,6 +17,7 @@ interface Options {
   name?: string;
   device: Device;
   dtype?: WeightDtype;
+  kvDtype?: KvDtype;
   threads?: number;
   maxBatch: number;
   queue: number;
@@ -49,6 +51,7 @@ export function serveCommand(): Command {
         WEIGHT_DTYPES,
       ),
     )
+    .addOption(kvDtypeOption())
     .option('--threads <n>', 'threads of ONNX Runtime (all cores when not given)', wholeNumber)
     .option('--max-batch <n>', 'texts that are written at once', wholeNumber, 16)
     .option(
@@ -100,10 +103,10 @@ export function serveCommand(): Command {
         '  POSTNAS_API_KEY=secret postnas serve runs/hybrid --host 0.0.0.0 --port 80',
     );
   return action<Options>(command, async ({ progress, signal, json }, options, [path = '']) => {
-    const { device, dtype, threads, prefixCache, host, port, apiKey, cors: origins } = options;
+    const { device, dtype, kvDtype, threads, prefixCache, host, port, apiKey, cors: origins } = options;
     const log = pino({ level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
     await using model = await Model.fromPretrained(path, {
-      ...{ device, dtype, threads, prefixCacheBytes: prefixCache },
+      ...{ device, dtype, kvDtype, threads, prefixCacheBytes: prefixCache },
       onProgress: progress.report,
       signal,
     });

@@ -1,6 +1,6 @@
 /** Matrix products, batched over the axes in front. */
 import { type Dim, showShape } from '../dim.ts';
-import { broadcastStrides, ndarray, offsets } from '../ndarray.ts';
+import { broadcastStrides, type NdArray, ndarray, offsets } from '../ndarray.ts';
 import { type Emitter, emitLinear } from '../onnx.ts';
 import { GraphError, isFloat, type Op, record, type Tensor } from '../tensor.ts';
 import { broadcastShapes, broadcastValues } from './elementwise.ts';
@@ -76,33 +76,37 @@ const matmulOp: Op<MatMulAttributes> = {
   // When there is nothing to add up, the CPU sets only the first matrix of a batch to zero, and WebGPU crashes.
   nonEmpty: ({ inputs: [a], outputs: [y], attributes: { transA } }, device) =>
     y!.rank > 2 || device === 'webgpu' ? [a!.shape[a!.rank - (transA ? 2 : 1)]!] : [],
-  evaluate: ([a, b], { attributes: { transA, transB, alpha } }) => {
-    const [ra, ca] = a!.shape.slice(-2) as [number, number];
-    const [rb, cb] = b!.shape.slice(-2) as [number, number];
-    const [m, k, n] = [transA ? ca : ra, transA ? ra : ca, transB ? rb : cb];
-    const batchA = { shape: a!.shape.slice(0, -2), data: a!.data };
-    const batchB = { shape: b!.shape.slice(0, -2), data: b!.data };
-    const batch = broadcastValues([batchA, batchB].map((x) => ({ ...x, shape: [...x.shape, 1] }))).slice(
-      0,
-      -1,
-    );
-    const startsA = offsets(batch, broadcastStrides(batchA, batch));
-    const startsB = offsets(batch, broadcastStrides(batchB, batch));
-    const result = ndarray([...batch, m, n]);
-    for (let z = 0; z < startsA.length; z++) {
-      const [a0, b0, y0] = [startsA[z]! * ra * ca, startsB[z]! * rb * cb, z * m * n];
-      for (let i = 0; i < m; i++) {
-        for (let p = 0; p < k; p++) {
-          const x = alpha * a!.data[a0 + (transA ? p * ca + i : i * ca + p)]!;
-          for (let j = 0; j < n; j++) {
-            result.data[y0 + i * n + j]! += x * b!.data[b0 + (transB ? j * cb + p : p * cb + j)]!;
-          }
+  evaluate: ([a, b], { attributes }) => [plainProduct(a!, b!, attributes)],
+};
+
+/** The definition of the product, by plain loops. */
+export function plainProduct(
+  a: NdArray,
+  b: NdArray,
+  { transA = false, transB = false, alpha = 1 }: { transA?: boolean; transB?: boolean; alpha?: number } = {},
+): NdArray {
+  const [ra, ca] = a.shape.slice(-2) as [number, number];
+  const [rb, cb] = b.shape.slice(-2) as [number, number];
+  const [m, k, n] = [transA ? ca : ra, transA ? ra : ca, transB ? rb : cb];
+  const batchA = { shape: a.shape.slice(0, -2), data: a.data };
+  const batchB = { shape: b.shape.slice(0, -2), data: b.data };
+  const batch = broadcastValues([batchA, batchB].map((x) => ({ ...x, shape: [...x.shape, 1] }))).slice(0, -1);
+  const startsA = offsets(batch, broadcastStrides(batchA, batch));
+  const startsB = offsets(batch, broadcastStrides(batchB, batch));
+  const result = ndarray([...batch, m, n]);
+  for (let z = 0; z < startsA.length; z++) {
+    const [a0, b0, y0] = [startsA[z]! * ra * ca, startsB[z]! * rb * cb, z * m * n];
+    for (let i = 0; i < m; i++) {
+      for (let p = 0; p < k; p++) {
+        const x = alpha * a.data[a0 + (transA ? p * ca + i : i * ca + p)]!;
+        for (let j = 0; j < n; j++) {
+          result.data[y0 + i * n + j]! += x * b.data[b0 + (transB ? j * cb + p : p * cb + j)]!;
         }
       }
     }
-    return [result];
-  },
-};
+  }
+  return result;
+}
 
 /**
  * alpha * op(a) op(b) over the last two axes, where op transposes them if asked: [..., M, K] x [..., K, N] gives

@@ -5,7 +5,7 @@ import { checkDefinition, checkGradient, checkProgram } from '../../../test/grap
 import type { OpCase } from '../../../test/graph/op-case.ts';
 
 /** Exported from the op files without being ops: helpers of shape rules and evaluations. */
-const HELPERS = new Set(['broadcastShapes', 'broadcastValues', 'normalizeAxes']);
+const HELPERS = new Set(['broadcastShapes', 'broadcastValues', 'normalizeAxes', 'plainProduct']);
 
 const byOp = new Map<string, OpCase[]>();
 for (const opCase of opCases) byOp.set(opCase.op, [...(byOp.get(opCase.op) ?? []), opCase]);

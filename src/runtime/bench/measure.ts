@@ -1,8 +1,7 @@
-import { summarise } from '../../model/summary.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { median } from '../../util/statistics.ts';
 import type { Measurement } from './result.ts';
-import { CACHE_VALUE_BYTES, type Subject } from './subject.ts';
+import type { Subject } from './subject.ts';
 
 /** Rates of reading and writing at one length of the sequence: medians over rounds. */
 
@@ -66,7 +65,7 @@ export async function measure(subject: Subject, options: MeasureOptions): Promis
     prefillRounds: prefill.length,
     decodeTokensPerSecond: (batch * tokens) / median(decode),
     stateBytes: subject.stateBytes(),
-    formulaBytes: summarise(subject.config, subject.length, CACHE_VALUE_BYTES).stateBytes,
+    formulaBytes: subject.formulaBytes(),
     peakBytes: process.resourceUsage().maxRSS * 1024,
   };
 }

@@ -1,21 +1,21 @@
 import type { ModelConfig } from '../../model/config.ts';
 import { modelParameters } from '../../model/parameters.ts';
 import { bitsOf, quantizedBytes, type WeightDtype } from '../../model/quantized-tensors.ts';
+import { summarise } from '../../model/summary.ts';
 import type { TensorSource } from '../../model/tensor-source.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { Random } from '../../util/random.ts';
 import type { Batch } from '../batch.ts';
 import { Engine } from '../engine.ts';
+import { BLOCK_FORMATS, type KvDtype } from '../kv-blocks.ts';
 import { argMaxOf } from '../sampler.ts';
 import type { Sequence } from '../sequence.ts';
 
 /** What the benchmarks measure. This file alone knows how the engine is called. */
 
-/** Bytes of a number in caches and in the inputs that convolutions keep. */
-export const CACHE_VALUE_BYTES = 4;
-
 export interface SubjectOptions {
   dtype?: WeightDtype;
+  kvDtype?: KvDtype;
   threads?: number;
   onProgress?: OnProgress;
   signal?: AbortSignal;
@@ -32,6 +32,7 @@ export class Subject implements AsyncDisposable {
     readonly config: ModelConfig,
     private readonly engine: Engine,
     private readonly random: Random,
+    private readonly kvDtype: KvDtype | undefined,
   ) {}
 
   static async open(
@@ -39,7 +40,8 @@ export class Subject implements AsyncDisposable {
     weights: TensorSource,
     options: SubjectOptions = {},
   ): Promise<Subject> {
-    return new Subject(config, await Engine.create(config, weights, options), new Random(1));
+    const engine = await Engine.create(config, weights, options);
+    return new Subject(config, engine, new Random(1), options.kvDtype);
   }
 
   /** Reads prompts of uniformly drawn tokens up to the first token that follows each. */
@@ -101,6 +103,11 @@ export class Subject implements AsyncDisposable {
     return this.sequences[0]?.bytes ?? 0;
   }
 
+  /** The same by the formula of the states, without such places. */
+  formulaBytes(): number {
+    return formulaBytes(this.config, this.length, this.kvDtype);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.clear();
     await this.engine.dispose();
@@ -117,4 +124,12 @@ export function weightBytes(config: ModelConfig, dtype: WeightDtype = 'f32'): nu
     const once = bits ? quantizedBytes(shape, bits) : 4 * shape.reduce((a, b) => a * b, 1);
     return sum + 2 * once;
   }, 0);
+}
+
+/** What the engine holds of a sequence of so many tokens, in bytes. */
+export function formulaBytes(config: ModelConfig, tokens: number, kvDtype: KvDtype = 'f32'): number {
+  const { layers } = summarise(config, tokens, 4);
+  const head = { heads: 1, width: config.headDim };
+  const share = BLOCK_FORMATS[kvDtype].bytes(head) / BLOCK_FORMATS.f32.bytes(head);
+  return layers.reduce((sum, { state }) => sum + share * state.cache + state.recurrent + state.inputs, 0);
 }

@@ -1,11 +1,10 @@
 import type { ModelConfig } from '../../model/config.ts';
 import type { WeightDtype } from '../../model/quantized-tensors.ts';
-import { summarise } from '../../model/summary.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { average } from '../../util/statistics.ts';
-import { PART as CACHE_STEP } from '../kv-cache.ts';
+import { PART as CACHE_STEP, type KvDtype } from '../kv-blocks.ts';
 import { seconds } from './measure.ts';
-import { CACHE_VALUE_BYTES, type Subject, weightBytes } from './subject.ts';
+import { formulaBytes, type Subject, weightBytes } from './subject.ts';
 
 /**
  * Throughput as Jet-Nemotron's paper measures it (spec §5.3): the largest batch that memory holds, prompts of uniformly
@@ -27,12 +26,12 @@ export function largestBatch(
   config: ModelConfig,
   context: number,
   memoryBytes: number,
-  dtype?: WeightDtype,
+  { dtype, kvDtype }: { dtype?: WeightDtype; kvDtype?: KvDtype } = {},
 ): Fit {
   const weights = weightBytes(config, dtype);
   // Keys and values have room for whole steps of growth.
   const tokens = CACHE_STEP * Math.ceil((context + PROTOCOL.tokens) / CACHE_STEP);
-  const { stateBytes } = summarise(config, tokens, CACHE_VALUE_BYTES);
+  const stateBytes = formulaBytes(config, tokens, kvDtype);
   const batch = Math.max(0, Math.floor((memoryBytes - weights) / stateBytes));
   return { weightBytes: weights, stateBytes, batch };
 }

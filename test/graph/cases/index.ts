@@ -3,6 +3,7 @@ import { constantCases } from './constant.ts';
 import { convolutionCases, reverseCases } from './convolution.ts';
 import { elementwiseCases } from './elementwise.ts';
 import { indexingCases } from './indexing.ts';
+import { integerCases } from './integers.ts';
 import { matmulCases } from './matmul.ts';
 import { recurrenceCases } from './recurrence.ts';
 import { reduceCases } from './reduce.ts';
@@ -18,6 +19,7 @@ export const opCases: readonly OpCase[] = [
   ...convolutionCases,
   ...elementwiseCases,
   ...indexingCases,
+  ...integerCases,
   ...matmulCases,
   ...recurrenceCases,
   ...reduceCases,

@@ -1,0 +1,86 @@
+/** Products of 8-bit integers, and how to get at integers. For the CPU; none has a gradient. */
+import { showShape } from '../dim.ts';
+import { ndarray } from '../ndarray.ts';
+import { CONTRIB } from '../onnx-proto.ts';
+import { GraphError, type Op, record, type Tensor } from '../tensor.ts';
+import { scalar } from './constant.ts';
+import { broadcastShapes } from './elementwise.ts';
+import { plainProduct } from './matmul.ts';
+
+const integerProductOp: Op<{ zero: number }> = {
+  name: 'integerProduct',
+  emit: (emitter, [a, b, scale, scales], { attributes: { zero } }) => {
+    const zeroPoint = zero === 0 ? [] : [emitter.constant('uint8', ndarray([], [zero]))];
+    return [
+      emitter.node('MatMulIntegerToFloat', [a!, b!, scale!, scales!, ...zeroPoint], {}, { domain: CONTRIB }),
+    ];
+  },
+  vjp: () => [null, null, null, null],
+  evaluate: ([a, b, scale, scales], { attributes: { zero } }) => {
+    const product = plainProduct({ shape: a!.shape, data: a!.data.map((x) => x - zero) }, b!);
+    const [M, N] = product.shape.slice(-2) as [number, number];
+    const data = product.data.map((x, i) => {
+      const column = scales!.data.length === 1 ? 0 : Math.floor(i / (M * N)) * N + (i % N);
+      return x * scale!.data[0]! * scales!.data[column]!;
+    });
+    return [{ shape: product.shape, data }];
+  },
+};
+
+/**
+ * (a - zero) b, times `scale` and each column times its own factor: uint8 [..., M, K] x int8 [..., K, N] gives float32
+ * [..., M, N]. Exact but for the factors, where the machine has instructions for it (`integersAreExact`); elsewhere as
+ * long as `a` has values of 7 bits.
+ *
+ * @param scale []
+ * @param scales [..., 1, N] with the axes in front of b, or [] for one factor
+ */
+export function integerProduct(
+  a: Tensor,
+  b: Tensor,
+  {
+    zero = 0,
+    scale = scalar(1),
+    scales = scalar(1),
+  }: { zero?: number; scale?: Tensor; scales?: Tensor } = {},
+): Tensor {
+  const shapes = () => `${a} x ${b}`;
+  if (a.dtype !== 'uint8' || b.dtype !== 'int8' || a.rank < 2 || b.rank < 2) {
+    throw new GraphError(`integerProduct: needs matrices of uint8 and int8, got ${shapes()}`);
+  }
+  const [front, N] = [b.shape.slice(0, -2), b.shape.at(-1)!];
+  if (a.shape.at(-1) !== b.shape.at(-2)) throw new GraphError(`integerProduct: ${shapes()} do not fit`);
+  if (scales.rank > 0 && scales.shape.join() !== [...front, 1, N].join()) {
+    throw new GraphError(
+      `integerProduct: factors of columns are ${scales}, expected ${showShape([...front, 1, N])}`,
+    );
+  }
+  const shape = [
+    ...broadcastShapes('integerProduct', a.shape.slice(0, -2), front),
+    a.shape.at(-2)!,
+    b.shape.at(-1)!,
+  ];
+  return record(integerProductOp, [a, b, scale, scales], { zero }, 'float32', shape);
+}
+
+const lastDigitOp: Op<{ base: number }> = {
+  name: 'lastDigit',
+  emit: (emitter, [x], { attributes: { base } }) => {
+    const whole = emitter.cast(x!, 'int32');
+    // From 32 to 8 bits a cast keeps the lower ones.
+    if (base === 256) return [emitter.cast(whole, 'uint8')];
+    return [
+      emitter.cast(emitter.node('Mod', [whole, emitter.constant('int32', ndarray([], [base]))]), 'uint8'),
+    ];
+  },
+  vjp: () => [null],
+  evaluate: ([x], { attributes: { base } }) => [
+    { shape: x!.shape, data: x!.data.map((value) => Math.floor(value) % base) },
+  ],
+};
+
+/** The last digit, to a base of at most 256, of what stands before the point of numbers from 0 on: uint8. */
+export function lastDigit(x: Tensor, base: number): Tensor {
+  if (x.dtype !== 'float32') throw new GraphError(`lastDigit: needs a float32 tensor, got ${x}`);
+  return record(lastDigitOp, [x], { base }, 'uint8', x.shape);
+}

@@ -1,0 +1,73 @@
+import { integerProduct, lastDigit } from '../../../src/graph/index.ts';
+import { at, below, type Draw, type OpCase, positive, range, total } from '../op-case.ts';
+
+const noWebGpu = 'WebGPU has no products of integers';
+const noFloat16 = 'factors are float32';
+const byte: Draw = (random) => random.below(256);
+const signed: Draw = (random) => random.below(255) - 127;
+
+const product = (zero: number): OpCase['expect'] => {
+  return ({ a, b, scale, scales }, index) => {
+    const batch = index.slice(0, -2);
+    const [i, j] = index.slice(-2) as [number, number];
+    const inner = range(b!.shape.at(-2)!);
+    const sum = total(inner.map((k) => (at(a!, [...batch, i, k]) - zero) * at(b!, [...batch, k, j])));
+    return sum * (scale ? scale.data[0]! : 1) * (scales ? at(scales, [...batch, 0, j]) : 1);
+  };
+};
+
+export const integerCases: OpCase[] = [
+  {
+    op: 'integerProduct',
+    title: 'matrices',
+    inputs: {
+      a: { shape: [2, 40], dtype: 'uint8', draw: byte, gradient: false },
+      b: { shape: [40, 3], dtype: 'int8', draw: signed, gradient: false },
+    },
+    build: ({ a, b }) => integerProduct(a!, b!),
+    expect: product(0),
+    ...{ noWebGpu, noFloat16 },
+  },
+  {
+    op: 'integerProduct',
+    title: 'a batch with factors of columns, around a zero',
+    inputs: {
+      a: { shape: [1, 'H', 2, 64], dtype: 'uint8', draw: byte, gradient: false },
+      b: { shape: ['N', 'H', 64, 5], dtype: 'int8', draw: signed, gradient: false },
+      scale: { shape: [], gradient: false, draw: positive },
+      scales: { shape: ['N', 'H', 1, 5], gradient: false, draw: positive },
+    },
+    sizes: [
+      { N: 2, H: 3 },
+      { N: 1, H: 1 },
+    ],
+    build: ({ a, b, scale, scales }) => integerProduct(a!, b!, { zero: 128, scale: scale!, scales: scales! }),
+    expect: product(128),
+    ...{ noWebGpu, noFloat16 },
+  },
+  ...[256, 128].map(
+    (base): OpCase => ({
+      op: 'lastDigit',
+      title: `base ${base}`,
+      inputs: {
+        x: {
+          shape: ['T', 3],
+          gradient: false,
+          draw: (random, i, sizes) => below(65_536)(random, i, sizes) + 0.75,
+        },
+      },
+      sizes: [{ T: 50 }, { T: 1 }],
+      build: ({ x }) => lastDigit(x!, base),
+      expect: ({ x }, index) => Math.floor(at(x!, index)) % base,
+      ...{ noWebGpu, noFloat16 },
+    }),
+  ),
+  {
+    op: 'lastDigit',
+    title: 'base 10',
+    inputs: { x: { shape: [4], gradient: false, draw: (_random, i) => [0, 9.99, 10, 65_535][i]! } },
+    build: ({ x }) => lastDigit(x!, 10),
+    expect: ({ x }, index) => Math.floor(at(x!, index)) % 10,
+    ...{ noWebGpu, noFloat16 },
+  },
+];
