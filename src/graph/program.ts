@@ -110,8 +110,8 @@ export class Program {
       extra: {
         session: { ...denormalOptions(), force_spinning_stop: '1', intra_op: { spin_duration_us: '1000' } },
         optimization: {
-          // It would undo what matmul's emission chose.
-          disable_specified_optimizers: 'MatmulTransposeFusion',
+          // They would undo what matmul's emission chose; of products with a factor all keys are copied.
+          disable_specified_optimizers: 'MatmulTransposeFusion;MatMulScaleFusion',
           // Large fills are made when they are needed; the folded transpose of a weight is worth its memory.
           ...(given.size === 0 ? { constant_folding_max_output_size_in_bytes: '1000000' } : {}),
         },

@@ -41,7 +41,7 @@ const FEWEST_ROWS = 2;
 
 /** What of an engine a batch works with. */
 interface Parts extends BatchGuard {
-  segments: Segments;
+  segments: () => Promise<Segments>;
   head: Program;
   attention: CachedAttentionPrograms;
   embed: (ids: readonly number[], into: Float32Array) => void;
@@ -102,7 +102,8 @@ export class HostBatch implements Batch {
         this.parts.check(sequence, ids.get(sequence)!);
       }
       for (const { caches } of sequences) for (const cache of caches) cache.reserve(1);
-      const { lane, logits } = this.lane(Math.max(this.size, FEWEST_ROWS));
+      const segments = await this.parts.segments();
+      const { lane, logits } = this.lane(segments, Math.max(this.size, FEWEST_ROWS));
       this.parts.embed(
         sequences.map((sequence) => ids.get(sequence)!),
         lane.x,
@@ -153,7 +154,7 @@ export class HostBatch implements Batch {
   }
 
   /** The runs for so many rows, over the first rows of the states. */
-  private lane(B: number): { lane: Lane; logits: () => Promise<Values> } {
+  private lane(segments: Segments, B: number): { lane: Lane; logits: () => Promise<Values> } {
     const known = this.lanes.get(B);
     if (known) return known;
     const state: Values = {};
@@ -162,7 +163,7 @@ export class HostBatch implements Batch {
       state[name] = float32(data(this.slabs[name]!).subarray(0, B * size), [B, ...shape]);
     }
     const { hiddenSize, vocabSize } = this.config;
-    const lane = new Lane(this.config, this.parts.segments, B, 1, state, state);
+    const lane = new Lane(this.config, segments, B, 1, state, state);
     const logits = this.parts.head.prepare(
       { x: float32(lane.x, [B, 1, hiddenSize]) },
       { logits: float32(this.logits.subarray(0, B * vocabSize), [B, 1, vocabSize]) },

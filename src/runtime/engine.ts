@@ -26,6 +26,8 @@ export interface EngineOptions {
   threads?: number;
   /** Of the weights: as they are stored when absent, in few bits, as float32, or on a device as float16. */
   dtype?: DeviceDtype;
+  /** Sequences will take their steps in batches: that is what is compiled first, on the CPU. */
+  batches?: boolean;
   /** @internal Writes what each op takes to files of this prefix, when the engine is disposed of. */
   profile?: string;
   /** Of the keys and values of attention layers: exact (f32, when absent), or in 8 bits, on the CPU only. */
@@ -54,7 +56,7 @@ export class Engine {
     weights: TensorSource,
     options: EngineOptions = {},
   ): Promise<Engine> {
-    const { device = 'cpu', threads, dtype, kvDtype, profile, onProgress, signal } = options;
+    const { device = 'cpu', threads, dtype, kvDtype, batches, profile, onProgress, signal } = options;
     if (dtype === 'f16' && device === 'cpu') {
       throw new InputError("dtype f16 is for device 'webgpu'; on the CPU weights are f32, q8 or q4");
     }
@@ -67,7 +69,7 @@ export class Engine {
     const compiling = { threads, profile, reading: { onProgress, signal }, total };
     const runs =
       device === 'cpu'
-        ? await HostRuns.create(config, source, { ...compiling, kvDtype })
+        ? await HostRuns.create(config, source, { ...compiling, kvDtype, batches })
         : await DeviceRuns.create(config, source, { ...compiling, device });
     return new Engine(config, runs);
   }

@@ -1,5 +1,5 @@
 /** Added to the scores of what must not be seen: finite, so that sums stay numbers. */
-const HIDDEN = -1e30;
+export const HIDDEN = -1e30;
 
 /**
  * What is added to the scores of T queries over some keys: 0 where query i, which stands at place `at + i` of the keys,

@@ -12,6 +12,7 @@ import { Lane, like } from './lane.ts';
 import type { BatchGuard, EachLogits, Runs } from './runs.ts';
 import { cachedLayers, compileHead, fixedState, Segments } from './segments.ts';
 import type { SequenceContent } from './sequence-content.ts';
+import { WholeLane } from './whole-lane.ts';
 
 /**
  * The decoder over states and caches in the host's memory, which runs overwrite in place. Prompts are read in pieces of
@@ -34,25 +35,34 @@ export interface RunsOptions {
   reading?: Reading;
   /** Tensors that are read in all, for progress. */
   total?: number;
+  /** Compile for steps of batches first. */
+  batches?: boolean | undefined;
   /** Where profiles go to. */
   profile?: string;
+}
+
+/** Steps of a sequence, and the logits after the last one. */
+interface Run<L> {
+  lane: L;
+  logits: () => Promise<Float32Array>;
 }
 
 export class HostRuns implements Runs {
   private readonly piece: number;
   private pieces: Promise<{ segments: Segments; spare: Values }> | null = null;
+  /** The model for single tokens, in the forms that have been needed so far. */
+  private readonly steps = new Map<'step' | 'whole', Promise<Segments>>();
   /** Steps of a sequence, which keep their buffers. */
-  private readonly lanes = new WeakMap<HostSequence, { lane: Lane; logits: () => Promise<Values> }>();
+  private readonly lanes = new WeakMap<HostSequence, { long?: Run<Lane>; whole?: Run<WholeLane> }>();
 
   private constructor(
     private readonly config: ModelConfig,
     private readonly weights: EngineWeights,
     /** Writes rows of the embedding [T, D]. */
     private readonly embed: (ids: readonly number[], into: Float32Array) => void,
-    private readonly steps: Segments,
     private readonly head: Program,
     private readonly attention: CachedAttentionPrograms,
-    private readonly options: Pick<RunsOptions, 'threads' | 'kvDtype'>,
+    private readonly options: RunsOptions,
   ) {
     const fused = config.layers.every((spec) => mixerOf(spec).cached || mixerOf(spec).fused);
     this.piece = fused ? LONGEST_PIECE : PADDED_PIECE;
@@ -60,21 +70,43 @@ export class HostRuns implements Runs {
 
   /** Compiles the model for single tokens; for prompts it is compiled when there is the first. */
   static async create(config: ModelConfig, source: EngineWeights, options: RunsOptions): Promise<HostRuns> {
-    const { threads, kvDtype } = options;
+    const { reading, total, ...later } = options;
     const embed = source.embedding();
-    const steps = await Segments.compile(config, 'step', source, { ...options, padTo: 1 });
+    const head = await compileHead(config, source, options);
+    const { numHeads: H, numKvHeads: KV, headDim: d } = config;
+    const attention = new CachedAttentionPrograms({ H, KV, d }, { threads: options.threads });
+    const runs = new HostRuns(config, source, embed, head, attention, later);
     try {
-      const head = await compileHead(config, source, options);
-      const { numHeads: H, numKvHeads: KV, headDim: d } = config;
-      const attention = new CachedAttentionPrograms({ H, KV, d }, { threads });
-      return new HostRuns(config, source, embed, steps, head, attention, {
-        threads,
-        kvDtype,
-      });
+      await runs.compiled(options.batches || !runs.whole ? 'step' : 'whole', { reading, total });
+      return runs;
     } catch (error) {
-      await steps.dispose();
+      await runs.dispose();
       throw error;
     }
+  }
+
+  /**
+   * Whether there are whole steps: every token is seen, and kept as float32. Forms that are spelt out may read what a layer
+   * remembers after it has been overwritten, in a graph that is all there is.
+   */
+  private get whole(): boolean {
+    const { config, options } = this;
+    const all = cachedLayers(config).every(({ window }) => window === Number.POSITIVE_INFINITY);
+    const fused = config.layers.every((spec) => mixerOf(spec).cached || mixerOf(spec).fused);
+    return all && fused && options.kvDtype !== 'q8';
+  }
+
+  private compiled(
+    form: 'step' | 'whole',
+    reading: Pick<RunsOptions, 'reading' | 'total'> = {},
+  ): Promise<Segments> {
+    const known = this.steps.get(form);
+    if (known) return known;
+    const options = { ...this.options, ...reading, padTo: 1 };
+    const segments = Segments.compile(this.config, form, this.weights, options);
+    this.steps.set(form, segments);
+    segments.catch(() => this.steps.delete(form));
+    return segments;
   }
 
   start(): HostSequence {
@@ -115,7 +147,7 @@ export class HostRuns implements Runs {
 
   batch(guard: BatchGuard): Batch {
     return new HostBatch(this.config, {
-      segments: this.steps,
+      segments: () => this.compiled('step'),
       head: this.head,
       attention: this.attention,
       embed: this.embed,
@@ -125,22 +157,34 @@ export class HostRuns implements Runs {
 
   /** One token, the states in place. */
   async step(sequence: HostSequence, id: number): Promise<Float32Array> {
-    for (const cache of sequence.caches) cache.reserve(1);
-    let known = this.lanes.get(sequence);
-    if (!known) {
-      const lane = new Lane(this.config, this.steps, 1, 1, sequence.state, sequence.state);
-      const { hiddenSize, vocabSize } = this.config;
-      const x = float32(lane.x, [1, 1, hiddenSize]);
-      const logits = this.head.prepare(
-        { x },
-        { logits: float32(new Float32Array(vocabSize), [1, 1, vocabSize]) },
-      );
-      known = { lane, logits };
-      this.lanes.set(sequence, known);
+    const { caches, state, length } = sequence;
+    const whole = this.whole && WholeLane.takes(caches);
+    const segments = await this.compiled(whole ? 'whole' : 'step');
+    for (const cache of caches) cache.reserve(1);
+    const known = this.lanes.get(sequence) ?? {};
+    this.lanes.set(sequence, known);
+    if (whole) {
+      known.whole ??= this.withLogits(new WholeLane(this.config, segments, state));
+      const { lane, logits } = known.whole;
+      this.embed([id], lane.x);
+      await sequence.writing(1, () => lane.run(length, caches));
+      return logits();
     }
-    this.embed([id], known.lane.x);
-    await sequence.writing(1, () => known.lane.run([sequence.length], [sequence.caches], this.attention));
-    return (await known.logits()).logits!.data as Float32Array;
+    known.long ??= this.withLogits(new Lane(this.config, segments, 1, 1, state, state));
+    const { lane, logits } = known.long;
+    this.embed([id], lane.x);
+    await sequence.writing(1, () => lane.run([length], [caches], this.attention));
+    return logits();
+  }
+
+  private withLogits<L extends { readonly x: Float32Array }>(lane: L): Run<L> {
+    const { hiddenSize, vocabSize } = this.config;
+    const logits = new Float32Array(vocabSize);
+    const run = this.head.prepare(
+      { x: float32(lane.x, [1, 1, hiddenSize]) },
+      { logits: float32(logits, [1, 1, vocabSize]) },
+    );
+    return { lane, logits: async () => (await run()).logits!.data as Float32Array };
   }
 
   /** A piece of a prompt. */
@@ -200,7 +244,7 @@ export class HostRuns implements Runs {
   }
 
   async dispose(): Promise<void> {
-    await this.steps.dispose();
+    for (const steps of this.steps.values()) await (await steps.catch(() => null))?.dispose();
     await this.head.dispose();
     await this.attention.dispose();
     await (await this.pieces?.catch(() => null))?.segments.dispose();

@@ -1,6 +1,6 @@
 import { float32, type Value, type Values, zeros } from '../graph/index.ts';
-import { ropeFrequencies } from '../mixers/rope.ts';
 import type { ModelConfig } from '../model/config.ts';
+import { AngleTables } from './angle-tables.ts';
 import type { CachedAttentionPrograms } from './cached-attention.ts';
 import type { KvCache } from './kv-cache.ts';
 import type { Segments } from './segments.ts';
@@ -13,7 +13,7 @@ export class Lane {
   /** Hidden states [B, T, D]: what goes in is overwritten by what comes out. */
   readonly x: Float32Array;
   private readonly heads: Record<'q' | 'k' | 'v' | 'attended', Float32Array>;
-  private readonly tables: { frequencies: readonly number[]; cos: Float32Array; sin: Float32Array }[];
+  private readonly tables: AngleTables;
   private readonly runs: (() => Promise<Values>)[];
 
   /**
@@ -37,13 +37,8 @@ export class Lane {
       attended: zeros([B, numHeads, T, headDim]),
       ...(segments.firstShape ? { first: zeros([B, ...segments.firstShape]) } : {}),
     };
-    this.tables = segments.rotated.map((width) => {
-      const frequencies = ropeFrequencies({ ...config, headDim: width });
-      const [cos, sin] = [zeros([B * T, width / 2]), zeros([B * T, width / 2])];
-      buffers[`cos.${width}`] = cos;
-      buffers[`sin.${width}`] = sin;
-      return { frequencies, cos: memory(cos), sin: memory(sin) };
-    });
+    this.tables = new AngleTables(config, segments.rotated, B * T);
+    Object.assign(buffers, this.tables.values);
     this.runs = segments.segments.map(({ program }) => {
       const among = (names: readonly string[], values: Values) =>
         Object.fromEntries(names.map((name) => [name, values[name]!]));
@@ -73,14 +68,7 @@ export class Lane {
     caches: readonly (readonly KvCache[])[],
     attention: CachedAttentionPrograms,
   ): Promise<void> {
-    for (const { frequencies, cos, sin } of this.tables) {
-      for (const [i, position] of positions.entries()) {
-        for (const [j, frequency] of frequencies.entries()) {
-          cos[i * frequencies.length + j] = Math.cos(position * frequency);
-          sin[i * frequencies.length + j] = Math.sin(position * frequency);
-        }
-      }
-    }
+    this.tables.fill(positions);
     const { T } = this;
     for (const [s, run] of this.runs.entries()) {
       await run();

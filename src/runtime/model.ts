@@ -36,6 +36,8 @@ export interface LoadOptions extends HubOptions {
    * quarter of the memory and faster to read after many tokens. On the CPU.
    */
   kvDtype?: KvDtype;
+  /** Sequences will take their steps in batches, as those of a `Scheduler` do: that is what is compiled first. */
+  batches?: boolean;
   /** Bytes for snapshots of prompts, from which prompts that begin alike start; 0, the default, keeps none. */
   prefixCacheBytes?: number;
 }

@@ -21,14 +21,16 @@ import { mixerOf } from '../mixers/registry.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { head, type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } from '../model/decoder.ts';
 import { layerPrefix, modelParameters } from '../model/parameters.ts';
+import { attendToBlock } from './block-attention.ts';
 import type { EngineWeights, Reading } from './engine-weights.ts';
 
 /**
  * The decoder cut at every layer whose keys and values are kept in a cache: a program runs up to the heads of such a
  * layer, their attention is computed outside (cached-attention.ts), and the next program goes on from what they
- * got. Weights are initialisers. What is recorded is one of two shapes: a step, one token of each of B sequences; or
- * a piece, T tokens of one sequence.
+ * got. Weights are initialisers. What is recorded is a step, one token of each of B sequences; or a piece, T tokens of
+ * one sequence; or a whole step, one token of one sequence whose caches are a block each, which is not cut.
  */
+type Form = 'step' | 'piece' | 'whole';
 
 interface CompileWith {
   device?: Device;
@@ -99,7 +101,7 @@ export class Segments {
 
   static async compile(
     config: ModelConfig,
-    form: 'step' | 'piece',
+    form: Form,
     source: EngineWeights,
     options: SegmentOptions,
   ): Promise<Segments> {
@@ -157,8 +159,8 @@ interface Recorded {
   firstShape: number[] | null;
 }
 
-function record(config: ModelConfig, form: 'step' | 'piece', padTo: number): Recorded {
-  const [B, T]: [Dim, Dim] = form === 'step' ? ['B', 1] : [1, 'T'];
+function record(config: ModelConfig, form: Form, padTo: number): Recorded {
+  const [B, T]: [Dim, Dim] = [form === 'step' ? 'B' : 1, form === 'piece' ? 'T' : 1];
   const weights = weightInputs(modelParameters(config));
   const { hiddenSize, numHeads, headDim, rmsNormEps } = config;
   const tables = new Map<number, { cos: Tensor; sin: Tensor }>();
@@ -171,6 +173,7 @@ function record(config: ModelConfig, form: 'step' | 'piece', padTo: number): Rec
   // Rows of the tables of angles: those are given for the tokens at hand.
   const positions = reshape(arange(mulDims(B, T)), [B, T]);
   const segments: Recorded['segments'] = [];
+  const hidden = input('hidden', 'float32', [1, 'C']);
   /** Whether a layer from i on takes values from another. */
   const coupled = (i: number) => config.layers.slice(i).some((spec) => mixerOf(spec).coupled?.(spec));
   let state: string[] = [];
@@ -185,6 +188,13 @@ function record(config: ModelConfig, form: 'step' | 'piece', padTo: number): Rec
       const params = under('self_attn.', layerWeights);
       const normed = rmsNorm(x, layerWeights['input_layernorm.weight']!, rmsNormEps);
       const heads: MixerInput = { x: normed, params, form: 'recurrent', positions, angles };
+      if (form === 'whole') {
+        const { attended, k, v } = attendToBlock(`${i}`, cached.heads(spec, config, heads), hidden);
+        outputs[`${i}.k`] = k;
+        outputs[`${i}.v`] = v;
+        x = mlpBlock(config, add(x, cached.output(attended, params)), layerWeights);
+        continue;
+      }
       if (firstValues && coupled(i)) outputs.first = firstValues;
       segments.push({ outputs: { ...outputs, x, ...cached.heads(spec, config, heads) }, state });
       [state, outputs] = [[], {}];
@@ -198,7 +208,7 @@ function record(config: ModelConfig, form: 'step' | 'piece', padTo: number): Rec
         return [name, input(full, 'float32', [B, ...shape.slice(1)])] as const;
       });
       const options: MixerOptions = {
-        form: mixer.fused ? 'fused' : form === 'step' ? 'recurrent' : 'chunk',
+        form: mixer.fused ? 'fused' : form === 'piece' ? 'chunk' : 'recurrent',
         state: Object.fromEntries(own),
         positions,
         angles,

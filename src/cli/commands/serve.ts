@@ -106,6 +106,7 @@ export function serveCommand(): Command {
     const { device, dtype, kvDtype, threads, prefixCache, host, port, apiKey, cors: origins } = options;
     const log = pino({ level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
     await using model = await Model.fromPretrained(path, {
+      batches: true,
       ...{ device, dtype, kvDtype, threads, prefixCacheBytes: prefixCache },
       onProgress: progress.report,
       signal,

@@ -1,0 +1,34 @@
+import { type Value, type Values, zeros } from '../graph/index.ts';
+import { ropeFrequencies } from '../mixers/rope.ts';
+import type { ModelConfig } from '../model/config.ts';
+
+/** The tables of angles that programs take, `cos.{width}` and `sin.{width}` [tokens, width / 2], filled for each run. */
+export class AngleTables {
+  readonly values: Values = {};
+  private readonly tables: { frequencies: readonly number[]; cos: Float32Array; sin: Float32Array }[];
+
+  /** @param widths of heads that are rotated */
+  constructor(config: ModelConfig, widths: readonly number[], tokens: number) {
+    this.tables = widths.map((width) => {
+      const table = (name: string) => {
+        const value: Value = zeros([tokens, width / 2]);
+        this.values[`${name}.${width}`] = value;
+        return value.data as Float32Array;
+      };
+      const frequencies = ropeFrequencies({ ...config, headDim: width });
+      return { frequencies, cos: table('cos'), sin: table('sin') };
+    });
+  }
+
+  /** @param positions of all tokens */
+  fill(positions: readonly number[]): void {
+    for (const { frequencies, cos, sin } of this.tables) {
+      for (const [i, position] of positions.entries()) {
+        for (const [j, frequency] of frequencies.entries()) {
+          cos[i * frequencies.length + j] = Math.cos(position * frequency);
+          sin[i * frequencies.length + j] = Math.sin(position * frequency);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,83 @@
+import { float32, type Value, type Values, zeros } from '../graph/index.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { AngleTables } from './angle-tables.ts';
+import { HIDDEN } from './hidden-keys.ts';
+import type { Block } from './kv-blocks.ts';
+import type { KvCache } from './kv-cache.ts';
+import { cachedLayers, type Segments } from './segments.ts';
+
+/** Whole steps of one sequence, each a run of one program, over buffers of their own. */
+export class WholeLane {
+  /** Hidden states [1, 1, D]: what goes in is overwritten by what comes out. */
+  readonly x: Float32Array;
+  private readonly buffers: Values;
+  private readonly tables: AngleTables;
+  private readonly layers: readonly number[];
+  /** The run over these blocks, and what is added to the scores of their places. */
+  private prepared: { run: () => Promise<Values>; blocks: readonly Block[]; hidden: Float32Array } | null =
+    null;
+
+  /** @param state by name, overwritten in place */
+  constructor(
+    config: ModelConfig,
+    private readonly segments: Segments,
+    private readonly state: Values,
+  ) {
+    const { hiddenSize, numKvHeads, headDim } = config;
+    this.tables = new AngleTables(config, segments.rotated, 1);
+    this.layers = cachedLayers(config).map(({ layer }) => layer);
+    this.buffers = { x: zeros([1, 1, hiddenSize]), ...this.tables.values };
+    for (const layer of this.layers) {
+      for (const part of ['k', 'v']) this.buffers[`${layer}.${part}`] = zeros([1, numKvHeads, 1, headDim]);
+    }
+    this.x = memory(this.buffers.x!);
+  }
+
+  /** Whether a token more finds room in one block of each cache. */
+  static takes(caches: readonly KvCache[]): boolean {
+    return caches.every((cache) => cache.dtype === 'f32' && cache.length < cache.blockSize);
+  }
+
+  /**
+   * From the embedded token in `x` to its hidden state after the last layer.
+   *
+   * @param caches of the cached layers, with room for the token
+   */
+  async run(position: number, caches: readonly KvCache[]): Promise<void> {
+    this.tables.fill([position]);
+    const { run, hidden } = this.over(caches);
+    // The newest of the tokens that the block has can be seen from now on.
+    if (position > 0 && hidden.length > 0) hidden[position - 1] = 0;
+    await run();
+    for (const [n, cache] of caches.entries()) {
+      const of = (part: string) => memory(this.buffers[`${this.layers[n]}.${part}`]!);
+      cache.write(of('k'), of('v'), 1);
+    }
+  }
+
+  private over(caches: readonly KvCache[]): NonNullable<WholeLane['prepared']> {
+    const blocks = caches.map((cache) => cache.blocks[0]!);
+    const known = this.prepared;
+    if (known?.blocks.every((block, n) => block === blocks[n])) return known;
+    const [{ program }] = this.segments.segments as [Segments['segments'][number]];
+    const capacity = blocks[0]?.capacity ?? 0;
+    const hidden = new Float32Array(capacity).fill(HIDDEN);
+    hidden.fill(0, 0, caches[0]?.length ?? 0);
+    const feeds: Values = { ...this.buffers, ...this.state, hidden: float32(hidden, [1, capacity]) };
+    for (const [n, { k, v }] of blocks.entries()) {
+      Object.assign(feeds, { [`${this.layers[n]}.k`]: k, [`${this.layers[n]}.v`]: v });
+    }
+    const among = (names: readonly string[], values: Values) =>
+      Object.fromEntries(names.map((name) => [name, values[name]!]));
+    const run = program.prepare(
+      among(program.inputNames, feeds),
+      among(program.outputNames, { ...this.buffers, ...this.state }),
+    );
+    this.prepared = { run, blocks, hidden };
+    return this.prepared;
+  }
+}
+
+function memory(value: Value): Float32Array {
+  return value.data as Float32Array;
+}
