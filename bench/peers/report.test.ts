@@ -81,3 +81,25 @@ test('the report: rates, ratios with targets, failures, set-ups', () => {
   expect(text).toContain('ended with SIGKILL: no memory');
   expect(text).toContain('- 2026-11-25: `bench`; M; peer 1.0');
 });
+
+test('the report: caches of 8 bits stand beside both kinds of others', () => {
+  const bytes = (peer: Peer, rate: number): Entry => {
+    const made = entry(peer, 'hybrid', [rate]);
+    return { ...made, contender: { ...made.contender, kv: 'q8' } };
+  };
+  const text = reportMarkdown([
+    block(decode(65_536), [
+      entry('postnas', 'hybrid', [20]),
+      bytes('postnas', 30),
+      entry('llama', 'hybrid', [10]),
+      bytes('llama', 12),
+    ]),
+  ]);
+  const side = (peer: string, cache = '') => `${peer}, Gated DeltaNet hybrid${cache}`;
+  const eight = ', 8-bit cache';
+  expect(text).toContain(
+    `| ${side('postnas')} / ${side('node-llama-cpp')} | ${side('postnas', eight)} / ${side('node-llama-cpp')} | ` +
+      `${side('postnas', eight)} / ${side('node-llama-cpp', eight)} |`,
+  );
+  expect(text).toContain('| decode at 65,536 | 2.00 (1.7) | 3.00 (1.7) | 2.50 |');
+});

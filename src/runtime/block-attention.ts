@@ -27,10 +27,31 @@ import {
 const LEAST = 60;
 
 /**
- * Inputs: `{name}.k` and `{name}.v`, the block [KV, C, d].
+ * Attention over a block, of which some places are hidden, and the newest token.
+ *
+ * @param q queries, multiplied by d^-0.5 [KV, G, 1, d]
+ * @param k and v of the block [KV, C, d]; `ownK` and `ownV` of the newest token [KV, 1, 1, d]
+ * @param hidden what is added to the scores of the block's places [1, C]
+ * @returns [KV, G, 1, d]
+ */
+export function attendBeside({
+  q,
+  k,
+  v,
+  ownK,
+  ownV,
+  hidden,
+}: Record<'q' | 'k' | 'v' | 'ownK' | 'ownV' | 'hidden', Tensor>): Tensor {
+  const score = (keys: Tensor) => matmul(q, keys, { transB: true });
+  const scores = concat([add(score(unsqueeze(k, 1)), hidden), score(ownK)], 3);
+  const weights = softmax(maximum(scores, sub(max(scores, -1, true), LEAST)));
+  return add(matmul(slice(weights, 3, 0, -1), unsqueeze(v, 1)), mul(slice(weights, 3, -1), ownV));
+}
+
+/**
+ * The same in a step that is not cut. Inputs: `{name}.k` and `{name}.v`, the block [KV, C, d].
  *
  * @param heads q [1, H, 1, d], k and v [1, KV, 1, d]
- * @param hidden what is added to the scores of the block's places [1, C]
  * @returns what the query gets [1, H, 1, d]; the new key and value
  */
 export function attendToBlock(
@@ -41,13 +62,15 @@ export function attendToBlock(
   const [, H, , d] = q.shape as [1, number, 1, number];
   const KV = k.shape[1] as number;
   const C: Dim = 'C';
-  const block = (part: string) => unsqueeze(input(`${name}.${part}`, 'float32', [KV, C, d]), 1);
+  const block = (part: string) => input(`${name}.${part}`, 'float32', [KV, C, d]);
   const own = (x: Tensor) => reshape(x, [KV, 1, 1, d]);
-  const queries = mul(reshape(q, [KV, H / KV, 1, d]), d ** -0.5);
-  const score = (keys: Tensor) => matmul(queries, keys, { transB: true });
-  const before = add(score(block('k')), hidden);
-  const scores = concat([before, score(own(k))], 3);
-  const weights = softmax(maximum(scores, sub(max(scores, -1, true), LEAST)));
-  const sums = add(matmul(slice(weights, 3, 0, -1), block('v')), mul(slice(weights, 3, -1), own(v)));
-  return { attended: reshape(sums, [1, H, 1, d]), k, v };
+  const attended = attendBeside({
+    q: mul(reshape(q, [KV, H / KV, 1, d]), d ** -0.5),
+    k: block('k'),
+    v: block('v'),
+    ownK: own(k),
+    ownV: own(v),
+    hidden,
+  });
+  return { attended: reshape(attended, [1, H, 1, d]), k, v };
 }

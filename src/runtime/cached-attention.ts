@@ -22,8 +22,9 @@ import {
   unsqueeze,
   type Value,
 } from '../graph/index.ts';
+import { attendBeside } from './block-attention.ts';
 import { ByteAttention } from './byte-attention.ts';
-import { hiddenKeys } from './hidden-keys.ts';
+import { HIDDEN, hiddenKeys } from './hidden-keys.ts';
 import { PART } from './kv-blocks.ts';
 import type { KvCache } from './kv-cache.ts';
 
@@ -133,6 +134,12 @@ export class CachedAttentionPrograms {
         const hidden = i + n === last || start < first + T - window;
         if (hidden) {
           const values = hiddenKeys(T, capacity, first - start, window);
+          if (form === 'single') {
+            // The newest token stands beside the block, as in a step that is not cut: the same sums in the same order.
+            values[first - start] = HIDDEN;
+            feeds.ownK = rowOf(k, first - start);
+            feeds.ownV = rowOf(v, first - start);
+          }
           feeds[`bias${n}`] = float32(values, form === 'parts' ? [capacity / PART, 1, PART] : [T, capacity]);
         }
         return hidden;
@@ -160,14 +167,18 @@ export class CachedAttentionPrograms {
     if (form === 'parts') return singleQuery(this.shape, { carries, hides, ends });
     const { H, KV, d } = this.shape;
     if (form === 'single') {
-      const each = (name: string, width: Dim) =>
-        reshape(input(name, 'float32', [KV, H / KV, width]), [KV, H / KV, 1, width]);
-      const of = (name: string) => unsqueeze(input(name, 'float32', [KV, 'C', d]), 1);
-      const scores = add(
-        matmul(each('q', d), of('k0'), { transB: true }),
-        input('bias0', 'float32', [1, 'C']),
-      );
-      return { o: reshape(matmul(softmax(scores), of('v0')), [KV, H / KV, d]) };
+      const G = H / KV;
+      const block = (name: string) => input(name, 'float32', [KV, 'C', d]);
+      const own = (name: string) => input(name, 'float32', [KV, 1, 1, d]);
+      const attended = attendBeside({
+        q: reshape(input('q', 'float32', [KV, G, d]), [KV, G, 1, d]),
+        k: block('k0'),
+        v: block('v0'),
+        ownK: own('ownK'),
+        ownV: own('ownV'),
+        hidden: input('bias0', 'float32', [1, 'C']),
+      });
+      return { o: reshape(attended, [KV, G, d]) };
     }
     const [hidden] = hides as [boolean];
     const of = (name: string, rows: Dim, width: Dim) => input(name, 'float32', [KV, rows, width]);
@@ -239,4 +250,15 @@ function singleQuery(
   const l = sum(shares, 1, true);
   const o = div(sum(mul(all('o'), shares), 1, true), l);
   return ends ? { o: reshape(o, [KV, G, d]) } : { m, l, o };
+}
+
+/** A token's row of every head of a block [KV, capacity, d], as [KV, 1, 1, d]. */
+function rowOf({ data, dims }: Value, row: number): Value {
+  const [KV, capacity, d] = dims as readonly [number, number, number];
+  const rows = new Float32Array(KV * d);
+  for (let head = 0; head < KV; head++) {
+    const at = (head * capacity + row) * d;
+    rows.set((data as Float32Array).subarray(at, at + d), head * d);
+  }
+  return float32(rows, [KV, 1, 1, d]);
 }

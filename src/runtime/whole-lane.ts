@@ -6,6 +6,15 @@ import type { Block } from './kv-blocks.ts';
 import type { KvCache } from './kv-cache.ts';
 import { cachedLayers, type Segments } from './segments.ts';
 
+/** The run over some blocks. */
+interface Prepared {
+  run: () => Promise<Values>;
+  blocks: readonly Block[];
+  /** What is added to the scores of their places, of which so many are seen. */
+  hidden: Float32Array;
+  seen: number;
+}
+
 /** Whole steps of one sequence, each a run of one program, over buffers of their own. */
 export class WholeLane {
   /** Hidden states [1, 1, D]: what goes in is overwritten by what comes out. */
@@ -14,8 +23,7 @@ export class WholeLane {
   private readonly tables: AngleTables;
   private readonly layers: readonly number[];
   /** The run over these blocks, and what is added to the scores of their places. */
-  private prepared: { run: () => Promise<Values>; blocks: readonly Block[]; hidden: Float32Array } | null =
-    null;
+  private prepared: Prepared | null = null;
 
   /** @param state by name, overwritten in place */
   constructor(
@@ -45,24 +53,24 @@ export class WholeLane {
    */
   async run(position: number, caches: readonly KvCache[]): Promise<void> {
     this.tables.fill([position]);
-    const { run, hidden } = this.over(caches);
-    // The newest of the tokens that the block has can be seen from now on.
-    if (position > 0 && hidden.length > 0) hidden[position - 1] = 0;
-    await run();
+    const prepared = this.over(caches);
+    // Tokens that have come since, in pieces perhaps, can be seen from now on.
+    prepared.hidden.fill(0, prepared.seen, position);
+    prepared.seen = position;
+    await prepared.run();
     for (const [n, cache] of caches.entries()) {
       const of = (part: string) => memory(this.buffers[`${this.layers[n]}.${part}`]!);
       cache.write(of('k'), of('v'), 1);
     }
   }
 
-  private over(caches: readonly KvCache[]): NonNullable<WholeLane['prepared']> {
+  private over(caches: readonly KvCache[]): Prepared {
     const blocks = caches.map((cache) => cache.blocks[0]!);
     const known = this.prepared;
     if (known?.blocks.every((block, n) => block === blocks[n])) return known;
     const [{ program }] = this.segments.segments as [Segments['segments'][number]];
     const capacity = blocks[0]?.capacity ?? 0;
     const hidden = new Float32Array(capacity).fill(HIDDEN);
-    hidden.fill(0, 0, caches[0]?.length ?? 0);
     const feeds: Values = { ...this.buffers, ...this.state, hidden: float32(hidden, [1, capacity]) };
     for (const [n, { k, v }] of blocks.entries()) {
       Object.assign(feeds, { [`${this.layers[n]}.k`]: k, [`${this.layers[n]}.v`]: v });
@@ -73,7 +81,7 @@ export class WholeLane {
       among(program.inputNames, feeds),
       among(program.outputNames, { ...this.buffers, ...this.state }),
     );
-    this.prepared = { run, blocks, hidden };
+    this.prepared = { run, blocks, hidden, seen: 0 };
     return this.prepared;
   }
 }

@@ -1,0 +1,55 @@
+import { afterEach, expect, test, vi } from 'vitest';
+import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
+import { releasedJetBlock } from '../mixers/jet-block.ts';
+import type { MixerSpec } from '../mixers/spec.ts';
+import { Random } from '../util/random.ts';
+import { Engine } from './engine.ts';
+import { WholeLane } from './whole-lane.ts';
+
+const A: MixerSpec = { kind: 'attention' };
+const D: MixerSpec = { kind: 'gated_deltanet', heads: 3, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
+const M: MixerSpec = { kind: 'mamba2', heads: 4, keyDim: 8, valueDim: 4, headsPerGroup: 2, convSize: 4 };
+const J: MixerSpec = releasedJetBlock({ heads: 2, keyDim: 8, valueDim: 16 });
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+// Weights of few bits: what is off in the last place is off by a whole step of an input's rounding.
+test.each([
+  ['A', [A], undefined],
+  ['DAMJA', [D, A, M, J, A], undefined],
+  ['DAMJA', [D, A, M, J, A], 'q8'],
+] as const)('%s: whole steps are those that are cut, bit for bit', async (_, layers, dtype) => {
+  const config = tinyConfig([...layers], {
+    hiddenSize: 64,
+    intermediateSize: 96,
+    headDim: 16,
+    maxPositionEmbeddings: 4096,
+  });
+  const weights = randomWeights(config);
+  const random = new Random(5);
+  const ids = Array.from({ length: 2100 }, () => random.below(64));
+  const taken = vi.spyOn(WholeLane, 'takes');
+  const all = async () => {
+    await using engine = await Engine.create(config, weights, { threads: 1, dtype });
+    const found: Float32Array[] = [];
+    using sequence = engine.start();
+    const go = async (on: typeof sequence, ...counts: number[]) => {
+      for (const count of counts) {
+        found.push((await engine.append(on, ids.slice(on.length, on.length + count))).slice());
+      }
+    };
+    // The block grows at 256 tokens; pieces come between steps; forks share the block; at 2,048 there are two.
+    await go(sequence, 1, 1, 252, 1, 1, 1, 1, 3, 1);
+    using fork = sequence.fork();
+    await go(fork, 1, 1);
+    await go(sequence, 1, 1, 1790, 1, 1, 1, 1);
+    return found;
+  };
+  const whole = await all();
+  expect(taken.mock.results.map(({ value }) => value)).toContain(true);
+  expect(taken.mock.results.at(-1)!.value).toBe(false);
+  taken.mockReturnValue(false);
+  expect(await all()).toEqual(whole);
+});
