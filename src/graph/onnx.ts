@@ -218,9 +218,10 @@ export interface JoinedProducts {
 /**
  * Writes the graph that computes the outputs.
  *
+ * With `fewRows`, products with weights have few rows, and are laid out for that on a device.
+ *
  * @param inputs every `input` tensor that the outputs depend on, with its name in the model
  * @param weights the inputs that become initialisers; their shapes are static
- * @param options.fewRows products with weights have few rows
  */
 export function writeOnnx(
   outputs: Readonly<Record<string, Tensor>>,

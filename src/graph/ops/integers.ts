@@ -30,10 +30,7 @@ const integerProductOp: Op<{ zero: number }> = {
 /**
  * (a - zero) b, times `scale` and each column times its own factor: uint8 [..., M, K] x int8 [..., K, N] gives float32
  * [..., M, N]. Exact but for the factors, where the machine has instructions for it (`integersAreExact`); elsewhere as
- * long as `a` has values of 7 bits.
- *
- * @param scale []
- * @param scales [..., 1, N] with the axes in front of b, or [] for one factor
+ * long as `a` has values of 7 bits. `scale` is [], `scales` [..., 1, N] with the axes in front of b, or [] for one factor.
  */
 export function integerProduct(
   a: Tensor,
