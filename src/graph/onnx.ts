@@ -18,6 +18,7 @@ import {
   initializer,
   modelBytes,
   type OnnxAttribute,
+  sequenceInfo,
   valueInfo,
 } from './onnx-proto.ts';
 import { type Bits, hadamard, QUANTIZED_BLOCK, rotationSize } from './quantized.ts';
@@ -221,13 +222,18 @@ export interface JoinedProducts {
  * @param inputs every `input` tensor that the outputs depend on, with its name in the model
  * @param weights the inputs that become initialisers; their shapes are static
  * @param options.fewRows products with weights have few rows
+ * @param options.sequence name of an output before all others, an empty list of tensors
  */
 export function writeOnnx(
   outputs: Readonly<Record<string, Tensor>>,
   inputs: ReadonlyMap<Tensor, string>,
   weights: ReadonlyMap<Tensor, ExternalWeight>,
   device: Device,
-  { joined = [], fewRows = false }: { joined?: readonly JoinedProducts[]; fewRows?: boolean } = {},
+  {
+    joined = [],
+    fewRows = false,
+    sequence = null,
+  }: { joined?: readonly JoinedProducts[]; fewRows?: boolean; sequence?: string | null } = {},
 ): Uint8Array<ArrayBuffer> {
   const emitter = new Emitter(device, symbolsOf(inputs), fewRows);
   const names = new Map<Tensor, string>(inputs);
@@ -240,6 +246,12 @@ export function writeOnnx(
   }
   const weighted = weights.size > 0;
   const results = emitGraph(emitter, outputs, names, joined, weighted);
+  if (sequence !== null) {
+    emitter.nodes.push(
+      create(NodeProtoSchema, { opType: 'SequenceEmpty', output: [sequence], name: sequence }),
+    );
+    results.unshift(sequenceInfo(sequence));
+  }
   return modelBytes(graphProto('postnas', emitter, fed, results));
 }
 
