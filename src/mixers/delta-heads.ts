@@ -14,15 +14,15 @@ import {
   unsqueeze,
 } from '../graph/index.ts';
 import { splitHeads } from './attention.ts';
-import { dynamicConvolution, generateFilters, generatorParameters } from './dynamic-convolution.ts';
+import { activatedDynamicConvolution, generateFilters, generatorParameters } from './dynamic-convolution.ts';
 import { perHead } from './head-decay.ts';
 import { linearWeight, type MixerInput, type Parameter, type StateTensor } from './mixer.ts';
 import { rope } from './rope.ts';
 import {
+  activatedConvolution,
   type ConvolutionPast,
   convolutionWeight,
   projectChannels,
-  shortConvolution,
 } from './short-convolution.ts';
 import type { Convolution, JetBlockSpec, MixerContext } from './spec.ts';
 
@@ -155,9 +155,10 @@ export function deltaHeads(
       state: past[letter],
       mask,
       paddedLeft: input.paddedLeft,
+      form: input.form,
     });
     state[letter] = conv.state;
-    return swapLast(reshape(silu(conv.y), [B, heads, channels(spec, letter) / heads, T]));
+    return swapLast(reshape(conv.y, [B, heads, channels(spec, letter) / heads, T]));
   };
   // The factor of the queries is put into their length.
   let q = l2Norm(mixed('q'), L2_EPS, keyDim ** -0.5);
@@ -176,16 +177,19 @@ export function deltaHeads(
 /**
  * The same for the fused recurrence, heads beside each other: q and k, of length 1, [B, T, H * K], v [B, T, H * V],
  * beta [B, T, H], 0 for padding.
+ *
+ * @param written beta but for padding, where it is there already
  */
 export function deltaRows(
   spec: DeltaHeads,
   context: MixerContext,
   { x, params, mask, ...input }: MixerInput,
+  written?: Tensor,
 ): Record<'q' | 'k' | 'v' | 'beta', Tensor> & { state: Record<string, Tensor> } {
   const { heads, keyDim } = spec;
   const [B, T] = x.shape as [Dim, Dim];
   const project = (letter: Letter) => linear(x, params[`${letter}_proj.weight`]!);
-  let beta = sigmoid(linear(x, params['b_proj.weight']!));
+  let beta = written ?? sigmoid(linear(x, params['b_proj.weight']!));
   if (mask) beta = mul(beta, unsqueeze(mask, -1));
   const rotate = spec.rope ? rope({ ...context, headDim: keyDim }, { x, params, ...input }) : null;
   const unit = (rows: Tensor, count: number) => {
@@ -204,8 +208,9 @@ export function deltaRows(
       0,
     );
     const width = 2 * keys + values;
-    const conv = shortConvolution(reshape(u, [B, width, 1]), filters, { state: input.state?.conv });
-    const [both, v] = split(silu(conv.y), 1, [2 * keys, values]) as [Tensor, Tensor];
+    const past = { state: input.state?.conv, form: input.form };
+    const conv = activatedConvolution(reshape(u, [B, width, 1]), filters, past);
+    const [both, v] = split(conv.y, 1, [2 * keys, values]) as [Tensor, Tensor];
     const [q, k] = split(unit(both, 2 * heads), 2, [keys, keys]) as [Tensor, Tensor];
     return { q, k, v: reshape(v, [B, 1, values]), beta, state: { conv: conv.state } };
   }
@@ -218,15 +223,16 @@ export function deltaRows(
       state: past[letter],
       mask,
       paddedLeft: input.paddedLeft,
+      form: input.form,
     });
     states[letter] = conv.state;
-    return swapLast(silu(conv.y));
+    return swapLast(conv.y);
   };
   const [q, k, v] = [unit(rows('q'), heads), unit(rows('k'), heads), rows('v')];
   return { q, k, v, beta, state: joined(spec, states) };
 }
 
-/** The convolution of a letter that has one, on its projection u [B, D, T] of the mixer's input x. */
+/** silu(convolution) of a letter that has one, on its projection u [B, D, T] of the mixer's input x. */
 function convolve(
   spec: DeltaHeads,
   letter: Letter,
@@ -236,8 +242,8 @@ function convolve(
   past: ConvolutionPast,
 ): { y: Tensor; state: Tensor } {
   return convolution(spec, letter) === 'static'
-    ? shortConvolution(u, params[`${letter}_conv1d.weight`]!, past)
-    : dynamicConvolution(u, filters(spec, letter, params, x, u), past);
+    ? activatedConvolution(u, params[`${letter}_conv1d.weight`]!, past)
+    : activatedDynamicConvolution(u, filters(spec, letter, params, x, u), past);
 }
 
 /** Filters of a dynamic convolution [B, D, W, T], for the mixer's input x [B, T, D] and the projection u [B, D, T]. */
