@@ -24,14 +24,18 @@ export function createSession(
 export const UNREADABLE_RESULT: string | null = 'unreadable';
 const UNREADABLE = 'Non tensor type is temporarily not supported';
 
-/** Runs a session; results for which there is a value in `fetches` are written to its memory. */
+/**
+ * Runs a session; results for which there is a value in `fetches` are written to its memory.
+ *
+ * @param placed that is so for all of them, and they are not to be copied
+ */
 export async function runSession(
   session: InferenceSession,
   feeds: Readonly<Record<string, Value>>,
   fetches: Readonly<Record<string, Value | null>>,
+  placed: boolean,
 ): Promise<Readonly<Record<string, unknown>>> {
-  const all = session.outputNames[0] === UNREADABLE_RESULT && !Object.values(fetches).includes(null);
-  if (!all) return session.run(feeds, fetches);
+  if (!placed) return session.run(feeds, fetches);
   try {
     return await session.run(feeds, { ...fetches, [UNREADABLE_RESULT!]: null });
   } catch (error) {

@@ -59,6 +59,10 @@ const sessions = new Map<string, Shared>();
 const inputName = (i: number) => `i${i}`;
 const outputName = (i: number) => `o${i}`;
 
+/** Results that are brought to JavaScript in the 12 microseconds that preventing it takes: how many, and numbers in all. */
+const FEW_RESULTS = 8;
+const SMALL_RESULTS = 1 << 14;
+
 export class Program {
   private disposed = false;
   private readonly running = new Set<Promise<unknown>>();
@@ -92,7 +96,9 @@ export class Program {
     const store = new ExternalStore();
     const given = externalWeights(inputs, weights, Object.values(outputs), device);
     const joined = joinProducts(Object.values(outputs), given, store);
-    const parts = new Set(joined.flatMap(({ nodes }) => nodes.map((node) => node.inputs[1]!)));
+    const parts = new Set(
+      joined.flatMap(({ parts }) => parts.flatMap(({ nodes }) => nodes.map(({ inputs }) => inputs[1]!))),
+    );
     const external = new Map(
       [...given].filter(([x]) => !parts.has(x)).map(([x, value]) => [x, store.add(value)]),
     );
@@ -198,18 +204,17 @@ export class Program {
     const bindings = this.check(feeds, into);
     const given: Values = {};
     for (const [name, { port }] of this.inputs) given[port] = feeds[name]!;
-    const places: Record<string, Value | null> = {};
-    const fresh: { port: string; dtype: DType; shape: number[] }[] = [];
-    for (const [name, { port, tensor }] of this.outputs) {
-      places[port] = into[name] ?? null;
-      if (into[name] || !this.placesResults) continue;
-      fresh.push({ port, dtype: tensor.dtype, shape: bindShape(tensor.shape, bindings) });
-    }
+    const results = [...this.outputs].map(([name, { port, tensor }]) => {
+      return { place: into[name], port, dtype: tensor.dtype, shape: bindShape(tensor.shape, bindings) };
+    });
+    const placed = this.placesResults && isMuch(results.map(({ shape }) => shape));
+    const places = Object.fromEntries(results.map(({ port, place }) => [port, place ?? null]));
+    const fresh = placed ? results.filter(({ place }) => !place) : [];
     return async () => {
       if (this.disposed) throw new GraphError('this program has been disposed of');
       const fetches = fresh.length > 0 ? { ...places } : places;
       for (const { port, dtype, shape } of fresh) fetches[port] = blank(dtype, shape);
-      const running = runSession(this.session, given, fetches);
+      const running = runSession(this.session, given, fetches, placed);
       this.running.add(running);
       try {
         const values = (await running) as Values;
@@ -349,10 +354,32 @@ function joinProducts(
   }
   return [...groups.values()]
     .filter((group) => group.length > 1)
-    .map((group) => ({
-      nodes: group,
-      weight: store.add(stacked(group.map(({ inputs }) => weights.get(inputs[1]!) as Value | Quantized))),
-    }));
+    .map((group) => {
+      const parts = partsOf(group, nodes, (x) => uses.get(x) === 1 && !outputs.includes(x));
+      const ordered = parts.flatMap((part) => part.nodes);
+      const values = ordered.map(({ inputs }) => weights.get(inputs[1]!) as Value | Quantized);
+      return { parts, weight: store.add(stacked(values)) };
+    });
+}
+
+/** The results of a group's products in an order in which those that are only put beside each other are so already. */
+function partsOf(
+  group: readonly Node[],
+  nodes: readonly Node[],
+  usedOnce: (x: Tensor) => boolean,
+): JoinedProducts['parts'] {
+  const rest = new Set(group);
+  const parts: { result: Tensor; nodes: readonly Node[] }[] = [];
+  for (const { op, attributes, inputs, outputs } of nodes) {
+    const [result] = outputs as [Tensor];
+    if (op.name !== 'concat' || attributes.axis !== result.rank - 1) continue;
+    const own = inputs.map(({ node }) => node);
+    if (!inputs.every(usedOnce) || !own.every((node) => rest.has(node))) continue;
+    parts.push({ result, nodes: own });
+    for (const node of own) rest.delete(node);
+  }
+  for (const node of rest) parts.push({ result: node.outputs[0]!, nodes: [node] });
+  return parts;
 }
 
 /** Matrices of one kind and width, one below the other. */
@@ -449,6 +476,12 @@ export function int64(data: ArrayLike<number>, shape: readonly number[]): Value 
     BigInt64Array.from(data, (x) => BigInt(x)),
     shape,
   );
+}
+
+/** Whether bringing results of these shapes to JavaScript costs more than preventing it. */
+function isMuch(shapes: readonly (readonly number[])[]): boolean {
+  const size = shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  return shapes.length >= FEW_RESULTS || size >= SMALL_RESULTS;
 }
 
 /** A value whose numbers are yet to be written. */

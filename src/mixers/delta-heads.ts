@@ -197,21 +197,25 @@ export function deltaRows(
     const turned = rotate ? transpose(rotate(transpose(each, [0, 2, 1, 3])), [0, 2, 1, 3]) : each;
     return reshape(turned, [B, T, count * keyDim]);
   };
-  const statics = staticLetters(spec);
-  if (T === 1 && !mask && statics.length === LETTERS.length) {
-    // For a single token it is the number of nodes that costs most.
-    const sizes = LETTERS.map((letter) => channels(spec, letter)) as [number, number, number];
-    const [keys, , values] = sizes;
+  // For a single token it is the number of nodes that costs most.
+  const single = T === 1 && !mask;
+  /** q and k from both beside each other. */
+  const pair = (both: Tensor) => {
+    const keys = channels(spec, 'q');
+    return split(unit(both, 2 * heads), 2, [keys, keys]) as [Tensor, Tensor];
+  };
+  if (single && staticLetters(spec).length === LETTERS.length) {
     const u = concat(LETTERS.map(project), 2);
     const filters = concat(
       LETTERS.map((letter) => params[`${letter}_conv1d.weight`]!),
       0,
     );
-    const width = 2 * keys + values;
+    const width = u.shape[2]!;
     const past = { state: input.state?.conv, form: input.form };
     const conv = activatedConvolution(reshape(u, [B, width, 1]), filters, past);
-    const [both, v] = split(conv.y, 1, [2 * keys, values]) as [Tensor, Tensor];
-    const [q, k] = split(unit(both, 2 * heads), 2, [keys, keys]) as [Tensor, Tensor];
+    const values = channels(spec, 'v');
+    const [both, v] = split(conv.y, 1, [2 * channels(spec, 'q'), values]) as [Tensor, Tensor];
+    const [q, k] = pair(both);
     return { q, k, v: reshape(v, [B, 1, values]), beta, state: { conv: conv.state } };
   }
   const past = pastOf(spec, input.state);
@@ -228,7 +232,12 @@ export function deltaRows(
     states[letter] = conv.state;
     return swapLast(conv.y);
   };
-  const [q, k, v] = [unit(rows('q'), heads), unit(rows('k'), heads), rows('v')];
+  const bare = (['q', 'k'] as const).every((letter) => convolution(spec, letter) === 'none');
+  const [q, k] =
+    single && bare
+      ? pair(silu(concat([project('q'), project('k')], 2)))
+      : [unit(rows('q'), heads), unit(rows('k'), heads)];
+  const v = rows('v');
   return { q, k, v, beta, state: joined(spec, states) };
 }
 

@@ -91,8 +91,11 @@ const convolutionStepOp: Op = {
     const [D, W] = inputs[1]!.shape;
     const taps = emitter.node('Reshape', [weight!, emitter.shape([D!, 1, W!])]);
     // The node remembers one input less than it has taps: a tap of 0 before the others, and it is as many.
-    const pads = emitter.constant('int64', ndarray([6], [0, 0, 1, 0, 0, 0]));
-    const filters = emitter.node('Pad', [taps, pads]);
+    const none =
+      typeof D === 'number'
+        ? emitter.constant('float32', ndarray([D, 1, 1]))
+        : emitter.node('ConstantOfShape', [emitter.shape([D!, 1, 1])]);
+    const filters = emitter.node('Concat', [none, taps], { axis: 2 });
     const attributes = { activation: 'silu', ndim: 1, channels_last: 0 };
     const given = [u!, filters, bias[0] ?? '', state!];
     return emitter.nodeMany('CausalConvWithState', given, 2, attributes, { domain: 'com.microsoft' });
