@@ -1,6 +1,6 @@
 import type { ModelConfig } from '../../src/model/config.ts';
 import { RandomWeights } from '../../src/model/random-checkpoint.ts';
-import { noise } from './noise.ts';
+import { noise, seedOf } from './noise.ts';
 
 /** Values from which on noise takes the place of the initial values. */
 const LARGE = 1 << 16;
@@ -13,6 +13,6 @@ export class NoiseWeights extends RandomWeights {
 
   override read(name: string): Float32Array<ArrayBuffer> {
     const size = this.get(name).shape.reduce((a, b) => a * b, 1);
-    return size < LARGE ? super.read(name) : noise(size, 0.02, name.length);
+    return size < LARGE ? super.read(name) : noise(size, 0.02, seedOf(name));
   }
 }

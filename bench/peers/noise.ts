@@ -20,6 +20,16 @@ export function noise(size: number, deviation: number, shift = 0): Float32Array<
   return values;
 }
 
+/**
+ * A number for a name. Weights must differ: ONNX Runtime keeps matrices with the same values once, so that a model of a few
+ * of them, however many layers it has, would be read from the processor's cache.
+ */
+export function seedOf(name: string): number {
+  let seed = 0;
+  for (let i = 0; i < name.length; i++) seed = (Math.imul(seed, 31) + name.charCodeAt(i)) >>> 0;
+  return seed;
+}
+
 /** The bytes of a block over and over, in parts. */
 export function* repeated(block: Uint8Array<ArrayBuffer>, bytes: number): Generator<Uint8Array<ArrayBuffer>> {
   for (let at = 0; at < bytes; at += block.length)

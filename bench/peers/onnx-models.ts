@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { ModelConfig } from '../../src/model/config.ts';
 import { Random } from '../../src/util/random.ts';
 import type { Dtype } from './contender.ts';
-import { noise } from './noise.ts';
+import { noise, seedOf } from './noise.ts';
 import { OnnxWriter } from './onnx-writer.ts';
 import type { ModelName, Shape } from './shapes.ts';
 
@@ -19,9 +19,9 @@ const CONV_TAPS = 4;
 /** Bytes and scales that are drawn for a matrix; they repeat. Prime, so that rows do not begin alike. */
 const DRAWN = 65_521;
 
-/** The folder of a model, written when it is not there. */
+/** The folder of a model, written when it is not there; its name says that no two matrices are alike. */
 export function onnxFolder(models: string, shape: Shape, model: ModelName, dtype: Dtype): string {
-  const folder = join(models, `${shape.name}-${model}`);
+  const folder = join(models, `${shape.name}-${model}-unlike`);
   const file = join(folder, 'onnx', dtype === 'q8' ? 'model_quantized.onnx' : 'model_q4.onnx');
   if (existsSync(file)) return folder;
   mkdirSync(join(folder, 'onnx'), { recursive: true });
@@ -104,7 +104,7 @@ class DecoderWriter {
 
   private matrix(name: string, x: string, K: number, N: number): string {
     const { graph, bits } = this;
-    const random = new Random(name.length);
+    const random = new Random(seedOf(name));
     const drawn = Uint8Array.from({ length: DRAWN }, () => random.below(256));
     const scale = (DEVIATION * Math.sqrt(12)) / 2 ** bits;
     const B = graph.weight(`${name}.weight`, 'uint8', [N, K / BLOCK, (BLOCK * bits) / 8], drawn);
