@@ -12,6 +12,7 @@ export type { ExternalData } from './onnx-proto.ts';
 export * from './ops/constant.ts';
 export * from './ops/convolution.ts';
 export * from './ops/elementwise.ts';
+export * from './ops/gates.ts';
 export * from './ops/indexing.ts';
 export * from './ops/integers.ts';
 export { linear, matmul } from './ops/matmul.ts';

@@ -13,6 +13,7 @@ import {
   TensorProtoSchema,
   TensorShapeProto_DimensionSchema,
   TensorShapeProtoSchema,
+  TypeProto_SequenceSchema,
   TypeProto_TensorSchema,
   TypeProtoSchema,
   type ValueInfoProto,
@@ -79,6 +80,21 @@ export function valueInfo(name: string, dtype: DType, shape: Shape): ValueInfoPr
         }),
       },
     }),
+  });
+}
+
+/** A list of tensors as input or output of a graph. */
+export function sequenceInfo(name: string): ValueInfoProto {
+  const elemType = create(TypeProtoSchema, {
+    value: {
+      case: 'tensorType',
+      value: create(TypeProto_TensorSchema, { elemType: ELEMENT_TYPE.float32 }),
+    },
+  });
+  const value = create(TypeProto_SequenceSchema, { elemType });
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: create(TypeProtoSchema, { value: { case: 'sequenceType', value } }),
   });
 }
 

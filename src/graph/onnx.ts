@@ -18,6 +18,7 @@ import {
   initializer,
   modelBytes,
   type OnnxAttribute,
+  sequenceInfo,
   valueInfo,
 } from './onnx-proto.ts';
 import { type Bits, hadamard, QUANTIZED_BLOCK, rotationSize } from './quantized.ts';
@@ -211,14 +212,16 @@ interface QuantizedWeight {
 
 /** Products of one x [..., K] with several weights [N, K], to be done as one. */
 export interface JoinedProducts {
-  nodes: readonly Node[];
+  /** What is wanted of them, in the order of the weight's rows: each result, the products that stand beside each other in it. */
+  parts: readonly { result: Tensor; nodes: readonly Node[] }[];
   weight: ExternalWeight;
 }
 
 /**
  * Writes the graph that computes the outputs.
  *
- * With `fewRows`, products with weights have few rows, and are laid out for that on a device.
+ * With `fewRows`, products with weights have few rows, and are laid out for that on a device. `sequence` names an output
+ * before all others, an empty list of tensors.
  *
  * @param inputs every `input` tensor that the outputs depend on, with its name in the model
  * @param weights the inputs that become initialisers; their shapes are static
@@ -228,12 +231,16 @@ export function writeOnnx(
   inputs: ReadonlyMap<Tensor, string>,
   weights: ReadonlyMap<Tensor, ExternalWeight>,
   device: Device,
-  { joined = [], fewRows = false }: { joined?: readonly JoinedProducts[]; fewRows?: boolean } = {},
+  {
+    joined = [],
+    fewRows = false,
+    sequence = null,
+  }: { joined?: readonly JoinedProducts[]; fewRows?: boolean; sequence?: string | null } = {},
 ): Uint8Array<ArrayBuffer> {
   const emitter = new Emitter(device, symbolsOf(inputs), fewRows);
   const names = new Map<Tensor, string>(inputs);
   const fed: ValueInfoProto[] = [];
-  const partOf = new Set(joined.flatMap(({ nodes }) => nodes.map(({ inputs }) => inputs[1]!)));
+  const partOf = new Set(productsOf(joined).map(({ inputs }) => inputs[1]!));
   for (const [x, name] of inputs) {
     const weight = weights.get(x);
     if (weight) names.set(x, addWeight(emitter, name, x.dtype, x.shape as number[], weight));
@@ -241,6 +248,12 @@ export function writeOnnx(
   }
   const weighted = weights.size > 0;
   const results = emitGraph(emitter, outputs, names, joined, weighted);
+  if (sequence !== null) {
+    emitter.nodes.push(
+      create(NodeProtoSchema, { opType: 'SequenceEmpty', output: [sequence], name: sequence }),
+    );
+    results.unshift(sequenceInfo(sequence));
+  }
   return modelBytes(graphProto('postnas', emitter, fed, results));
 }
 
@@ -283,7 +296,9 @@ function emitGraph(
   joined: readonly JoinedProducts[] = [],
   weighted = false,
 ): ValueInfoProto[] {
-  const groupOf = new Map(joined.flatMap((group) => group.nodes.map((node) => [node, group] as const)));
+  const groupOf = new Map(
+    joined.flatMap((group) => productsOf([group]).map((node) => [node, group] as const)),
+  );
   const sums = weighted ? normalisedSums(Object.values(outputs)) : new Map<Node, Node>();
   // Value numbering: nodes of the same op on the same inputs are computed once.
   const numbered = new Map<string, string[]>();
@@ -296,7 +311,7 @@ function emitGraph(
     }
     const group = groupOf.get(node);
     if (group) {
-      if (!names.has(node.outputs[0]!)) emitJoined(emitter, group, names, joined.indexOf(group));
+      if (!names.has(group.parts[0]!.result)) emitJoined(emitter, group, names, joined.indexOf(group));
       continue;
     }
     const ins = node.inputs.map((x) => names.get(x)!);
@@ -354,19 +369,22 @@ function attributesKey({ attributes }: Node): string {
 /** One product with all weights of a group, cut into what belongs to each. */
 function emitJoined(
   emitter: Emitter,
-  { nodes, weight }: JoinedProducts,
+  { parts, weight }: JoinedProducts,
   names: Map<Tensor, string>,
   index: number,
 ): void {
-  const { dtype, shape } = nodes[0]!.inputs[1]!;
-  const rows = nodes.map((node) => node.inputs[1]!.shape[0] as number);
-  const all = [rows.reduce((a, b) => a + b, 0), shape[1] as number];
+  const [x, first] = parts[0]!.nodes[0]!.inputs as [Tensor, Tensor];
+  const widths = parts.map(({ result }) => result.shape[result.rank - 1] as number);
+  const all = [widths.reduce((a, b) => a + b, 0), first.shape[1] as number];
   const name = `joined${index}`;
-  const x = nodes[0]!.inputs[0]!;
-  addWeight(emitter, name, dtype, all, weight);
+  addWeight(emitter, name, first.dtype, all, weight);
   const product = emitLinear(emitter, { name: names.get(x)!, rank: x.rank }, name, all);
-  const parts = emitSplit(emitter, product, -1, rows);
-  for (const [i, node] of nodes.entries()) names.set(node.outputs[0]!, parts[i]!);
+  const pieces = parts.length > 1 ? emitSplit(emitter, product, -1, widths) : [product];
+  for (const [i, { result }] of parts.entries()) names.set(result, pieces[i]!);
+}
+
+function productsOf(joined: readonly JoinedProducts[]): Node[] {
+  return joined.flatMap(({ parts }) => parts.flatMap(({ nodes }) => nodes));
 }
 
 /** A kernel of WebGPU may have 8 buffers; ONNX Runtime leaves it at an error where a Split has more results. */

@@ -39,6 +39,9 @@ export async function createSession(
   return ort.InferenceSession.create(model, options);
 }
 
+/** Copies are made in any case: see runSession. */
+export const UNREADABLE_RESULT: string | null = null;
+
 /** The module has memory of its own, so that results are copied to where they are wanted. */
 export async function runSession(
   session: InferenceSession,

@@ -26,6 +26,7 @@ import {
   sub,
   sum,
   type Tensor,
+  take,
   tanh,
   Value,
   where,
@@ -328,6 +329,30 @@ describe('outputs written into given memory', () => {
     );
     expect(Math.max(...wrong)).toBeLessThan(2e-6);
     expect(memory.subarray(0, 5)).toEqual(new Float32Array(5));
+  });
+});
+
+describe('results in given memory', () => {
+  test('are not copied as well', async () => {
+    const x = input('x', 'float32', ['N']);
+    await using program = await Program.compile({ y: neg(x), z: add(x, 1) }, { threads: 1 });
+    const size = 1 << 16;
+    const run = program.prepare({ x: zeros([size]) }, { y: zeros([size]), z: zeros([size]) });
+    await run();
+    const before = process.memoryUsage().arrayBuffers;
+    for (let i = 0; i < 10; i++) await run();
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(size);
+  });
+
+  test('are told of when the run fails', async () => {
+    const [x, rows] = [input('x', 'float32', [3]), input('rows', 'int64', ['N'])];
+    await using program = await Program.compile({ y: take(x, rows) }, { threads: 1 });
+    const y = zeros([2]);
+    await expect(program.run({ x: vector(1, 2, 3), rows: int64([0, 7], [2]) }, { y })).rejects.toThrow(
+      'Gather',
+    );
+    await program.run({ x: vector(1, 2, 3), rows: int64([0, 2], [2]) }, { y });
+    expect(numbers(y)).toEqual([1, 3]);
   });
 });
 

@@ -1,9 +1,16 @@
 import { denormalOptions } from './denormals.ts';
-import { bindDim, bindShape, type Dim, showShape } from './dim.ts';
+import { type Bindings, bindDim, bindShape, type Dim, showShape } from './dim.ts';
 import { bindInputs } from './evaluate.ts';
 import { type Device, type ExternalWeight, type JoinedProducts, writeOnnx } from './onnx.ts';
 
-import { createSession, ENGINE_VERSION, type InferenceSession, runSession, Value } from './onnxruntime.ts';
+import {
+  createSession,
+  ENGINE_VERSION,
+  type InferenceSession,
+  runSession,
+  UNREADABLE_RESULT,
+  Value,
+} from './onnxruntime.ts';
 import { linearWeights, type Quantized, type RowQuantized, stackQuantized } from './quantized.ts';
 
 import { type DType, GraphError, type Node, type Tensor, topologicalOrder } from './tensor.ts';
@@ -52,6 +59,10 @@ const sessions = new Map<string, Shared>();
 const inputName = (i: number) => `i${i}`;
 const outputName = (i: number) => `o${i}`;
 
+/** Results that are brought to JavaScript in the 12 microseconds that preventing it takes: how many, and numbers in all. */
+const FEW_RESULTS = 8;
+const SMALL_RESULTS = 1 << 14;
+
 export class Program {
   private disposed = false;
   private readonly running = new Set<Promise<unknown>>();
@@ -63,6 +74,8 @@ export class Program {
     private readonly outputs: ReadonlyMap<string, Port>,
     /** Dimensions that must not be 0, with the op that needs them. */
     private readonly nonEmpty: ReadonlyMap<Dim, string>,
+    /** Every result is given memory to be written to: see UNREADABLE_RESULT. */
+    private readonly placesResults: boolean,
     private readonly free: () => Promise<void>,
   ) {}
 
@@ -83,16 +96,19 @@ export class Program {
     const store = new ExternalStore();
     const given = externalWeights(inputs, weights, Object.values(outputs), device);
     const joined = joinProducts(Object.values(outputs), given, store);
-    const parts = new Set(joined.flatMap(({ nodes }) => nodes.map((node) => node.inputs[1]!)));
+    const parts = new Set(
+      joined.flatMap(({ parts }) => parts.flatMap(({ nodes }) => nodes.map(({ inputs }) => inputs[1]!))),
+    );
     const external = new Map(
       [...given].filter(([x]) => !parts.has(x)).map(([x, value]) => [x, store.add(value)]),
     );
+    const places = device === 'cpu' && UNREADABLE_RESULT !== null;
     const model = writeOnnx(
       Object.fromEntries(names.map((name, i) => [outputName(i), outputs[name]!])),
       new Map(inputs.map((x, i) => [x, inputName(i)])),
       external,
       device,
-      { joined, fewRows },
+      { joined, fewRows, sequence: places ? UNREADABLE_RESULT : null },
     );
     const nonEmpty = new Map<Dim, string>();
     for (const node of topologicalOrder(Object.values(outputs))) {
@@ -136,7 +152,7 @@ export class Program {
     const results = new Map(names.map((name, i) => [name, { tensor: outputs[name]!, port: outputName(i) }]));
     if (given.size > 0 || profile) {
       const session = await build();
-      return new Program(session, fed, results, nonEmpty, release(session, profile !== undefined));
+      return new Program(session, fed, results, nonEmpty, places, release(session, profile !== undefined));
     }
     const key = JSON.stringify({ device, threads, kept }) + new TextDecoder('latin1').decode(model);
     const shared = sessions.get(key) ?? { session: build(), users: 0 };
@@ -146,7 +162,7 @@ export class Program {
       if (sessions.get(key) === shared) sessions.delete(key);
     };
     try {
-      return new Program(await shared.session, fed, results, nonEmpty, async () => {
+      return new Program(await shared.session, fed, results, nonEmpty, places, async () => {
         if (--shared.users > 0) return;
         forget();
         await (await shared.session).release();
@@ -185,19 +201,25 @@ export class Program {
    * @throws GraphError as `run` does
    */
   prepare(feeds: Values, into: Values = {}): () => Promise<Values> {
-    this.check(feeds, into);
+    const bindings = this.check(feeds, into);
     const given: Values = {};
     for (const [name, { port }] of this.inputs) given[port] = feeds[name]!;
-    const fetches: Record<string, Value | null> = {};
-    for (const [name, { port }] of this.outputs) fetches[port] = into[name] ?? null;
+    const results = [...this.outputs].map(([name, { port, tensor }]) => {
+      return { place: into[name], port, dtype: tensor.dtype, shape: bindShape(tensor.shape, bindings) };
+    });
+    const placed = this.placesResults && isMuch(results.map(({ shape }) => shape));
+    const places = Object.fromEntries(results.map(({ port, place }) => [port, place ?? null]));
+    const fresh = placed ? results.filter(({ place }) => !place) : [];
     return async () => {
       if (this.disposed) throw new GraphError('this program has been disposed of');
-      const running = runSession(this.session, given, fetches);
+      const fetches = fresh.length > 0 ? { ...places } : places;
+      for (const { port, dtype, shape } of fresh) fetches[port] = blank(dtype, shape);
+      const running = runSession(this.session, given, fetches, placed);
       this.running.add(running);
       try {
         const values = (await running) as Values;
         const result: Values = {};
-        for (const [name, { port }] of this.outputs) result[name] = into[name] ?? values[port]!;
+        for (const [name, { port }] of this.outputs) result[name] = fetches[port] ?? values[port]!;
         return result;
       } finally {
         this.running.delete(running);
@@ -205,7 +227,7 @@ export class Program {
     };
   }
 
-  private check(feeds: Values, into: Values): void {
+  private check(feeds: Values, into: Values): Bindings {
     const given: { tensor: Tensor; shape: readonly number[] }[] = [];
     for (const [name, { tensor }] of this.inputs) {
       const value = feeds[name];
@@ -238,6 +260,7 @@ export class Program {
         );
       }
     }
+    return bindings;
   }
 
   /** Frees the session, after runs under way, once no other program of the same structure uses it. */
@@ -331,10 +354,32 @@ function joinProducts(
   }
   return [...groups.values()]
     .filter((group) => group.length > 1)
-    .map((group) => ({
-      nodes: group,
-      weight: store.add(stacked(group.map(({ inputs }) => weights.get(inputs[1]!) as Value | Quantized))),
-    }));
+    .map((group) => {
+      const parts = partsOf(group, nodes, (x) => uses.get(x) === 1 && !outputs.includes(x));
+      const ordered = parts.flatMap((part) => part.nodes);
+      const values = ordered.map(({ inputs }) => weights.get(inputs[1]!) as Value | Quantized);
+      return { parts, weight: store.add(stacked(values)) };
+    });
+}
+
+/** The results of a group's products in an order in which those that are only put beside each other are so already. */
+function partsOf(
+  group: readonly Node[],
+  nodes: readonly Node[],
+  usedOnce: (x: Tensor) => boolean,
+): JoinedProducts['parts'] {
+  const rest = new Set(group);
+  const parts: { result: Tensor; nodes: readonly Node[] }[] = [];
+  for (const { op, attributes, inputs, outputs } of nodes) {
+    const [result] = outputs as [Tensor];
+    if (op.name !== 'concat' || attributes.axis !== result.rank - 1) continue;
+    const own = inputs.map(({ node }) => node);
+    if (!inputs.every(usedOnce) || !own.every((node) => rest.has(node))) continue;
+    parts.push({ result, nodes: own });
+    for (const node of own) rest.delete(node);
+  }
+  for (const node of rest) parts.push({ result: node.outputs[0]!, nodes: [node] });
+  return parts;
 }
 
 /** Matrices of one kind and width, one below the other. */
@@ -431,6 +476,29 @@ export function int64(data: ArrayLike<number>, shape: readonly number[]): Value 
     BigInt64Array.from(data, (x) => BigInt(x)),
     shape,
   );
+}
+
+/** Whether bringing results of these shapes to JavaScript costs more than preventing it. */
+function isMuch(shapes: readonly (readonly number[])[]): boolean {
+  const size = shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  return shapes.length >= FEW_RESULTS || size >= SMALL_RESULTS;
+}
+
+/** A value whose numbers are yet to be written. */
+function blank(dtype: DType, shape: readonly number[]): Value {
+  const size = shape.reduce((a, b) => a * b, 1);
+  switch (dtype) {
+    case 'float32':
+      return float32(new Float32Array(size), shape);
+    case 'float16':
+      return float16(new Uint16Array(size), shape);
+    case 'int64':
+      return new Value('int64', new BigInt64Array(size), shape);
+    case 'int32':
+      return new Value('int32', new Int32Array(size), shape);
+    default:
+      return new Value(dtype, new Uint8Array(size), shape);
+  }
 }
 
 /** A zeroed float32 value. */

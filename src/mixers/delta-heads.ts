@@ -14,15 +14,15 @@ import {
   unsqueeze,
 } from '../graph/index.ts';
 import { splitHeads } from './attention.ts';
-import { dynamicConvolution, generateFilters, generatorParameters } from './dynamic-convolution.ts';
+import { activatedDynamicConvolution, generateFilters, generatorParameters } from './dynamic-convolution.ts';
 import { perHead } from './head-decay.ts';
 import { linearWeight, type MixerInput, type Parameter, type StateTensor } from './mixer.ts';
 import { rope } from './rope.ts';
 import {
+  activatedConvolution,
   type ConvolutionPast,
   convolutionWeight,
   projectChannels,
-  shortConvolution,
 } from './short-convolution.ts';
 import type { Convolution, JetBlockSpec, MixerContext } from './spec.ts';
 
@@ -155,9 +155,10 @@ export function deltaHeads(
       state: past[letter],
       mask,
       paddedLeft: input.paddedLeft,
+      form: input.form,
     });
     state[letter] = conv.state;
-    return swapLast(reshape(silu(conv.y), [B, heads, channels(spec, letter) / heads, T]));
+    return swapLast(reshape(conv.y, [B, heads, channels(spec, letter) / heads, T]));
   };
   // The factor of the queries is put into their length.
   let q = l2Norm(mixed('q'), L2_EPS, keyDim ** -0.5);
@@ -176,16 +177,19 @@ export function deltaHeads(
 /**
  * The same for the fused recurrence, heads beside each other: q and k, of length 1, [B, T, H * K], v [B, T, H * V],
  * beta [B, T, H], 0 for padding.
+ *
+ * @param written beta but for padding, where it is there already
  */
 export function deltaRows(
   spec: DeltaHeads,
   context: MixerContext,
   { x, params, mask, ...input }: MixerInput,
+  written?: Tensor,
 ): Record<'q' | 'k' | 'v' | 'beta', Tensor> & { state: Record<string, Tensor> } {
   const { heads, keyDim } = spec;
   const [B, T] = x.shape as [Dim, Dim];
   const project = (letter: Letter) => linear(x, params[`${letter}_proj.weight`]!);
-  let beta = sigmoid(linear(x, params['b_proj.weight']!));
+  let beta = written ?? sigmoid(linear(x, params['b_proj.weight']!));
   if (mask) beta = mul(beta, unsqueeze(mask, -1));
   const rotate = spec.rope ? rope({ ...context, headDim: keyDim }, { x, params, ...input }) : null;
   const unit = (rows: Tensor, count: number) => {
@@ -193,20 +197,25 @@ export function deltaRows(
     const turned = rotate ? transpose(rotate(transpose(each, [0, 2, 1, 3])), [0, 2, 1, 3]) : each;
     return reshape(turned, [B, T, count * keyDim]);
   };
-  const statics = staticLetters(spec);
-  if (T === 1 && !mask && statics.length === LETTERS.length) {
-    // For a single token it is the number of nodes that costs most.
-    const sizes = LETTERS.map((letter) => channels(spec, letter)) as [number, number, number];
-    const [keys, , values] = sizes;
+  // For a single token it is the number of nodes that costs most.
+  const single = T === 1 && !mask;
+  /** q and k from both beside each other. */
+  const pair = (both: Tensor) => {
+    const keys = channels(spec, 'q');
+    return split(unit(both, 2 * heads), 2, [keys, keys]) as [Tensor, Tensor];
+  };
+  if (single && staticLetters(spec).length === LETTERS.length) {
     const u = concat(LETTERS.map(project), 2);
     const filters = concat(
       LETTERS.map((letter) => params[`${letter}_conv1d.weight`]!),
       0,
     );
-    const width = 2 * keys + values;
-    const conv = shortConvolution(reshape(u, [B, width, 1]), filters, { state: input.state?.conv });
-    const [both, v] = split(silu(conv.y), 1, [2 * keys, values]) as [Tensor, Tensor];
-    const [q, k] = split(unit(both, 2 * heads), 2, [keys, keys]) as [Tensor, Tensor];
+    const width = u.shape[2]!;
+    const past = { state: input.state?.conv, form: input.form };
+    const conv = activatedConvolution(reshape(u, [B, width, 1]), filters, past);
+    const values = channels(spec, 'v');
+    const [both, v] = split(conv.y, 1, [2 * channels(spec, 'q'), values]) as [Tensor, Tensor];
+    const [q, k] = pair(both);
     return { q, k, v: reshape(v, [B, 1, values]), beta, state: { conv: conv.state } };
   }
   const past = pastOf(spec, input.state);
@@ -218,15 +227,21 @@ export function deltaRows(
       state: past[letter],
       mask,
       paddedLeft: input.paddedLeft,
+      form: input.form,
     });
     states[letter] = conv.state;
-    return swapLast(silu(conv.y));
+    return swapLast(conv.y);
   };
-  const [q, k, v] = [unit(rows('q'), heads), unit(rows('k'), heads), rows('v')];
+  const bare = (['q', 'k'] as const).every((letter) => convolution(spec, letter) === 'none');
+  const [q, k] =
+    single && bare
+      ? pair(silu(concat([project('q'), project('k')], 2)))
+      : [unit(rows('q'), heads), unit(rows('k'), heads)];
+  const v = rows('v');
   return { q, k, v, beta, state: joined(spec, states) };
 }
 
-/** The convolution of a letter that has one, on its projection u [B, D, T] of the mixer's input x. */
+/** silu(convolution) of a letter that has one, on its projection u [B, D, T] of the mixer's input x. */
 function convolve(
   spec: DeltaHeads,
   letter: Letter,
@@ -236,8 +251,8 @@ function convolve(
   past: ConvolutionPast,
 ): { y: Tensor; state: Tensor } {
   return convolution(spec, letter) === 'static'
-    ? shortConvolution(u, params[`${letter}_conv1d.weight`]!, past)
-    : dynamicConvolution(u, filters(spec, letter, params, x, u), past);
+    ? activatedConvolution(u, params[`${letter}_conv1d.weight`]!, past)
+    : activatedDynamicConvolution(u, filters(spec, letter, params, x, u), past);
 }
 
 /** Filters of a dynamic convolution [B, D, W, T], for the mixer's input x [B, T, D] and the projection u [B, D, T]. */

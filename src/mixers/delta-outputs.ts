@@ -20,14 +20,15 @@ const NORM_EPS = 1e-5;
  * What the layers with a delta rule have in common between their projections: q, k, v and beta, the recurrence, the norm
  * of each head.
  *
- * @param g logarithms of the decays, of a head [B, T, H, 1] or of a key channel [B, T, H, K]; absent: none
+ * @param gates.g logarithms of the decays, of a head [B, T, H, 1] or of a key channel [B, T, H, K]; absent: none
+ * @param gates.beta how much of a token is written [B, T, H], for the fused form, where it is there already
  * @returns o [B, T, H * V] and the new state
  */
 export function deltaOutputs(
   spec: DeltaHeads,
   context: MixerContext,
   input: MixerInput,
-  g?: Tensor,
+  { g, beta }: { g?: Tensor; beta?: Tensor | undefined } = {},
 ): { o: Tensor; state: Record<string, Tensor> } {
   const { params, form, mask } = input;
   const norm = params['o_norm.weight']!;
@@ -37,7 +38,7 @@ export function deltaOutputs(
   if (form === 'fused') {
     if (!recurrent) throw new Error('the fused form of a recurrence needs a state');
     const { heads, keyDim, valueDim } = spec;
-    const { state, ...rows } = deltaRows(spec, context, input);
+    const { state, ...rows } = deltaRows(spec, context, input, beta);
     let decays = g && reshape(g, [B, T, heads * (g.shape[3] as number)]);
     if (decays && mask) decays = mul(decays, unsqueeze(mask, -1));
     const result = recurrence({ ...rows, g: decays, state: recurrent, scale: keyDim ** -0.5 });

@@ -1,10 +1,12 @@
 import {
   add,
   addDims,
+  convolutionStep,
   type Dim,
   linear,
   matmul,
   mul,
+  mulDims,
   reshape,
   silu,
   slice,
@@ -114,4 +116,27 @@ export function dynamicConvolution(
     ),
     state,
   };
+}
+
+/**
+ * silu(dynamicConvolution), for a single token in one node: that of a static one, to which the channels of all sequences
+ * are channels, each with its filter.
+ */
+export function activatedDynamicConvolution(
+  u: Tensor,
+  filters: Tensor,
+  past: ConvolutionPast,
+): { y: Tensor; state: Tensor } {
+  const [B, D, W, T] = filters.shape as [Dim, number, number, Dim];
+  if (T !== 1 || past.mask || past.form !== 'fused' || !past.state) {
+    const { y, state } = dynamicConvolution(u, filters, past);
+    return { y: silu(y), state };
+  }
+  const channels = mulDims(B, D);
+  const { y, state } = convolutionStep(
+    reshape(u, [1, channels, 1]),
+    reshape(filters, [channels, W]),
+    reshape(past.state, [1, channels, W]),
+  );
+  return { y: reshape(y, [B, D, 1]), state: reshape(state, [B, D, W]) };
 }

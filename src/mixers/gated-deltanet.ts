@@ -1,4 +1,4 @@
-import { linear, mul, silu, type Tensor, unsqueeze } from '../graph/index.ts';
+import { decayGates, exp, linear, mul, neg, silu, type Tensor, unsqueeze } from '../graph/index.ts';
 import { type DeltaHeads, deltaHeadParameters, deltaHeadState } from './delta-heads.ts';
 import { deltaOutputs } from './delta-outputs.ts';
 import { headDecay, headDecayParameters } from './head-decay.ts';
@@ -44,9 +44,16 @@ export function gatedDeltaForward(
   input: MixerInput,
   activation: (x: Tensor) => Tensor,
 ): MixerOutput {
-  const project = (name: string) => linear(input.x, input.params[`${name}.weight`]!);
-  const { g } = headDecay(project('a_proj'), input.params);
-  return decayingDelta(spec, context, input, { g: unsqueeze(g, -1), gate: activation(project('g_proj')) });
+  const { x, params, form } = input;
+  const project = (name: string) => linear(x, params[`${name}.weight`]!);
+  const gate = activation(project('g_proj'));
+  if (form === 'fused') {
+    const [a, b] = [project('a_proj'), project('b_proj')];
+    const { g, beta } = decayGates({ a, b, bias: params.dt_bias!, scale: neg(exp(params.A_log!)) });
+    return decayingDelta(spec, context, input, { g: unsqueeze(g, -1), beta, gate });
+  }
+  const { g } = headDecay(project('a_proj'), params);
+  return decayingDelta(spec, context, input, { g: unsqueeze(g, -1), gate });
 }
 
 /**
@@ -54,17 +61,18 @@ export function gatedDeltaForward(
  * the gate and the output projection.
  *
  * @param made.g logarithms of the decays, of a head [B, T, H, 1] or of a key channel [B, T, H, K]
+ * @param made.beta how much of a token is written, where it is there already [B, T, H]
  * @param made.gate factors of the outputs [B, T, H * V]
  */
 export function decayingDelta(
   spec: DeltaHeads,
   context: MixerContext,
   input: MixerInput,
-  made: { g: Tensor; gate: Tensor },
+  { gate, ...made }: { g: Tensor; beta?: Tensor; gate: Tensor },
 ): MixerOutput {
   const { params } = input;
-  const { o, state } = deltaOutputs(spec, context, input, made.g);
-  return { y: linear(mul(o, made.gate), params['o_proj.weight']!), state };
+  const { o, state } = deltaOutputs(spec, context, input, made);
+  return { y: linear(mul(o, gate), params['o_proj.weight']!), state };
 }
 
 export const gatedDeltaNet: Mixer<GatedDeltaNetSpec> = {

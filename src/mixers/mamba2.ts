@@ -26,7 +26,7 @@ import {
   type Parameter,
   vector,
 } from './mixer.ts';
-import { convolutionWeight, projectChannels, shortConvolution } from './short-convolution.ts';
+import { activatedConvolution, convolutionWeight, projectChannels } from './short-convolution.ts';
 import type { Mamba2Spec, MixerContext } from './spec.ts';
 
 /**
@@ -105,12 +105,11 @@ function forward(spec: Mamba2Spec, _context: MixerContext, input: MixerInput): M
   const { groups, values, keys } = widths(spec);
   const [B, T] = x.shape as [Dim, Dim];
   const { gate, u, steps } = project(x, params['in_proj.weight']!, form, [values, values + 2 * keys, heads]);
-  const past = { state: state?.conv, mask, paddedLeft: input.paddedLeft };
-  const conv = shortConvolution(u, params['conv1d.weight']!, past);
-  const mixed = silu(add(conv.y, unsqueeze(params['conv1d.bias']!, 1)));
+  const past = { state: state?.conv, mask, paddedLeft: input.paddedLeft, form };
+  const conv = activatedConvolution(u, params['conv1d.weight']!, past, params['conv1d.bias']!);
   const rows = (channels: Tensor, count: number, width: number) =>
     swapLast(reshape(channels, [B, count, width, T]));
-  const parts = split(mixed, 1, [values, keys, keys]) as [Tensor, Tensor, Tensor];
+  const parts = split(conv.y, 1, [values, keys, keys]) as [Tensor, Tensor, Tensor];
   const v = rows(parts[0], heads, valueDim);
   const k = shared(rows(parts[1], groups, keyDim), heads);
   const q = shared(rows(parts[2], groups, keyDim), heads);

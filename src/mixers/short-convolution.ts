@@ -1,5 +1,7 @@
 import {
+  add,
   concat,
+  convolutionStep,
   type Dim,
   depthwiseConv,
   linear,
@@ -7,8 +9,8 @@ import {
   mul,
   pad,
   reshape,
+  silu,
   slice,
-  sum,
   swapLast,
   type Tensor,
   unsqueeze,
@@ -54,6 +56,8 @@ export interface ConvolutionPast {
   mask?: Tensor | undefined;
   /** That the mask has no padding after a token. */
   paddedLeft?: boolean | undefined;
+  /** Of the mixer: what is fused has no gradient. */
+  form?: Form | undefined;
 }
 
 /**
@@ -90,7 +94,24 @@ export function shortConvolution(
   const { inputs, seen, state } = withPast(u, W, past);
   const filters = reshape(weight, [D, W]);
   if (!past.state) return { y: depthwiseConv(inputs, filters, { before: W - 1 }), state };
-  if (u.shape[2] !== 1 || past.mask) return { y: depthwiseConv(seen, filters), state };
-  // For a single token a convolution of D channels costs several times the sum that it is.
-  return { y: sum(mul(seen, filters), 2, true), state };
+  return { y: depthwiseConv(seen, filters), state };
+}
+
+/**
+ * silu(convolution + bias): for a single token, where a convolution of D channels costs several times the sum that it is,
+ * in one node.
+ *
+ * @param bias [D]
+ */
+export function activatedConvolution(
+  u: Tensor,
+  weight: Tensor,
+  past: ConvolutionPast,
+  bias?: Tensor,
+): { y: Tensor; state: Tensor } {
+  const [D, , W] = weight.shape as [number, number, number];
+  const single = u.shape[2] === 1 && !past.mask && past.form === 'fused';
+  if (single && past.state) return convolutionStep(u, reshape(weight, [D, W]), past.state, bias);
+  const { y, state } = shortConvolution(u, weight, past);
+  return { y: silu(bias ? add(y, unsqueeze(bias, 1)) : y), state };
 }

@@ -1,7 +1,7 @@
 /** Convolution along the last axis, a filter per channel. */
 import { addDims, showShape } from '../dim.ts';
 import { type NdArray, ndarray, strides } from '../ndarray.ts';
-import { GraphError, isFloat, type Op, record, type Tensor } from '../tensor.ts';
+import { GraphError, isFloat, type Op, record, recordMany, type Tensor } from '../tensor.ts';
 import { mul } from './elementwise.ts';
 import { normalizeAxes, sum } from './reduce.ts';
 import { pad, slice, stack } from './shape.ts';
@@ -83,6 +83,65 @@ export function depthwiseConv(
   }
   const length = addDims(x.shape[2]!, before + after - W + 1);
   return record(depthwiseConvOp, [x, weight], { before, after }, x.dtype, [...x.shape.slice(0, 2), length]);
+}
+
+const convolutionStepOp: Op = {
+  name: 'convolutionStep',
+  emit: (emitter, [u, weight, state, ...bias], { inputs }) => {
+    const [D, W] = inputs[1]!.shape;
+    const taps = emitter.node('Reshape', [weight!, emitter.shape([D!, 1, W!])]);
+    // The node remembers one input less than it has taps: a tap of 0 before the others, and it is as many.
+    const none =
+      typeof D === 'number'
+        ? emitter.constant('float32', ndarray([D, 1, 1]))
+        : emitter.node('ConstantOfShape', [emitter.shape([D!, 1, 1])]);
+    const filters = emitter.node('Concat', [none, taps], { axis: 2 });
+    const attributes = { activation: 'silu', ndim: 1, channels_last: 0 };
+    const given = [u!, filters, bias[0] ?? '', state!];
+    return emitter.nodeMany('CausalConvWithState', given, 2, attributes, { domain: 'com.microsoft' });
+  },
+  evaluate: ([u, weight, state, bias]): NdArray[] => {
+    const [, D, W] = state!.shape as [number, number, number];
+    const y = ndarray(u!.shape);
+    const next = ndarray(state!.shape);
+    for (let row = 0; row < y.data.length; row++) {
+      const seen = next.data.subarray(row * W, (row + 1) * W);
+      seen.set(state!.data.subarray(row * W + 1, (row + 1) * W));
+      seen[W - 1] = u!.data[row]!;
+      let total = bias ? bias.data[row % D]! : 0;
+      for (let w = 0; w < W; w++) total += weight!.data[(row % D) * W + w]! * seen[w]!;
+      y.data[row] = total / (1 + Math.exp(-total));
+    }
+    return [y, next];
+  },
+};
+
+/**
+ * One more token of a causal convolution, and SiLU: with the last W inputs before it, `state` [B, D, W], and its own, u
+ * [B, D, 1], silu(sum over w of weight[d, w] seen[b, d, w] + bias[d]) [B, D, 1], where `seen`, the newest W of them, is the
+ * new state. weight [D, W], bias [D]. In one node, so there is no gradient.
+ */
+export function convolutionStep(
+  u: Tensor,
+  weight: Tensor,
+  state: Tensor,
+  bias?: Tensor,
+): { y: Tensor; state: Tensor } {
+  const [B, D, W] = state.shape;
+  const inputs = [u, weight, state, ...(bias ? [bias] : [])];
+  const fits =
+    inputs.every(({ dtype }) => dtype === 'float32') &&
+    typeof W === 'number' &&
+    u.shape.join() === [B, D, 1].join() &&
+    weight.shape.join() === [D, W].join() &&
+    (!bias || bias.shape.join() === [D].join());
+  if (!fits) {
+    const shown = inputs.map(({ dtype, shape }) => `${dtype}${showShape(shape)}`);
+    throw new GraphError(`convolutionStep: u, weight, state and bias ${shown.join(', ')}`);
+  }
+  const results = [u, state].map(({ dtype, shape }) => ({ dtype, shape }));
+  const [y, next] = recordMany(convolutionStepOp, inputs, {}, results);
+  return { y: y!, state: next! };
 }
 
 const reverseOp: Op<{ axis: number }> = {

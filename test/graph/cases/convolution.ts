@@ -1,4 +1,4 @@
-import { depthwiseConv, reverse } from '../../../src/graph/index.ts';
+import { convolutionStep, depthwiseConv, reverse } from '../../../src/graph/index.ts';
 import { at, integer, type OpCase, range, replaced, total } from '../op-case.ts';
 
 export const convolutionCases: OpCase[] = [
@@ -30,6 +30,60 @@ export const convolutionCases: OpCase[] = [
         .map(([tap, s]) => at(w!, [d!, tap]) * at(x!, [b!, d!, s])),
     ),
 }));
+
+const stepShapes: {
+  batch: number | string;
+  channels: number | string;
+  taps: number;
+  sizes?: OpCase['sizes'];
+}[] = [
+  { batch: 2, channels: 3, taps: 4 },
+  { batch: 1, channels: 1, taps: 1 },
+  { batch: 'B', channels: 5, taps: 3, sizes: [{ B: 3 }, { B: 1 }] },
+  { batch: 1, channels: 'D', taps: 2, sizes: [{ D: 4 }, { D: 1 }] },
+];
+
+export const convolutionStepCases: OpCase[] = stepShapes.flatMap(({ batch, channels, taps, sizes }) =>
+  [false, true].flatMap((biased): OpCase[] => {
+    const own = (shape: OpCase['inputs'][string]['shape']) => ({ shape, gradient: false });
+    const common = {
+      op: 'convolutionStep',
+      inputs: {
+        u: own([batch, channels, 1]),
+        w: own([channels, taps]),
+        state: own([batch, channels, taps]),
+        ...(biased ? { bias: own([channels]) } : {}),
+      },
+      sizes,
+      noFloat16: 'states are float32',
+    } satisfies Partial<OpCase>;
+    const build = ({ u, w, state, bias }: Parameters<OpCase['build']>[0]) =>
+      convolutionStep(u!, w!, state!, bias);
+    /** Input number i of the newest ones. */
+    const seen = (values: Parameters<NonNullable<OpCase['expect']>>[0], b: number, d: number, i: number) =>
+      i === taps - 1 ? at(values.u!, [b, d, 0]) : at(values.state!, [b, d, i + 1]);
+    const title = `[${batch}, ${channels}], ${taps} taps${biased ? ', with a bias' : ''}`;
+    return [
+      {
+        ...common,
+        title: `${title}: outputs`,
+        build: (inputs) => build(inputs).y,
+        expect: (values, [b, d]) => {
+          const { w, bias } = values;
+          const sum = total(range(taps).map((i) => at(w!, [d!, i]) * seen(values, b!, d!, i)));
+          const x = sum + (bias ? at(bias, [d!]) : 0);
+          return x / (1 + Math.exp(-x));
+        },
+      },
+      {
+        ...common,
+        title: `${title}: state`,
+        build: (inputs) => build(inputs).state,
+        expect: (values, [b, d, i]) => seen(values, b!, d!, i!),
+      },
+    ];
+  }),
+);
 
 export const reverseCases: OpCase[] = [
   ...[

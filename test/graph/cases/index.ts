@@ -1,7 +1,8 @@
 import type { OpCase } from '../op-case.ts';
 import { constantCases } from './constant.ts';
-import { convolutionCases, reverseCases } from './convolution.ts';
+import { convolutionCases, convolutionStepCases, reverseCases } from './convolution.ts';
 import { elementwiseCases } from './elementwise.ts';
+import { gateCases } from './gates.ts';
 import { indexingCases } from './indexing.ts';
 import { integerCases } from './integers.ts';
 import { matmulCases } from './matmul.ts';
@@ -17,7 +18,9 @@ import { triangularCases } from './triangular.ts';
 export const opCases: readonly OpCase[] = [
   ...constantCases,
   ...convolutionCases,
+  ...convolutionStepCases,
   ...elementwiseCases,
+  ...gateCases,
   ...indexingCases,
   ...integerCases,
   ...matmulCases,
