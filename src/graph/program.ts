@@ -122,6 +122,8 @@ export class Program {
       executionProviders: [device],
       intraOpNumThreads: threads,
       graphOptimizationLevel: 'all',
+      // A plan is made for every shape that comes, and takes memory of its own, in place of that of runs before.
+      enableMemPattern: inputs.every(({ shape }) => shape.every((dim) => typeof dim === 'number')),
       // Many programs live side by side: threads that wait must not keep a core busy, least of all after a run.
       extra: {
         session: { ...denormalOptions(), force_spinning_stop: '1', intra_op: { spin_duration_us: '1000' } },

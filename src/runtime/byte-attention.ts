@@ -4,7 +4,6 @@ import {
   concat,
   constant,
   type Device,
-  type Dim,
   div,
   exp,
   float32,
@@ -24,12 +23,15 @@ import {
   sub,
   sum,
   type Tensor,
+  transpose,
   unsqueeze,
   Value,
 } from '../graph/index.ts';
 import { hiddenKeys } from './hidden-keys.ts';
 import { type Block, PART } from './kv-blocks.ts';
 import type { KvCache } from './kv-cache.ts';
+import { groupsOf, type Keys, type SeveralKind, severalQueries } from './several-queries.ts';
+import type { HeadShape, PartsKind } from './single-query.ts';
 import { turnRows } from './turn-rows.ts';
 
 /**
@@ -56,67 +58,84 @@ interface Piece {
   start: number;
 }
 
-/** Which of the programs: of one query or several, with sums of earlier pieces, what hides keys, with the division. */
-interface Kind {
-  single: boolean;
-  carries: boolean;
-  hides: boolean[];
-  ends: boolean;
-}
-
 type Sums = Record<'m' | 'l' | 'o', Tensor>;
 
 export class ByteAttention {
   private readonly programs = new Map<string, Promise<Program>>();
 
   constructor(
-    private readonly shape: { H: number; KV: number; d: number },
+    private readonly shape: HeadShape,
     private readonly options: { device?: Device; threads?: number },
   ) {}
 
   /** Queries [H, T, d] of the tokens from `first` on, which the cache holds. */
-  async attend(q: Float32Array, T: number, first: number, cache: KvCache, into: Float32Array): Promise<void> {
+  attend(q: Float32Array, T: number, first: number, cache: KvCache, into: Float32Array): Promise<void> {
+    return T === 1 ? this.attendOne(q, first, cache, into) : this.attendSeveral(q, T, first, cache, into);
+  }
+
+  private async attendOne(q: Float32Array, place: number, cache: KvCache, into: Float32Array): Promise<void> {
     const { H, KV, d } = this.shape;
-    const { window } = cache.shape;
-    const single = T === 1;
     // Without instructions for products of bytes, those of 7 bits with them are exact.
     const base = (await integersAreExact()) ? 256 : 128;
-    const given: Record<string, Value> = single
-      ? roundedQuery(q, this.shape, base)
-      : { q: float32(q, [1, KV, (H / KV) * T, d]) };
-    const result = float32(into, [1, KV, (H / KV) * T, d]);
-    const pieces = piecesOf(cache, first, T, single ? Number.POSITIVE_INFINITY : PARTS);
-    const perRun = single ? BLOCKS : 1;
+    const given = roundedQuery(q, this.shape, base);
+    const result = float32(into, [1, KV, H / KV, d]);
+    const pieces = piecesOf(cache, place, 1, Number.POSITIVE_INFINITY);
     let carried: Record<string, Value> | null = null;
-    for (let i = 0; i < pieces.length; i += perRun) {
-      const ends = i + perRun >= pieces.length;
+    for (let i = 0; i < pieces.length; i += BLOCKS) {
+      const ends = i + BLOCKS >= pieces.length;
       const feeds: Record<string, Value> = { ...given, ...carried };
-      const hides = pieces.slice(i, i + perRun).map(({ block, from, parts, start }, n) => {
-        feeds[`k${n}`] = partsOf(block.k, from, parts);
-        feeds[`v${n}`] = partsOf(block.v, from, parts);
-        feeds[`kFactors${n}`] = partsOf(block.factors!.k, from, parts);
-        feeds[`vFactors${n}`] = partsOf(block.factors!.v, from, parts);
-        const seen = start >= first + T - window && start + parts * PART <= first + 1;
-        if (seen) return false;
-        const bias = new Float32Array(parts * T * PART);
-        for (let p = 0; p < parts; p++) {
-          const values = bias.subarray(p * T * PART, (p + 1) * T * PART);
-          hiddenKeys(T, PART, first - start - p * PART, window, values);
+      const hides = pieces.slice(i, i + BLOCKS).map((piece, n) => {
+        for (const [name, value] of Object.entries(valuesOf(piece))) feeds[`${name}${n}`] = value;
+        const { parts, start } = piece;
+        const hidden = hidesSome(piece, place, 1, cache.shape.window);
+        if (hidden) {
+          const values = hiddenKeys(1, parts * PART, place - start, cache.shape.window);
+          feeds[`bias${n}`] = float32(values, [parts, 1, 1, PART]);
         }
-        feeds[`bias${n}`] = float32(bias, [parts, 1, 1, T, PART]);
-        return true;
+        return hidden;
       });
-      const program = await this.program({ single, carries: carried !== null, hides, ends }, base);
+      const kind: PartsKind = { carries: carried !== null, hides, ends };
+      const program = await this.program(JSON.stringify(kind), () => singleQuery(this.shape, kind, base));
       const outputs: Record<string, Value> = await program.run(feeds, ends ? { o: result } : {});
-      carried = ends ? null : outputs;
+      carried = outputs;
     }
   }
 
-  private program(kind: Kind, base: number): Promise<Program> {
-    const key = JSON.stringify(kind);
+  private async attendSeveral(
+    q: Float32Array,
+    T: number,
+    first: number,
+    cache: KvCache,
+    into: Float32Array,
+  ): Promise<void> {
+    const { H, KV, d } = this.shape;
+    const { window } = cache.shape;
+    const groups = groupsOf(T);
+    const dims = [KV, (H / KV) * groups, T / groups, d];
+    const [queries, result] = [float32(q, dims), float32(into, dims)];
+    let carried: Record<string, Value> | null = null;
+    const pieces = piecesOf(cache, first, T, PARTS);
+    for (const [i, piece] of pieces.entries()) {
+      const { parts, start } = piece;
+      const [hidden, ends] = [hidesSome(piece, first, T, window), i === pieces.length - 1];
+      const feeds: Record<string, Value> = { q: queries, ...valuesOf(piece), ...carried };
+      if (hidden) {
+        const values = hiddenKeys(T, parts * PART, first - start, window);
+        feeds.bias = float32(values, [groups, T / groups, parts * PART]);
+      }
+      const kind: SeveralKind = { over: 'block', hides: hidden, carries: carried !== null, ends, groups };
+      const program = await this.program(JSON.stringify(kind), () =>
+        severalQueries(this.shape, kind, readKeys(this.shape)),
+      );
+      const outputs: Record<string, Value> = await program.run(feeds, ends ? { o: result } : {});
+      carried = outputs;
+    }
+  }
+
+  private program(key: string, record: () => Record<string, Tensor>): Promise<Program> {
     const known = this.programs.get(key);
     if (known) return known;
-    const program = Program.compile(record(this.shape, kind, base), this.options);
+    const program = Program.compile(record(), this.options);
     program.catch(() => this.programs.delete(key));
     this.programs.set(key, program);
     return program;
@@ -149,6 +168,16 @@ function piecesOf(
   return pieces;
 }
 
+/** Whether some of a piece's keys are hidden from some of T queries from `first` on. */
+function hidesSome({ parts, start }: Piece, first: number, T: number, window: number): boolean {
+  return start < first + T - window || start + parts * PART > first + 1;
+}
+
+function valuesOf({ block: { k, v, factors }, from, parts }: Piece): Record<string, Value> {
+  const of = (value: Value) => partsOf(value, from, parts);
+  return { k: of(k), v: of(v), kFactors: of(factors!.k), vFactors: of(factors!.v) };
+}
+
 /** Some parts of a block's values, over the same memory. */
 function partsOf(value: Value, from: number, parts: number): Value {
   const [all, ...rest] = value.dims as [number, ...number[]];
@@ -162,11 +191,7 @@ function partsOf(value: Value, from: number, parts: number): Value {
 }
 
 /** A query [H, d], turned, as integers around half of the base, and their factor with that of all scores. */
-function roundedQuery(
-  q: Float32Array,
-  { H, KV, d }: { H: number; KV: number; d: number },
-  base: number,
-): Record<'q' | 'scale', Value> {
+function roundedQuery(q: Float32Array, { H, KV, d }: HeadShape, base: number): Record<'q' | 'scale', Value> {
   const turned = turnRows(q.slice(), rotationSize(d));
   const largest = turned.reduce((top, x) => Math.max(top, Math.abs(x)), 1e-30);
   const [zero, top] = [base / 2, base / 2 - 1];
@@ -180,17 +205,17 @@ function roundedQuery(
   };
 }
 
-function record(
-  { H, KV, d }: { H: number; KV: number; d: number },
-  { single, carries, hides, ends }: Kind,
+/** One query of each head over parts of several blocks. */
+function singleQuery(
+  shape: HeadShape,
+  { carries, hides, ends }: PartsKind,
   base: number,
 ): Record<string, Tensor> {
-  const G = H / KV;
-  const R = single ? G : hides.includes(true) ? mulDims(G, 'T') : 'R';
-  const of = single ? singleQuery({ KV, G, d }, base) : severalQueries({ KV, G, d, R });
+  const { H, KV, d } = shape;
+  const of = sumsOfParts(shape, base);
   const pieces = hides.map((hidden, n) => of(`${n}`, hidden));
   if (carries) {
-    const sums = (name: string, width: number) => input(name, 'float32', [1, KV, R, width]);
+    const sums = (name: string, width: number) => input(name, 'float32', [1, KV, H / KV, width]);
     pieces.push({ m: sums('m', 1), l: sums('l', 1), o: sums('o', d) });
   }
   const all = (name: keyof Sums) =>
@@ -207,7 +232,8 @@ function record(
 }
 
 /** Largest score, sum of weights and weighted values of each part, for one query. */
-function singleQuery({ KV, G, d }: { KV: number; G: number; d: number }, base: number) {
+function sumsOfParts({ H, KV, d }: HeadShape, base: number) {
+  const G = H / KV;
   const q = input('q', 'uint8', [1, KV, G, d]);
   const scale = input('scale', 'float32', []);
   const top = base * base - 1;
@@ -219,8 +245,7 @@ function singleQuery({ KV, G, d }: { KV: number; G: number; d: number }, base: n
     const k = input(`k${n}`, 'int8', [N, KV, d, PART]);
     const v = input(`v${n}`, 'int8', [N, KV, PART, d]);
     let scores = integerProduct(q, k, { zero: base / 2, scale, scales: factors('kFactors') });
-    if (hidden)
-      scores = add(scores, reshape(input(`bias${n}`, 'float32', [N, 1, 1, 1, PART]), [N, 1, 1, PART]));
+    if (hidden) scores = add(scores, input(`bias${n}`, 'float32', [N, 1, 1, PART]));
     const m = max(scores, -1, true);
     const weights = exp(sub(scores, m));
     const vFactors = factors('vFactors');
@@ -234,25 +259,20 @@ function singleQuery({ KV, G, d }: { KV: number; G: number; d: number }, base: n
   };
 }
 
-/** The same for several queries, of all parts together. */
-function severalQueries({ KV, G, d, R }: { KV: number; G: number; d: number; R: Dim }) {
+/** Keys and values of some parts as float32, side by side. */
+function readKeys({ KV, d }: HeadShape): Keys {
   const size = rotationSize(d);
-  const given = reshape(input('q', 'float32', [1, KV, R, d]), [1, KV, R, d / size, size]);
-  const q = reshape(matmul(given, constant(hadamard(size).data, [size, size])), [1, KV, R, d]);
-  return (n: string, hidden: boolean): Sums => {
-    const N = `N${n}`;
-    const factors = (name: string) => input(`${name}${n}`, 'float32', [N, KV, 1, PART]);
-    const k = mul(cast(input(`k${n}`, 'int8', [N, KV, d, PART]), 'float32'), factors('kFactors'));
-    const vFactors = reshape(factors('vFactors'), [N, KV, PART, 1]);
-    const v = mul(cast(input(`v${n}`, 'int8', [N, KV, PART, d]), 'float32'), vFactors);
-    let scores = matmul(q, k, { alpha: d ** -0.5 });
-    if (hidden) {
-      const bias = input(`bias${n}`, 'float32', [N, 1, 1, 'T', PART]);
-      scores = reshape(add(reshape(scores, [N, KV, G, 'T', PART]), bias), [N, KV, R, PART]);
-    }
-    const m = max(max(scores, -1, true), 0, true);
-    const weights = exp(sub(scores, m));
-    const all = (x: Tensor) => sum(x, 0, true);
-    return { m, l: all(sum(weights, -1, true)), o: all(matmul(weights, v)) };
+  const rotation = constant(hadamard(size).data, [size, size]);
+  const C = mulDims('N', PART);
+  const factors = (name: string) => input(name, 'float32', ['N', KV, 1, PART]);
+  const k = mul(cast(input('k', 'int8', ['N', KV, d, PART]), 'float32'), factors('kFactors'));
+  const v = mul(
+    cast(input('v', 'int8', ['N', KV, PART, d]), 'float32'),
+    reshape(factors('vFactors'), ['N', KV, PART, 1]),
+  );
+  return {
+    k: reshape(transpose(k, [1, 0, 3, 2]), [KV, C, d]),
+    v: reshape(transpose(v, [1, 0, 2, 3]), [KV, C, d]),
+    turn: (q) => reshape(matmul(reshape(q, [...q.shape.slice(0, -1), d / size, size]), rotation), q.shape),
   };
 }

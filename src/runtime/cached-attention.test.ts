@@ -74,3 +74,45 @@ test.each([
   expect(held).toBeLessThan(Math.min(window, cache.length) + cache.blockSize);
   expect(cache.bytes).toBeLessThanOrEqual(2 * 4 * KV * d * (held + 256));
 });
+
+test('a query gets the same bits whatever others come with it', async () => {
+  const shape = { H: 9, KV: 3, d: 64 };
+  const attention = new CachedAttentionPrograms(shape, { threads: 2 });
+  const tokens = 2600;
+  const random = new Random(2);
+  const [q, k, v] = [shape.H, shape.KV, shape.KV].map((heads) =>
+    Float32Array.from({ length: heads * tokens * shape.d }, () => random.normal()),
+  ) as [Float32Array, Float32Array, Float32Array];
+  const size = (x: Float32Array, heads: number) => x.length / heads;
+  /** Tokens of each head. */
+  const part = (x: Float32Array, heads: number, from: number, to: number) => {
+    const rows = new Float32Array(heads * (to - from) * shape.d);
+    for (let head = 0; head < heads; head++) {
+      const start = head * size(x, heads);
+      rows.set(x.subarray(start + from * shape.d, start + to * shape.d), head * (to - from) * shape.d);
+    }
+    return rows;
+  };
+  const read = async (pieces: readonly number[]) => {
+    const cache = new KvCache({ heads: shape.KV, width: shape.d, window: Number.POSITIVE_INFINITY });
+    let result = new Float32Array();
+    for (const T of pieces) {
+      const [from, to] = [cache.length, cache.length + T];
+      cache.reserve(T);
+      cache.write(part(k, shape.KV, from, to), part(v, shape.KV, from, to), T);
+      result = new Float32Array(shape.H * T * shape.d);
+      await attention.attend(part(q, shape.H, from, to), T, cache, result);
+    }
+    return part(result, shape.H, pieces.at(-1)! - 20, pieces.at(-1)!);
+  };
+  const expected = await read([2600]);
+  for (const pieces of [
+    [512, 512, 512, 512, 512, 40],
+    [100, 2400, 100],
+    [2047, 3, 516, 34],
+    [1, 2578, 21],
+  ]) {
+    expect(await read(pieces)).toEqual(expected);
+  }
+  await attention.dispose();
+});

@@ -1,46 +1,28 @@
-import {
-  add,
-  concat,
-  type Device,
-  type Dim,
-  div,
-  exp,
-  float32,
-  input,
-  matmul,
-  max,
-  maximum,
-  mul,
-  mulDims,
-  Program,
-  reciprocal,
-  reshape,
-  softmax,
-  sub,
-  sum,
-  type Tensor,
-  unsqueeze,
-  type Value,
-} from '../graph/index.ts';
-import { attendBeside } from './block-attention.ts';
+import { type Device, float32, Program, type Tensor, type Value } from '../graph/index.ts';
 import { ByteAttention } from './byte-attention.ts';
 import { HIDDEN, hiddenKeys } from './hidden-keys.ts';
 import { PART } from './kv-blocks.ts';
 import type { KvCache } from './kv-cache.ts';
+import { exactKeys, groupsOf, type SeveralKind, severalQueries } from './several-queries.ts';
+import { type HeadShape, overBlock, overParts, type PartsKind } from './single-query.ts';
 
 /**
  * Softmax attention of queries over the blocks of a cache, a run of a program for each, or for several of them if there
- * is one query. A run's sums are carried on to the next as the largest score so far, the sum of the exponentials relative to it, and the values
- * weighted by them, so that the whole is exact:
+ * is one query. A run's sums are carried on to the next as the largest score so far, the sum of the exponentials relative
+ * to it, and what the softmax makes of the values, so that the whole is exact:
  *
- *   m' = max(m, max s),   l' = e^(m - m') l + sum e^(s - m'),   a' = e^(m - m') a + e^(s - m') V,   o = a / l
+ *   m = max(m1, m2),   x = e^(m1 - m) l1,   y = e^(m2 - m) l2,   l = x + y,   o = (x o1 + y o2) / l
  *
  * Each key and value is read once for all query heads of its group. The programs hold no weights: all layers,
  * sequences and engines of a shape share them.
  */
 
-/** Queries that go over the blocks together: bounds the memory of their scores. */
-const QUERIES = 256;
+/**
+ * Queries that go over the blocks together, which bounds the memory of their scores. Blocks are cut in stretches of as
+ * many, and what is summed by itself is a stretch, not the keys of the queries at hand: so a query gets the same bits
+ * whatever others come with it.
+ */
+const QUERIES = 512;
 
 /**
  * Blocks that one run takes for a single query, or half of them or a quarter and so on: the threads of a run that has just
@@ -48,23 +30,14 @@ const QUERIES = 256;
  */
 const BLOCKS = 32;
 
-/** Which of the programs: with sums of earlier blocks, whether it hides keys of each block, with the division. */
-interface Kind {
-  /** One query, over one block that is all or over parts of several; or several queries over a block. */
-  form: 'single' | 'parts' | 'many';
-  carries: boolean;
-  hides: boolean[];
-  ends: boolean;
-}
-
 export class CachedAttentionPrograms {
   private readonly programs = new Map<string, Promise<Program>>();
+  private hidden: { key: string; value: Value } | null = null;
   /** Over caches of 8 bits. */
   private readonly bytes: ByteAttention;
 
   constructor(
-    /** Query heads, key heads, width of a head. */
-    private readonly shape: { H: number; KV: number; d: number },
+    private readonly shape: HeadShape,
     private readonly options: { device?: Device; threads?: number },
   ) {
     this.bytes = new ByteAttention(shape, options);
@@ -80,9 +53,9 @@ export class CachedAttentionPrograms {
     const { H, d } = this.shape;
     const first = cache.length - T;
     for (let from = 0; from < T; ) {
-      // No further than the block of the first of them: blocks before it are seen as a whole.
-      const room = cache.blockSize - ((first + from - cache.start) % cache.blockSize);
-      const count = Math.min(T - from, room, QUERIES);
+      // No further than the stretch and the block of the first of them.
+      const row = (first + from - cache.start) % cache.blockSize;
+      const count = Math.min(T - from, cache.blockSize - row, QUERIES - (row % QUERIES));
       if (count === T) {
         await this.attendRows(q, T, first, cache, into);
       } else {
@@ -100,8 +73,8 @@ export class CachedAttentionPrograms {
     }
   }
 
-  /** Queries [H, T, d] of the tokens from `first` on, all in one block of the cache. */
-  private async attendRows(
+  /** Queries [H, T, d] of the tokens from `first` on, all in one stretch of a block. */
+  private attendRows(
     q: Float32Array,
     T: number,
     first: number,
@@ -109,99 +82,115 @@ export class CachedAttentionPrograms {
     into: Float32Array,
   ): Promise<void> {
     if (cache.dtype === 'q8') return this.bytes.attend(q, T, first, cache, into);
+    return T === 1 ? this.attendOne(q, first, cache, into) : this.attendSeveral(q, T, first, cache, into);
+  }
+
+  private async attendOne(q: Float32Array, place: number, cache: KvCache, into: Float32Array): Promise<void> {
     const { H, KV, d } = this.shape;
-    const { window } = cache.shape;
-    const queries = float32(q, [KV, (H / KV) * T, d]);
+    const { blockSize, shape } = cache;
+    const dims = [KV, H / KV, d];
     // In a graph ONNX Runtime makes the factor one of the product, and of products with a factor it copies the keys.
-    const scaled = T === 1 ? float32(q.map((x) => x * d ** -0.5) as Float32Array, queries.dims) : queries;
-    const result = float32(into, queries.dims);
-    const at = (position: number) => Math.floor((position - cache.start) / cache.blockSize);
-    const last = at(first);
+    const scaled = float32(q.map((x) => x * d ** -0.5) as Float32Array, dims);
+    const result = float32(into, dims);
+    const { lowest, last } = blocksSeen(cache, place);
+    if (lowest === last) {
+      const start = cache.start + last * blockSize;
+      const { k, v, capacity } = cache.blocks[last]!;
+      const values = hiddenKeys(1, capacity, place - start, shape.window);
+      // The newest token stands beside the block, as in a step that is not cut: the same sums in the same order.
+      values[place - start] = HIDDEN;
+      const own = { ownK: rowOf(k, place - start), ownV: rowOf(v, place - start) };
+      // Little work is done before a second thread has woken up.
+      const program = await this.program('block', () => overBlock(this.shape), {
+        ...this.options,
+        threads: 1,
+      });
+      await program.run(
+        { q: scaled, k0: k, v0: v, ...own, bias0: float32(values, [1, capacity]) },
+        { o: result },
+      );
+      return;
+    }
     let carried: Record<string, Value> | null = null;
-    for (let i = Math.max(0, at(first + 1 - window)); i <= last; ) {
-      const count = T === 1 ? Math.min(BLOCKS, 2 ** Math.floor(Math.log2(last + 1 - i))) : 1;
+    for (let i = lowest; i <= last; ) {
+      const count = Math.min(BLOCKS, 2 ** Math.floor(Math.log2(last + 1 - i)));
       const ends = i + count > last;
-      const alone = count === 1 && ends && !carried;
-      const form = T > 1 ? 'many' : alone ? 'single' : 'parts';
       const feeds: Record<string, Value> = { q: scaled, ...carried };
       const hides = cache.blocks.slice(i, i + count).map(({ k, v, capacity }, n) => {
-        const start = cache.start + (i + n) * cache.blockSize;
-        // One query is compared with parts of a block.
-        const parts = [capacity / PART, PART];
-        const of = (x: Value) => (form === 'parts' ? float32(x.data as Float32Array, [KV, ...parts, d]) : x);
-        feeds[`k${n}`] = of(k);
-        feeds[`v${n}`] = of(v);
-        const hidden = i + n === last || start < first + T - window;
+        const start = cache.start + (i + n) * blockSize;
+        const parts = capacity / PART;
+        feeds[`k${n}`] = float32(k.data as Float32Array, [KV, parts, PART, d]);
+        feeds[`v${n}`] = float32(v.data as Float32Array, [KV, parts, PART, d]);
+        const hidden = i + n === last || start <= place - shape.window;
         if (hidden) {
-          const values = hiddenKeys(T, capacity, first - start, window);
-          if (form === 'single') {
-            // The newest token stands beside the block, as in a step that is not cut: the same sums in the same order.
-            values[first - start] = HIDDEN;
-            feeds.ownK = rowOf(k, first - start);
-            feeds.ownV = rowOf(v, first - start);
-          }
-          feeds[`bias${n}`] = float32(values, form === 'parts' ? [capacity / PART, 1, PART] : [T, capacity]);
+          feeds[`bias${n}`] = float32(hiddenKeys(1, capacity, place - start, shape.window), [parts, 1, PART]);
         }
         return hidden;
       });
-      const program = await this.program({ form, carries: carried !== null, hides, ends });
+      const kind: PartsKind = { carries: carried !== null, hides, ends };
+      const program = await this.program(JSON.stringify(kind), () => overParts(this.shape, kind));
       const outputs: Record<string, Value> = await program.run(feeds, ends ? { o: result } : {});
-      carried = ends ? null : outputs;
+      carried = outputs;
       i += count;
     }
   }
 
-  private program(kind: Kind): Promise<Program> {
-    const key = JSON.stringify(kind);
+  private async attendSeveral(
+    q: Float32Array,
+    T: number,
+    first: number,
+    cache: KvCache,
+    into: Float32Array,
+  ): Promise<void> {
+    const { H, KV, d } = this.shape;
+    const { window } = cache.shape;
+    const groups = groupsOf(T);
+    const dims = [KV, (H / KV) * groups, T / groups, d];
+    const [queries, result] = [float32(q, dims), float32(into, dims)];
+    const { lowest, last } = blocksSeen(cache, first);
+    let carried: Record<string, Value> | null = null;
+    for (let i = lowest; i <= last; i++) {
+      const start = cache.start + i * cache.blockSize;
+      const { k, v, capacity } = cache.blocks[i]!;
+      const row = first - start;
+      const before = row - (row % QUERIES);
+      const windowed = start < first + T - window;
+      const over = i < last || windowed || before === 0 ? 'block' : 'end and earlier';
+      const hides = i === last || windowed;
+      const feeds: Record<string, Value> = { q: queries, k, v, ...carried };
+      if (hides) {
+        const from = over === 'block' ? 0 : before;
+        feeds.bias = this.hiding(T, capacity - from, row - from, window, groups);
+      }
+      const kind: SeveralKind = { over, hides, carries: carried !== null, ends: i === last, groups };
+      const program = await this.program(JSON.stringify(kind), () =>
+        severalQueries(this.shape, kind, exactKeys(this.shape)),
+      );
+      const outputs: Record<string, Value> = await program.run(feeds, i === last ? { o: result } : {});
+      carried = outputs;
+    }
+  }
+
+  /** What hides keys [groups, T / groups, keys], kept for the next layer, which asks for the same. */
+  private hiding(T: number, keys: number, at: number, window: number, groups: number): Value {
+    const key = [T, keys, at, window].join();
+    if (this.hidden?.key !== key) {
+      this.hidden = { key, value: float32(hiddenKeys(T, keys, at, window), [groups, T / groups, keys]) };
+    }
+    return this.hidden.value;
+  }
+
+  private program(
+    key: string,
+    record: () => Record<string, Tensor>,
+    options = this.options,
+  ): Promise<Program> {
     const known = this.programs.get(key);
     if (known) return known;
-    // Little work is done before a second thread has woken up.
-    const options = kind.form === 'single' ? { ...this.options, threads: 1 } : this.options;
-    const program = Program.compile(this.record(kind), options);
+    const program = Program.compile(record(), options);
     program.catch(() => this.programs.delete(key));
     this.programs.set(key, program);
     return program;
-  }
-
-  private record({ form, carries, hides, ends }: Kind): Record<string, Tensor> {
-    if (form === 'parts') return singleQuery(this.shape, { carries, hides, ends });
-    const { H, KV, d } = this.shape;
-    if (form === 'single') {
-      const G = H / KV;
-      const block = (name: string) => input(name, 'float32', [KV, 'C', d]);
-      const own = (name: string) => input(name, 'float32', [KV, 1, 1, d]);
-      const attended = attendBeside({
-        q: reshape(input('q', 'float32', [KV, G, d]), [KV, G, 1, d]),
-        k: block('k0'),
-        v: block('v0'),
-        ownK: own('ownK'),
-        ownV: own('ownV'),
-        hidden: input('bias0', 'float32', [1, 'C']),
-      });
-      return { o: reshape(attended, [KV, G, d]) };
-    }
-    const [hidden] = hides as [boolean];
-    const of = (name: string, rows: Dim, width: Dim) => input(name, 'float32', [KV, rows, width]);
-    const R = hidden ? mulDims(H / KV, 'T') : 'R';
-    const [q, k, v] = [of('q', R, d), of('k0', 'C', d), of('v0', 'C', d)];
-    let scores = matmul(q, k, { transB: true, alpha: d ** -0.5 });
-    if (hidden) {
-      const bias = input('bias0', 'float32', ['T', 'C']);
-      scores = reshape(add(reshape(scores, [KV, H / KV, 'T', 'C']), bias), [KV, R, 'C']);
-    }
-    if (!carries && ends) return { o: matmul(softmax(scores), v) };
-    const own = max(scores, -1, true);
-    const before = carries ? { m: of('m', R, 1), l: of('l', R, 1), a: of('a', R, d) } : null;
-    const m = before ? maximum(before.m, own) : own;
-    const weights = exp(sub(scores, m));
-    let l = sum(weights, -1, true);
-    let a = matmul(weights, v);
-    if (before) {
-      const scale = exp(sub(before.m, m));
-      l = add(mul(before.l, scale), l);
-      a = add(mul(before.a, scale), a);
-    }
-    return ends ? { o: div(a, l) } : { m, l, a };
   }
 
   async dispose(): Promise<void> {
@@ -211,45 +200,10 @@ export class CachedAttentionPrograms {
   }
 }
 
-/**
- * One query of each head over several blocks, in parts of their own softmax: matrix by vector for each part and head,
- * which copies no keys and finds a part in the cache of the processor for all heads of a group. A part's largest weight is
- * e^0 / l. Queries come multiplied by d^-0.5. Earlier blocks count as one part more, of which the result is carried.
- */
-function singleQuery(
-  { H, KV, d }: { H: number; KV: number; d: number },
-  { carries, hides, ends }: Omit<Kind, 'form'>,
-): Record<string, Tensor> {
-  const G = H / KV;
-  const q = reshape(input('q', 'float32', [KV, G, d]), [KV, 1, G, 1, d]);
-  const parts = hides.map((hidden, n) => {
-    const count = `N${n}`;
-    const of = (name: string) => unsqueeze(input(`${name}${n}`, 'float32', [KV, count, PART, d]), 2);
-    let scores = reshape(matmul(q, of('k'), { transB: true }), [KV, count, G, PART]);
-    if (hidden) scores = add(scores, input(`bias${n}`, 'float32', [count, 1, PART]));
-    const weights = softmax(scores);
-    const product = matmul(reshape(weights, [KV, count, G, 1, PART]), of('v'));
-    return {
-      m: max(scores, -1, true),
-      l: reciprocal(max(weights, -1, true)),
-      o: reshape(product, [KV, count, G, d]),
-    };
-  });
-  if (carries) {
-    const of = (name: string, width: number) => input(name, 'float32', [KV, 1, G, width]);
-    parts.push({ m: of('m', 1), l: of('l', 1), o: of('o', d) });
-  }
-  const all = (name: 'm' | 'l' | 'o') =>
-    concat(
-      parts.map((part) => part[name]),
-      1,
-    );
-  const largest = all('m');
-  const m = max(largest, 1, true);
-  const shares = mul(all('l'), exp(sub(largest, m)));
-  const l = sum(shares, 1, true);
-  const o = div(sum(mul(all('o'), shares), 1, true), l);
-  return ends ? { o: reshape(o, [KV, G, d]) } : { m, l, o };
+/** Blocks that a query sees, by their order, if no later token of its block does. */
+function blocksSeen({ start, blockSize, shape }: KvCache, place: number): { lowest: number; last: number } {
+  const at = (token: number) => Math.floor((token - start) / blockSize);
+  return { lowest: Math.max(0, at(place + 1 - shape.window)), last: at(place) };
 }
 
 /** A token's row of every head of a block [KV, capacity, d], as [KV, 1, 1, d]. */

@@ -1,0 +1,92 @@
+import {
+  add,
+  concat,
+  div,
+  exp,
+  input,
+  matmul,
+  max,
+  mul,
+  reciprocal,
+  reshape,
+  softmax,
+  sub,
+  sum,
+  type Tensor,
+  unsqueeze,
+} from '../graph/index.ts';
+import { attendBeside } from './block-attention.ts';
+import { PART } from './kv-blocks.ts';
+
+/** The programs of cached-attention.ts for one query of each head. */
+
+/** Query heads, key heads, width of a head. */
+export interface HeadShape {
+  H: number;
+  KV: number;
+  d: number;
+}
+
+/** With sums of earlier blocks, whether it hides keys of each block, with the division. */
+export interface PartsKind {
+  carries: boolean;
+  hides: readonly boolean[];
+  ends: boolean;
+}
+
+/** One query over the one block that there is, the newest token beside it. */
+export function overBlock({ H, KV, d }: HeadShape): Record<string, Tensor> {
+  const G = H / KV;
+  const block = (name: string) => input(name, 'float32', [KV, 'C', d]);
+  const own = (name: string) => input(name, 'float32', [KV, 1, 1, d]);
+  const attended = attendBeside({
+    q: reshape(input('q', 'float32', [KV, G, d]), [KV, G, 1, d]),
+    k: block('k0'),
+    v: block('v0'),
+    ownK: own('ownK'),
+    ownV: own('ownV'),
+    hidden: input('bias0', 'float32', [1, 'C']),
+  });
+  return { o: reshape(attended, [KV, G, d]) };
+}
+
+/**
+ * One query of each head over several blocks, in parts of their own softmax: matrix by vector for each part and head,
+ * which copies no keys and finds a part in the cache of the processor for all heads of a group. A part's largest weight is
+ * e^0 / l. Queries come multiplied by d^-0.5. Earlier blocks count as one part more, of which the result is carried.
+ */
+export function overParts(
+  { H, KV, d }: HeadShape,
+  { carries, hides, ends }: PartsKind,
+): Record<string, Tensor> {
+  const G = H / KV;
+  const q = reshape(input('q', 'float32', [KV, G, d]), [KV, 1, G, 1, d]);
+  const parts = hides.map((hidden, n) => {
+    const count = `N${n}`;
+    const of = (name: string) => unsqueeze(input(`${name}${n}`, 'float32', [KV, count, PART, d]), 2);
+    let scores = reshape(matmul(q, of('k'), { transB: true }), [KV, count, G, PART]);
+    if (hidden) scores = add(scores, input(`bias${n}`, 'float32', [count, 1, PART]));
+    const weights = softmax(scores);
+    const product = matmul(reshape(weights, [KV, count, G, 1, PART]), of('v'));
+    return {
+      m: max(scores, -1, true),
+      l: reciprocal(max(weights, -1, true)),
+      o: reshape(product, [KV, count, G, d]),
+    };
+  });
+  if (carries) {
+    const of = (name: string, width: number) => input(name, 'float32', [KV, 1, G, width]);
+    parts.push({ m: of('m', 1), l: of('l', 1), o: of('o', d) });
+  }
+  const all = (name: 'm' | 'l' | 'o') =>
+    concat(
+      parts.map((part) => part[name]),
+      1,
+    );
+  const largest = all('m');
+  const m = max(largest, 1, true);
+  const shares = mul(all('l'), exp(sub(largest, m)));
+  const l = sum(shares, 1, true);
+  const o = div(sum(mul(all('o'), shares), 1, true), l);
+  return ends ? { o: reshape(o, [KV, G, d]) } : { m, l, o };
+}
