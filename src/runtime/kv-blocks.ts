@@ -20,7 +20,7 @@ export const PART = 256;
  * Tokens of a full block: so many that a node of the attention's program is little beside reading it. Of 8 bits, a block
  * is twice as large in memory, for the products take a quarter of the time.
  */
-const BLOCK: Record<KvDtype, number> = { f32: 2048, q8: 16_384 };
+const BLOCK: Record<KvDtype, number> = { f32: 4096, q8: 16_384 };
 
 export interface CacheShape {
   /** Heads [KV]. */

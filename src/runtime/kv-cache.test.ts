@@ -20,24 +20,24 @@ function append(cache: KvCache, from: number, to: number): void {
 
 test('full blocks stay where they are', () => {
   const cache = new KvCache(shape);
-  append(cache, 0, 2050);
+  append(cache, 0, 4098);
   const [first] = cache.blocks;
-  for (let t = 2050; t < 4200; t++) append(cache, t, t + 1);
+  for (let t = 4098; t < 8250; t++) append(cache, t, t + 1);
   expect(cache.blocks[0]).toBe(first);
-  expect(cache.blocks.map(({ capacity }) => capacity)).toEqual([2048, 2048, 256]);
-  expect(contents(cache)).toEqual(Array.from({ length: 4200 }, (_, t) => t));
+  expect(cache.blocks.map(({ capacity }) => capacity)).toEqual([4096, 4096, 256]);
+  expect(contents(cache)).toEqual(Array.from({ length: 8250 }, (_, t) => t));
 });
 
 test('forks share full blocks and do not see each other', () => {
   const cache = new KvCache(shape);
-  append(cache, 0, 2100);
+  append(cache, 0, 4150);
   const fork = cache.fork();
   expect(fork.blocks).toEqual(cache.blocks);
   append(fork, 5000, 5003);
   append(cache, 7000, 7001);
   expect(fork.blocks[0]).toBe(cache.blocks[0]);
-  expect(contents(cache).slice(2098)).toEqual([2098, 2099, 7000]);
-  expect(contents(fork).slice(2098)).toEqual([2098, 2099, 5000, 5001, 5002]);
+  expect(contents(cache).slice(4148)).toEqual([4148, 4149, 7000]);
+  expect(contents(fork).slice(4148)).toEqual([4148, 4149, 5000, 5001, 5002]);
 });
 
 test('without memory it stays as it was', () => {

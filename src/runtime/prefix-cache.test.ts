@@ -13,7 +13,7 @@ import { loadSequence, saveSequence } from './snapshot-file.ts';
 const A: MixerSpec = { kind: 'attention' };
 const W: MixerSpec = { kind: 'sliding_window', window: 600 };
 const D: MixerSpec = { kind: 'gated_deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
-const config = tinyConfig([D, A, W], { maxPositionEmbeddings: 8192 });
+const config = tinyConfig([D, A, W], { maxPositionEmbeddings: 16_384 });
 
 let engine: Engine;
 beforeAll(async () => {
@@ -38,26 +38,26 @@ async function follow(cache: PrefixCache, ids: readonly number[], boundaries: nu
 const LARGE = 1e9;
 
 test('a cached start is the cold start bit for bit', async () => {
-  const start = randomIds(2500, 1);
+  const start = randomIds(4500, 1);
   const boundaries = [40, 700];
   const warm = new PrefixCache(LARGE);
   expect((await follow(warm, [...start, 1, 2], boundaries)).cachedTokens).toBe(0);
   for (const [length, cached] of [
-    [2500, 2048],
-    [2048, 700],
+    [4500, 4096],
+    [4096, 700],
     [1000, 700],
     [500, 40],
     [40, 0],
   ] as const) {
     const prompt = [...start.slice(0, length), ...randomIds(30, length)];
     const found = await follow(warm, prompt, boundaries);
-    expect(found.cachedTokens).toBe(length === 40 ? 40 : length === 2048 ? 2048 : cached);
+    expect(found.cachedTokens).toBe(length === 40 ? 40 : length === 4096 ? 4096 : cached);
     const cold = await follow(new PrefixCache(0), prompt, boundaries);
     expect(cold.cachedTokens).toBe(0);
     expect(found.logits).toEqual(cold.logits);
   }
   expect(warm.hits).toBe(5);
-  expect(warm.tokensSaved).toBe(2048 + 2048 + 700 + 40 + 40);
+  expect(warm.tokensSaved).toBe(4096 + 4096 + 700 + 40 + 40);
   warm.clear();
   expect(warm.bytes).toBe(0);
 });
@@ -80,10 +80,10 @@ test('the least recently used snapshots go when the budget is spent', async () =
 
 test('snapshots of one prompt share full blocks', async () => {
   const cache = new PrefixCache(LARGE);
-  const ids = randomIds(5000, 9);
+  const ids = randomIds(9000, 9);
   await follow(cache, ids);
   expect(cache.size).toBe(2);
-  const blocks = 2 * 4 * 2 * 8 * 4096;
+  const blocks = 2 * 4 * 2 * 8 * 8192;
   expect(cache.bytes).toBeLessThan(1.7 * blocks);
 });
 

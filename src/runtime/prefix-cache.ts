@@ -1,3 +1,4 @@
+import { BLOCK_FORMATS } from './kv-blocks.ts';
 import type { Sequence } from './sequence.ts';
 
 /**
@@ -11,7 +12,7 @@ import type { Sequence } from './sequence.ts';
  */
 
 /** Tokens between snapshots: full blocks, so that nothing of keys and values is held twice. */
-const DISTANCE = 2048;
+const DISTANCE = BLOCK_FORMATS.f32.blockSize(Number.POSITIVE_INFINITY);
 
 interface Entry {
   ids: Int32Array;

@@ -25,11 +25,11 @@ test.each([
     hiddenSize: 64,
     intermediateSize: 96,
     headDim: 16,
-    maxPositionEmbeddings: 4096,
+    maxPositionEmbeddings: 8192,
   });
   const weights = randomWeights(config);
   const random = new Random(5);
-  const ids = Array.from({ length: 2100 }, () => random.below(64));
+  const ids = Array.from({ length: 4150 }, () => random.below(64));
   const taken = vi.spyOn(WholeLane, 'takes');
   const all = async () => {
     await using engine = await Engine.create(config, weights, { threads: 1, dtype });
@@ -40,11 +40,11 @@ test.each([
         found.push((await engine.append(on, ids.slice(on.length, on.length + count))).slice());
       }
     };
-    // The block grows at 256 tokens; pieces come between steps; forks share the block; at 2,048 there are two.
+    // The block grows at 256 tokens; pieces come between steps; forks share the block; at 4,096 there are two.
     await go(sequence, 1, 1, 252, 1, 1, 1, 1, 3, 1);
     using fork = sequence.fork();
     await go(fork, 1, 1);
-    await go(sequence, 1, 1, 1790, 1, 1, 1, 1);
+    await go(sequence, 1, 1, 3838, 1, 1, 1, 1);
     return found;
   };
   const whole = await all();
