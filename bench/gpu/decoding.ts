@@ -4,6 +4,7 @@ import type { ModelConfig } from '../../src/model/config.ts';
 import { countParameters, modelParameters } from '../../src/model/parameters.ts';
 import { summarise } from '../../src/model/summary.ts';
 import type { TensorInfo, TensorSource } from '../../src/model/tensor-source.ts';
+import { BLOCK, keyBytes } from '../../src/runtime/device/recording.ts';
 import { Engine } from '../../src/runtime/engine.ts';
 import type { Sequence } from '../../src/runtime/sequence.ts';
 import { Random } from '../../src/util/random.ts';
@@ -114,9 +115,9 @@ export function shapesOf(options: Readonly<Record<string, number>>): Record<stri
 
 const GIB = 2 ** 30;
 
-/** Bytes of the keys of a sequence in one layer. */
-function largestPast({ numKvHeads, headDim }: ModelConfig, context: number): number {
-  return 4 * numKvHeads * headDim * (context + 256);
+/** By its bits, as options of this bench are numbers. */
+export function dtypeOf(bits: number) {
+  return bits === 16 ? 'f16' : bits === 8 ? 'q8' : bits === 4 ? 'q4' : 'f32';
 }
 
 export const decoding: Section = {
@@ -147,7 +148,7 @@ export const decoding: Section = {
       [K in keyof typeof decoding.options]: number;
     };
     for (const [name, config] of Object.entries(shapesOf(options)).slice(first!, first! + models!)) {
-      const dtype = bits === 16 ? 'f16' : bits === 8 ? 'q8' : bits === 4 ? 'q4' : 'f32';
+      const dtype = dtypeOf(bits!);
       await using engine = await Engine.create(config, new DrawnTensors(config), { device: 'webgpu', dtype });
       const random = new Random(1);
       const prefill = await prefillRate(engine, prompt!, random);
@@ -157,7 +158,7 @@ export const decoding: Section = {
         const context = (options.tiny ? 64 : 4096) * 4 ** i;
         const { stateBytes } = summarise(config, context + tokens!, 4);
         // Keys are copied, layer by layer, when a tail goes over into the past, and scores take room too, some at a time.
-        const keys = largestPast(config, context);
+        const keys = keyBytes(config, context + 2 * BLOCK);
         const each = stateBytes + keys + 4 * 4 * config.numHeads * context;
         const fits = Math.floor((memory! * GIB - weights) / each);
         const batch = Math.min(most!, fits);

@@ -1,6 +1,6 @@
 import { Engine } from '../../src/runtime/engine.ts';
 import type { Sequence } from '../../src/runtime/sequence.ts';
-import { DrawnTensors, shapesOf } from './decoding.ts';
+import { DrawnTensors, dtypeOf, shapesOf } from './decoding.ts';
 import { kernelTimes } from './kernel-times.ts';
 import type { Section } from './section.ts';
 
@@ -33,7 +33,7 @@ export const profile: Section = {
       [K in keyof typeof profile.options]: number;
     };
     for (const [name, config] of Object.entries(shapesOf(options)).slice(first!, first! + models!)) {
-      const dtype = bits === 16 ? 'f16' : bits === 8 ? 'q8' : bits === 4 ? 'q4' : 'f32';
+      const dtype = dtypeOf(bits!);
       const times = await kernelTimes(
         async (profile) => {
           const source = new DrawnTensors(config);

@@ -1,16 +1,17 @@
 import { type Device, float32, memoryOf, type Program, type Value, type Values } from '../../graph/index.ts';
 import { mixerOf } from '../../mixers/registry.ts';
-import { ropeFrequencies } from '../../mixers/rope.ts';
 import type { ModelConfig } from '../../model/config.ts';
+import { AngleTables } from '../angle-tables.ts';
 import type { Batch } from '../batch.ts';
 import type { EngineWeights } from '../engine-weights.ts';
+import { HIDDEN } from '../hidden-keys.ts';
 import type { RunsOptions } from '../host-runs.ts';
 import type { BatchGuard, EachLogits, Runs } from '../runs.ts';
 import { compileHead, compileWith } from '../segments.ts';
 import type { SequenceContent } from '../sequence-content.ts';
 import { DeviceBatch } from './batch.ts';
-import { BLOCK, recordDecoder } from './recording.ts';
-import { HIDDEN, Rows, RowsStore } from './rows.ts';
+import { BLOCK, keyBytes, recordDecoder } from './recording.ts';
+import { Rows, RowsStore } from './rows.ts';
 import { DeviceSequence } from './sequence.ts';
 import { contentOf, rowsOf } from './transfer.ts';
 
@@ -27,8 +28,8 @@ const SHORTEST_PIECE = 16;
 const SCORES = 2 ** 26;
 /** Bytes of a value that kernels can be given, on NVIDIA's GPUs. */
 const LARGEST_VALUE = 2 ** 31 - 4;
-/** Tokens of a tail, which every run copies, before it goes over into the past, which copies all. */
-const TAIL = 128;
+/** Tokens of a tail, which every run copies, before it goes over into the past, which copies all: a block of it. */
+const TAIL = BLOCK;
 
 interface Decoder {
   program: Program;
@@ -89,8 +90,7 @@ export class DeviceRuns implements Runs {
 
   /** As many as fit are rows of the same values: no step has to bring them together. */
   async drawn(count: number, tokens: number): Promise<DeviceSequence[]> {
-    const { numKvHeads, headDim } = this.config;
-    const most = Math.floor(this.largestValue / (4 * numKvHeads * headDim * (tokens + 2 * BLOCK)));
+    const most = Math.floor(this.largestValue / keyBytes(this.config, tokens + 2 * BLOCK));
     if (count > most && most > 0) {
       return [...(await this.drawn(most, tokens)), ...(await this.drawn(count - most, tokens))];
     }
@@ -126,13 +126,13 @@ export class DeviceRuns implements Runs {
 
   /** A token for each of several sequences; their logits. */
   stepAll(sequences: readonly DeviceSequence[], ids: readonly number[]): Promise<Float32Array[]> {
-    return this.decode(sequences, ids, (last) => this.logits(last));
+    return this.decode(sequences, ids, (last) => this.logits(last, false));
   }
 
   /** The same, but their most probable tokens. */
   greedyStepAll(sequences: readonly DeviceSequence[], ids: readonly number[]): Promise<number[]> {
     return this.decode(sequences, ids, async (last) => {
-      const logits = await this.onHead(last);
+      const logits = await this.onHead(last, false);
       const best = await this.store.tools.largest(logits);
       this.store.memory.free(logits);
       return best;
@@ -142,7 +142,7 @@ export class DeviceRuns implements Runs {
   /**
    * A token for each of several sequences.
    *
-   * @param read makes of hidden states of the last layer [B, 1, D], which it frees, what is wanted of each row
+   * @param read makes of hidden states of the last layer [B, 1, D] what is wanted of each row
    */
   private async decode<Result>(
     sequences: readonly DeviceSequence[],
@@ -170,10 +170,17 @@ export class DeviceRuns implements Runs {
         await this.follow(rows, results, group);
       }
     };
-    // All of them advance, or none can be gone on from.
-    await sequences.reduce<() => Promise<void>>((inner, sequence) => () => sequence.writing(1, inner), run)();
     const found: (readonly Result[])[] = [];
-    for (const last of lasts) found.push(await read(last));
+    try {
+      // All of them advance, or none can be gone on from.
+      await sequences.reduce<() => Promise<void>>(
+        (inner, sequence) => () => sequence.writing(1, inner),
+        run,
+      )();
+      for (const last of lasts) found.push(await read(last));
+    } finally {
+      this.store.memory.free(...lasts);
+    }
     return sequences.map((sequence) => {
       const { group, row } = places.get(sequence)!;
       return found[group]![row]!;
@@ -182,11 +189,10 @@ export class DeviceRuns implements Runs {
 
   /** Sequences that are rows of the same values: as many as the largest value has room for. */
   private groups(sequences: readonly DeviceSequence[]): DeviceSequence[][] {
-    const { numKvHeads, headDim } = this.config;
     const growing = sequences.some(({ rows }) => rows.growing.size > 0);
     // One more than there are now: tails may go over into the past.
     const places = Math.max(...sequences.map(({ rows }) => rows.past + rows.tail)) + BLOCK;
-    const bytes = growing ? 4 * numKvHeads * headDim * places : 1;
+    const bytes = growing ? keyBytes(this.config, places) : 1;
     const most = Math.floor(this.largestValue / bytes);
     if (most === 0) {
       throw new Error(
@@ -244,7 +250,9 @@ export class DeviceRuns implements Runs {
     const x = new Float32Array(ids.length * hiddenSize);
     this.embed(ids, x);
     const feeds: Values = { x: float32(x, [B, T, hiddenSize]), ...rows.state };
-    for (const width of rotated) Object.assign(feeds, angleTables(this.config, width, positions));
+    const tables = new AngleTables(this.config, rotated, positions.length);
+    tables.fill(positions);
+    Object.assign(feeds, tables.values);
     for (const [layer, values] of rows.growing) {
       for (const [name, value] of Object.entries(values)) feeds[`${layer}.${name}`] = value as Value;
     }
@@ -341,16 +349,6 @@ async function compileDecoder(
     fewRows: form === 'step',
   });
   return { program, rotated };
-}
-
-function angleTables(config: ModelConfig, width: number, positions: readonly number[]): Values {
-  const frequencies = ropeFrequencies({ ...config, headDim: width });
-  const table = (f: (angle: number) => number) =>
-    float32(
-      Float32Array.from(positions.flatMap((position) => frequencies.map((each) => f(position * each)))),
-      [positions.length, frequencies.length],
-    );
-  return { [`cos.${width}`]: table(Math.cos), [`sin.${width}`]: table(Math.sin) };
 }
 
 /** What is added to scores of the tail and the tokens at hand [B, T, R + T]: places before the start, later tokens. */

@@ -38,6 +38,11 @@ import { type FixedState, padded } from '../segments.ts';
 /** Places of the past come in so many, some of them hidden: kernels are fastest on multiples. */
 export const BLOCK = 128;
 
+/** Bytes of the keys of so many tokens in a layer. */
+export function keyBytes({ numKvHeads, headDim }: ModelConfig, tokens: number): number {
+  return 4 * numKvHeads * headDim * tokens;
+}
+
 /** Parts of the state of a size that no number of tokens changes: linear mixers, and windows as the mixers have them. */
 export function deviceState(config: ModelConfig): FixedState[] {
   return config.layers.flatMap((spec, layer) => {

@@ -1,5 +1,6 @@
 import { float32, type Memory, type Value, type Values, zeros } from '../../graph/index.ts';
 import type { ModelConfig } from '../../model/config.ts';
+import { HIDDEN } from '../hidden-keys.ts';
 import { BLOCK, deviceState, growingLayers } from './recording.ts';
 import { Tools } from './tools.ts';
 
@@ -9,9 +10,6 @@ import { Tools } from './tools.ts';
  *
  * The newest token of every row stands last: shorter rows have places before their first token, which are hidden.
  */
-
-/** Added to the scores of what must not be seen: finite, so that sums stay numbers. */
-export const HIDDEN = -1e30;
 
 interface Growing {
   /** [B, KV, d, P], [B, KV, P, d] */

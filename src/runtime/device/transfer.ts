@@ -32,8 +32,10 @@ export async function contentOf(
     for (const { layer, window } of cachedLayers(config)) {
       if (window < Number.POSITIVE_INFINITY) {
         const seen = Math.min(window, tokens);
-        const last = async (part: string) =>
-          lastRows(await read(one.state[`${layer}.${part}`]!), config, window, seen);
+        const last = async (part: string) => {
+          const all = await read(one.state[`${layer}.${part}`]!);
+          return copyNewest(all, new Float32Array((all.length / window) * seen), config, seen);
+        };
         caches.push({ k: await last('k'), v: await last('v'), start: tokens - seen });
         continue;
       }
@@ -72,12 +74,7 @@ export async function rowsOf(
         const value = zeros([1, ...(shape.slice(1) as number[])]);
         const data = value.data as Float32Array;
         if (name === 'valid') data.fill(1, window - seen);
-        else {
-          for (let head = 0; head < KV; head++) {
-            const all = (name === 'k' ? k : v).subarray((head * k.length) / KV, ((head + 1) * k.length) / KV);
-            data.set(all.subarray(all.length - seen * d), (head * window + window - seen) * d);
-          }
-        }
+        else copyNewest(name === 'k' ? k : v, data, config, seen);
         state[`${layer}.${name}`] = await memory.upload(value);
       }
       continue;
@@ -94,63 +91,70 @@ export async function rowsOf(
   return Rows.of(store, { state, growing, starts: [past + 1 - tokens] }, past);
 }
 
-/** Of rows [KV, window, d], the newest. */
-function lastRows(
-  all: Float32Array,
+/** Copies the newest rows of each head, the last of `from` [KV, .., d], to the end of `into` [KV, .., d], and returns that. */
+function copyNewest(
+  from: Float32Array,
+  into: Float32Array,
   { numKvHeads: KV, headDim: d }: ModelConfig,
-  window: number,
-  seen: number,
-): Float32Array {
-  const rows = new Float32Array(KV * seen * d);
+  rows: number,
+) {
+  const end = (x: Float32Array, head: number) => ((head + 1) * x.length) / KV;
   for (let head = 0; head < KV; head++) {
-    rows.set(all.subarray((head * window + window - seen) * d, (head + 1) * window * d), head * seen * d);
+    const newest = from.subarray(end(from, head) - rows * d, end(from, head));
+    into.set(newest, end(into, head) - newest.length);
   }
-  return rows;
+  return into;
 }
 
-/** Rows [KV, tokens, d] of a past and a tail of one place, in which keys are columns. */
-function tokenRows(
-  past: Float32Array,
-  tail: Float32Array,
+/**
+ * Visits all numbers of rows [KV, tokens, d], with where they are there and where in a past of so many places, in which keys
+ * are columns; or, of the newest token, in the tail.
+ */
+function visitTokens(
   { numKvHeads: KV, headDim: d }: ModelConfig,
-  tokens: number,
-  columns: boolean,
-): Float32Array {
-  const places = past.length / (KV * d);
+  { tokens, places, columns }: { tokens: number; places: number; columns: boolean },
+  visit: (row: number, place: number, newest: boolean) => void,
+): void {
   const start = places + 1 - tokens;
-  const rows = new Float32Array(KV * tokens * d);
   for (let head = 0; head < KV; head++) {
     for (let t = 0; t < tokens; t++) {
-      const place = start + t;
+      const newest = t === tokens - 1;
       for (let i = 0; i < d; i++) {
-        const at = columns ? (head * d + i) * places + place : (head * places + place) * d + i;
-        rows[(head * tokens + t) * d + i] = place === places ? tail[head * d + i]! : past[at]!;
+        const inPast = columns ? (head * d + i) * places + start + t : (head * places + start + t) * d + i;
+        visit((head * tokens + t) * d + i, newest ? head * d + i : inPast, newest);
       }
     }
   }
+}
+
+function tokenRows(
+  past: Float32Array,
+  tail: Float32Array,
+  config: ModelConfig,
+  tokens: number,
+  columns: boolean,
+): Float32Array {
+  const size = config.numKvHeads * config.headDim;
+  const rows = new Float32Array(size * tokens);
+  visitTokens(config, { tokens, places: past.length / size, columns }, (row, place, newest) => {
+    rows[row] = (newest ? tail : past)[place]!;
+  });
   return rows;
 }
 
+/** The inverse. */
 function pastAndTail(
   rows: Float32Array,
-  { numKvHeads: KV, headDim: d }: ModelConfig,
+  config: ModelConfig,
   tokens: number,
   places: number,
   columns: boolean,
 ): Record<'past' | 'tail', Float32Array> {
-  const start = places + 1 - tokens;
-  const past = new Float32Array(KV * places * d);
-  const tail = new Float32Array(KV * d);
-  for (let head = 0; head < KV; head++) {
-    for (let t = 0; t < tokens; t++) {
-      const place = start + t;
-      for (let i = 0; i < d; i++) {
-        const at = columns ? (head * d + i) * places + place : (head * places + place) * d + i;
-        const value = rows[(head * tokens + t) * d + i]!;
-        if (place === places) tail[head * d + i] = value;
-        else past[at] = value;
-      }
-    }
-  }
+  const size = config.numKvHeads * config.headDim;
+  const past = new Float32Array(size * places);
+  const tail = new Float32Array(size);
+  visitTokens(config, { tokens, places, columns }, (row, place, newest) => {
+    (newest ? tail : past)[place] = rows[row]!;
+  });
   return { past, tail };
 }
