@@ -1,5 +1,5 @@
 import { InferenceSession } from 'onnxruntime-node';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import {
   add,
   cast,
@@ -33,10 +33,13 @@ import {
   zeros,
 } from './index.ts';
 import { ndarray } from './ndarray.ts';
+import { resultsStayUnread } from './unread-results.ts';
 
 const numbers = (value: Value | undefined) => Array.from(value!.data as Float32Array);
 const vector = (...values: number[]) => float32(Float32Array.from(values), [values.length]);
 
+// Tried once by whoever compiles first, with a session of its own.
+beforeAll(() => resultsStayUnread());
 afterEach(() => {
   vi.restoreAllMocks();
 });

@@ -1,3 +1,4 @@
+import { denormalOptions } from './denormals.ts';
 import { writeOnnx } from './onnx.ts';
 import { createSession, runSession, UNREADABLE_RESULT, Value } from './onnxruntime.ts';
 import { input } from './ops/constant.ts';
@@ -23,7 +24,12 @@ async function probe(): Promise<boolean> {
   const value = (number: number) => new Value('float32', Float32Array.of(number), [1]);
   const y = value(0);
   try {
-    const session = await createSession(model, { executionProviders: ['cpu'], logSeverityLevel: 4 });
+    const session = await createSession(model, {
+      executionProviders: ['cpu'],
+      // The first session of a process decides for the thread that makes it.
+      extra: { session: denormalOptions() },
+      logSeverityLevel: 4,
+    });
     try {
       await runSession(session, { x: value(1) }, { y }, true);
       return y.data[0] === 2;

@@ -6,7 +6,8 @@ export function turnRows(rows: Float32Array, size: number): Float32Array {
   for (let half = 1; half < size; half *= 2) {
     for (let from = 0; from < rows.length; from += 2 * half) {
       for (let i = from; i < from + half; i++) {
-        const [a, b] = [rows[i]!, rows[i + half]!];
+        const a = rows[i]!;
+        const b = rows[i + half]!;
         rows[i] = a + b;
         rows[i + half] = a - b;
       }
