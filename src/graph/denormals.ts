@@ -12,6 +12,11 @@ export function flushDenormals(): void {
   flushed = true;
 }
 
+/** Whether they are. */
+export function denormalsAreZero(): boolean {
+  return flushed;
+}
+
 /** @internal What ONNX Runtime's sessions are told. */
 export function denormalOptions(): Record<string, string> {
   return flushed ? { set_denormal_as_zero: '1' } : {};

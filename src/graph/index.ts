@@ -1,5 +1,5 @@
 /** The graph engine: record tensor operations, differentiate them, run them through ONNX Runtime. */
-export { flushDenormals } from './denormals.ts';
+export { denormalsAreZero, flushDenormals } from './denormals.ts';
 export type { Dim, Shape } from './dim.ts';
 export { addDims, mulDims, subDims } from './dim.ts';
 export { evaluate } from './evaluate.ts';

@@ -334,18 +334,34 @@ function emitGraph(
     if (key) numbered.set(key, emitted);
     for (const [i, x] of node.outputs.entries()) names.set(x, emitted[i]!);
   }
-  // Identity gives outputs their names; it also covers an output that is an input or appears twice.
-  return Object.entries(outputs).map(([name, x]) => {
-    emitter.nodes.push(
-      create(NodeProtoSchema, {
-        opType: 'Identity',
-        input: [names.get(x)!],
-        output: [name],
-        name: `out_${name}`,
-      }),
+  return nameOutputs(emitter, outputs, names);
+}
+
+/** Gives outputs their names, by Identity where one is an input or a constant or appears twice. */
+function nameOutputs(
+  { nodes }: Emitter,
+  outputs: Readonly<Record<string, Tensor>>,
+  names: ReadonlyMap<Tensor, string>,
+): ValueInfoProto[] {
+  const computed = new Set(nodes.flatMap(({ output }) => output));
+  const renamed = new Map<string, string>();
+  const copied: [from: string, to: string][] = [];
+  for (const [name, x] of Object.entries(outputs)) {
+    const own = names.get(x)!;
+    if (computed.has(own) && !renamed.has(own)) renamed.set(own, name);
+    else copied.push([own, name]);
+  }
+  const called = (name: string) => renamed.get(name) ?? name;
+  for (const node of nodes) {
+    node.input = node.input.map(called);
+    node.output = node.output.map(called);
+  }
+  for (const [from, to] of copied) {
+    nodes.push(
+      create(NodeProtoSchema, { opType: 'Identity', input: [called(from)], output: [to], name: `out_${to}` }),
     );
-    return valueInfo(name, x.dtype, x.shape);
-  });
+  }
+  return Object.entries(outputs).map(([name, { dtype, shape }]) => valueInfo(name, dtype, shape));
 }
 
 /** Sums that are normalised, with the norm: one node does both. Its weight is an input, which is there by then. */

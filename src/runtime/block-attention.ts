@@ -2,6 +2,7 @@ import {
   add,
   concat,
   type Dim,
+  denormalsAreZero,
   input,
   matmul,
   max,
@@ -12,7 +13,6 @@ import {
   softmax,
   sub,
   type Tensor,
-  unsqueeze,
 } from '../graph/index.ts';
 
 /**
@@ -22,7 +22,7 @@ import {
 
 /**
  * Weights are at least e^-60 of the largest: far below what a sum of float32 can tell, and far above the numbers that
- * processors are slow at, of which a mask would make many.
+ * processors are slow at, of which a mask would make many. Where those are zeros, nothing needs to be done.
  */
 const LEAST = 60;
 
@@ -30,7 +30,7 @@ const LEAST = 60;
  * Attention over a block, of which some places are hidden, and the newest token.
  *
  * @param q queries, multiplied by d^-0.5 [KV, G, 1, d]
- * @param k and v of the block [KV, C, d]; `ownK` and `ownV` of the newest token [KV, 1, 1, d]
+ * @param k and v of the block [KV, 1, C, d]; `ownK` and `ownV` of the newest token [KV, 1, 1, d]
  * @param hidden what is added to the scores of the block's places [1, C]
  * @returns [KV, G, 1, d]
  */
@@ -43,13 +43,13 @@ export function attendBeside({
   hidden,
 }: Record<'q' | 'k' | 'v' | 'ownK' | 'ownV' | 'hidden', Tensor>): Tensor {
   const score = (keys: Tensor) => matmul(q, keys, { transB: true });
-  const scores = concat([add(score(unsqueeze(k, 1)), hidden), score(ownK)], 3);
-  const weights = softmax(maximum(scores, sub(max(scores, -1, true), LEAST)));
-  return add(matmul(slice(weights, 3, 0, -1), unsqueeze(v, 1)), mul(slice(weights, 3, -1), ownV));
+  const scores = concat([add(score(k), hidden), score(ownK)], 3);
+  const weights = softmax(denormalsAreZero() ? scores : maximum(scores, sub(max(scores, -1, true), LEAST)));
+  return add(matmul(slice(weights, 3, 0, -1), v), mul(slice(weights, 3, -1), ownV));
 }
 
 /**
- * The same in a step that is not cut. Inputs: `{name}.k` and `{name}.v`, the block [KV, C, d].
+ * The same in a step that is not cut. Inputs: `{name}.k` and `{name}.v`, the block [KV, 1, C, d].
  *
  * @param heads q [1, H, 1, d], k and v [1, KV, 1, d]
  * @returns what the query gets [1, H, 1, d]; the new key and value
@@ -62,7 +62,7 @@ export function attendToBlock(
   const [, H, , d] = q.shape as [1, number, 1, number];
   const KV = k.shape[1] as number;
   const C: Dim = 'C';
-  const block = (part: string) => input(`${name}.${part}`, 'float32', [KV, C, d]);
+  const block = (part: string) => input(`${name}.${part}`, 'float32', [KV, 1, C, d]);
   const own = (x: Tensor) => reshape(x, [KV, 1, 1, d]);
   const attended = attendBeside({
     q: mul(reshape(q, [KV, H / KV, 1, d]), d ** -0.5),

@@ -1,7 +1,7 @@
 import { type Device, float32, Program, type Tensor, type Value } from '../graph/index.ts';
 import { ByteAttention } from './byte-attention.ts';
 import { HIDDEN, hiddenKeys } from './hidden-keys.ts';
-import { PART } from './kv-blocks.ts';
+import { PART, rowsOfBlock } from './kv-blocks.ts';
 import type { KvCache } from './kv-cache.ts';
 import { exactKeys, groupsOf, type SeveralKind, severalQueries } from './several-queries.ts';
 import { type HeadShape, overBlock, overParts, type PartsKind } from './single-query.ts';
@@ -106,7 +106,7 @@ export class CachedAttentionPrograms {
         threads: 1,
       });
       await program.run(
-        { q: scaled, k0: k, v0: v, ...own, bias0: float32(values, [1, capacity]) },
+        { q: scaled, k0: rowsOfBlock(k), v0: rowsOfBlock(v), ...own, bias0: float32(values, [1, capacity]) },
         { o: result },
       );
       return;

@@ -42,6 +42,12 @@ export interface Block {
   factors?: { k: Value; v: Value };
 }
 
+/** Keys or values of a float32 block for the queries of a group one by one: [KV, 1, capacity, d], over the same memory. */
+export function rowsOfBlock({ data, dims }: Value): Value {
+  const [KV, ...rest] = dims as readonly [number, ...number[]];
+  return float32(data as Float32Array, [KV, 1, ...rest]);
+}
+
 export interface BlockFormat {
   /** Tokens of a full block for queries that see so many. */
   blockSize(window: number): number;

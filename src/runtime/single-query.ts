@@ -37,7 +37,7 @@ export interface PartsKind {
 /** One query over the one block that there is, the newest token beside it. */
 export function overBlock({ H, KV, d }: HeadShape): Record<string, Tensor> {
   const G = H / KV;
-  const block = (name: string) => input(name, 'float32', [KV, 'C', d]);
+  const block = (name: string) => input(name, 'float32', [KV, 1, 'C', d]);
   const own = (name: string) => input(name, 'float32', [KV, 1, 1, d]);
   const attended = attendBeside({
     q: reshape(input('q', 'float32', [KV, G, d]), [KV, G, 1, d]),

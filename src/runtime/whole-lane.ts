@@ -2,7 +2,7 @@ import { float32, type Value, type Values, zeros } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { AngleTables } from './angle-tables.ts';
 import { HIDDEN } from './hidden-keys.ts';
-import type { Block } from './kv-blocks.ts';
+import { type Block, rowsOfBlock } from './kv-blocks.ts';
 import type { KvCache } from './kv-cache.ts';
 import { cachedLayers, type Segments } from './segments.ts';
 
@@ -73,7 +73,10 @@ export class WholeLane {
     const hidden = new Float32Array(capacity).fill(HIDDEN);
     const feeds: Values = { ...this.buffers, ...this.state, hidden: float32(hidden, [1, capacity]) };
     for (const [n, { k, v }] of blocks.entries()) {
-      Object.assign(feeds, { [`${this.layers[n]}.k`]: k, [`${this.layers[n]}.v`]: v });
+      Object.assign(feeds, {
+        [`${this.layers[n]}.k`]: rowsOfBlock(k),
+        [`${this.layers[n]}.v`]: rowsOfBlock(v),
+      });
     }
     const among = (names: readonly string[], values: Values) =>
       Object.fromEntries(names.map((name) => [name, values[name]!]));
