@@ -1,15 +1,9 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { Random } from '../util/random.ts';
 import { CachedAttentionPrograms } from './cached-attention.ts';
 import { KvCache } from './kv-cache.ts';
 
-const [H, KV, d] = [4, 2, 3];
-
-let programs: CachedAttentionPrograms;
-beforeAll(() => {
-  programs = new CachedAttentionPrograms({ H, KV, d }, { threads: 1 });
-});
-afterAll(() => programs.dispose());
+const [KV, d] = [2, 3];
 
 /** Rows of normally distributed values of each head [heads, T, d]. */
 function rows(random: Random, heads: number, T: number): Float32Array {
@@ -41,7 +35,9 @@ test.each([
   ['in a window', 5, [3, 1, 1, 300, 1, 1]],
   ['in a window of several blocks', 700, [600, 1, 900, 1, 1200, 1, 1]],
   ['in a window of several full blocks', 3000, [2047, 1, 1, 3000, 1, 1100, 1]],
-])('attends as its definition does, %s', async (_, window, parts) => {
+  ['with many heads to a key', Number.POSITIVE_INFINITY, [100, 1, 4200, 1, 1], 10],
+])('attends as its definition does, %s', async (_, window, parts, H = 4) => {
+  const programs = new CachedAttentionPrograms({ H, KV, d }, { threads: 1 });
   const random = new Random(1);
   const cache = new KvCache({ heads: KV, width: d, window });
   const [keys, values] = [0, 1].map(() => Array.from({ length: KV }, () => [] as number[][]));
@@ -73,6 +69,7 @@ test.each([
   const held = cache.length - cache.start;
   expect(held).toBeLessThan(Math.min(window, cache.length) + cache.blockSize);
   expect(cache.bytes).toBeLessThanOrEqual(2 * 4 * KV * d * (held + 256));
+  await programs.dispose();
 });
 
 test('a query gets the same bits whatever others come with it', async () => {

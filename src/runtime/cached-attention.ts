@@ -30,6 +30,9 @@ const QUERIES = 512;
  */
 const BLOCKS = 32;
 
+/** Keys that a query has been compared with before a second thread has woken up. */
+const FEW_KEYS = 1024;
+
 export class CachedAttentionPrograms {
   private readonly programs = new Map<string, Promise<Program>>();
   private hidden: { key: string; value: Value } | null = null;
@@ -100,11 +103,9 @@ export class CachedAttentionPrograms {
       // The newest token stands beside the block, as in a step that is not cut: the same sums in the same order.
       values[place - start] = HIDDEN;
       const own = { ownK: rowOf(k, place - start), ownV: rowOf(v, place - start) };
-      // Little work is done before a second thread has woken up.
-      const program = await this.program('block', () => overBlock(this.shape), {
-        ...this.options,
-        threads: 1,
-      });
+      const few = capacity <= FEW_KEYS;
+      const options = few ? { ...this.options, threads: 1 } : this.options;
+      const program = await this.program(few ? 'few' : 'block', () => overBlock(this.shape), options);
       await program.run(
         { q: scaled, k0: rowsOfBlock(k), v0: rowsOfBlock(v), ...own, bias0: float32(values, [1, capacity]) },
         { o: result },

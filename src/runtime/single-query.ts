@@ -10,6 +10,7 @@ import {
   reciprocal,
   reshape,
   softmax,
+  squeeze,
   sub,
   sum,
   type Tensor,
@@ -50,6 +51,9 @@ export function overBlock({ H, KV, d }: HeadShape): Record<string, Tensor> {
   return { o: reshape(attended, [KV, G, d]) };
 }
 
+/** Query heads of a key head up to which a product for each of them, which copies no keys, is faster than one for all. */
+const FEW = 3;
+
 /**
  * One query of each head over several blocks, in parts of their own softmax: matrix by vector for each part and head,
  * which copies no keys and finds a part in the cache of the processor for all heads of a group. A part's largest weight is
@@ -60,18 +64,22 @@ export function overParts(
   { carries, hides, ends }: PartsKind,
 ): Record<string, Tensor> {
   const G = H / KV;
-  const q = reshape(input('q', 'float32', [KV, G, d]), [KV, 1, G, 1, d]);
+  const q = input('q', 'float32', [KV, G, d]);
+  /** [KV, N, G, K] by [KV, N, K, L], or for the transpose of the latter. */
+  const product = (rows: Tensor, block: Tensor, transB = false) => {
+    if (G > FEW) return matmul(rows, block, { transB });
+    return squeeze(matmul(unsqueeze(rows, 3), unsqueeze(block, 2), { transB }), 3);
+  };
   const parts = hides.map((hidden, n) => {
     const count = `N${n}`;
-    const of = (name: string) => unsqueeze(input(`${name}${n}`, 'float32', [KV, count, PART, d]), 2);
-    let scores = reshape(matmul(q, of('k'), { transB: true }), [KV, count, G, PART]);
+    const of = (name: string) => input(`${name}${n}`, 'float32', [KV, count, PART, d]);
+    let scores = product(unsqueeze(q, 1), of('k'), true);
     if (hidden) scores = add(scores, input(`bias${n}`, 'float32', [count, 1, PART]));
     const weights = softmax(scores);
-    const product = matmul(reshape(weights, [KV, count, G, 1, PART]), of('v'));
     return {
       m: max(scores, -1, true),
       l: reciprocal(max(weights, -1, true)),
-      o: reshape(product, [KV, count, G, d]),
+      o: product(weights, of('v')),
     };
   });
   if (carries) {
