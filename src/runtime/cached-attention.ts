@@ -58,7 +58,9 @@ export class CachedAttentionPrograms {
     for (let from = 0; from < T; ) {
       // No further than the stretch and the block of the first of them.
       const row = (first + from - cache.start) % cache.blockSize;
-      const count = Math.min(T - from, cache.blockSize - row, QUERIES - (row % QUERIES));
+      // Half as many over full blocks, whose scores every one of their programs has memory for.
+      const most = first + from - cache.start < cache.blockSize ? QUERIES : QUERIES / 2;
+      const count = Math.min(T - from, cache.blockSize - row, most - (row % most));
       if (count === T) {
         await this.attendRows(q, T, first, cache, into);
       } else {
