@@ -17,7 +17,6 @@ import {
   maximum,
   mul,
   mulDims,
-  Program,
   reshape,
   rotationSize,
   sub,
@@ -27,11 +26,12 @@ import {
   unsqueeze,
   Value,
 } from '../graph/index.ts';
-import { hiddenKeys } from './hidden-keys.ts';
+import { HiddenKeys, hiddenKeys } from './hidden-keys.ts';
+import { KeptPrograms } from './kept-programs.ts';
 import { type Block, PART } from './kv-blocks.ts';
 import type { KvCache } from './kv-cache.ts';
 import { groupsOf, type Keys, type SeveralKind, severalQueries } from './several-queries.ts';
-import type { HeadShape, PartsKind } from './single-query.ts';
+import type { HeadShape, PartsKind, Sums } from './single-query.ts';
 import { turnRows } from './turn-rows.ts';
 
 /**
@@ -58,15 +58,16 @@ interface Piece {
   start: number;
 }
 
-type Sums = Record<'m' | 'l' | 'o', Tensor>;
-
 export class ByteAttention {
-  private readonly programs = new Map<string, Promise<Program>>();
+  private readonly programs: KeptPrograms;
+  private readonly hidden = new HiddenKeys();
 
   constructor(
     private readonly shape: HeadShape,
-    private readonly options: { device?: Device; threads?: number },
-  ) {}
+    options: { device?: Device; threads?: number },
+  ) {
+    this.programs = new KeptPrograms(options);
+  }
 
   /** Queries [H, T, d] of the tokens from `first` on, which the cache holds. */
   attend(q: Float32Array, T: number, first: number, cache: KvCache, into: Float32Array): Promise<void> {
@@ -95,7 +96,9 @@ export class ByteAttention {
         return hidden;
       });
       const kind: PartsKind = { carries: carried !== null, hides, ends };
-      const program = await this.program(JSON.stringify(kind), () => singleQuery(this.shape, kind, base));
+      const program = await this.programs.get(JSON.stringify(kind), () =>
+        singleQuery(this.shape, kind, base),
+      );
       const outputs: Record<string, Value> = await program.run(feeds, ends ? { o: result } : {});
       carried = outputs;
     }
@@ -119,12 +122,9 @@ export class ByteAttention {
       const { parts, start } = piece;
       const [hidden, ends] = [hidesSome(piece, first, T, window), i === pieces.length - 1];
       const feeds: Record<string, Value> = { q: queries, ...valuesOf(piece), ...carried };
-      if (hidden) {
-        const values = hiddenKeys(T, parts * PART, first - start, window);
-        feeds.bias = float32(values, [groups, T / groups, parts * PART]);
-      }
+      if (hidden) feeds.bias = this.hidden.of(T, parts * PART, first - start, window, groups);
       const kind: SeveralKind = { over: 'block', hides: hidden, carries: carried !== null, ends, groups };
-      const program = await this.program(JSON.stringify(kind), () =>
+      const program = await this.programs.get(JSON.stringify(kind), () =>
         severalQueries(this.shape, kind, readKeys(this.shape)),
       );
       const outputs: Record<string, Value> = await program.run(feeds, ends ? { o: result } : {});
@@ -132,18 +132,8 @@ export class ByteAttention {
     }
   }
 
-  private program(key: string, record: () => Record<string, Tensor>): Promise<Program> {
-    const known = this.programs.get(key);
-    if (known) return known;
-    const program = Program.compile(record(), this.options);
-    program.catch(() => this.programs.delete(key));
-    this.programs.set(key, program);
-    return program;
-  }
-
   async dispose(): Promise<void> {
-    for (const program of this.programs.values()) await (await program).dispose();
-    this.programs.clear();
+    await this.programs.dispose();
   }
 }
 

@@ -1,6 +1,7 @@
-import { type Device, float32, Program, type Tensor, type Value } from '../graph/index.ts';
+import { type Device, float32, type Value } from '../graph/index.ts';
 import { ByteAttention } from './byte-attention.ts';
-import { HIDDEN, hiddenKeys } from './hidden-keys.ts';
+import { HIDDEN, HiddenKeys, hiddenKeys } from './hidden-keys.ts';
+import { KeptPrograms } from './kept-programs.ts';
 import { PART, rowsOfBlock } from './kv-blocks.ts';
 import type { KvCache } from './kv-cache.ts';
 import { exactKeys, groupsOf, type SeveralKind, severalQueries } from './several-queries.ts';
@@ -34,8 +35,8 @@ const BLOCKS = 32;
 const FEW_KEYS = 1024;
 
 export class CachedAttentionPrograms {
-  private readonly programs = new Map<string, Promise<Program>>();
-  private hidden: { key: string; value: Value } | null = null;
+  private readonly programs: KeptPrograms;
+  private readonly hidden = new HiddenKeys();
   /** Over caches of 8 bits. */
   private readonly bytes: ByteAttention;
 
@@ -43,6 +44,7 @@ export class CachedAttentionPrograms {
     private readonly shape: HeadShape,
     private readonly options: { device?: Device; threads?: number },
   ) {
+    this.programs = new KeptPrograms(options);
     this.bytes = new ByteAttention(shape, options);
   }
 
@@ -107,7 +109,7 @@ export class CachedAttentionPrograms {
       const own = { ownK: rowOf(k, place - start), ownV: rowOf(v, place - start) };
       const few = capacity <= FEW_KEYS;
       const options = few ? { ...this.options, threads: 1 } : this.options;
-      const program = await this.program(few ? 'few' : 'block', () => overBlock(this.shape), options);
+      const program = await this.programs.get(few ? 'few' : 'block', () => overBlock(this.shape), options);
       await program.run(
         { q: scaled, k0: rowsOfBlock(k), v0: rowsOfBlock(v), ...own, bias0: float32(values, [1, capacity]) },
         { o: result },
@@ -131,7 +133,7 @@ export class CachedAttentionPrograms {
         return hidden;
       });
       const kind: PartsKind = { carries: carried !== null, hides, ends };
-      const program = await this.program(JSON.stringify(kind), () => overParts(this.shape, kind));
+      const program = await this.programs.get(JSON.stringify(kind), () => overParts(this.shape, kind));
       const outputs: Record<string, Value> = await program.run(feeds, ends ? { o: result } : {});
       carried = outputs;
       i += count;
@@ -163,10 +165,10 @@ export class CachedAttentionPrograms {
       const feeds: Record<string, Value> = { q: queries, k, v, ...carried };
       if (hides) {
         const from = over === 'block' ? 0 : before;
-        feeds.bias = this.hiding(T, capacity - from, row - from, window, groups);
+        feeds.bias = this.hidden.of(T, capacity - from, row - from, window, groups);
       }
       const kind: SeveralKind = { over, hides, carries: carried !== null, ends: i === last, groups };
-      const program = await this.program(JSON.stringify(kind), () =>
+      const program = await this.programs.get(JSON.stringify(kind), () =>
         severalQueries(this.shape, kind, exactKeys(this.shape)),
       );
       const outputs: Record<string, Value> = await program.run(feeds, i === last ? { o: result } : {});
@@ -174,31 +176,8 @@ export class CachedAttentionPrograms {
     }
   }
 
-  /** What hides keys [groups, T / groups, keys], kept for the next layer, which asks for the same. */
-  private hiding(T: number, keys: number, at: number, window: number, groups: number): Value {
-    const key = [T, keys, at, window].join();
-    if (this.hidden?.key !== key) {
-      this.hidden = { key, value: float32(hiddenKeys(T, keys, at, window), [groups, T / groups, keys]) };
-    }
-    return this.hidden.value;
-  }
-
-  private program(
-    key: string,
-    record: () => Record<string, Tensor>,
-    options = this.options,
-  ): Promise<Program> {
-    const known = this.programs.get(key);
-    if (known) return known;
-    const program = Program.compile(record(), options);
-    program.catch(() => this.programs.delete(key));
-    this.programs.set(key, program);
-    return program;
-  }
-
   async dispose(): Promise<void> {
-    for (const program of this.programs.values()) await (await program).dispose();
-    this.programs.clear();
+    await this.programs.dispose();
     await this.bytes.dispose();
   }
 }

@@ -1,3 +1,5 @@
+import { float32, type Value } from '../graph/index.ts';
+
 /** Added to the scores of what must not be seen: finite, so that sums stay numbers. */
 export const HIDDEN = -1e30;
 
@@ -5,13 +7,8 @@ export const HIDDEN = -1e30;
  * What is added to the scores of T queries over some keys: 0 where query i, which stands at place `at + i` of the keys,
  * sees key j, that is 0 <= at + i - j < window. [T, keys]
  */
-export function hiddenKeys(
-  T: number,
-  keys: number,
-  at: number,
-  window: number,
-  values = new Float32Array(T * keys),
-): Float32Array {
+export function hiddenKeys(T: number, keys: number, at: number, window: number): Float32Array {
+  const values = new Float32Array(T * keys);
   values.fill(HIDDEN);
   for (let i = 0; i < T; i++) {
     const place = at + i;
@@ -19,4 +16,17 @@ export function hiddenKeys(
     if (from < to) values.fill(0, i * keys + from, i * keys + to);
   }
   return values;
+}
+
+/** The same for queries in groups [groups, T / groups, keys], kept for the next layer, which asks for the same. */
+export class HiddenKeys {
+  private last: { key: string; value: Value } | null = null;
+
+  of(T: number, keys: number, at: number, window: number, groups: number): Value {
+    const key = [T, keys, at, window, groups].join();
+    if (this.last?.key !== key) {
+      this.last = { key, value: float32(hiddenKeys(T, keys, at, window), [groups, T / groups, keys]) };
+    }
+    return this.last.value;
+  }
 }

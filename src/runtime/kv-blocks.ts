@@ -18,7 +18,7 @@ export type KvDtype = (typeof KV_DTYPES)[number];
 export const PART = 256;
 /**
  * Tokens of a full block: so many that a node of the attention's program is little beside reading it. Of 8 bits, a block
- * is twice as large in memory, for the products take a quarter of the time.
+ * takes as much memory.
  */
 const BLOCK: Record<KvDtype, number> = { f32: 4096, q8: 16_384 };
 

@@ -5,19 +5,16 @@ import {
   exp,
   input,
   matmul,
-  max,
   maximum,
   mul,
-  reciprocal,
   reshape,
   slice,
-  softmax,
   sub,
   subDims,
   type Tensor,
   unsqueeze,
 } from '../graph/index.ts';
-import type { HeadShape } from './single-query.ts';
+import { type HeadShape, type Sums, sumsOf } from './single-query.ts';
 
 /** The programs of cached-attention.ts for several queries of each head. */
 
@@ -37,19 +34,6 @@ export interface SeveralKind {
 /** Groups that T queries of a head are cut into, none of less than 16. */
 export function groupsOf(T: number): number {
   return [4, 2].find((count) => T % count === 0 && T / count >= 16) ?? 1;
-}
-
-/** The largest score of some keys, the sum of the exponentials relative to it, and what the softmax makes of the values. */
-interface Sums {
-  m: Tensor;
-  l: Tensor;
-  o: Tensor;
-}
-
-/** Softmax takes a score in one pass over memory where exp and sum take three. Its largest weight is e^0 / l. */
-function attend(scores: Tensor, v: Tensor): Sums {
-  const weights = softmax(scores);
-  return { m: max(scores, -1, true), l: reciprocal(max(weights, -1, true)), o: matmul(weights, v) };
 }
 
 function merge(a: Sums, b: Sums): Sums {
@@ -92,7 +76,7 @@ export function severalQueries(
   const seen = (from: Dim, to: Dim, bias?: Tensor) => {
     const scores = matmul(q, slice(k, 2, from, to), { transB: true, alpha: d ** -0.5 });
     const biased = bias && reshape(add(reshape(scores, [KV, G, ...bias.shape]), bias), scores.shape);
-    return attend(biased ?? scores, slice(v, 2, from, to));
+    return sumsOf(biased ?? scores, (weights) => matmul(weights, slice(v, 2, from, to)));
   };
   const parts: Sums[] = carries ? [{ m: rows('m', 1), l: rows('l', 1), o: rows('o', d) }] : [];
   const bias = (keys: Dim) => input('bias', 'float32', [groups, 'Q', keys]);

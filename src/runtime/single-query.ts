@@ -28,6 +28,18 @@ export interface HeadShape {
   d: number;
 }
 
+/** The largest score of some keys, the sum of the exponentials relative to it, and what is made of the values. */
+export type Sums = Record<'m' | 'l' | 'o', Tensor>;
+
+/**
+ * Of the values it makes their softmax, which takes a score in one pass over memory where exp and sum take three. Its
+ * largest weight is e^0 / l.
+ */
+export function sumsOf(scores: Tensor, weigh: (weights: Tensor) => Tensor): Sums {
+  const weights = softmax(scores);
+  return { m: max(scores, -1, true), l: reciprocal(max(weights, -1, true)), o: weigh(weights) };
+}
+
 /** With sums of earlier blocks, whether it hides keys of each block, with the division. */
 export interface PartsKind {
   carries: boolean;
@@ -56,8 +68,7 @@ const FEW = 3;
 
 /**
  * One query of each head over several blocks, in parts of their own softmax: matrix by vector for each part and head,
- * which copies no keys and finds a part in the cache of the processor for all heads of a group. A part's largest weight is
- * e^0 / l. Queries come multiplied by d^-0.5. Earlier blocks count as one part more, of which the result is carried.
+ * which copies no keys and finds a part in the cache of the processor for all heads of a group. Queries come multiplied by d^-0.5. Earlier blocks count as one part more, of which the result is carried.
  */
 export function overParts(
   { H, KV, d }: HeadShape,
@@ -75,18 +86,13 @@ export function overParts(
     const of = (name: string) => input(`${name}${n}`, 'float32', [KV, count, PART, d]);
     let scores = product(unsqueeze(q, 1), of('k'), true);
     if (hidden) scores = add(scores, input(`bias${n}`, 'float32', [count, 1, PART]));
-    const weights = softmax(scores);
-    return {
-      m: max(scores, -1, true),
-      l: reciprocal(max(weights, -1, true)),
-      o: product(weights, of('v')),
-    };
+    return sumsOf(scores, (weights) => product(weights, of('v')));
   });
   if (carries) {
     const of = (name: string, width: number) => input(name, 'float32', [KV, 1, G, width]);
     parts.push({ m: of('m', 1), l: of('l', 1), o: of('o', d) });
   }
-  const all = (name: 'm' | 'l' | 'o') =>
+  const all = (name: keyof Sums) =>
     concat(
       parts.map((part) => part[name]),
       1,
