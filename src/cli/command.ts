@@ -61,7 +61,7 @@ export function action<O extends object>(
 export function kvDtypeOption(): Option {
   return new Option(
     '--kv-dtype <type>',
-    'of the keys and values that attention layers keep: f32, or q8 for a quarter of the memory (f32)',
+    'of the keys and values that attention layers keep: f32, or q8 for full blocks in 8 bits (q8 where weights have few)',
   ).choices(KV_DTYPES);
 }
 

@@ -499,6 +499,8 @@ function blank(dtype: DType, shape: readonly number[]): Value {
       return new Value('int64', new BigInt64Array(size), shape);
     case 'int32':
       return new Value('int32', new Int32Array(size), shape);
+    case 'int8':
+      return new Value('int8', new Int8Array(size), shape);
     default:
       return new Value(dtype, new Uint8Array(size), shape);
   }

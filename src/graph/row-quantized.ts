@@ -1,5 +1,6 @@
 import { constant, input } from './ops/constant.ts';
-import { abs, add, cast, div, maximum, mul, sub } from './ops/elementwise.ts';
+import { abs, cast, div, maximum, mul, sub } from './ops/elementwise.ts';
+import { nearestByte } from './ops/integers.ts';
 import { matmul } from './ops/matmul.ts';
 import { max } from './ops/reduce.ts';
 import { reshape, slice, stack, swapLast } from './ops/shape.ts';
@@ -30,7 +31,7 @@ export class RowQuantizer implements AsyncDisposable {
     });
     return {
       shape,
-      data: withSign(levels!.data as Uint8Array<ArrayBuffer>),
+      data: levels!.data as Int8Array<ArrayBuffer>,
       scales: (largest!.data as Float32Array<ArrayBuffer>).map((x) => x / 127),
     };
   }
@@ -41,7 +42,7 @@ export class RowQuantizer implements AsyncDisposable {
   }
 }
 
-/** `levels` [K, N], 0 to 255 with 128 for zero, and the `largest` value of each row [N, 1], both when turned. */
+/** `levels` [K, N], -127 to 127, and the `largest` value of each row [N, 1], both when turned. */
 function record(shape: readonly [number, number], bits: Bits): Record<string, Tensor> {
   const [N, K] = shape;
   const rows = dequantized(shape, bits);
@@ -49,9 +50,7 @@ function record(shape: readonly [number, number], bits: Bits): Record<string, Te
   const turned = matmul(reshape(rows, [(N * K) / size, size]), constant(hadamard(size).data, [size, size]));
   const whole = reshape(turned, [N, K]);
   const largest = maximum(max(abs(whole), 1, true), 1e-30);
-  // Rounded: the cast cuts off what follows the point, and nothing is below zero.
-  const levels = cast(add(mul(whole, div(127, largest)), 128.5), 'uint8');
-  return { levels: swapLast(levels), largest };
+  return { levels: swapLast(nearestByte(mul(whole, div(127, largest)))), largest };
 }
 
 /** The values of `data` and `scales` [N, K]. */
@@ -70,12 +69,4 @@ function unpacked(packed: Tensor, bits: number): Tensor {
   const upper = div(both, 16);
   const lower = sub(both, mul(upper, 16));
   return reshape(stack([lower, upper], -1), [...packed.shape.slice(0, -1), QUANTIZED_BLOCK]);
-}
-
-/** Numbers of 8 bits, from those above 0 to those around it. */
-function withSign(levels: Uint8Array<ArrayBuffer>): Int8Array<ArrayBuffer> {
-  const fours = new Uint32Array(levels.buffer, levels.byteOffset, levels.length >> 2);
-  for (let i = 0; i < fours.length; i++) fours[i]! ^= 0x80808080;
-  for (let i = fours.length * 4; i < levels.length; i++) levels[i]! ^= 0x80;
-  return new Int8Array(levels.buffer, levels.byteOffset, levels.length);
 }

@@ -50,7 +50,7 @@ test.each([
     cache.write(k, v, T);
     const found = new Float32Array(H * T * d);
     await programs.attend(q, T, cache, found);
-    cache.trim();
+    await cache.settle();
     for (const t of new Set([0, T >> 1, T - 1])) {
       for (let h = 0; h < H; h++) {
         const kv = Math.floor(h / (H / KV));

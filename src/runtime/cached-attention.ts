@@ -1,11 +1,11 @@
-import { type Device, float32, type Value } from '../graph/index.ts';
-import { ByteAttention } from './byte-attention.ts';
+import { type Device, float32, integersAreExact, type Value } from '../graph/index.ts';
 import { HIDDEN, HiddenKeys, hiddenKeys } from './hidden-keys.ts';
 import { KeptPrograms } from './kept-programs.ts';
-import { PART, rowsOfBlock } from './kv-blocks.ts';
+import { type Block, PART, rowsOfBlock } from './kv-blocks.ts';
 import type { KvCache } from './kv-cache.ts';
-import { exactKeys, groupsOf, type SeveralKind, severalQueries } from './several-queries.ts';
-import { type HeadShape, overBlock, overParts, type PartsKind } from './single-query.ts';
+import { packedInputs, roundedQuery } from './packed-attention.ts';
+import { groupsOf, type SeveralKind, severalQueries } from './several-queries.ts';
+import { type BlocksKind, type HeadShape, overBlock, overBlocks } from './single-query.ts';
 
 /**
  * Softmax attention of queries over the blocks of a cache, a run of a program for each, or for several of them if there
@@ -26,10 +26,14 @@ import { type HeadShape, overBlock, overParts, type PartsKind } from './single-q
 const QUERIES = 512;
 
 /**
- * Blocks that one run takes for a single query, or half of them or a quarter and so on: the threads of a run that has just
- * begun must wake up first, and for every number of blocks there is a program.
+ * Blocks that one run takes for a single query: the threads of a run that has just begun must wake up first, and for every
+ * number of blocks there is a program. So it is up to FEW_BLOCKS, or a power of two up to BLOCKS.
  */
 const BLOCKS = 32;
+const FEW_BLOCKS = 8;
+
+/** Parts of a packed block that one run takes for several queries: bounds the memory of their scores. */
+const PARTS = 8;
 
 /** Keys that a query has been compared with before a second thread has woken up. */
 const FEW_KEYS = 1024;
@@ -37,15 +41,12 @@ const FEW_KEYS = 1024;
 export class CachedAttentionPrograms {
   private readonly programs: KeptPrograms;
   private readonly hidden = new HiddenKeys();
-  /** Over caches of 8 bits. */
-  private readonly bytes: ByteAttention;
 
   constructor(
     private readonly shape: HeadShape,
     private readonly options: { device?: Device; threads?: number },
   ) {
     this.programs = new KeptPrograms(options);
-    this.bytes = new ByteAttention(shape, options);
   }
 
   /**
@@ -88,22 +89,21 @@ export class CachedAttentionPrograms {
     cache: KvCache,
     into: Float32Array,
   ): Promise<void> {
-    if (cache.dtype === 'q8') return this.bytes.attend(q, T, first, cache, into);
     return T === 1 ? this.attendOne(q, first, cache, into) : this.attendSeveral(q, T, first, cache, into);
   }
 
   private async attendOne(q: Float32Array, place: number, cache: KvCache, into: Float32Array): Promise<void> {
     const { H, KV, d } = this.shape;
-    const { blockSize, shape } = cache;
+    const { window } = cache.shape;
     const dims = [KV, H / KV, d];
     // In a graph ONNX Runtime makes the factor one of the product, and of products with a factor it copies the keys.
     const scaled = float32(q.map((x) => x * d ** -0.5) as Float32Array, dims);
     const result = float32(into, dims);
-    const { lowest, last } = blocksSeen(cache, place);
-    if (lowest === last) {
-      const start = cache.start + last * blockSize;
-      const { k, v, capacity } = cache.blocks[last]!;
-      const values = hiddenKeys(1, capacity, place - start, shape.window);
+    const seen = blocksSeen(cache, place, 1);
+    const [{ block, start }] = seen as [Seen];
+    if (seen.length === 1) {
+      const { k, v, capacity } = block;
+      const values = hiddenKeys(1, capacity, place - start, window);
       // The newest token stands beside the block, as in a step that is not cut: the same sums in the same order.
       values[place - start] = HIDDEN;
       const own = { ownK: rowOf(k, place - start), ownV: rowOf(v, place - start) };
@@ -116,25 +116,32 @@ export class CachedAttentionPrograms {
       );
       return;
     }
+    // Without instructions for products of bytes, those of 7 bits with them are exact.
+    const base = (await integersAreExact()) ? 256 : 128;
+    const rounded = block.factors ? roundedQuery(q, this.shape, base) : {};
     let carried: Record<string, Value> | null = null;
-    for (let i = lowest; i <= last; ) {
-      const count = Math.min(BLOCKS, 2 ** Math.floor(Math.log2(last + 1 - i)));
-      const ends = i + count > last;
-      const feeds: Record<string, Value> = { q: scaled, ...carried };
-      const hides = cache.blocks.slice(i, i + count).map(({ k, v, capacity }, n) => {
-        const start = cache.start + (i + n) * blockSize;
-        const parts = capacity / PART;
-        feeds[`k${n}`] = float32(k.data as Float32Array, [KV, parts, PART, d]);
-        feeds[`v${n}`] = float32(v.data as Float32Array, [KV, parts, PART, d]);
-        const hidden = i + n === last || start <= place - shape.window;
-        if (hidden) {
-          feeds[`bias${n}`] = float32(hiddenKeys(1, capacity, place - start, shape.window), [parts, 1, PART]);
+    for (let i = 0; i < seen.length; ) {
+      const left = seen.length - i;
+      const count = left <= FEW_BLOCKS ? left : Math.min(BLOCKS, 2 ** Math.floor(Math.log2(left)));
+      const ends = count === left;
+      const given: Record<string, Value> = { ...carried };
+      const blocks = seen.slice(i, i + count).map(({ block, start, hides }, n) => {
+        const packed = block.factors !== undefined;
+        const parts = block.capacity / PART;
+        for (const [name, value] of Object.entries(packed ? packedInputs(block) : exactParts(block))) {
+          given[`${name}${n}`] = value;
         }
-        return hidden;
+        if (hides) {
+          const values = hiddenKeys(1, block.capacity, place - start, window);
+          given[`bias${n}`] = float32(values, packed ? [parts, 1, 1, PART] : [parts, 1, PART]);
+        }
+        return { packed, hides };
       });
-      const kind: PartsKind = { carries: carried !== null, hides, ends };
-      const program = await this.programs.get(JSON.stringify(kind), () => overParts(this.shape, kind));
-      const outputs: Record<string, Value> = await program.run(feeds, ends ? { o: result } : {});
+      if (blocks.some(({ packed }) => packed)) Object.assign(given, rounded);
+      if (blocks.some(({ packed }) => !packed)) given.q = scaled;
+      const kind: BlocksKind = { carries: carried !== null, blocks, ends };
+      const program = await this.programs.get(JSON.stringify(kind), () => overBlocks(this.shape, kind, base));
+      const outputs: Record<string, Value> = await program.run(given, ends ? { o: result } : {});
       carried = outputs;
       i += count;
     }
@@ -152,40 +159,71 @@ export class CachedAttentionPrograms {
     const groups = groupsOf(T);
     const dims = [KV, (H / KV) * groups, T / groups, d];
     const [queries, result] = [float32(q, dims), float32(into, dims)];
-    const { lowest, last } = blocksSeen(cache, first);
+    const seen = blocksSeen(cache, first, T);
     let carried: Record<string, Value> | null = null;
-    for (let i = lowest; i <= last; i++) {
-      const start = cache.start + i * cache.blockSize;
-      const { k, v, capacity } = cache.blocks[i]!;
+    const run = async (
+      kind: Pick<SeveralKind, 'over' | 'packed' | 'hides'>,
+      keys: Record<string, Value>,
+      bias: () => Value,
+      ends = false,
+    ) => {
+      const full: SeveralKind = { ...kind, carries: carried !== null, ends, groups };
+      const program = await this.programs.get(JSON.stringify(full), () => severalQueries(this.shape, full));
+      const given = { q: queries, ...keys, ...carried, ...(kind.hides ? { bias: bias() } : {}) };
+      carried = await program.run(given, ends ? { o: result } : {});
+    };
+    const hidden = (keys: number, at: number) => () => this.hidden.of(T, keys, at, window, groups);
+    for (const [i, { block, start, hides }] of seen.entries()) {
+      if (block.factors) {
+        for (let from = 0; from < block.capacity / PART; from += PARTS) {
+          const parts = Math.min(PARTS, block.capacity / PART - from);
+          const bias = hidden(parts * PART, first - start - from * PART);
+          await run({ over: 'block', packed: true, hides }, packedInputs(block, from, parts), bias);
+        }
+        continue;
+      }
       const row = first - start;
       const before = row - (row % QUERIES);
       const windowed = start < first + T - window;
-      const over = i < last || windowed || before === 0 ? 'block' : 'end and earlier';
-      const hides = i === last || windowed;
-      const feeds: Record<string, Value> = { q: queries, k, v, ...carried };
-      if (hides) {
-        const from = over === 'block' ? 0 : before;
-        feeds.bias = this.hidden.of(T, capacity - from, row - from, window, groups);
-      }
-      const kind: SeveralKind = { over, hides, carries: carried !== null, ends: i === last, groups };
-      const program = await this.programs.get(JSON.stringify(kind), () =>
-        severalQueries(this.shape, kind, exactKeys(this.shape)),
-      );
-      const outputs: Record<string, Value> = await program.run(feeds, i === last ? { o: result } : {});
-      carried = outputs;
+      const over = i < seen.length - 1 || windowed || before === 0 ? 'block' : 'end and earlier';
+      const from = over === 'block' ? 0 : before;
+      const bias = hidden(block.capacity - from, row - from);
+      const { k, v } = block;
+      await run({ over, packed: false, hides }, { k, v }, bias, i === seen.length - 1);
     }
   }
 
   async dispose(): Promise<void> {
     await this.programs.dispose();
-    await this.bytes.dispose();
   }
 }
 
-/** Blocks that a query sees, by their order, if no later token of its block does. */
-function blocksSeen({ start, blockSize, shape }: KvCache, place: number): { lowest: number; last: number } {
-  const at = (token: number) => Math.floor((token - start) / blockSize);
-  return { lowest: Math.max(0, at(place + 1 - shape.window)), last: at(place) };
+/** A block, the place of its first token, and whether some of its keys are hidden from some queries. */
+interface Seen {
+  block: Block;
+  start: number;
+  hides: boolean;
+}
+
+/** Blocks that T queries from a place on see, all of them in the last one. */
+function blocksSeen(cache: KvCache, first: number, T: number): Seen[] {
+  const { window } = cache.shape;
+  const seen: Seen[] = [];
+  let { start } = cache;
+  for (const block of cache.blocks) {
+    const end = start + block.capacity;
+    const hides = start < first + T - window || end > first + 1;
+    if (end > first + 1 - window && start <= first) seen.push({ block, start, hides });
+    start = end;
+  }
+  return seen;
+}
+
+/** Parts of an exact block. */
+function exactParts({ k, v, capacity }: Block): Record<'k' | 'v', Value> {
+  const of = ({ data, dims: [KV, , d] }: Value) =>
+    float32(data as Float32Array, [KV!, capacity / PART, PART, d!]);
+  return { k: of(k), v: of(v) };
 }
 
 /** A token's row of every head of a block [KV, capacity, d], as [KV, 1, 1, d]. */

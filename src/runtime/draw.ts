@@ -7,7 +7,7 @@ import type { HostSequence } from './host-sequence.ts';
 const PIECE = 2048;
 
 /** Numbers of no meaning but of a usual size, so that nothing overflows or becomes denormal. */
-export function draw({ state, caches }: HostSequence, tokens: number): void {
+export async function draw({ state, caches }: HostSequence, tokens: number): Promise<void> {
   const random = new Random(1);
   const noise = Float32Array.from({ length: 65_521 }, () => random.normal());
   const drawn = (values: Float32Array): Float32Array => {
@@ -24,7 +24,7 @@ export function draw({ state, caches }: HostSequence, tokens: number): void {
       const values = drawn(new Float32Array(heads * count * width));
       cache.reserve(count);
       cache.write(values, values, count);
-      cache.trim();
+      await cache.settle();
     }
   }
 }

@@ -11,6 +11,7 @@ import {
 } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { encodeF16 } from '../model/float-bits.ts';
+import { layerPrefix } from '../model/parameters.ts';
 import { type DeviceDtype, inFewBits } from '../model/quantized-tensors.ts';
 import type { TensorSource } from '../model/tensor-source.ts';
 import type { OnProgress } from '../util/progress.ts';
@@ -74,6 +75,12 @@ export class EngineWeights {
   /** In few bits, if that is how the weight is wanted. */
   private quantized(name: string, shape: readonly number[]): Quantized | null {
     return inFewBits(this.source, name, shape, this.dtype === 'f16' ? 'f32' : this.dtype);
+  }
+
+  /** Whether matrices are held in few bits. */
+  get fewBits(): boolean {
+    if (this.dtype) return this.dtype === 'q8' || this.dtype === 'q4';
+    return Boolean(this.source.quantized?.(`${layerPrefix(0)}mlp.down_proj.weight`));
   }
 
   /** A function that writes rows of the embedding one after the other. */

@@ -30,7 +30,10 @@ export interface EngineOptions {
   batches?: boolean;
   /** @internal Writes what each op takes to files of this prefix, when the engine is disposed of. */
   profile?: string;
-  /** Of the keys and values of attention layers: exact (f32, when absent), or in 8 bits, on the CPU only. */
+  /**
+   * Of the keys and values of attention layers: all exact (f32), or full blocks of 4,096 tokens in 8 bits (q8), which is for
+   * the CPU. When absent, as weights are: q8 where those have few bits.
+   */
   kvDtype?: KvDtype;
   onProgress?: OnProgress;
   signal?: AbortSignal;
@@ -42,6 +45,8 @@ export class Engine {
 
   private constructor(
     readonly config: ModelConfig,
+    /** Of keys and values. */
+    readonly kvDtype: KvDtype,
     private readonly runs: Runs,
   ) {}
 
@@ -56,14 +61,15 @@ export class Engine {
     weights: TensorSource,
     options: EngineOptions = {},
   ): Promise<Engine> {
-    const { device = 'cpu', threads, dtype, kvDtype, batches, profile, onProgress, signal } = options;
+    const { device = 'cpu', threads, dtype, batches, profile, onProgress, signal } = options;
     if (dtype === 'f16' && device === 'cpu') {
       throw new InputError("dtype f16 is for device 'webgpu'; on the CPU weights are f32, q8 or q4");
     }
-    if (kvDtype === 'q8' && device !== 'cpu') {
+    if (options.kvDtype === 'q8' && device !== 'cpu') {
       throw new InputError(`kvDtype q8 is for device 'cpu'; on ${device} keys and values are f32`);
     }
     const source = new EngineWeights(config, weights, dtype);
+    const { kvDtype = device === 'cpu' && source.fewBits ? 'q8' : 'f32' } = options;
     // All but the embedding, which is the head's if it is tied.
     const total = modelParameters(config).length - (config.tieWordEmbeddings ? 0 : 1);
     const compiling = { threads, profile, reading: { onProgress, signal }, total };
@@ -71,7 +77,7 @@ export class Engine {
       device === 'cpu'
         ? await HostRuns.create(config, source, { ...compiling, kvDtype, batches })
         : await DeviceRuns.create(config, source, { ...compiling, device });
-    return new Engine(config, runs);
+    return new Engine(config, kvDtype, runs);
   }
 
   /** The longest sequence in tokens. */

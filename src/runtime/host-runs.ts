@@ -9,6 +9,7 @@ import { HostSequence } from './host-sequence.ts';
 import type { KvDtype } from './kv-blocks.ts';
 import { KvCache } from './kv-cache.ts';
 import { Lane, like } from './lane.ts';
+import { Packer } from './packed-blocks.ts';
 import type { BatchGuard, EachLogits, Runs } from './runs.ts';
 import { cachedLayers, compileHead, fixedState, Segments } from './segments.ts';
 import type { SequenceContent } from './sequence-content.ts';
@@ -49,6 +50,7 @@ interface Run<L> {
 
 export class HostRuns implements Runs {
   private readonly piece: number;
+  private readonly packer: Packer | null;
   private pieces: Promise<{ segments: Segments; spare: Values }> | null = null;
   /** The model for single tokens, in the forms that have been needed so far. */
   private readonly steps = new Map<'step' | 'whole', Promise<Segments>>();
@@ -65,6 +67,7 @@ export class HostRuns implements Runs {
     private readonly options: RunsOptions,
   ) {
     const fused = config.layers.every((spec) => mixerOf(spec).cached || mixerOf(spec).fused);
+    this.packer = options.kvDtype === 'q8' ? new Packer({ threads: options.threads }) : null;
     this.piece = fused ? LONGEST_PIECE : PADDED_PIECE;
   }
 
@@ -86,14 +89,14 @@ export class HostRuns implements Runs {
   }
 
   /**
-   * Whether there are whole steps: every token is seen, and kept as float32. Forms that are spelt out may read what a layer
-   * remembers after it has been overwritten, in a graph that is all there is.
+   * Whether there are whole steps: every token is seen. Forms that are spelt out may read what a layer remembers after it
+   * has been overwritten, in a graph that is all there is.
    */
   private get whole(): boolean {
-    const { config, options } = this;
+    const { config } = this;
     const all = cachedLayers(config).every(({ window }) => window === Number.POSITIVE_INFINITY);
     const fused = config.layers.every((spec) => mixerOf(spec).cached || mixerOf(spec).fused);
-    return all && fused && options.kvDtype !== 'q8';
+    return all && fused;
   }
 
   private compiled(
@@ -112,14 +115,14 @@ export class HostRuns implements Runs {
   start(): HostSequence {
     const { numKvHeads: heads, headDim: width } = this.config;
     const caches = cachedLayers(this.config).map(
-      ({ window }) => new KvCache({ heads, width, window }, this.options.kvDtype),
+      ({ window }) => new KvCache({ heads, width, window }, this.packer),
     );
     return new HostSequence(fixedState(this.config), caches);
   }
 
   async drawn(count: number, tokens: number): Promise<HostSequence[]> {
     const sequences = Array.from({ length: count }, () => this.start());
-    for (const sequence of sequences) await sequence.writing(tokens, async () => draw(sequence, tokens));
+    for (const sequence of sequences) await sequence.writing(tokens, () => draw(sequence, tokens));
     return sequences;
   }
 
@@ -134,7 +137,7 @@ export class HostRuns implements Runs {
     const sequence = this.start();
     for (const [i, cache] of sequence.caches.entries()) {
       const { k, v, start } = caches[i]!;
-      cache.restore(k, v, start, tokens);
+      await cache.restore(k, v, start, tokens);
     }
     sequence.restore(state, tokens);
     return sequence;
@@ -247,6 +250,7 @@ export class HostRuns implements Runs {
     for (const steps of this.steps.values()) await (await steps.catch(() => null))?.dispose();
     await this.head.dispose();
     await this.attention.dispose();
+    await this.packer?.[Symbol.asyncDispose]();
     await (await this.pieces?.catch(() => null))?.segments.dispose();
   }
 }

@@ -57,12 +57,12 @@ test('without memory it stays as it was', () => {
   expect(contents(cache)).toEqual(Array.from({ length: 301 }, (_, t) => t));
 });
 
-test('a window lets go of what is behind it', () => {
+test('a window lets go of what is behind it', async () => {
   const cache = new KvCache({ ...shape, window: 300 });
   expect(cache.blockSize).toBe(512);
   for (let t = 0; t < 3000; t += 50) {
     append(cache, t, t + 50);
-    cache.trim();
+    await cache.settle();
   }
   expect(cache.start).toBe(2560);
   expect(cache.blocks.length).toBe(1);

@@ -82,7 +82,7 @@ export class Lane {
         const cache = own[s]!;
         cache.write(of(k), of(v), T);
         await attention.attend(of(q), T, cache, of(attended));
-        cache.trim();
+        await cache.settle();
       }
     }
   }

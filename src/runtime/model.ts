@@ -32,8 +32,8 @@ export interface LoadOptions extends HubOptions {
   /** Of the weights: as the folder has them when absent, in 8 or 4 bits, or float32. */
   dtype?: DeviceDtype;
   /**
-   * Of the keys and values that attention layers keep: float32 when absent, or q8, 8 bits with a factor for each, a
-   * quarter of the memory and faster to read after many tokens. On the CPU.
+   * Of the keys and values that attention layers keep: all exact (f32), or q8, full blocks of 4,096 tokens in 8 bits, a
+   * quarter of the memory and faster to read. When absent, as weights are: q8 where those have few bits. On devices f32.
    */
   kvDtype?: KvDtype;
   /** Sequences will take their steps in batches, as those of a `Scheduler` do: that is what is compiled first. */

@@ -1,4 +1,4 @@
-import { BLOCK_FORMATS } from './kv-blocks.ts';
+import { BLOCK } from './kv-blocks.ts';
 import type { Sequence } from './sequence.ts';
 
 /**
@@ -12,7 +12,7 @@ import type { Sequence } from './sequence.ts';
  */
 
 /** Tokens between snapshots: full blocks, so that nothing of keys and values is held twice. */
-const DISTANCE = BLOCK_FORMATS.f32.blockSize(Number.POSITIVE_INFINITY);
+const DISTANCE = BLOCK;
 
 interface Entry {
   ids: Int32Array;

@@ -14,6 +14,7 @@ import {
   type Tensor,
   unsqueeze,
 } from '../graph/index.ts';
+import { packedKeys } from './packed-attention.ts';
 import { type HeadShape, type Sums, sumsOf } from './single-query.ts';
 
 /** The programs of cached-attention.ts for several queries of each head. */
@@ -21,6 +22,8 @@ import { type HeadShape, type Sums, sumsOf } from './single-query.ts';
 export interface SeveralKind {
   /** What is summed by itself: a block, or the end of it that the queries stand in, and what comes before. */
   over: 'block' | 'end and earlier';
+  /** Whether keys are packed. */
+  packed: boolean;
   /** Whether some of a block's keys are hidden from some queries. */
   hides: boolean;
   /** With sums of earlier blocks. */
@@ -52,7 +55,7 @@ export interface Keys {
 }
 
 /** As float32 caches keep them. */
-export function exactKeys({ KV, d }: HeadShape): Keys {
+function exactKeys({ KV, d }: HeadShape): Keys {
   const block = (name: string) => input(name, 'float32', [KV, 'C', d]);
   return { k: block('k'), v: block('v'), turn: (q) => q };
 }
@@ -64,11 +67,12 @@ export function exactKeys({ KV, d }: HeadShape): Keys {
  * threads would do two.
  */
 export function severalQueries(
-  { H, KV, d }: HeadShape,
-  { over, hides, carries, ends, groups }: SeveralKind,
-  keys: Keys,
+  shape: HeadShape,
+  { over, packed, hides, carries, ends, groups }: SeveralKind,
 ): Record<string, Tensor> {
+  const { H, KV, d } = shape;
   const G = H / KV;
+  const keys = packed ? packedKeys(shape) : exactKeys(shape);
   const rows = (name: string, width: number) => input(name, 'float32', [KV, G * groups, 'Q', width]);
   const q = keys.turn(rows('q', d));
   const [k, v] = [unsqueeze(keys.k, 1), unsqueeze(keys.v, 1)];

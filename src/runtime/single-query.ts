@@ -18,6 +18,7 @@ import {
 } from '../graph/index.ts';
 import { attendBeside } from './block-attention.ts';
 import { PART } from './kv-blocks.ts';
+import { packedParts } from './packed-attention.ts';
 
 /** The programs of cached-attention.ts for one query of each head. */
 
@@ -40,10 +41,10 @@ export function sumsOf(scores: Tensor, weigh: (weights: Tensor) => Tensor): Sums
   return { m: max(scores, -1, true), l: reciprocal(max(weights, -1, true)), o: weigh(weights) };
 }
 
-/** With sums of earlier blocks, whether it hides keys of each block, with the division. */
-export interface PartsKind {
+/** With sums of earlier blocks; of each block whether it is packed and whether it hides keys; with the division. */
+export interface BlocksKind {
   carries: boolean;
-  hides: readonly boolean[];
+  blocks: readonly { packed: boolean; hides: boolean }[];
   ends: boolean;
 }
 
@@ -66,14 +67,61 @@ export function overBlock({ H, KV, d }: HeadShape): Record<string, Tensor> {
 /** Query heads of a key head up to which a product for each of them, which copies no keys, is faster than one for all. */
 const FEW = 3;
 
+/** Sums over several sets of keys, which lie along an axis, as over one. */
+function together(sets: readonly Sums[], axis: number): Sums {
+  const all = (name: keyof Sums) =>
+    concat(
+      sets.map((sums) => sums[name]),
+      axis,
+    );
+  const largest = all('m');
+  const m = max(largest, axis, true);
+  const shares = mul(all('l'), exp(sub(largest, m)));
+  const l = sum(shares, axis, true);
+  return { m, l, o: div(sum(mul(all('o'), shares), axis, true), l) };
+}
+
 /**
- * One query of each head over several blocks, in parts of their own softmax: matrix by vector for each part and head,
- * which copies no keys and finds a part in the cache of the processor for all heads of a group. Queries come multiplied by d^-0.5. Earlier blocks count as one part more, of which the result is carried.
+ * One query of each head over several blocks, in parts of their own softmax. Earlier blocks count as one part more, of
+ * which the result is carried. Queries of exact blocks come multiplied by d^-0.5, those of packed ones as
+ * packed-attention.ts says.
  */
-export function overParts(
-  { H, KV, d }: HeadShape,
-  { carries, hides, ends }: PartsKind,
+export function overBlocks(
+  shape: HeadShape,
+  { carries, blocks, ends }: BlocksKind,
+  base: number,
 ): Record<string, Tensor> {
+  const { H, KV, d } = shape;
+  const G = H / KV;
+  const [ofExact, ofPacked] = [exactParts(shape), packedParts(shape, base)];
+  const parts = blocks.map(({ packed, hides }, n) => ({
+    packed,
+    sums: (packed ? ofPacked : ofExact)(n, hides),
+  }));
+  const sums = parts.filter(({ packed }) => !packed).map(({ sums }) => sums);
+  const packed = parts.filter(({ packed }) => packed).map(({ sums }) => sums);
+  // Their parts are the first axis.
+  if (packed.length > 0) {
+    const { m, l, o } = together(packed, 0);
+    sums.push({
+      m: unsqueeze(squeeze(m, 0), 1),
+      l: unsqueeze(squeeze(l, 0), 1),
+      o: unsqueeze(squeeze(o, 0), 1),
+    });
+  }
+  if (carries) {
+    const of = (name: string, width: number) => input(name, 'float32', [KV, 1, G, width]);
+    sums.push({ m: of('m', 1), l: of('l', 1), o: of('o', d) });
+  }
+  const { m, l, o } = together(sums, 1);
+  return ends ? { o: reshape(o, [KV, G, d]) } : { m, l, o };
+}
+
+/**
+ * Sums of each part of an exact block, `k{n}` and `v{n}` [KV, N, PART, d]: matrix by vector for each part and head, which
+ * copies no keys and finds a part in the cache of the processor for all heads of a group.
+ */
+function exactParts({ H, KV, d }: HeadShape): (n: number, hides: boolean) => Sums {
   const G = H / KV;
   const q = input('q', 'float32', [KV, G, d]);
   /** [KV, N, G, K] by [KV, N, K, L], or for the transpose of the latter. */
@@ -81,26 +129,10 @@ export function overParts(
     if (G > FEW) return matmul(rows, block, { transB });
     return squeeze(matmul(unsqueeze(rows, 3), unsqueeze(block, 2), { transB }), 3);
   };
-  const parts = hides.map((hidden, n) => {
-    const count = `N${n}`;
-    const of = (name: string) => input(`${name}${n}`, 'float32', [KV, count, PART, d]);
+  return (n, hides) => {
+    const of = (name: string) => input(`${name}${n}`, 'float32', [KV, `N${n}`, PART, d]);
     let scores = product(unsqueeze(q, 1), of('k'), true);
-    if (hidden) scores = add(scores, input(`bias${n}`, 'float32', [count, 1, PART]));
+    if (hides) scores = add(scores, input(`bias${n}`, 'float32', [`N${n}`, 1, PART]));
     return sumsOf(scores, (weights) => product(weights, of('v')));
-  });
-  if (carries) {
-    const of = (name: string, width: number) => input(name, 'float32', [KV, 1, G, width]);
-    parts.push({ m: of('m', 1), l: of('l', 1), o: of('o', d) });
-  }
-  const all = (name: keyof Sums) =>
-    concat(
-      parts.map((part) => part[name]),
-      1,
-    );
-  const largest = all('m');
-  const m = max(largest, 1, true);
-  const shares = mul(all('l'), exp(sub(largest, m)));
-  const l = sum(shares, 1, true);
-  const o = div(sum(mul(all('o'), shares), 1, true), l);
-  return ends ? { o: reshape(o, [KV, G, d]) } : { m, l, o };
+  };
 }

@@ -43,7 +43,7 @@ export class WholeLane {
 
   /** Whether a token more finds room in one block of each cache. */
   static takes(caches: readonly KvCache[]): boolean {
-    return caches.every((cache) => cache.dtype === 'f32' && cache.length < cache.blockSize);
+    return caches.every((cache) => cache.length < cache.blockSize);
   }
 
   /**
@@ -61,6 +61,7 @@ export class WholeLane {
     for (const [n, cache] of caches.entries()) {
       const of = (part: string) => memory(this.buffers[`${this.layers[n]}.${part}`]!);
       cache.write(of('k'), of('v'), 1);
+      await cache.settle();
     }
   }
 

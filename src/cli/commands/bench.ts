@@ -87,7 +87,7 @@ export function benchCommand(): Command {
       architecture: showArchitecture(config.layers),
       created: new Date().toISOString(),
       processor: cpus()[0]?.model.trim() ?? 'unknown',
-      dtype: kvDtype === 'q8' ? `${dtype}, keys and values q8` : dtype,
+      dtype: subject.kvDtype === 'q8' ? `${dtype}, keys and values q8` : dtype,
       threads: threads ?? null,
       tokens,
       rounds,
@@ -147,9 +147,9 @@ async function throughputIn(
   memory: number,
   subject: Subject,
   context: number,
-  { dtype, kvDtype, onProgress, signal }: SubjectOptions,
+  { dtype, onProgress, signal }: SubjectOptions,
 ): Promise<Fitted> {
-  const fit = largestBatch(subject.config, context, memory, { dtype, kvDtype });
+  const fit = largestBatch(subject.config, context, memory, { dtype, kvDtype: subject.kvDtype });
   const { batch } = fit;
   const refused = batch === 0 ? 'not even one sequence fits' : null;
   const measured = refused ? null : await throughput(subject, { context, batch, onProgress, signal });

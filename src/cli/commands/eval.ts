@@ -75,7 +75,7 @@ export function evalCommand(): Command {
       ];
     });
     result(
-      { dtype: dtype ?? 'as stored', kvDtype: kvDtype ?? 'f32', perplexity, scores },
+      { dtype: dtype ?? 'as stored', kvDtype: model.engine.kvDtype, perplexity, scores },
       table(['task', 'examples', 'accuracy %', 'nats a token', 'perplexity'], lines),
     );
   });

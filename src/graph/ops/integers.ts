@@ -81,3 +81,30 @@ export function lastDigit(x: Tensor, base: number): Tensor {
   if (x.dtype !== 'float32') throw new GraphError(`lastDigit: needs a float32 tensor, got ${x}`);
   return record(lastDigitOp, [x], { base }, 'uint8', x.shape);
 }
+
+const nearestByteOp: Op = {
+  name: 'nearestByte',
+  emit: (emitter, [x]) => [
+    emitter.node('QuantizeLinear', [
+      x!,
+      emitter.constant('float32', ndarray([], [1])),
+      emitter.constant('int8', ndarray([], [0])),
+    ]),
+  ],
+  vjp: () => [null],
+  evaluate: ([x]) => [
+    { shape: x!.shape, data: x!.data.map((value) => Math.max(-128, Math.min(127, nearestEven(value)))) },
+  ],
+};
+
+/** The nearest integer from -128 to 127, the even one of two: int8. */
+export function nearestByte(x: Tensor): Tensor {
+  if (x.dtype !== 'float32') throw new GraphError(`nearestByte: needs a float32 tensor, got ${x}`);
+  return record(nearestByteOp, [x], {}, 'int8', x.shape);
+}
+
+function nearestEven(x: number): number {
+  const below = Math.floor(x);
+  const above = x - below > 0.5 || (x - below === 0.5 && below % 2 !== 0);
+  return above ? below + 1 : below;
+}

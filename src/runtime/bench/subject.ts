@@ -7,8 +7,10 @@ import type { OnProgress } from '../../util/progress.ts';
 import { Random } from '../../util/random.ts';
 import type { Batch } from '../batch.ts';
 import { Engine } from '../engine.ts';
-import { BLOCK_FORMATS, type KvDtype } from '../kv-blocks.ts';
+import type { KvDtype } from '../kv-blocks.ts';
+import { cacheBytes } from '../kv-cache.ts';
 import { argMaxOf } from '../sampler.ts';
+import { cachedLayers } from '../segments.ts';
 import type { Sequence } from '../sequence.ts';
 
 /** What the benchmarks measure. This file alone knows how the engine is called. */
@@ -32,7 +34,6 @@ export class Subject implements AsyncDisposable {
     readonly config: ModelConfig,
     private readonly engine: Engine,
     private readonly random: Random,
-    private readonly kvDtype: KvDtype | undefined,
   ) {}
 
   static async open(
@@ -41,7 +42,7 @@ export class Subject implements AsyncDisposable {
     options: SubjectOptions = {},
   ): Promise<Subject> {
     const engine = await Engine.create(config, weights, options);
-    return new Subject(config, engine, new Random(1), options.kvDtype);
+    return new Subject(config, engine, new Random(1));
   }
 
   /** Reads prompts of uniformly drawn tokens up to the first token that follows each. */
@@ -93,6 +94,10 @@ export class Subject implements AsyncDisposable {
     for (const [i, sequence] of sequences.entries()) next[i] = best.get(sequence)!;
   }
 
+  get kvDtype(): KvDtype {
+    return this.engine.kvDtype;
+  }
+
   /** Tokens of each sequence. */
   get length(): number {
     return this.sequences[0]?.length ?? 0;
@@ -129,7 +134,10 @@ export function weightBytes(config: ModelConfig, dtype: WeightDtype = 'f32'): nu
 /** What the engine holds of a sequence of so many tokens, in bytes. */
 export function formulaBytes(config: ModelConfig, tokens: number, kvDtype: KvDtype = 'f32'): number {
   const { layers } = summarise(config, tokens, 4);
-  const head = { heads: 1, width: config.headDim };
-  const share = BLOCK_FORMATS[kvDtype].bytes(head) / BLOCK_FORMATS.f32.bytes(head);
-  return layers.reduce((sum, { state }) => sum + share * state.cache + state.recurrent + state.inputs, 0);
+  const fixed = layers.reduce((sum, { state }) => sum + state.recurrent + state.inputs, 0);
+  const { numKvHeads: heads, headDim: width } = config;
+  return cachedLayers(config).reduce(
+    (sum, { window }) => sum + cacheBytes({ heads, width, window }, tokens, kvDtype),
+    fixed,
+  );
 }

@@ -26,12 +26,15 @@ export function largestBatch(
   config: ModelConfig,
   context: number,
   memoryBytes: number,
-  { dtype, kvDtype }: { dtype?: WeightDtype; kvDtype?: KvDtype } = {},
+  { dtype, kvDtype }: { dtype?: WeightDtype | undefined; kvDtype: KvDtype },
 ): Fit {
   const weights = weightBytes(config, dtype);
-  // Keys and values have room for whole steps of growth.
-  const tokens = CACHE_STEP * Math.ceil((context + PROTOCOL.tokens) / CACHE_STEP);
-  const stateBytes = formulaBytes(config, tokens, kvDtype);
+  // Keys and values have room for whole steps of growth, and are packed when the last place is taken.
+  const most = (tokens: number) => {
+    const places = CACHE_STEP * Math.ceil(tokens / CACHE_STEP);
+    return formulaBytes(config, places - 1, kvDtype) + formulaBytes(config, 1) - formulaBytes(config, 0);
+  };
+  const stateBytes = Math.max(most(context + 1), most(context + PROTOCOL.tokens));
   const batch = Math.max(0, Math.floor((memoryBytes - weights) / stateBytes));
   return { weightBytes: weights, stateBytes, batch };
 }

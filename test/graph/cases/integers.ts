@@ -1,4 +1,4 @@
-import { integerProduct, lastDigit } from '../../../src/graph/index.ts';
+import { integerProduct, lastDigit, nearestByte } from '../../../src/graph/index.ts';
 import { at, below, type Draw, type OpCase, positive, range, total } from '../op-case.ts';
 
 const noWebGpu = 'WebGPU has no products of integers';
@@ -70,4 +70,32 @@ export const integerCases: OpCase[] = [
     expect: ({ x }, index) => Math.floor(at(x!, index)) % 10,
     ...{ noWebGpu, noFloat16 },
   },
+  {
+    op: 'nearestByte',
+    title: 'rows',
+    inputs: { x: { shape: ['T', 3], gradient: false, draw: (random) => 100 * random.normal() } },
+    sizes: [{ T: 50 }, { T: 1 }],
+    build: ({ x }) => nearestByte(x!),
+    expect: ({ x }, index) => Math.max(-128, Math.min(127, Math.round(at(x!, index)))),
+    ...{ noWebGpu, noFloat16 },
+  },
+  {
+    op: 'nearestByte',
+    title: 'halves and what is too large',
+    inputs: { x: { shape: [8], gradient: false, draw: (_random, i) => NEAREST[i]![0] } },
+    build: ({ x }) => nearestByte(x!),
+    expect: (_, [i]) => NEAREST[i!]![1],
+    ...{ noWebGpu, noFloat16 },
+  },
+];
+
+const NEAREST: readonly [number, number][] = [
+  [-1000, -128],
+  [-2.5, -2],
+  [-0.6, -1],
+  [0.5, 0],
+  [1.5, 2],
+  [41.49, 41],
+  [126.9, 127],
+  [500, 127],
 ];

@@ -4,6 +4,7 @@ import { Random } from '../util/random.ts';
 import { CachedAttentionPrograms } from './cached-attention.ts';
 import { PART } from './kv-blocks.ts';
 import { KvCache } from './kv-cache.ts';
+import { Packer } from './packed-blocks.ts';
 
 /** Of 8 bits unless a test says otherwise, which it does for a machine without instructions for them. */
 const exact = vi.hoisted(() => ({ integers: true }));
@@ -18,7 +19,11 @@ let programs: CachedAttentionPrograms;
 beforeAll(() => {
   programs = new CachedAttentionPrograms({ H, KV, d }, { threads: 1 });
 });
-afterAll(() => programs.dispose());
+const packer = new Packer({ threads: 1 });
+afterAll(async () => {
+  await programs?.dispose();
+  await packer[Symbol.asyncDispose]();
+});
 
 function rows(random: Random, heads: number, T: number): Float32Array {
   return Float32Array.from({ length: heads * T * d }, () => 2 * random.normal());
@@ -42,14 +47,19 @@ function rounded(x: readonly number[], steps: number): number[] {
   return x.map((value) => (Math.round((value / largest) * steps) / steps) * largest);
 }
 
-/** What a query sees of rows [tokens][d], of which token `first` is the first, in float64. */
+/** What a query sees of rows [tokens][d], in float64; of the first of them, which are packed, by another form of it. */
 function plain(
   query: readonly number[],
+  overPacked: readonly number[],
+  packed: number,
   keys: readonly (readonly number[])[],
   values: readonly (readonly number[])[],
   seen: readonly number[],
 ): number[] {
-  const scores = seen.map((j) => keys[j]!.reduce((sum, x, c) => sum + x * query[c]!, 0) / Math.sqrt(d));
+  const scores = seen.map((j) => {
+    const q = j < packed ? overPacked : query;
+    return keys[j]!.reduce((sum, x, c) => sum + x * q[c]!, 0) / Math.sqrt(d);
+  });
   const largest = Math.max(...scores);
   const weights = scores.map((s) => Math.exp(s - largest));
   const total = weights.reduce((a, b) => a + b, 0);
@@ -58,9 +68,9 @@ function plain(
   );
 }
 
-async function check(window: number, lengths: readonly number[], steps: number): Promise<void> {
+async function check(window: number, lengths: readonly number[], steps: number): Promise<KvCache> {
   const random = new Random(1);
-  const cache = new KvCache({ heads: KV, width: d, window }, 'q8');
+  const cache = new KvCache({ heads: KV, width: d, window }, packer);
   const given = { k: [] as number[][][], v: [] as number[][][] };
   for (const part of ['k', 'v'] as const) given[part] = Array.from({ length: KV }, () => []);
   for (const T of lengths) {
@@ -73,25 +83,28 @@ async function check(window: number, lengths: readonly number[], steps: number):
     const kept = { k: cache.rows('k'), v: cache.rows('v') };
     const tokens = cache.length - cache.start;
     const rowsOf = (part: 'k' | 'v', head: number) =>
-      Array.from({ length: tokens }, (_, j) => [
-        ...kept[part].subarray((head * tokens + j) * d, (head * tokens + j + 1) * d),
-      ]);
+      Array.from({ length: tokens }, (_, j) => {
+        const at = (head * tokens + j) * d;
+        return Array.from(kept[part].subarray(at, at + d));
+      });
+    const packed = cache.blocks.reduce((sum, { factors, capacity }) => sum + (factors ? capacity : 0), 0);
     // What is kept is what was given but for the rounding, of keys when they are turned.
     for (let head = 0; head < KV; head++) {
       for (const part of ['k', 'v'] as const) {
         for (const [j, row] of rowsOf(part, head).entries()) {
-          if (j < tokens - Math.min(T, 300)) continue;
+          if (j % 101 > 0) continue;
           const original = given[part][head]![cache.start + j]!;
           const [a, b] = part === 'k' ? [turned(row), turned(original)] : [row, original];
           const step = Math.max(...b.map(Math.abs)) / 127;
+          if (j >= packed) expect(row).toEqual(original);
           for (let c = 0; c < d; c++) expect(Math.abs(a[c]! - b[c]!)).toBeLessThan(step * 0.501);
         }
       }
     }
     const found = new Float32Array(H * T * d);
     await programs.attend(q, T, cache, found);
-    // One query alone is rounded, with one factor for all heads.
-    const queries = T === 1 ? turned(rounded(turned([...q]), steps)) : [...q];
+    // One query alone is rounded for what is packed, with one factor for all heads.
+    const overPacked = T === 1 ? turned(rounded(turned([...q]), steps)) : [...q];
     for (const t of new Set([0, T >> 1, T - 1])) {
       const at = cache.length - T + t - cache.start;
       const seen = Array.from({ length: tokens }, (_, j) => j).filter((j) => j <= at && at - j < window);
@@ -99,7 +112,8 @@ async function check(window: number, lengths: readonly number[], steps: number):
         const kv = Math.floor(h / (H / KV));
         const [keys, values] = [rowsOf('k', kv), rowsOf('v', kv)];
         const place = (h * T + t) * d;
-        const expected = plain(queries.slice(place, place + d), keys, values, seen);
+        const queries = [[...q], overPacked].map((all) => all.slice(place, place + d));
+        const expected = plain(queries[0]!, queries[1]!, packed, keys, values, seen);
         const largest = seen.reduce((top, j) => Math.max(top, ...values[j]!.map(Math.abs)), 0);
         // Each weight of a part lacks less than a step of 16 bits (14 with 7-bit digits) of the largest.
         const tolerance = T === 1 ? (PART / ((steps + 1) * 2) ** 2) * largest + 1e-4 : 1e-4;
@@ -108,23 +122,24 @@ async function check(window: number, lengths: readonly number[], steps: number):
         }
       }
     }
-    cache.trim();
+    await cache.settle();
   }
-  const held = cache.length - cache.start;
-  expect(held).toBeLessThan(Math.min(window, cache.length) + cache.blockSize);
-  expect(cache.bytes).toBeLessThanOrEqual(2 * KV * (d + 4) * (held + PART));
+  return cache;
 }
 
-const cases: [string, number, number[]][] = [
-  ['one by one', Number.POSITIVE_INFINITY, new Array(20).fill(1)],
-  ['over the steps of the last block', Number.POSITIVE_INFINITY, [250, 1, 10, 255, 1]],
-  ['over blocks', Number.POSITIVE_INFINITY, [16_000, 1, 383, 1, 1, 300, 1]],
-  ['in a window', 5, [3, 1, 1, 300, 1, 1]],
-  ['in a window of several parts', 700, [600, 1, 900, 1, 1200, 1, 1]],
+const cases: [string, number, number[], string][] = [
+  ['a block that is not full', Number.POSITIVE_INFINITY, [250, 1, 10, 255, 1], '768'],
+  ['packed and exact', Number.POSITIVE_INFINITY, [4090, 1, 5, 1, 1, 300, 1], 'q4096 512'],
+  ['several packed', Number.POSITIVE_INFINITY, [4000, 4192, 1, 1], 'q4096 q4096 256'],
+  ['joined', Number.POSITIVE_INFINITY, [16_380, 4, 1, 4095, 1, 300, 1], 'q16384 q4096 512'],
+  ['a short window, exact', 700, [600, 1, 900, 1, 1200, 1, 1], '768 512'],
+  ['a long window', 5000, [4095, 1, 1, 4094, 1, 4000, 1, 700, 1], 'q4096 q4096 768'],
 ];
 
-test.each(cases)('attends to 8 bits as its definition does, %s', async (_, window, lengths) => {
-  await check(window, lengths, 127);
+test.each(cases)('attends as its definition does, %s', async (_, window, lengths, expected) => {
+  const { blocks } = await check(window, lengths, 127);
+  const found = blocks.map(({ factors, capacity }) => `${factors ? 'q' : ''}${capacity}`);
+  expect(found.join(' ')).toBe(expected);
 });
 
 test('attends in products of 7 bits where those of 8 overflow', async () => {
@@ -133,7 +148,7 @@ test('attends in products of 7 bits where those of 8 overflow', async () => {
   const eight = programs;
   programs = others;
   try {
-    await check(Number.POSITIVE_INFINITY, [300, 1, 1], 63);
+    await check(Number.POSITIVE_INFINITY, [4096, 1, 1], 63);
   } finally {
     programs = eight;
     exact.integers = true;
@@ -141,33 +156,47 @@ test('attends in products of 7 bits where those of 8 overflow', async () => {
   }
 });
 
-test('restores what was saved of 8 bits', () => {
+test('restores what was saved of 8 bits', async () => {
   const random = new Random(2);
   const shape = { heads: KV, width: d, window: Number.POSITIVE_INFINITY };
-  const cache = new KvCache(shape, 'q8');
-  cache.reserve(300);
-  cache.write(rows(random, KV, 300), rows(random, KV, 300), 300);
-  const again = new KvCache(shape, 'q8');
-  again.restore(cache.rows('k'), cache.rows('v'), 0, 300);
-  for (const part of ['k', 'v'] as const) {
-    expect(again.blocks[0]![part].data).toEqual(cache.blocks[0]![part].data);
+  const cache = new KvCache(shape, packer);
+  cache.reserve(5000);
+  cache.write(rows(random, KV, 5000), rows(random, KV, 5000), 5000);
+  await cache.settle();
+  const again = new KvCache(shape, packer);
+  await again.restore(cache.rows('k'), cache.rows('v'), 0, 5000);
+  expect(again.blocks.length).toBe(2);
+  for (const [i, block] of again.blocks.entries()) {
+    for (const part of ['k', 'v'] as const) expect(block[part].data).toEqual(cache.blocks[i]![part].data);
   }
 });
 
-test('forks of 8 bits do not see each other', () => {
+test('is packed and joined alike whatever pieces it is written in, and forks share it', async () => {
   const random = new Random(3);
-  const cache = new KvCache({ heads: KV, width: d, window: Number.POSITIVE_INFINITY }, 'q8');
-  const append = (to: KvCache) => {
-    to.reserve(10);
-    to.write(rows(random, KV, 10), rows(random, KV, 10), 10);
+  const shape = { heads: KV, width: d, window: Number.POSITIVE_INFINITY };
+  const [k, v] = [rows(random, KV, 16_400), rows(random, KV, 16_400)];
+  const part = (x: Float32Array, from: number, to: number) =>
+    Float32Array.from(
+      [0, 1].flatMap((head) => [...x.subarray((head * 16_400 + from) * d, (head * 16_400 + to) * d)]),
+    );
+  const written = async (piece: number) => {
+    const cache = new KvCache(shape, packer);
+    for (let from = 0; from < 16_390; from += piece) {
+      const to = Math.min(16_390, from + piece);
+      cache.reserve(to - from);
+      cache.write(part(k, from, to), part(v, from, to), to - from);
+      await cache.settle();
+    }
+    return cache;
   };
-  append(cache);
-  const before = cache.rows('k');
-  const fork = cache.fork();
-  append(fork);
-  append(cache);
-  const first = (all: Float32Array) => all.subarray(0, 10 * d);
-  expect(first(fork.rows('k'))).toEqual(first(before));
-  expect(first(cache.rows('k'))).toEqual(first(before));
-  expect(fork.rows('v')).not.toEqual(cache.rows('v'));
+  const [one, other] = [await written(5000), await written(512)];
+  expect(one.blocks.map(({ capacity }) => capacity)).toEqual([16_384, 256]);
+  expect(other.rows('k')).toEqual(one.rows('k'));
+  expect(other.rows('v')).toEqual(one.rows('v'));
+  const fork = one.fork();
+  fork.reserve(1);
+  fork.write(rows(random, KV, 1), rows(random, KV, 1), 1);
+  expect(fork.blocks[0]).toBe(one.blocks[0]);
+  expect(one.length).toBe(16_390);
+  expect(one.rows('k')).toEqual(other.rows('k'));
 });
