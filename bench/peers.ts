@@ -2,10 +2,11 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { BLOCK } from '../src/runtime/kv-blocks.ts';
 import { writeFileAtomic } from '../src/util/files.ts';
 import { type Contender, DTYPES, type Dtype, PEERS, type Peer, type Task } from './peers/contender.ts';
 import { installPeers } from './peers/install.ts';
-import { reportMarkdown, taskTitle } from './peers/report.ts';
+import { kvTitle, reportMarkdown, taskTitle } from './peers/report.ts';
 import { type Block, type Entry, withBlock } from './peers/results.ts';
 import { MODELS, type ModelName, SHAPES } from './peers/shapes.ts';
 import { takeTurn } from './peers/turns.ts';
@@ -22,7 +23,8 @@ const USAGE = `npm run bench -- peers [options]
   --dtype TYPE       q8, q4 (both)
   --peer NAME        postnas, llama, transformers (all)
   --model NAME       full, hybrid, jet (all)
-  --kv TYPE          own, q8: keys and values as each keeps them, or in 8 bits (own)
+  --kv TYPE          own, other: keys and values as each keeps them by itself, or where it can otherwise: postnas
+                     exactly (f32), llama.cpp in 8 bits (q8) (own)
   --context TOKENS   decode after so many (128, 4096, 16384, 65536); 0 for none
   --prefill TOKENS   prompts of so many (512, 4096); 0 for none
   --rounds N         (5)
@@ -40,7 +42,8 @@ const MODELS_OF: Record<Peer, readonly ModelName[]> = {
   transformers: ['full', 'hybrid'],
 };
 
-const KV = ['own', 'q8'] as const;
+const KV = ['own', 'other'] as const;
+const OTHER_KV = { postnas: 'f32', llama: 'q8' } as const;
 
 export async function main(args: string[]): Promise<void> {
   const many = { type: 'string', multiple: true } as const;
@@ -109,7 +112,10 @@ export async function main(args: string[]): Promise<void> {
     for (const dtype of dtypes) {
       const contenders = contendersOf(shape, dtype, peers, models, kv);
       for (const task of tasks) {
-        const entries = await playRounds(contenders, task, { rounds, memory, threads, cache });
+        // Keys and values of fewer tokens than a block are exact by themselves.
+        const alike = task.context < BLOCK;
+        const different = contenders.filter(({ kv }) => !(alike && kv === 'f32'));
+        const entries = await playRounds(different, task, { rounds, memory, threads, cache });
         blocks = withBlock(blocks, { date: new Date().toISOString().slice(0, 10), ...about, task, entries });
         writeFileAtomic(json, `${JSON.stringify(blocks, null, 1)}\n`);
         writeFileAtomic(`${values.out}.md`, reportMarkdown(blocks));
@@ -128,7 +134,7 @@ async function playRounds(
   for (let round = 0; round < rounds; round++) {
     for (const entry of entries) {
       const { contender } = entry;
-      const name = `${contender.shape} ${contender.dtype}, ${taskTitle(task)}, round ${round + 1}: ${contender.peer} ${contender.model}${contender.kv ? ', 8-bit cache' : ''}`;
+      const name = `${contender.shape} ${contender.dtype}, ${taskTitle(task)}, round ${round + 1}: ${contender.peer} ${contender.model}${kvTitle(contender.kv)}`;
       // What has failed twice is not asked again.
       if (entry.rounds.length >= 2 && entry.rounds.every((outcome) => outcome === null)) {
         entry.rounds.push(null);
@@ -162,8 +168,8 @@ function contendersOf(
       .filter((model) => models.includes(model))
       .flatMap((model) => [
         ...(kv.includes('own') ? [{ peer, shape, model, dtype }] : []),
-        ...(kv.includes('q8') && peer !== 'transformers'
-          ? [{ peer, shape, model, dtype, kv: 'q8' as const }]
+        ...(kv.includes('other') && peer !== 'transformers'
+          ? [{ peer, shape, model, dtype, kv: OTHER_KV[peer] }]
           : []),
       ]),
   );

@@ -8,13 +8,16 @@ export type Peer = (typeof PEERS)[number];
 export const DTYPES = ['q8', 'q4'] as const;
 export type Dtype = (typeof DTYPES)[number];
 
+/** Exact, as postnas can keep keys and values, or all of them in 8 bits, as llama.cpp can. */
+export type OtherKv = 'f32' | 'q8';
+
 export interface Contender {
   peer: Peer;
   shape: string;
   model: ModelName;
   dtype: Dtype;
-  /** Keys and values kept in 8 bits, rather than as the peer does when not asked. */
-  kv?: 'q8';
+  /** Of keys and values, if not as the peer keeps them when not asked. */
+  kv?: OtherKv;
 }
 
 export type Task =

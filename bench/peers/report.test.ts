@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Peer, Task } from './contender.ts';
+import type { OtherKv, Peer, Task } from './contender.ts';
 import { reportMarkdown } from './report.ts';
 import { type Block, type Entry, figureOf, ratioOf, withBlock } from './results.ts';
 import type { ModelName } from './shapes.ts';
@@ -82,24 +82,23 @@ test('the report: rates, ratios with targets, failures, set-ups', () => {
   expect(text).toContain('- 2026-11-25: `bench`; M; peer 1.0');
 });
 
-test('the report: caches of 8 bits stand beside both kinds of others', () => {
-  const bytes = (peer: Peer, rate: number): Entry => {
+test('the report: caches that are kept otherwise stand beside what the others do by themselves', () => {
+  const other = (peer: Peer, kv: OtherKv, rate: number): Entry => {
     const made = entry(peer, 'hybrid', [rate]);
-    return { ...made, contender: { ...made.contender, kv: 'q8' } };
+    return { ...made, contender: { ...made.contender, kv } };
   };
   const text = reportMarkdown([
     block(decode(65_536), [
-      entry('postnas', 'hybrid', [20]),
-      bytes('postnas', 30),
+      entry('postnas', 'hybrid', [30]),
+      other('postnas', 'f32', 20),
       entry('llama', 'hybrid', [10]),
-      bytes('llama', 12),
+      other('llama', 'q8', 12),
     ]),
   ]);
-  const side = (peer: string, cache = '') => `${peer}, Gated DeltaNet hybrid${cache}`;
-  const eight = ', 8-bit cache';
+  const side = (peer: string) => `${peer}, Gated DeltaNet hybrid`;
+  const [ours, theirs] = [side('postnas'), side('node-llama-cpp')];
   expect(text).toContain(
-    `| ${side('postnas')} / ${side('node-llama-cpp')} | ${side('postnas', eight)} / ${side('node-llama-cpp')} | ` +
-      `${side('postnas', eight)} / ${side('node-llama-cpp', eight)} |`,
+    `| ${ours} / ${theirs} | ${ours}, exact cache / ${theirs} | ${ours} / ${theirs}, 8-bit cache |`,
   );
-  expect(text).toContain('| decode at 65,536 | 2.00 (1.7) | 3.00 (1.7) | 2.50 |');
+  expect(text).toContain('| decode at 65,536 | 3.00 (1.7) | 2.00 (1.7) | 2.50 |');
 });

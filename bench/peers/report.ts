@@ -1,4 +1,4 @@
-import type { Peer, Task } from './contender.ts';
+import type { OtherKv, Peer, Task } from './contender.ts';
 import { type Block, entryOf, figureOf, ratioOf } from './results.ts';
 import type { ModelName } from './shapes.ts';
 
@@ -15,8 +15,7 @@ const PEER_TITLES: Record<Peer, string> = {
   transformers: 'transformers.js',
 };
 
-/** With 'q8', keys and values are kept in 8 bits. */
-type Side = readonly [Peer, ModelName, 'q8'?];
+type Side = readonly [Peer, ModelName, OtherKv?];
 
 /** A ratio that matters, and what it should be at least; undefined where nothing is asked. */
 interface Ratio {
@@ -63,20 +62,15 @@ const OF_DEFAULTS: readonly Ratio[] = [
   },
 ];
 
-/** Where a cache of 8 bits was measured, it is asked the same, and beside llama.cpp with one as well. */
+/** The same of exact caches, and of llama.cpp's with 8 bits, where they were measured. */
 const RATIOS: readonly Ratio[] = [
   ...OF_DEFAULTS,
   ...OF_DEFAULTS.flatMap(({ over, under, target }): Ratio[] => {
-    const [ours, theirs]: Side[] = [
-      [over[0], over[1], 'q8'],
-      [under[0], under[1], 'q8'],
+    if (under[0] === 'postnas') return [];
+    return [
+      { over: [over[0], over[1], 'f32'], under, target },
+      { over, under: [under[0], under[1], 'q8'], target: () => undefined },
     ];
-    return under[0] === 'postnas'
-      ? []
-      : [
-          { over: ours!, under, target },
-          { over: ours!, under: theirs!, target: () => undefined },
-        ];
   }),
 ];
 
@@ -99,7 +93,9 @@ export function reportMarkdown(blocks: readonly Block[]): string {
 const INTRODUCTION = `# Beside node-llama-cpp and transformers.js
 
 Written by \`npm run bench -- peers\`; the numbers behind it are in \`bench-peers.json\`. Random weights of the real shapes;
-hybrids keep two layers of full attention. Each figure is a median over rounds; in a round the contenders take turns, each in
+hybrids keep two layers of full attention. Unless a title says otherwise, keys and values are as each keeps them by itself:
+postnas those of full blocks of 4,096 tokens in 8 bits and later ones as float32, llama.cpp all as float16, transformers.js as
+float32. Each figure is a median over rounds; in a round the contenders take turns, each in
 a process of its own. A ratio is the median of the ratios round by round, so that what else the machine does falls on both
 sides; it is bold where the target is missed. Where other processes used more than a tenth of the machine (last table), rates
 by the clock are for orientation, and there are ratios of tokens per second of processor time beside: threads that wait by
@@ -204,7 +200,11 @@ function uniqueSides(blocks: readonly Block[]): Side[] {
 }
 
 function sideTitle([peer, model, kv]: Side): string {
-  return `${PEER_TITLES[peer]}, ${MODEL_TITLES[model]}${kv ? ', 8-bit cache' : ''}`;
+  return `${PEER_TITLES[peer]}, ${MODEL_TITLES[model]}${kvTitle(kv)}`;
+}
+
+export function kvTitle(kv?: OtherKv): string {
+  return kv === undefined ? '' : kv === 'q8' ? ', 8-bit cache' : ', exact cache';
 }
 
 export function taskTitle({ kind, context }: Task): string {

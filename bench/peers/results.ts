@@ -1,5 +1,5 @@
 import { median } from '../../src/util/statistics.ts';
-import type { Contender, Outcome, Peer, Task } from './contender.ts';
+import type { Contender, OtherKv, Outcome, Peer, Task } from './contender.ts';
 import type { ModelName } from './shapes.ts';
 
 /** What was measured: a block is one task on one shape by all contenders in turns, and stands by itself. */
@@ -65,7 +65,7 @@ export function figureOf({ rounds }: Entry): Figure | undefined {
   };
 }
 
-export function entryOf(block: Block, peer: Peer, model: ModelName, kv?: 'q8'): Entry | undefined {
+export function entryOf(block: Block, peer: Peer, model: ModelName, kv?: OtherKv): Entry | undefined {
   return block.entries.find(
     ({ contender }) => contender.peer === peer && contender.model === model && contender.kv === kv,
   );
