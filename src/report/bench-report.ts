@@ -68,7 +68,8 @@ function headline(results: readonly BenchResult[], labels: readonly string[]): s
 
 function throughputTable(results: readonly BenchResult[]): Html {
   const labels = labelsOf(results);
-  const value = (number: number, show: (number: number) => string) => ({ value: number, show: show(number) });
+  const value = (number: number | null, show: (number: number) => string) =>
+    number === null ? undefined : { value: number, show: show(number) };
   return html`${renderTable({
     id: 'throughput-table',
     caption: 'The largest batch that the memory holds, and how fast it is',
@@ -101,7 +102,7 @@ function throughputTable(results: readonly BenchResult[]): Html {
         : [],
     ),
   })}
-<p class="note">By Jet-Nemotron’s protocol: prompts of drawn tokens, then greedy steps; the mean of the iterations after the first ones.
+<p class="note">By Jet-Nemotron’s protocol: prompts of drawn tokens, or states that are drawn, then greedy steps; the mean of the iterations after the first ones.
   Rates are those of all sequences together.</p>`;
 }
 

@@ -48,6 +48,15 @@ test('rates, state and memory as JSON', async () => {
   expect(throughput.measured.decodeTokensPerSecond).toBeGreaterThan(0);
 });
 
+test('throughput of states that are drawn, in fewer iterations', async () => {
+  const given = ['--context', '64', '--memory', '8MB', '--dtype', 'q8', '--fill', '--iterations', '2'];
+  const { code, stdout, stderr } = await postnas(['bench', BASE, ...given, '--json', ...QUICK]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const { measured } = JSON.parse(stdout).throughput;
+  expect(measured).toMatchObject({ iterations: 1, prefillTokensPerSecond: null });
+  expect(measured.decodeTokensPerSecond).toBeGreaterThan(0);
+});
+
 test('a page of one model, and of results side by side', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'postnas-bench-'));
   try {

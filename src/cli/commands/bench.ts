@@ -23,6 +23,7 @@ interface Options {
   fill: boolean;
   stretch: boolean;
   memory?: number;
+  iterations: number;
   dtype: WeightDtype;
   kvDtype?: KvDtype;
   threads?: number;
@@ -51,6 +52,7 @@ export function benchCommand(): Command {
       'throughput of the largest batch that fits such a memory, at the longest context',
       byteCount,
     )
+    .option('--iterations <n>', 'of --memory', wholeNumber, PROTOCOL.iterations)
     .addOption(new Option('--dtype <type>', 'of the weights').choices(WEIGHT_DTYPES).default('f32'))
     .addOption(kvDtypeOption())
     .option('--threads <n>', 'threads of ONNX Runtime (all cores when not given)', wholeNumber)
@@ -58,7 +60,7 @@ export function benchCommand(): Command {
     .addHelpText(
       'after',
       `\nA prompt that takes more than 20 s to read is read once. With --memory: ${PROTOCOL.tokens} tokens after ` +
-        `prompts of uniformly drawn ones,\n${PROTOCOL.iterations} iterations of which the first ${PROTOCOL.dropped} do not count, as in Jet-Nemotron's paper.\n` +
+        `prompts of uniformly drawn ones,\n${PROTOCOL.iterations} iterations of which the first ${PROTOCOL.dropped} do not count, as in Jet-Nemotron's paper; of fewer iterations the last counts at least.\n` +
         '\nExamples:\n  postnas bench runs/smollm2/seed-1/hybrid\n' +
         '  postnas init ./fresh --config runs/smollm2/seed-1/hybrid && postnas bench ./fresh --context 64K --fill --stretch\n' +
         '  postnas bench ./jet-2b --context 4K,64K --memory 8GB --threads 2 --json\n' +
@@ -66,7 +68,7 @@ export function benchCommand(): Command {
         '    postnas report hybrid.json base.json -o bench.html',
     );
   return action<Options>(command, async ({ progress, signal, result }, options, [name = '']) => {
-    const { tokens, rounds, fill, memory, dtype, kvDtype, threads, report } = options;
+    const { tokens, rounds, fill, memory, iterations, dtype, kvDtype, threads, report } = options;
     const folder = await resolveModel(name, { onProgress: progress.report, signal });
     const { config: given, weights } = openCheckpoint(folder);
     const { config, contexts, leftOut } = fitContexts(given, options);
@@ -80,7 +82,9 @@ export function benchCommand(): Command {
         rows.push(await measure(subject, { context, batch, tokens, rounds, fill, ...common }));
       }
     }
-    const fitted = memory ? await throughputIn(memory, subject, contexts.at(-1)!, subjectOptions) : null;
+    const context = contexts.at(-1)!;
+    const measuring = { context, fill, iterations, dtype, ...common };
+    const fitted = memory ? await throughputIn(memory, subject, measuring) : null;
     const found: BenchResult = {
       format: 'postnas-bench-1',
       model: name,
@@ -146,13 +150,13 @@ type Fitted = NonNullable<BenchResult['throughput']>;
 async function throughputIn(
   memory: number,
   subject: Subject,
-  context: number,
-  { dtype, onProgress, signal }: SubjectOptions,
+  { dtype, ...options }: Omit<Parameters<typeof throughput>[1], 'batch'> & { dtype: WeightDtype },
 ): Promise<Fitted> {
+  const { context } = options;
   const fit = largestBatch(subject.config, context, memory, { dtype, kvDtype: subject.kvDtype });
   const { batch } = fit;
   const refused = batch === 0 ? 'not even one sequence fits' : null;
-  const measured = refused ? null : await throughput(subject, { context, batch, onProgress, signal });
+  const measured = refused ? null : await throughput(subject, { ...options, batch });
   return { memory, context, ...fit, measured, refused };
 }
 
@@ -192,7 +196,7 @@ function throughputLines({
     `throughput in ${readable(memory)} at ${grouped(context)} tokens and ${PROTOCOL.tokens} more:`,
     `  weights ${readable(weightBytes)}, ${readable(stateBytes)} of state per sequence: batch ${grouped(batch)}`,
     measured
-      ? `  prefill ${measured.prefillTokensPerSecond.toFixed(1)} tok/s, decode ${measured.decodeTokensPerSecond.toFixed(1)} tok/s, means of ${measured.iterations} iterations, peak RSS ${readable(measured.peakBytes)}`
+      ? `  ${measured.prefillTokensPerSecond === null ? '' : `prefill ${measured.prefillTokensPerSecond.toFixed(1)} tok/s, `}decode ${measured.decodeTokensPerSecond.toFixed(1)} tok/s, ${measured.iterations === 1 ? 'one iteration' : `means of ${measured.iterations} iterations`}, peak RSS ${readable(measured.peakBytes)}`
       : `  ${refused}`,
   ];
 }

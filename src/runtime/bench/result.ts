@@ -39,7 +39,8 @@ const throughputSchema = z.object({
   batch: z.int().min(0),
   measured: z
     .object({
-      prefillTokensPerSecond: rate,
+      /** null where the state was drawn. */
+      prefillTokensPerSecond: rate.nullable(),
       decodeTokensPerSecond: rate,
       iterations: count,
       /** Of the process, up to here. */

@@ -9,7 +9,7 @@ import { formulaBytes, type Subject, weightBytes } from './subject.ts';
 /**
  * Throughput as Jet-Nemotron's paper measures it (spec §5.3): the largest batch that memory holds, prompts of uniformly
  * drawn tokens, then 128 greedy steps without a stop condition; 10 iterations with new prompts of which the first 3
- * do not count, and the mean of the rates of the others.
+ * do not count, and the mean of the rates of the others. Of fewer iterations the last one counts at least.
  */
 export const PROTOCOL = { tokens: 128, iterations: 10, dropped: 3 };
 
@@ -40,8 +40,8 @@ export function largestBatch(
 }
 
 export interface Throughput {
-  /** Of all sequences together; means over the iterations that count. */
-  prefillTokensPerSecond: number;
+  /** Of all sequences together; means over the iterations that count. null where states were drawn. */
+  prefillTokensPerSecond: number | null;
   decodeTokensPerSecond: number;
   iterations: number;
   /** Of the process, up to the end. */
@@ -50,30 +50,43 @@ export interface Throughput {
 
 export async function throughput(
   subject: Subject,
-  options: { context: number; batch: number; onProgress?: OnProgress; signal?: AbortSignal },
+  options: {
+    context: number;
+    batch: number;
+    /** Draw states and caches rather than read prompts. */
+    fill: boolean;
+    iterations: number;
+    onProgress?: OnProgress;
+    signal?: AbortSignal;
+  },
 ): Promise<Throughput> {
-  const { context, batch, onProgress, signal } = options;
-  const { tokens, iterations, dropped } = PROTOCOL;
+  const { context, batch, fill, iterations, onProgress, signal } = options;
+  const { tokens } = PROTOCOL;
+  const dropped = Math.min(PROTOCOL.dropped, iterations - 1);
+  const steps = iterations * tokens;
   const prefill: number[] = [];
   const decode: number[] = [];
   for (let i = 0; i < iterations; i++) {
-    const reading = await seconds(() => subject.prefill(batch, context, { signal }));
+    const reading = await seconds(() =>
+      fill ? subject.fill(batch, context) : subject.prefill(batch, context, { signal }),
+    );
     const writing = await seconds(async () => {
       for (let step = 0; step < tokens; step++) {
         signal?.throwIfAborted();
         await subject.step();
+        const done = i * tokens + step + 1;
+        onProgress?.({ stage: 'throughput', done, total: steps, unit: 'steps' });
       }
     });
     if (i >= dropped) {
       prefill.push((batch * context) / reading);
       decode.push((batch * tokens) / writing);
     }
-    onProgress?.({ stage: 'throughput', done: i + 1, total: iterations, unit: 'iterations' });
   }
   return {
-    prefillTokensPerSecond: average(prefill),
+    prefillTokensPerSecond: fill ? null : average(prefill),
     decodeTokensPerSecond: average(decode),
-    iterations: prefill.length,
+    iterations: decode.length,
     peakBytes: process.resourceUsage().maxRSS * 1024,
   };
 }

@@ -1,5 +1,5 @@
 /** The library in a browser gives what it gives in Node.js. Run by `npm run test:web`. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
@@ -103,6 +103,32 @@ test.skipIf(!existsSync(stories))('stories260K as llama2.c writes it (needs ../s
   const options = { hubUrl: hub.url };
   const [ids] = await inWorker(write, { source: 'org/stories', prompts: [''], options, maxNewTokens: 40 });
   expect(ids!.join(' ')).toBe(STORIES);
+});
+
+test('the same after more tokens than a block of keys and values, which is packed', async () => {
+  const long = mkdtempSync(join(tmpdir(), 'postnas-web-long-'));
+  try {
+    cpSync(join(ROOT, 'models/hybrid'), long, { recursive: true });
+    const path = join(long, 'config.json');
+    const config = { ...JSON.parse(readFileSync(path, 'utf8')), max_position_embeddings: 8192 };
+    writeFileSync(path, JSON.stringify(config));
+    const prompt = `Story:${' Ida walked to the chapel. Paul took the pen.'.repeat(400)}`;
+    const kept = { dtype: 'f32', kvDtype: 'q8' } as const;
+    await using model = await Model.fromPretrained(long, kept);
+    expect(model.tokenizer!.encode(prompt).length).toBeGreaterThan(4200);
+    const inNode: number[] = [];
+    for await (const { id } of model.generate(prompt, { maxNewTokens: 8, eosTokenIds: [] })) inNode.push(id);
+    const other = await serveHub({ long });
+    try {
+      const options = { ...kept, hubUrl: other.url, threads: 2 };
+      const writing = { source: 'org/long', prompts: [prompt], options, maxNewTokens: 8 };
+      expect(await inWorker(write, writing)).toEqual([inNode]);
+    } finally {
+      await other.close();
+    }
+  } finally {
+    rmSync(long, { recursive: true });
+  }
 });
 
 test('a signal ends the reading of a prompt and the writing', async () => {
