@@ -14,10 +14,13 @@ import {
   sub,
   type Tensor,
 } from '../graph/index.ts';
+import { type PackedKeys, packedSums, roundedQuery } from './packed-attention.ts';
+import { merge, sumsOf } from './sums.ts';
 
 /**
- * Attention of the newest token of a sequence whose keys and values so far lie in one block, within a larger graph: the
- * block is an input that is only read, and the new key and value, which are written there afterwards, stand beside it.
+ * Attention of the newest token of a sequence whose keys and values so far lie in one block, and packed before it, within a
+ * larger graph: the block is an input that is only read, and the new key and value, which are written there afterwards,
+ * stand beside it.
  */
 
 /**
@@ -26,38 +29,54 @@ import {
  */
 const LEAST = 60;
 
-/**
- * Attention over a block, of which some places are hidden, and the newest token.
- *
- * @param q queries, multiplied by d^-0.5 [KV, G, 1, d]
- * @param k and v of the block [KV, 1, C, d]; `ownK` and `ownV` of the newest token [KV, 1, 1, d]
- * @param hidden what is added to the scores of the block's places [1, C]
- * @returns [KV, G, 1, d]
- */
-export function attendBeside({
-  q,
-  k,
-  v,
-  ownK,
-  ownV,
-  hidden,
-}: Record<'q' | 'k' | 'v' | 'ownK' | 'ownV' | 'hidden', Tensor>): Tensor {
-  const score = (keys: Tensor) => matmul(q, keys, { transB: true });
-  const scores = concat([add(score(k), hidden), score(ownK)], 3);
-  const weights = softmax(denormalsAreZero() ? scores : maximum(scores, sub(max(scores, -1, true), LEAST)));
-  return add(matmul(slice(weights, 3, 0, -1), v), mul(slice(weights, 3, -1), ownV));
+/** Tensors of a block and a token. */
+interface Beside {
+  /** Queries, multiplied by d^-0.5 [KV, G, 1, d]. */
+  q: Tensor;
+  /** Of the block [KV, 1, C, d]. */
+  k: Tensor;
+  v: Tensor;
+  /** Of the newest token [KV, 1, 1, d]. */
+  ownK: Tensor;
+  ownV: Tensor;
+  /** Added to the scores of the block's places [1, C]. */
+  hidden: Tensor;
+  /** What is packed before. */
+  packed: readonly PackedKeys[];
+  /** Of the digits of packed-attention.ts. */
+  base: number;
 }
 
 /**
- * The same in a step that is not cut. Inputs: `{name}.k` and `{name}.v`, the block [KV, 1, C, d].
+ * Attention over a block, of which some places are hidden, the newest token, and what is packed.
+ *
+ * @returns [KV, G, 1, d]
+ */
+export function attendBeside({ q, k, v, ownK, ownV, hidden, packed, base }: Beside): Tensor {
+  const score = (keys: Tensor) => matmul(q, keys, { transB: true });
+  const scores = concat([add(score(k), hidden), score(ownK)], 3);
+  const floored = denormalsAreZero() ? scores : maximum(scores, sub(max(scores, -1, true), LEAST));
+  const weigh = (weights: Tensor) =>
+    add(matmul(slice(weights, 3, 0, -1), v), mul(slice(weights, 3, -1), ownV));
+  if (packed.length === 0) return weigh(softmax(floored));
+  const rounded = roundedQuery(q, base);
+  const sums = packed.map((keys) => packedSums(rounded, keys));
+  return [...sums, sumsOf(floored, weigh)].reduce(merge).o;
+}
+
+/**
+ * The same in a step that is not cut. Inputs: `{name}.k` and `{name}.v`, the block [KV, 1, C, d], and those of what is packed,
+ * with `{name}.packed.` before them.
  *
  * @param heads q [1, H, 1, d], k and v [1, KV, 1, d]
+ * @param base of digits, where there is something packed
  * @returns what the query gets [1, H, 1, d]; the new key and value
  */
 export function attendToBlock(
   name: string,
   { q, k, v }: Record<'q' | 'k' | 'v', Tensor>,
   hidden: Tensor,
+  base: number | null,
 ): Record<'attended' | 'k' | 'v', Tensor> {
   const [, H, , d] = q.shape as [1, number, 1, number];
   const KV = k.shape[1] as number;
@@ -71,6 +90,8 @@ export function attendToBlock(
     ownK: own(k),
     ownV: own(v),
     hidden,
+    packed: base === null ? [] : [{ name: `${name}.packed.`, parts: 'N', hides: false }],
+    base: base ?? 0,
   });
   return { attended: reshape(attended, [1, H, 1, d]), k, v };
 }

@@ -1,11 +1,12 @@
-import { type Device, float32, integersAreExact, type Value } from '../graph/index.ts';
+import { type Device, float32, type Value } from '../graph/index.ts';
 import { HIDDEN, HiddenKeys, hiddenKeys } from './hidden-keys.ts';
 import { KeptPrograms } from './kept-programs.ts';
 import { type Block, PART, rowsOfBlock } from './kv-blocks.ts';
 import type { KvCache } from './kv-cache.ts';
-import { packedInputs, roundedQuery } from './packed-attention.ts';
+import { digitBase } from './packed-attention.ts';
+import { type Packed, packedInputs } from './packed-blocks.ts';
 import { groupsOf, type SeveralKind, severalQueries } from './several-queries.ts';
-import { type BlocksKind, type HeadShape, overBlock, overBlocks } from './single-query.ts';
+import { type HeadShape, overBlock, overParts, type PartsKind } from './single-query.ts';
 
 /**
  * Softmax attention of queries over the blocks of a cache, a run of a program for each, or for several of them if there
@@ -26,13 +27,12 @@ import { type BlocksKind, type HeadShape, overBlock, overBlocks } from './single
 const QUERIES = 512;
 
 /**
- * Blocks that one run takes for a single query: the threads of a run that has just begun must wake up first, and for every
- * number of blocks there is a program. So it is up to FEW_BLOCKS, or a power of two up to BLOCKS.
+ * Blocks that one run takes for a single query, or half of them or a quarter and so on: the threads of a run that has just
+ * begun must wake up first, and for every number of blocks there is a program.
  */
 const BLOCKS = 32;
-const FEW_BLOCKS = 8;
 
-/** Parts of a packed block that one run takes for several queries: bounds the memory of their scores. */
+/** Packed parts that one run takes for several queries: bounds the memory of their scores. */
 const PARTS = 8;
 
 /** Keys that a query has been compared with before a second thread has woken up. */
@@ -99,48 +99,61 @@ export class CachedAttentionPrograms {
     // In a graph ONNX Runtime makes the factor one of the product, and of products with a factor it copies the keys.
     const scaled = float32(q.map((x) => x * d ** -0.5) as Float32Array, dims);
     const result = float32(into, dims);
-    const seen = blocksSeen(cache, place, 1);
-    const [{ block, start }] = seen as [Seen];
-    if (seen.length === 1) {
-      const { k, v, capacity } = block;
-      const values = hiddenKeys(1, capacity, place - start, window);
-      // The newest token stands beside the block, as in a step that is not cut: the same sums in the same order.
-      values[place - start] = HIDDEN;
-      const own = { ownK: rowOf(k, place - start), ownV: rowOf(v, place - start) };
-      const few = capacity <= FEW_KEYS;
-      const options = few ? { ...this.options, threads: 1 } : this.options;
-      const program = await this.programs.get(few ? 'few' : 'block', () => overBlock(this.shape), options);
-      await program.run(
-        { q: scaled, k0: rowsOfBlock(k), v0: rowsOfBlock(v), ...own, bias0: float32(values, [1, capacity]) },
-        { o: result },
-      );
-      return;
-    }
-    // Without instructions for products of bytes, those of 7 bits with them are exact.
-    const base = (await integersAreExact()) ? 256 : 128;
-    const rounded = block.factors ? roundedQuery(q, this.shape, base) : {};
+    const exact = blocksSeen(cache, place, 1);
+    if (exact.length > 1) return this.attendParts(exact, place, window, scaled, result);
+    const [{ block, start }] = exact as [Seen];
+    const { k, v, capacity } = block;
+    const values = hiddenKeys(1, capacity, place - start, window);
+    // The newest token stands beside the block, as in a step that is not cut: the same sums in the same order.
+    values[place - start] = HIDDEN;
+    const given: Record<string, Value> = {
+      ...{ q: scaled, k: rowsOfBlock(k), v: rowsOfBlock(v), bias: float32(values, [1, capacity]) },
+      ...{ ownK: rowOf(k, place - start), ownV: rowOf(v, place - start) },
+    };
+    const packed = packedSeen(cache, place, 1).map(({ packed, start, hides }, n) => {
+      for (const [kind, value] of Object.entries(packedInputs(cache.shape, packed)))
+        given[`${n}.${kind}`] = value;
+      if (hides) {
+        const { parts } = packed;
+        const values = hiddenKeys(1, parts * PART, place - start, window);
+        given[`${n}.bias`] = float32(values, [parts, 1, 1, PART]);
+      }
+      return { hides };
+    });
+    const few = packed.length === 0 && capacity <= FEW_KEYS;
+    const options = few ? { ...this.options, threads: 1 } : this.options;
+    const base = packed.length > 0 ? await digitBase() : 0;
+    const key = few ? 'few' : JSON.stringify({ packed });
+    const program = await this.programs.get(key, () => overBlock(this.shape, packed, base), options);
+    await program.run(given, { o: result });
+  }
+
+  /** One query over several exact blocks. */
+  private async attendParts(
+    seen: readonly Seen[],
+    place: number,
+    window: number,
+    q: Value,
+    result: Value,
+  ): Promise<void> {
     let carried: Record<string, Value> | null = null;
     for (let i = 0; i < seen.length; ) {
-      const left = seen.length - i;
-      const count = left <= FEW_BLOCKS ? left : Math.min(BLOCKS, 2 ** Math.floor(Math.log2(left)));
-      const ends = count === left;
-      const given: Record<string, Value> = { ...carried };
-      const blocks = seen.slice(i, i + count).map(({ block, start, hides }, n) => {
-        const packed = block.factors !== undefined;
+      const count = Math.min(BLOCKS, 2 ** Math.floor(Math.log2(seen.length - i)));
+      const ends = i + count === seen.length;
+      const given: Record<string, Value> = { q, ...carried };
+      const hides = seen.slice(i, i + count).map(({ block, start, hides }, n) => {
         const parts = block.capacity / PART;
-        for (const [name, value] of Object.entries(packed ? packedInputs(block) : exactParts(block))) {
-          given[`${name}${n}`] = value;
+        for (const part of ['k', 'v'] as const) {
+          const { data, dims } = block[part];
+          given[`${part}${n}`] = float32(data as Float32Array, [dims[0]!, parts, PART, dims[2]!]);
         }
         if (hides) {
-          const values = hiddenKeys(1, block.capacity, place - start, window);
-          given[`bias${n}`] = float32(values, packed ? [parts, 1, 1, PART] : [parts, 1, PART]);
+          given[`bias${n}`] = float32(hiddenKeys(1, block.capacity, place - start, window), [parts, 1, PART]);
         }
-        return { packed, hides };
+        return hides;
       });
-      if (blocks.some(({ packed }) => packed)) Object.assign(given, rounded);
-      if (blocks.some(({ packed }) => !packed)) given.q = scaled;
-      const kind: BlocksKind = { carries: carried !== null, blocks, ends };
-      const program = await this.programs.get(JSON.stringify(kind), () => overBlocks(this.shape, kind, base));
+      const kind: PartsKind = { carries: carried !== null, hides, ends };
+      const program = await this.programs.get(JSON.stringify(kind), () => overParts(this.shape, kind));
       const outputs: Record<string, Value> = await program.run(given, ends ? { o: result } : {});
       carried = outputs;
       i += count;
@@ -159,7 +172,6 @@ export class CachedAttentionPrograms {
     const groups = groupsOf(T);
     const dims = [KV, (H / KV) * groups, T / groups, d];
     const [queries, result] = [float32(q, dims), float32(into, dims)];
-    const seen = blocksSeen(cache, first, T);
     let carried: Record<string, Value> | null = null;
     const run = async (
       kind: Pick<SeveralKind, 'over' | 'packed' | 'hides'>,
@@ -173,23 +185,24 @@ export class CachedAttentionPrograms {
       carried = await program.run(given, ends ? { o: result } : {});
     };
     const hidden = (keys: number, at: number) => () => this.hidden.of(T, keys, at, window, groups);
-    for (const [i, { block, start, hides }] of seen.entries()) {
-      if (block.factors) {
-        for (let from = 0; from < block.capacity / PART; from += PARTS) {
-          const parts = Math.min(PARTS, block.capacity / PART - from);
-          const bias = hidden(parts * PART, first - start - from * PART);
-          await run({ over: 'block', packed: true, hides }, packedInputs(block, from, parts), bias);
-        }
-        continue;
+    for (const { packed, start, hides } of packedSeen(cache, first, T)) {
+      for (let from = 0; from < packed.parts; from += PARTS) {
+        const parts = Math.min(PARTS, packed.parts - from);
+        const given = packedInputs(cache.shape, { ...packed, first: packed.first + from, parts });
+        const bias = hidden(parts * PART, first - start - from * PART);
+        await run({ over: 'block', packed: true, hides }, given, bias);
       }
+    }
+    const exact = blocksSeen(cache, first, T);
+    for (const [i, { block, start, hides }] of exact.entries()) {
       const row = first - start;
       const before = row - (row % QUERIES);
       const windowed = start < first + T - window;
-      const over = i < seen.length - 1 || windowed || before === 0 ? 'block' : 'end and earlier';
+      const over = i < exact.length - 1 || windowed || before === 0 ? 'block' : 'end and earlier';
       const from = over === 'block' ? 0 : before;
       const bias = hidden(block.capacity - from, row - from);
       const { k, v } = block;
-      await run({ over, packed: false, hides }, { k, v }, bias, i === seen.length - 1);
+      await run({ over, packed: false, hides }, { k, v }, bias, i === exact.length - 1);
     }
   }
 
@@ -198,32 +211,39 @@ export class CachedAttentionPrograms {
   }
 }
 
-/** A block, the place of its first token, and whether some of its keys are hidden from some queries. */
-interface Seen {
-  block: Block;
+/** The place of a first token, and whether some of the keys are hidden from some queries. */
+interface Place {
   start: number;
   hides: boolean;
 }
 
-/** Blocks that T queries from a place on see, all of them in the last one. */
-function blocksSeen(cache: KvCache, first: number, T: number): Seen[] {
-  const { window } = cache.shape;
-  const seen: Seen[] = [];
-  let { start } = cache;
-  for (const block of cache.blocks) {
-    const end = start + block.capacity;
-    const hides = start < first + T - window || end > first + 1;
-    if (end > first + 1 - window && start <= first) seen.push({ block, start, hides });
-    start = end;
-  }
-  return seen;
+interface Seen extends Place {
+  block: Block;
 }
 
-/** Parts of an exact block. */
-function exactParts({ k, v, capacity }: Block): Record<'k' | 'v', Value> {
-  const of = ({ data, dims: [KV, , d] }: Value) =>
-    float32(data as Float32Array, [KV!, capacity / PART, PART, d!]);
-  return { k: of(k), v: of(v) };
+/** Exact blocks that T queries from a place on see, all of them in the last one. */
+function blocksSeen(cache: KvCache, first: number, T: number): Seen[] {
+  const { blockSize, exactStart } = cache;
+  return cache.blocks
+    .map((block, i) => ({ block, ...placeOf(cache, exactStart + i * blockSize, block.capacity, first, T) }))
+    .filter(({ seen }) => seen);
+}
+
+/** The same of what is packed. */
+function packedSeen(cache: KvCache, first: number, T: number): ({ packed: Packed } & Place)[] {
+  let { start } = cache;
+  const all = cache.packed.map((packed) => {
+    const place = placeOf(cache, start, PART * packed.parts, first, T);
+    start += PART * packed.parts;
+    return { packed, ...place };
+  });
+  return all.filter(({ seen }) => seen);
+}
+
+function placeOf({ shape: { window } }: KvCache, start: number, keys: number, first: number, T: number) {
+  const end = start + keys;
+  const hides = start < first + T - window || end > first + 1;
+  return { start, hides, seen: end > first + 1 - window && start <= first };
 }
 
 /** A token's row of every head of a block [KV, capacity, d], as [KV, 1, 1, d]. */

@@ -11,7 +11,7 @@ import { KvCache } from './kv-cache.ts';
 import { Lane, like } from './lane.ts';
 import { Packer } from './packed-blocks.ts';
 import type { BatchGuard, EachLogits, Runs } from './runs.ts';
-import { cachedLayers, compileHead, fixedState, Segments } from './segments.ts';
+import { cachedLayers, compileHead, type Form, fixedState, Segments } from './segments.ts';
 import type { SequenceContent } from './sequence-content.ts';
 import { WholeLane } from './whole-lane.ts';
 
@@ -42,10 +42,15 @@ export interface RunsOptions {
   profile?: string;
 }
 
-/** Steps of a sequence, and the logits after the last one. */
-interface Run<L> {
-  lane: L;
-  logits: () => Promise<Float32Array>;
+type StepForm = Exclude<Form, 'piece'>;
+
+/** Steps of a sequence, which keep their buffers, and the logits after the last one. */
+interface Steps {
+  form: StepForm;
+  /** Of the embedded token, which is overwritten. */
+  x: Float32Array;
+  run: (position: number, caches: readonly KvCache[]) => Promise<void>;
+  logits: () => Promise<Values>;
 }
 
 export class HostRuns implements Runs {
@@ -53,9 +58,8 @@ export class HostRuns implements Runs {
   private readonly packer: Packer | null;
   private pieces: Promise<{ segments: Segments; spare: Values }> | null = null;
   /** The model for single tokens, in the forms that have been needed so far. */
-  private readonly steps = new Map<'step' | 'whole', Promise<Segments>>();
-  /** Steps of a sequence, which keep their buffers. */
-  private readonly lanes = new WeakMap<HostSequence, { long?: Run<Lane>; whole?: Run<WholeLane> }>();
+  private readonly steps = new Map<StepForm, Promise<Segments>>();
+  private readonly lanes = new WeakMap<HostSequence, Steps>();
 
   private constructor(
     private readonly config: ModelConfig,
@@ -67,7 +71,8 @@ export class HostRuns implements Runs {
     private readonly options: RunsOptions,
   ) {
     const fused = config.layers.every((spec) => mixerOf(spec).cached || mixerOf(spec).fused);
-    this.packer = options.kvDtype === 'q8' ? new Packer({ threads: options.threads }) : null;
+    const longest = config.maxPositionEmbeddings;
+    this.packer = options.kvDtype === 'q8' ? new Packer({ threads: options.threads, longest }) : null;
     this.piece = fused ? LONGEST_PIECE : PADDED_PIECE;
   }
 
@@ -99,10 +104,7 @@ export class HostRuns implements Runs {
     return all && fused;
   }
 
-  private compiled(
-    form: 'step' | 'whole',
-    reading: Pick<RunsOptions, 'reading' | 'total'> = {},
-  ): Promise<Segments> {
+  private compiled(form: StepForm, reading: Pick<RunsOptions, 'reading' | 'total'> = {}): Promise<Segments> {
     const known = this.steps.get(form);
     if (known) return known;
     const options = { ...this.options, ...reading, padTo: 1 };
@@ -161,33 +163,35 @@ export class HostRuns implements Runs {
   /** One token, the states in place. */
   async step(sequence: HostSequence, id: number): Promise<Float32Array> {
     const { caches, state, length } = sequence;
-    const whole = this.whole && WholeLane.takes(caches);
-    const segments = await this.compiled(whole ? 'whole' : 'step');
+    const form = (this.whole && WholeLane.formFor(caches)) || 'step';
+    const segments = await this.compiled(form);
     for (const cache of caches) cache.reserve(1);
-    const known = this.lanes.get(sequence) ?? {};
-    this.lanes.set(sequence, known);
-    if (whole) {
-      known.whole ??= this.withLogits(new WholeLane(this.config, segments, state));
-      const { lane, logits } = known.whole;
-      this.embed([id], lane.x);
-      await sequence.writing(1, () => lane.run(length, caches));
-      return logits();
+    let steps = this.lanes.get(sequence);
+    if (steps?.form !== form) {
+      steps = { form, ...this.stepsOf(form, segments, state) };
+      this.lanes.set(sequence, steps);
     }
-    known.long ??= this.withLogits(new Lane(this.config, segments, 1, 1, state, state));
-    const { lane, logits } = known.long;
-    this.embed([id], lane.x);
-    await sequence.writing(1, () => lane.run([length], [caches], this.attention));
-    return logits();
+    const { x, run, logits } = steps;
+    this.embed([id], x);
+    await sequence.writing(1, () => run(length, caches));
+    return (await logits()).logits!.data as Float32Array;
   }
 
-  private withLogits<L extends { readonly x: Float32Array }>(lane: L): Run<L> {
+  private stepsOf(form: StepForm, segments: Segments, state: Values): Omit<Steps, 'form'> {
     const { hiddenSize, vocabSize } = this.config;
-    const logits = new Float32Array(vocabSize);
-    const run = this.head.prepare(
-      { x: float32(lane.x, [1, 1, hiddenSize]) },
-      { logits: float32(logits, [1, 1, vocabSize]) },
-    );
-    return { lane, logits: async () => (await run()).logits!.data as Float32Array };
+    const withLogits = (x: Float32Array, run: Steps['run']) => {
+      const logits = this.head.prepare(
+        { x: float32(x, [1, 1, hiddenSize]) },
+        { logits: float32(new Float32Array(vocabSize), [1, 1, vocabSize]) },
+      );
+      return { x, run, logits };
+    };
+    if (form === 'step') {
+      const lane = new Lane(this.config, segments, 1, 1, state, state);
+      return withLogits(lane.x, (position, caches) => lane.run([position], [caches], this.attention));
+    }
+    const lane = new WholeLane(this.config, segments, state);
+    return withLogits(lane.x, (position, caches) => lane.run(position, caches));
   }
 
   /** A piece of a prompt. */

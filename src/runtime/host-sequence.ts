@@ -21,9 +21,7 @@ export class HostSequence extends Sequence {
 
   parts(): Map<object, number> {
     const parts = new Map<object, number>(Object.values(this.state).map((value) => [value, 4 * value.size]));
-    for (const cache of this.caches) {
-      for (const block of cache.blocks) parts.set(block, cache.bytesOf(block));
-    }
+    for (const cache of this.caches) for (const [part, bytes] of cache.parts()) parts.set(part, bytes);
     return parts;
   }
 

@@ -1,9 +1,6 @@
 import { float32, type Value } from '../graph/index.ts';
 
-/**
- * The blocks that a cache of keys and values consists of: exact, as float32, to which tokens are added, or packed in
- * 8 bits (packed-blocks.ts), which are only read.
- */
+/** The blocks that a cache of keys and values adds tokens to, as float32. */
 
 export const KV_DTYPES = ['f32', 'q8'] as const;
 /**
@@ -30,12 +27,9 @@ export interface CacheShape {
 export interface Block {
   /** Tokens that there is room for, in whole parts. */
   capacity: number;
-  /** float32 [KV, capacity, d], or int8 [parts, KV, d, PART]. */
+  /** [KV, capacity, d] */
   k: Value;
-  /** float32 [KV, capacity, d], or int8 [parts, KV, PART, d]. */
   v: Value;
-  /** Of a packed block, the factors of keys and values [parts, KV, 1, PART]. */
-  factors?: { k: Value; v: Value };
 }
 
 /** Tokens of a full block for queries that see so many. */
@@ -48,7 +42,7 @@ export function exactBlock({ heads, width }: CacheShape, capacity: number): Bloc
   return { capacity, k: room(), v: room() };
 }
 
-/** Copies the first tokens of an exact block into another. */
+/** Copies the first tokens of a block into another. */
 export function copyTokens({ heads, width }: CacheShape, from: Block, to: Block, tokens: number): void {
   for (let head = 0; head < heads; head++) {
     for (const part of ['k', 'v'] as const)
@@ -56,7 +50,7 @@ export function copyTokens({ heads, width }: CacheShape, from: Block, to: Block,
   }
 }
 
-/** Rows [count, d] of a head of an exact block, over its memory. */
+/** Rows [count, d] of a head, over the memory of the block. */
 export function rowsOf(
   block: Block,
   part: 'k' | 'v',
@@ -69,13 +63,13 @@ export function rowsOf(
   return (block[part].data as Float32Array).subarray(at, at + count * width);
 }
 
-/** Keys or values of an exact block for the queries of a group one by one: [KV, 1, capacity, d], over the same memory. */
+/** Keys or values of a block for the queries of a group one by one: [KV, 1, capacity, d], over the same memory. */
 export function rowsOfBlock({ data, dims }: Value): Value {
   const [KV, ...rest] = dims as readonly [number, ...number[]];
   return float32(data as Float32Array, [KV, 1, ...rest]);
 }
 
-/** Bytes of keys and values of a token. */
-export function tokenBytes({ heads, width }: Pick<CacheShape, 'heads' | 'width'>, packed: boolean): number {
-  return packed ? 2 * heads * (width + 4) : 2 * 4 * heads * width;
+/** Bytes of exact keys and values of a token. */
+export function tokenBytes({ heads, width }: Pick<CacheShape, 'heads' | 'width'>): number {
+  return 2 * 4 * heads * width;
 }

@@ -10,21 +10,24 @@ import {
   rowsOf,
   tokenBytes,
 } from './kv-blocks.ts';
-import { join, type Packer, unpack } from './packed-blocks.ts';
+import { type Packed, type Packer, packedBytes, unpack, without } from './packed-blocks.ts';
 
 /**
  * Keys and values of one attention layer of one sequence, in blocks of tokens. A full block never moves and is never
  * written again, so that sequences with a common beginning share it. The last block grows in steps, by copies of at most
- * a block; a sliding window lets go of the blocks behind it. Of 8 bits, full blocks are packed, but where a window is
- * shorter than such a block.
+ * a block; a sliding window lets go of what is behind it. Of 8 bits, full blocks are packed and let go of, but where a
+ * window is shorter than such a block.
  */
 export class KvCache {
   /** Tokens in all, those that are gone included. */
   length = 0;
   /** Of the tokens that are gone. */
   start = 0;
+  /** The tokens after those, as far as they are packed: all in one store, or in several. */
+  packed: readonly Packed[] = [];
+  /** The tokens after those, exact. */
   blocks: Block[] = [];
-  /** Tokens of a full block that is exact. */
+  /** Tokens of a full block. */
   readonly blockSize: number;
   /** The last block belongs to another sequence too: it is copied before it is written to. */
   private shared = false;
@@ -37,25 +40,29 @@ export class KvCache {
     this.blockSize = blockSize(shape.window);
   }
 
+  /** The place of the first token that is exact. */
+  get exactStart(): number {
+    return this.start + PART * this.packed.reduce((sum, { parts }) => sum + parts, 0);
+  }
+
   /**
    * Makes room for further tokens.
    *
    * @throws RangeError where there is no memory; the cache stays as it was
    */
   reserve(tokens: number): void {
+    const { blockSize, exactStart } = this;
     const blocks = this.blocks.slice();
-    const end = this.length + tokens;
-    let i = Math.max(0, blocks.length - 1);
-    for (let from = this.start + capacityOf(blocks.slice(0, i)); from < end; i++) {
+    const [used, end] = [this.length - exactStart, this.length + tokens - exactStart];
+    const first = Math.max(0, Math.min(blocks.length - 1, Math.floor(used / blockSize)));
+    for (let i = first; i * blockSize < end; i++) {
+      const taken = Math.max(0, Math.min(blockSize, used - i * blockSize));
+      const needed = Math.min(blockSize, end - i * blockSize);
       const block = blocks[i];
-      const size = block?.factors ? block.capacity : this.blockSize;
-      const used = Math.max(0, Math.min(size, this.length - from));
-      const needed = Math.min(size, end - from);
-      from += size;
-      if (block && block.capacity >= needed && !(this.shared && needed > used)) continue;
+      if (block && block.capacity >= needed && !(this.shared && needed > taken)) continue;
       const capacity = Math.max(block?.capacity ?? 0, PART * Math.ceil(needed / PART));
       const grown = exactBlock(this.shape, capacity);
-      if (block) copyTokens(this.shape, block, grown, used);
+      if (block) copyTokens(this.shape, block, grown, taken);
       blocks[i] = grown;
     }
     this.blocks = blocks;
@@ -69,16 +76,27 @@ export class KvCache {
     this.append({ k, v }, T, 0, T);
   }
 
-  /** After tokens have been attended to: lets go of blocks that no later query sees, and packs what is full. */
+  /**
+   * After tokens have been attended to: lets go of blocks that no later query sees, and packs what is full.
+   *
+   * @throws RangeError where there is no memory
+   */
   async settle(): Promise<void> {
-    const { window } = this.shape;
-    for (;;) {
-      const [first] = this.blocks;
-      if (!first || this.start + first.capacity > this.length + 1 - window) break;
-      this.blocks.shift();
-      this.start += first.capacity;
+    const behind = () => this.length + 1 - this.shape.window - this.start;
+    for (let [first] = this.packed; first && behind() >= BLOCK; [first] = this.packed) {
+      const left = without(first, BLOCK / PART);
+      this.packed = [...(left.parts > 0 ? [left] : []), ...this.packed.slice(1)];
+      this.start += BLOCK;
     }
-    if (this.packer && this.blockSize === BLOCK) await this.pack(this.packer);
+    while (this.packed.length === 0 && behind() >= this.blockSize) {
+      this.blocks = this.blocks.slice(1);
+      this.start += this.blockSize;
+    }
+    if (!this.packer || this.blockSize < BLOCK) return;
+    while (this.length - this.exactStart >= BLOCK) {
+      this.packed = await this.packer.add(this.shape, this.packed, this.blocks[0]!);
+      this.blocks = this.blocks.slice(1);
+    }
   }
 
   /** The same tokens for another sequence; only the last block will ever be copied. */
@@ -86,6 +104,7 @@ export class KvCache {
     const copy = new KvCache(this.shape, this.packer);
     copy.length = this.length;
     copy.start = this.start;
+    copy.packed = this.packed;
     copy.blocks = this.blocks.slice();
     this.shared = true;
     copy.shared = true;
@@ -98,15 +117,19 @@ export class KvCache {
     const tokens = this.length - this.start;
     const all = new Float32Array(heads * tokens * width);
     let done = 0;
-    for (const block of this.blocks) {
-      const count = Math.min(block.capacity, tokens - done);
+    const read = (count: number, into: (head: number, rows: Float32Array) => void) => {
       for (let head = 0; head < heads; head++) {
         const at = (head * tokens + done) * width;
-        const rows = all.subarray(at, at + count * width);
-        if (block.factors) unpack(this.shape, block, part, head, rows);
-        else rows.set(rowsOf(block, part, head, 0, count, width));
+        into(head, all.subarray(at, at + count * width));
       }
       done += count;
+    };
+    for (const packed of this.packed) {
+      read(PART * packed.parts, (head, rows) => unpack(this.shape, packed, part, head, rows));
+    }
+    for (const block of this.blocks) {
+      const count = Math.min(block.capacity, tokens - done);
+      read(count, (head, rows) => rows.set(rowsOf(block, part, head, 0, count, width)));
     }
     return all;
   }
@@ -115,65 +138,48 @@ export class KvCache {
   async restore(k: Float32Array, v: Float32Array, start: number, length: number): Promise<void> {
     this.start = start;
     this.length = start;
-    while (this.length < length) {
-      const count = Math.min(this.blockSize, length - this.length);
+    const all = length - start;
+    for (let done = 0; done < all; ) {
+      const count = Math.min(this.blockSize, all - done);
       this.reserve(count);
-      this.append({ k, v }, length - start, this.length - start, count);
+      this.append({ k, v }, all, done, count);
       await this.settle();
+      done += count;
     }
   }
 
-  /** Memory of a block, shared or not. */
-  bytesOf({ capacity, factors }: Block): number {
-    return tokenBytes(this.shape, factors !== undefined) * capacity;
+  /** What there is memory for, by objects that other sequences may share, in bytes. */
+  parts(): Map<object, number> {
+    return new Map<object, number>([
+      ...this.packed.map(({ store, parts }) => [store, packedBytes(this.shape, parts)] as const),
+      ...this.blocks.map((block) => [block, tokenBytes(this.shape) * block.capacity] as const),
+    ]);
   }
 
-  /** Memory of all blocks. */
+  /** Memory of it all. */
   get bytes(): number {
-    return this.blocks.reduce((sum, block) => sum + this.bytesOf(block), 0);
-  }
-
-  private async pack(packer: Packer): Promise<void> {
-    let end = this.start;
-    const due = (block: Block) => {
-      end += block.capacity;
-      return !block.factors && block.capacity === BLOCK && end <= this.length;
-    };
-    const first = this.blocks.findIndex(due);
-    if (first < 0) return;
-    let blocks = this.blocks.slice(0, first);
-    end = this.start + capacityOf(blocks);
-    for (const block of this.blocks.slice(first)) {
-      blocks.push(due(block) ? await packer.pack(this.shape, block) : block);
-      blocks = join(this.shape, blocks, end);
-    }
-    this.blocks = blocks;
+    return [...this.parts().values()].reduce((sum, bytes) => sum + bytes, 0);
   }
 
   /** Appends the tokens from `first` on of keys and values [KV, all, d]. */
   private append(given: Record<'k' | 'v', Float32Array>, all: number, first: number, tokens: number): void {
     const { heads, width } = this.shape;
-    let from = this.start;
-    for (const block of this.blocks) {
-      const row = this.length - from;
-      from += block.capacity;
-      const count = Math.min(tokens, block.capacity - row);
-      if (count <= 0) continue;
+    const { exactStart, blockSize } = this;
+    for (let done = 0; done < tokens; ) {
+      const at = this.length - exactStart;
+      const row = at % blockSize;
+      const count = Math.min(tokens - done, blockSize - row);
+      const block = this.blocks[Math.floor(at / blockSize)]!;
       for (let head = 0; head < heads; head++) {
-        const at = (head * all + first) * width;
+        const from = (head * all + first + done) * width;
         for (const part of ['k', 'v'] as const) {
-          rowsOf(block, part, head, row, count, width).set(given[part].subarray(at, at + count * width));
+          rowsOf(block, part, head, row, count, width).set(given[part].subarray(from, from + count * width));
         }
       }
       this.length += count;
-      first += count;
-      tokens -= count;
+      done += count;
     }
   }
-}
-
-function capacityOf(blocks: readonly Block[]): number {
-  return blocks.reduce((sum, { capacity }) => sum + capacity, 0);
 }
 
 /** Bytes of keys and values of so many tokens of a sequence, without places for tokens to come. */
@@ -181,5 +187,5 @@ export function cacheBytes(shape: CacheShape, tokens: number, dtype: KvDtype): n
   const seen = Math.min(tokens, shape.window);
   const packs = dtype === 'q8' && blockSize(shape.window) === BLOCK;
   const packed = packs ? seen - (seen % BLOCK) : 0;
-  return tokenBytes(shape, true) * packed + tokenBytes(shape, false) * (seen - packed);
+  return packedBytes(shape, packed / PART) + tokenBytes(shape) * (seen - packed);
 }

@@ -4,7 +4,7 @@ import { Random } from '../util/random.ts';
 import { CachedAttentionPrograms } from './cached-attention.ts';
 import { PART } from './kv-blocks.ts';
 import { KvCache } from './kv-cache.ts';
-import { Packer } from './packed-blocks.ts';
+import { Packer, packedInputs } from './packed-blocks.ts';
 
 /** Of 8 bits unless a test says otherwise, which it does for a machine without instructions for them. */
 const exact = vi.hoisted(() => ({ integers: true }));
@@ -19,7 +19,7 @@ let programs: CachedAttentionPrograms;
 beforeAll(() => {
   programs = new CachedAttentionPrograms({ H, KV, d }, { threads: 1 });
 });
-const packer = new Packer({ threads: 1 });
+const packer = new Packer({ threads: 1, longest: 16_384 });
 afterAll(async () => {
   await programs?.dispose();
   await packer[Symbol.asyncDispose]();
@@ -87,7 +87,7 @@ async function check(window: number, lengths: readonly number[], steps: number):
         const at = (head * tokens + j) * d;
         return Array.from(kept[part].subarray(at, at + d));
       });
-    const packed = cache.blocks.reduce((sum, { factors, capacity }) => sum + (factors ? capacity : 0), 0);
+    const packed = cache.exactStart - cache.start;
     // What is kept is what was given but for the rounding, of keys when they are turned.
     for (let head = 0; head < KV; head++) {
       for (const part of ['k', 'v'] as const) {
@@ -130,15 +130,15 @@ async function check(window: number, lengths: readonly number[], steps: number):
 const cases: [string, number, number[], string][] = [
   ['a block that is not full', Number.POSITIVE_INFINITY, [250, 1, 10, 255, 1], '768'],
   ['packed and exact', Number.POSITIVE_INFINITY, [4090, 1, 5, 1, 1, 300, 1], 'q4096 512'],
-  ['several packed', Number.POSITIVE_INFINITY, [4000, 4192, 1, 1], 'q4096 q4096 256'],
-  ['joined', Number.POSITIVE_INFINITY, [16_380, 4, 1, 4095, 1, 300, 1], 'q16384 q4096 512'],
+  ['several packed', Number.POSITIVE_INFINITY, [4000, 4192, 1, 1], 'q8192 256'],
+  ['in two stores', Number.POSITIVE_INFINITY, [16_380, 4, 1, 4095, 1, 300, 1], 'q16384 q4096 512'],
   ['a short window, exact', 700, [600, 1, 900, 1, 1200, 1, 1], '768 512'],
-  ['a long window', 5000, [4095, 1, 1, 4094, 1, 4000, 1, 700, 1], 'q4096 q4096 768'],
+  ['a long window', 5000, [4095, 1, 1, 4094, 1, 4000, 1, 700, 1], 'q8192 768'],
 ];
 
 test.each(cases)('attends as its definition does, %s', async (_, window, lengths, expected) => {
-  const { blocks } = await check(window, lengths, 127);
-  const found = blocks.map(({ factors, capacity }) => `${factors ? 'q' : ''}${capacity}`);
+  const { packed, blocks } = await check(window, lengths, 127);
+  const found = [...packed.map(({ parts }) => `q${parts * PART}`), ...blocks.map(({ capacity }) => capacity)];
   expect(found.join(' ')).toBe(expected);
 });
 
@@ -165,13 +165,13 @@ test('restores what was saved of 8 bits', async () => {
   await cache.settle();
   const again = new KvCache(shape, packer);
   await again.restore(cache.rows('k'), cache.rows('v'), 0, 5000);
-  expect(again.blocks.length).toBe(2);
-  for (const [i, block] of again.blocks.entries()) {
-    for (const part of ['k', 'v'] as const) expect(block[part].data).toEqual(cache.blocks[i]![part].data);
-  }
+  expect(again.packed.map(({ parts }) => parts * PART)).toEqual([4096]);
+  const kinds = (of: KvCache) => packedInputs(shape, of.packed[0]!);
+  for (const kind of ['k', 'v'] as const) expect(kinds(again)[kind].data).toEqual(kinds(cache)[kind].data);
+  expect(again.blocks[0]!.k.data).toEqual(cache.blocks[0]!.k.data);
 });
 
-test('is packed and joined alike whatever pieces it is written in, and forks share it', async () => {
+test('is packed alike whatever pieces it is written in, and sequences share what they have in common', async () => {
   const random = new Random(3);
   const shape = { heads: KV, width: d, window: Number.POSITIVE_INFINITY };
   const [k, v] = [rows(random, KV, 16_400), rows(random, KV, 16_400)];
@@ -190,13 +190,34 @@ test('is packed and joined alike whatever pieces it is written in, and forks sha
     return cache;
   };
   const [one, other] = [await written(5000), await written(512)];
-  expect(one.blocks.map(({ capacity }) => capacity)).toEqual([16_384, 256]);
+  expect(one.packed.map(({ parts }) => parts * PART)).toEqual([16_384]);
   expect(other.rows('k')).toEqual(one.rows('k'));
   expect(other.rows('v')).toEqual(one.rows('v'));
-  const fork = one.fork();
-  fork.reserve(1);
-  fork.write(rows(random, KV, 1), rows(random, KV, 1), 1);
-  expect(fork.blocks[0]).toBe(one.blocks[0]);
-  expect(one.length).toBe(16_390);
-  expect(one.rows('k')).toEqual(other.rows('k'));
+});
+
+test('the first of two sequences goes on in their store, the other in one of its own', async () => {
+  const random = new Random(4);
+  const shape = { heads: KV, width: d, window: Number.POSITIVE_INFINITY };
+  const cache = new KvCache(shape, packer);
+  const append = async (to: KvCache, tokens: number) => {
+    to.reserve(tokens);
+    to.write(rows(random, KV, tokens), rows(random, KV, tokens), tokens);
+    await to.settle();
+  };
+  await append(cache, 4096);
+  await append(cache, 100);
+  const before = cache.rows('k');
+  const fork = cache.fork();
+  await append(cache, 4000);
+  const after = cache.rows('v');
+  await append(fork, 4000);
+  const [store, ...others] = cache.packed.map(({ store }) => store);
+  expect(others).toEqual([]);
+  expect(fork.packed.map((packed) => packed.store === store)).toEqual([true, false]);
+  expect([cache.exactStart, fork.exactStart]).toEqual([8192, 8192]);
+  const first = (all: Float32Array) => all.subarray(0, 4096 * d);
+  expect(first(fork.rows('k'))).toEqual(first(before));
+  expect(first(cache.rows('k'))).toEqual(first(before));
+  expect(cache.rows('v')).toEqual(after);
+  expect(fork.rows('v')).not.toEqual(after);
 });

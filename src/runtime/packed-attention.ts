@@ -1,31 +1,33 @@
 import {
+  abs,
   add,
   cast,
   constant,
   div,
   exp,
-  float32,
   hadamard,
   input,
   integerProduct,
+  integersAreExact,
   lastDigit,
   matmul,
   max,
   maximum,
   mul,
   mulDims,
+  nearestByte,
   reshape,
   rotationSize,
   sub,
   sum,
+  type Tensor,
   transpose,
   unsqueeze,
-  Value,
 } from '../graph/index.ts';
-import { type Block, PART } from './kv-blocks.ts';
+import { PART } from './kv-blocks.ts';
 import type { Keys } from './several-queries.ts';
-import type { HeadShape, Sums } from './single-query.ts';
-import { turnRows } from './turn-rows.ts';
+import type { HeadShape } from './single-query.ts';
+import type { Sums } from './sums.ts';
 
 /**
  * What the programs of cached-attention.ts make of packed blocks (packed-blocks.ts).
@@ -35,86 +37,93 @@ import { turnRows } from './turn-rows.ts';
  * rounded to 16 bits of the largest possible in their part: two digits, which are two rows of one product. Where
  * products of bytes are exact for 7 bits only, digits have the base 128 in place of 256.
  *
- * Several queries take the block as float32, a few parts at a time.
+ * Several queries take what is packed as float32, a few parts at a time.
  */
 
-/** A query [H, d], turned, as integers around half of the base, and their factor with that of all scores. */
-export function roundedQuery(
-  q: Float32Array,
-  { H, KV, d }: HeadShape,
-  base: number,
-): Record<'levels' | 'scale', Value> {
-  const turned = turnRows(q.slice(), rotationSize(d));
-  const largest = turned.reduce((top, x) => Math.max(top, Math.abs(x)), 1e-30);
+/** What is smaller counts as zero. */
+const SMALLEST = 1e-30;
+
+/** Of digits and of queries: without instructions for products of bytes, those of 7 bits with them are exact. */
+export async function digitBase(): Promise<number> {
+  return (await integersAreExact()) ? 256 : 128;
+}
+
+/** Queries of all heads, rounded. */
+export interface Rounded {
+  /** Around half of the base, uint8 [1, KV, G, d]. */
+  levels: Tensor;
+  /** [] */
+  factor: Tensor;
+  base: number;
+}
+
+/** @param q [KV, G, 1, d] */
+export function roundedQuery(q: Tensor, base: number): Rounded {
+  const [KV, G, , d] = q.shape as [number, number, 1, number];
+  const turned = reshape(turnedRows(q), [KV * G * d]);
+  const largest = maximum(max(abs(turned), 0), SMALLEST);
   const [zero, top] = [base / 2, base / 2 - 1];
-  return {
-    levels: new Value(
-      'uint8',
-      Uint8Array.from(turned, (x) => Math.round((x / largest) * top) + zero),
-      [1, KV, H / KV, d],
-    ),
-    scale: float32(Float32Array.of((largest / top) * d ** -0.5), []),
-  };
+  const levels = nearestByte(mul(turned, div(top, largest)), zero);
+  return { levels: reshape(levels, [1, KV, G, d]), factor: mul(largest, 1 / top), base };
 }
 
-/** Inputs of a packed block, or of some of its parts, over the same memory. */
-export function packedInputs(
-  { k, v, factors }: Block,
-  from = 0,
-  parts = k.dims[0] as number,
-): Record<'k' | 'v' | 'kFactors' | 'vFactors', Value> {
-  const of = (value: Value) => {
-    const [all, ...rest] = value.dims as [number, ...number[]];
-    const size = value.size / all;
-    const data = (value.data as Float32Array | Int8Array).subarray(from * size, (from + parts) * size);
-    return new Value(value.type as 'float32', data as Float32Array, [parts, ...rest]);
-  };
-  return { k: of(k), v: of(v), kFactors: of(factors!.k), vFactors: of(factors!.v) };
+/** Keys and values of some parts that a program takes. */
+export interface PackedKeys {
+  /** How the names of its inputs begin. */
+  name: string;
+  /** Name of their number. */
+  parts: string;
+  /** Whether some keys are hidden. */
+  hides: boolean;
 }
 
-/** Sums of each part of a packed block for one query of each head [N, KV, G, 1 or d]. */
-export function packedParts({ H, KV, d }: HeadShape, base: number): (n: number, hides: boolean) => Sums {
-  const G = H / KV;
-  const q = input('levels', 'uint8', [1, KV, G, d]);
-  const scale = input('scale', 'float32', []);
+/**
+ * Sums of a query of each head over packed parts [KV, G, 1, 1 or d]. Inputs: those of `packedInputs`, with `name` before
+ * them, and what is added to the scores, `{name}bias` [parts, 1, 1, PART], if it hides some.
+ */
+export function packedSums({ levels, factor, base }: Rounded, { name, parts: N, hides }: PackedKeys): Sums {
+  const [, KV, G, d] = levels.shape as [1, number, number, number];
+  const of = (kind: string, dtype: 'float32' | 'int8', ...dims: number[]) =>
+    input(name + kind, dtype, [N, KV, ...dims]);
+  const scales = of('kFactors', 'float32', 1, PART);
+  let scores = integerProduct(levels, of('k', 'int8', d, PART), { zero: base / 2, scale: factor, scales });
+  if (hides) scores = add(scores, input(`${name}bias`, 'float32', [N, 1, 1, PART]));
+  const largest = max(scores, -1, true);
+  const weights = exp(sub(scores, largest));
   const top = base * base - 1;
-  const digits = constant([1 / base, 1], [2, 1, 1]);
-  const worth = constant([base, 1], [2, 1, 1]);
-  return (n, hides) => {
-    const N = `N${n}`;
-    const factors = (name: string) => input(`${name}${n}`, 'float32', [N, KV, 1, PART]);
-    const k = input(`k${n}`, 'int8', [N, KV, d, PART]);
-    const v = input(`v${n}`, 'int8', [N, KV, PART, d]);
-    let scores = integerProduct(q, k, { zero: base / 2, scale, scales: factors('kFactors') });
-    if (hides) scores = add(scores, input(`bias${n}`, 'float32', [N, 1, 1, PART]));
-    const m = max(scores, -1, true);
-    const weights = exp(sub(scores, m));
-    const l = sum(weights, -1, true);
-    const vFactors = factors('vFactors');
-    const largest = maximum(max(vFactors, -1, true), 1e-30);
-    // [N, KV, 2, 1, PART]
-    const shares = mul(unsqueeze(mul(vFactors, div(top, largest)), 2), digits);
-    const rows = lastDigit(mul(unsqueeze(weights, 2), shares), base);
-    const products = integerProduct(reshape(rows, [N, KV, 2 * G, PART]), v);
-    const weighted = sum(mul(reshape(products, [N, KV, 2, G, d]), worth), 2);
-    return { m, l, o: mul(weighted, div(div(largest, top), l)) };
-  };
+  // [N, KV, 2, 1, PART]
+  const shares = mul(unsqueeze(of('vShares', 'float32', 1, PART), 2), constant([top / base, top], [2, 1, 1]));
+  const rows = lastDigit(mul(unsqueeze(weights, 2), shares), base);
+  const products = integerProduct(reshape(rows, [N, KV, 2 * G, PART]), of('v', 'int8', PART, d));
+  const digits = reshape(products, [N, KV, 2, G, d]);
+  const weighted = sum(mul(digits, constant([base / top, 1 / top], [2, 1, 1])), 2);
+  const m = max(largest, 0, true);
+  const relative = exp(sub(largest, m));
+  const l = sum(mul(sum(weights, -1, true), relative), 0, true);
+  const o = sum(mul(weighted, mul(of('vLargest', 'float32', 1, 1), relative)), 0, true);
+  const result = (x: Tensor, width: number) => reshape(x, [KV, G, 1, width]);
+  return { m: result(m, 1), l: result(l, 1), o: result(div(o, l), d) };
+}
+
+/** Rows of queries, turned as packed keys are. */
+function turnedRows(q: Tensor): Tensor {
+  const d = q.shape.at(-1) as number;
+  const size = rotationSize(d);
+  const rotation = constant(hadamard(size).data, [size, size]);
+  return reshape(matmul(reshape(q, [...q.shape.slice(0, -1), d / size, size]), rotation), q.shape);
 }
 
 /** Keys and values of some parts as float32, side by side. */
 export function packedKeys({ KV, d }: HeadShape): Keys {
-  const size = rotationSize(d);
-  const rotation = constant(hadamard(size).data, [size, size]);
   const C = mulDims('N', PART);
-  const factors = (name: string) => input(name, 'float32', ['N', KV, 1, PART]);
-  const k = mul(cast(input('k', 'int8', ['N', KV, d, PART]), 'float32'), factors('kFactors'));
-  const v = mul(
-    cast(input('v', 'int8', ['N', KV, PART, d]), 'float32'),
-    reshape(factors('vFactors'), ['N', KV, PART, 1]),
-  );
+  const of = (kind: string, dtype: 'float32' | 'int8', ...dims: number[]) =>
+    input(kind, dtype, ['N', KV, ...dims]);
+  const k = mul(cast(of('k', 'int8', d, PART), 'float32'), of('kFactors', 'float32', 1, PART));
+  const factors = mul(of('vShares', 'float32', 1, PART), of('vLargest', 'float32', 1, 1));
+  const v = mul(cast(of('v', 'int8', PART, d), 'float32'), reshape(factors, ['N', KV, PART, 1]));
   return {
     k: reshape(transpose(k, [1, 0, 3, 2]), [KV, C, d]),
     v: reshape(transpose(v, [1, 0, 2, 3]), [KV, C, d]),
-    turn: (q) => reshape(matmul(reshape(q, [...q.shape.slice(0, -1), d / size, size]), rotation), q.shape),
+    turn: turnedRows,
   };
 }

@@ -21,34 +21,75 @@ import { BLOCK, type Block, type CacheShape, PART } from './kv-blocks.ts';
 import { turnRows } from './turn-rows.ts';
 
 /**
- * Full blocks in 8 bits. Every key and value has one factor, its largest entry over 127. Keys are turned before they are
- * rounded, by Hadamard matrices of `rotationSize(d)` along the diagonal, which spreads a large entry over its neighbours;
- * queries are turned by whoever compares them. The layout is what products of integers read fastest: parts of PART tokens,
- * whose keys are columns and whose values are rows.
+ * Full blocks in 8 bits, one behind the other in a store, which is only ever added to: sequences with a common beginning
+ * share it.
+ *
+ * Every key and value has one factor, its largest entry over 127; that of a value is kept as a share of the largest one of
+ * its part and head. Keys are turned before they are rounded, by Hadamard matrices of `rotationSize(d)` along the
+ * diagonal, which spreads a large entry over its neighbours; queries are turned by whoever compares them. The layout is
+ * what products of integers read fastest: parts of PART tokens, whose keys are columns and whose values are rows.
  */
 
-/** What is smaller counts as zero: its factor would not be a normal number. */
-const SMALLEST = 1e-30;
+/** Tokens of a store at most. Its memory is taken at once, which costs nothing before it is written to. */
+const LONGEST_STORE = 65_536;
 
-/** Packed blocks that become one, which a node reads faster than each by itself. */
-const JOINED = 4;
+const BLOCK_PARTS = BLOCK / PART;
 
-/** Turns exact blocks into packed ones by a program, compiled for the first of them. */
+/** What is kept of a part: its names as inputs of programs, and its sizes. */
+const KINDS = {
+  k: ({ heads, width }: CacheShape) => [heads, width, PART],
+  v: ({ heads, width }: CacheShape) => [heads, PART, width],
+  /** Factors of keys. */
+  kFactors: ({ heads }: CacheShape) => [heads, 1, PART],
+  /** Factors of values, as shares of the largest. */
+  vShares: ({ heads }: CacheShape) => [heads, 1, PART],
+  vLargest: ({ heads }: CacheShape) => [heads, 1, 1],
+};
+type Kind = keyof typeof KINDS;
+const NAMES = Object.keys(KINDS) as Kind[];
+
+interface Store {
+  /** Parts that there is room for. */
+  room: number;
+  /** Parts that have been written. */
+  used: number;
+  memory: Record<Kind, Int8Array | Float32Array>;
+}
+
+/** Some parts of a store, one behind the other. */
+export interface Packed {
+  readonly store: Store;
+  readonly first: number;
+  readonly parts: number;
+}
+
+/** Packs exact blocks by a program, compiled for the first of them. */
 export class Packer implements AsyncDisposable {
   private readonly programs: KeptPrograms;
+  private readonly room: number;
 
-  constructor(options: { threads?: number } = {}) {
+  /** @param options.longest tokens of the longest sequence */
+  constructor({ longest = LONGEST_STORE, ...options }: { threads?: number; longest?: number } = {}) {
     this.programs = new KeptPrograms(options);
+    this.room = BLOCK_PARTS * Math.ceil(Math.min(longest, LONGEST_STORE) / BLOCK);
   }
 
-  /** @param block a full one */
-  async pack(shape: CacheShape, block: Block): Promise<Block> {
+  /**
+   * Adds a full block behind what is packed: in the last store, if there is room and no other sequence has gone on there.
+   *
+   * @throws RangeError where there is no memory
+   */
+  async add(shape: CacheShape, packed: readonly Packed[], block: Block): Promise<Packed[]> {
     const { heads, width } = shape;
+    const last = packed.at(-1);
+    const goesOn = last && last.first + last.parts === last.store.used && last.store.used < last.store.room;
+    const { store, first, parts } = goesOn ? last : { store: storeOf(shape, this.room), first: 0, parts: 0 };
     const program = await this.programs.get(`${heads} ${width}`, () => packing(shape));
-    const packed = packedBlock(shape, BLOCK);
-    const { k, v, factors } = packed;
-    await program.run({ k: block.k, v: block.v }, { k, v, kFactors: factors!.k, vFactors: factors!.v });
-    return packed;
+    const added = { store, first: first + parts, parts: BLOCK_PARTS };
+    await program.run({ k: block.k, v: block.v }, packedInputs(shape, added));
+    store.used += BLOCK_PARTS;
+    const whole = { store, first, parts: parts + BLOCK_PARTS };
+    return goesOn ? [...packed.slice(0, -1), whole] : [...packed, whole];
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -56,86 +97,91 @@ export class Packer implements AsyncDisposable {
   }
 }
 
-/** A packed block from keys and values [KV, BLOCK, d]. */
-function packing({ heads, width }: CacheShape): Record<'k' | 'v' | 'kFactors' | 'vFactors', Tensor> {
-  const parts = BLOCK / PART;
-  const size = rotationSize(width);
-  const rotation = constant(hadamard(size).data, [size, size]);
-  const rows = (name: string) =>
-    transpose(
-      reshape(input(name, 'float32', [heads, BLOCK, width]), [heads, parts, PART, width]),
-      [1, 0, 2, 3],
-    );
-  const levels = (x: Tensor) => {
-    const largest = maximum(max(abs(x), -1, true), SMALLEST);
-    return {
-      levels: nearestByte(mul(x, div(127, largest))),
-      factors: reshape(mul(largest, 1 / 127), [parts, heads, 1, PART]),
-    };
+/** The values of some parts, over the memory of their store: k int8 [parts, KV, d, PART] and so on. */
+export function packedInputs(shape: CacheShape, { store, first, parts }: Packed): Record<Kind, Value> {
+  const of = (kind: Kind) => {
+    const dims = KINDS[kind](shape);
+    const size = dims.reduce((a, b) => a * b);
+    const data = store.memory[kind].subarray(first * size, (first + parts) * size);
+    const all = [parts, ...dims];
+    return data instanceof Int8Array
+      ? new Value('int8', data as Int8Array<ArrayBuffer>, all)
+      : float32(data as Float32Array<ArrayBuffer>, all);
   };
-  const turned = matmul(reshape(rows('k'), [parts * heads * PART * (width / size), size]), rotation);
-  const k = levels(reshape(turned, [parts, heads, PART, width]));
-  const v = levels(rows('v'));
-  return { k: transpose(k.levels, [0, 1, 3, 2]), v: v.levels, kFactors: k.factors, vFactors: v.factors };
+  return Object.fromEntries(NAMES.map((kind) => [kind, of(kind)])) as Record<Kind, Value>;
 }
 
-/** Rows of a head of a packed block, as near as they are kept. */
+/** Without the first so many parts. */
+export function without(packed: Packed, parts: number): Packed {
+  return { ...packed, first: packed.first + parts, parts: packed.parts - parts };
+}
+
+/** Rows [tokens, d] of a head, as near as they are kept. */
 export function unpack(
-  { heads, width }: CacheShape,
-  block: Block,
+  shape: CacheShape,
+  packed: Packed,
   part: 'k' | 'v',
   head: number,
   rows: Float32Array,
 ): void {
-  const [levels, factors] = memory(block, part);
+  const { heads, width } = shape;
+  const { k, v, kFactors, vShares, vLargest } = packedInputs(shape, packed);
+  const levels = (part === 'k' ? k : v).data as Int8Array;
+  const numbers = ({ data }: Value) => data as Float32Array;
   for (let i = 0; i < rows.length / width; i++) {
-    const { token, first, step } = place(heads, width, part, head, i);
-    for (let c = 0; c < width; c++) rows[i * width + c] = levels[first + c * step]! * factors[token]!;
+    const [matrix, column] = [Math.floor(i / PART) * heads + head, i % PART];
+    const token = matrix * PART + column;
+    const factor =
+      part === 'k' ? numbers(kFactors)[token]! : numbers(vShares)[token]! * numbers(vLargest)[matrix]!;
+    const [first, step] = part === 'k' ? [matrix * PART * width + column, PART] : [token * width, 1];
+    for (let c = 0; c < width; c++) rows[i * width + c] = levels[first + c * step]! * factor;
   }
   if (part === 'k') turnRows(rows, rotationSize(width));
 }
 
-/**
- * Makes one block of the last JOINED of some blocks where they are packed and full, at places that depend on the tokens
- * alone.
- *
- * @param end the place in the sequence behind the last block
- */
-export function join(shape: CacheShape, blocks: readonly Block[], end: number): Block[] {
-  const last = blocks.slice(-JOINED);
-  const due = end % (JOINED * BLOCK) === 0 && last.length === JOINED;
-  if (!due || last.some(({ factors, capacity }) => !factors || capacity !== BLOCK)) return [...blocks];
-  const joined = packedBlock(shape, JOINED * BLOCK);
-  for (const part of ['k', 'v'] as const) {
-    const [levels, factors] = memory(joined, part);
-    for (const [i, block] of last.entries()) {
-      const [own, ownFactors] = memory(block, part);
-      levels.set(own, i * own.length);
-      factors.set(ownFactors, i * ownFactors.length);
-    }
-  }
-  return [...blocks.slice(0, -JOINED), joined];
+/** Bytes of so many parts. */
+export function packedBytes(shape: CacheShape, parts: number): number {
+  const { heads, width } = shape;
+  return parts * heads * (2 * PART * width + 4 * (2 * PART + 1));
 }
 
-function packedBlock({ heads, width }: CacheShape, capacity: number): Block {
-  const parts = capacity / PART;
-  const room = (dims: number[]) => new Value('int8', new Int8Array(capacity * heads * width), dims);
-  const factors = () => float32(new Float32Array(capacity * heads), [parts, heads, 1, PART]);
+/** What is smaller counts as zero: its factor would not be a normal number. */
+const SMALLEST = 1e-30;
+
+/** From keys and values [KV, BLOCK, d] to what is kept of them. */
+function packing({ heads, width }: CacheShape): Record<Kind, Tensor> {
+  const size = rotationSize(width);
+  const rotation = constant(hadamard(size).data, [size, size]);
+  const rows = (name: string) => {
+    const parts = reshape(input(name, 'float32', [heads, BLOCK, width]), [heads, BLOCK_PARTS, PART, width]);
+    return transpose(parts, [1, 0, 2, 3]);
+  };
+  const rounded = (x: Tensor) => {
+    const largest = maximum(max(abs(x), -1, true), SMALLEST);
+    const factors = reshape(mul(largest, 1 / 127), [BLOCK_PARTS, heads, 1, PART]);
+    return { levels: nearestByte(mul(x, div(127, largest))), factors };
+  };
+  const turned = matmul(reshape(rows('k'), [(BLOCK * heads * width) / size, size]), rotation);
+  const k = rounded(reshape(turned, [BLOCK_PARTS, heads, PART, width]));
+  const v = rounded(rows('v'));
+  const vLargest = max(v.factors, -1, true);
   return {
-    capacity,
-    k: room([parts, heads, width, PART]),
-    v: room([parts, heads, PART, width]),
-    factors: { k: factors(), v: factors() },
+    k: transpose(k.levels, [0, 1, 3, 2]),
+    v: v.levels,
+    kFactors: k.factors,
+    vShares: div(v.factors, vLargest),
+    vLargest,
   };
 }
 
-/** Where a token's factor, its first entry and the following ones lie. */
-function place(heads: number, width: number, part: 'k' | 'v', head: number, row: number) {
-  const [matrix, column] = [Math.floor(row / PART) * heads + head, row % PART];
-  const first = matrix * PART * width + (part === 'k' ? column : column * width);
-  return { token: matrix * PART + column, first, step: part === 'k' ? PART : 1 };
-}
-
-function memory(block: Block, part: 'k' | 'v'): [Int8Array, Float32Array] {
-  return [block[part].data as Int8Array, block.factors![part].data as Float32Array];
+function storeOf(shape: CacheShape, room: number): Store {
+  const of = (kind: Kind) => {
+    const size = room * KINDS[kind](shape).reduce((a, b) => a * b);
+    return kind === 'k' || kind === 'v' ? new Int8Array(size) : new Float32Array(size);
+  };
+  return {
+    room,
+    used: 0,
+    memory: Object.fromEntries(NAMES.map((kind) => [kind, of(kind)])) as Store['memory'],
+  };
 }

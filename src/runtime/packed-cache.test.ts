@@ -40,15 +40,14 @@ afterAll(async () => {
 function rounding(packer: Packer): void {
   const { settle } = KvCache.prototype;
   vi.spyOn(KvCache.prototype, 'settle').mockImplementation(async function (this: KvCache) {
-    const before = this.blocks;
     await settle.call(this);
-    for (const [i, block] of before.entries()) {
-      if ((i + 1) * BLOCK > this.length || block.factors || this.blocks[i] !== block) continue;
-      if (roundedBlocks.has(block)) continue;
-      const packed = await packer.pack(this.shape, block);
+    for (const [i, block] of this.blocks.entries()) {
+      if (this.exactStart + (i + 1) * BLOCK > this.length || roundedBlocks.has(block)) continue;
+      const [packed] = await packer.add(this.shape, [], block);
       for (let head = 0; head < this.shape.heads; head++) {
         for (const part of ['k', 'v'] as const) {
-          unpack(this.shape, packed, part, head, rowsOf(block, part, head, 0, BLOCK, this.shape.width));
+          const rows = rowsOf(block, part, head, 0, BLOCK, this.shape.width);
+          unpack(this.shape, packed!, part, head, rows);
         }
       }
       roundedBlocks.add(block);

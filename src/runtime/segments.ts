@@ -23,14 +23,16 @@ import { head, type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } fr
 import { layerPrefix, modelParameters } from '../model/parameters.ts';
 import { attendToBlock } from './block-attention.ts';
 import type { EngineWeights, Reading } from './engine-weights.ts';
+import { digitBase } from './packed-attention.ts';
 
 /**
  * The decoder cut at every layer whose keys and values are kept in a cache: a program runs up to the heads of such a
  * layer, their attention is computed outside (cached-attention.ts), and the next program goes on from what they
  * got. Weights are initialisers. What is recorded is a step, one token of each of B sequences; or a piece, T tokens of
- * one sequence; or a whole step, one token of one sequence whose caches are a block each, which is not cut.
+ * one sequence; or a whole step, one token of one sequence whose caches are a block each, or what is packed and a block,
+ * which is not cut.
  */
-type Form = 'step' | 'piece' | 'whole';
+export type Form = 'step' | 'piece' | 'whole' | 'whole, packed';
 
 interface CompileWith {
   device?: Device;
@@ -106,7 +108,8 @@ export class Segments {
     options: SegmentOptions,
   ): Promise<Segments> {
     const { padTo, device = 'cpu' } = options;
-    const recorded = record(config, form, padTo);
+    const base = form === 'whole, packed' ? await digitBase() : null;
+    const recorded = record(config, form, padTo, base);
     const byRow = form === 'piece' && device === 'cpu' && (await integersAreExact());
     const segments: Segment[] = [];
     try {
@@ -159,7 +162,7 @@ interface Recorded {
   firstShape: number[] | null;
 }
 
-function record(config: ModelConfig, form: Form, padTo: number): Recorded {
+function record(config: ModelConfig, form: Form, padTo: number, base: number | null): Recorded {
   const [B, T]: [Dim, Dim] = [form === 'step' ? 'B' : 1, form === 'piece' ? 'T' : 1];
   const weights = weightInputs(modelParameters(config));
   const { hiddenSize, numHeads, headDim, rmsNormEps } = config;
@@ -188,8 +191,8 @@ function record(config: ModelConfig, form: Form, padTo: number): Recorded {
       const params = under('self_attn.', layerWeights);
       const normed = rmsNorm(x, layerWeights['input_layernorm.weight']!, rmsNormEps);
       const heads: MixerInput = { x: normed, params, form: 'recurrent', positions, angles };
-      if (form === 'whole') {
-        const { attended, k, v } = attendToBlock(`${i}`, cached.heads(spec, config, heads), hidden);
+      if (form === 'whole' || form === 'whole, packed') {
+        const { attended, k, v } = attendToBlock(`${i}`, cached.heads(spec, config, heads), hidden, base);
         outputs[`${i}.k`] = k;
         outputs[`${i}.v`] = v;
         x = mlpBlock(config, add(x, cached.output(attended, params)), layerWeights);

@@ -1,21 +1,17 @@
 import {
   add,
   type Dim,
-  div,
-  exp,
   input,
   matmul,
-  maximum,
-  mul,
   reshape,
   slice,
-  sub,
   subDims,
   type Tensor,
   unsqueeze,
 } from '../graph/index.ts';
 import { packedKeys } from './packed-attention.ts';
-import { type HeadShape, type Sums, sumsOf } from './single-query.ts';
+import type { HeadShape } from './single-query.ts';
+import { merge, type Sums, sumsOf } from './sums.ts';
 
 /** The programs of cached-attention.ts for several queries of each head. */
 
@@ -37,13 +33,6 @@ export interface SeveralKind {
 /** Groups that T queries of a head are cut into, none of less than 16. */
 export function groupsOf(T: number): number {
   return [4, 2].find((count) => T % count === 0 && T / count >= 16) ?? 1;
-}
-
-function merge(a: Sums, b: Sums): Sums {
-  const m = maximum(a.m, b.m);
-  const [x, y] = [a, b].map((sums) => mul(exp(sub(sums.m, m)), sums.l)) as [Tensor, Tensor];
-  const l = add(x, y);
-  return { m, l, o: add(mul(div(x, l), a.o), mul(div(y, l), b.o)) };
 }
 
 /** Keys [KV, C, d] and values [KV, C, d] of a block. */

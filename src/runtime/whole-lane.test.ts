@@ -29,8 +29,8 @@ test.each([
   });
   const weights = randomWeights(config);
   const random = new Random(5);
-  const ids = Array.from({ length: 4150 }, () => random.below(64));
-  const taken = vi.spyOn(WholeLane, 'takes');
+  const ids = Array.from({ length: 4500 }, () => random.below(64));
+  const form = vi.spyOn(WholeLane, 'formFor');
   const all = async () => {
     await using engine = await Engine.create(config, weights, { threads: 1, dtype });
     const found: Float32Array[] = [];
@@ -40,16 +40,18 @@ test.each([
         found.push((await engine.append(on, ids.slice(on.length, on.length + count))).slice());
       }
     };
-    // The block grows at 256 tokens; pieces come between steps; forks share the block; at 4,096 there are two.
+    // The block grows at 256 tokens; pieces come between steps; forks share the block; at 4,096 there are two, or what is packed and
+    // another.
     await go(sequence, 1, 1, 252, 1, 1, 1, 1, 3, 1);
     using fork = sequence.fork();
     await go(fork, 1, 1);
-    await go(sequence, 1, 1, 3838, 1, 1, 1, 1);
+    await go(sequence, 1, 1, 3838, 1, 1, 1, 1, 4, 1, 300, 1, 1);
     return found;
   };
   const whole = await all();
-  expect(taken.mock.results.map(({ value }) => value)).toContain(true);
-  expect(taken.mock.results.at(-1)!.value).toBe(false);
-  taken.mockReturnValue(false);
+  const found = form.mock.results.map(({ value }) => value);
+  expect(found).toContain('whole');
+  expect(found.at(-1)).toBe(dtype ? 'whole, packed' : null);
+  form.mockReturnValue(null);
   expect(await all()).toEqual(whole);
 });

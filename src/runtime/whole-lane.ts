@@ -4,12 +4,14 @@ import { AngleTables } from './angle-tables.ts';
 import { HIDDEN } from './hidden-keys.ts';
 import { type Block, rowsOfBlock } from './kv-blocks.ts';
 import type { KvCache } from './kv-cache.ts';
+import { type Packed, packedInputs } from './packed-blocks.ts';
 import { cachedLayers, type Segments } from './segments.ts';
 
-/** The run over some blocks. */
+/** The run over some blocks and what is packed. */
 interface Prepared {
   run: () => Promise<Values>;
   blocks: readonly Block[];
+  packed: readonly (Packed | undefined)[];
   /** What is added to the scores of their places, of which so many are seen. */
   hidden: Float32Array;
   seen: number;
@@ -41,9 +43,13 @@ export class WholeLane {
     this.x = memory(this.buffers.x!);
   }
 
-  /** Whether a token more finds room in one block of each cache. */
-  static takes(caches: readonly KvCache[]): boolean {
-    return caches.every((cache) => cache.length < cache.blockSize);
+  /** The form of a step in which a token more finds room in one block of each cache; null where it does not. */
+  static formFor(caches: readonly KvCache[]): 'whole' | 'whole, packed' | null {
+    const packed = caches[0]?.packed.length ?? 0;
+    const room = caches.every(
+      (cache) => cache.packed.length === packed && cache.length - cache.exactStart < cache.blockSize,
+    );
+    return room && packed <= 1 ? (packed === 1 ? 'whole, packed' : 'whole') : null;
   }
 
   /**
@@ -55,8 +61,9 @@ export class WholeLane {
     this.tables.fill([position]);
     const prepared = this.over(caches);
     // Tokens that have come since, in pieces perhaps, can be seen from now on.
-    prepared.hidden.fill(0, prepared.seen, position);
-    prepared.seen = position;
+    const seen = position - (caches[0]?.exactStart ?? 0);
+    prepared.hidden.fill(0, prepared.seen, seen);
+    prepared.seen = seen;
     await prepared.run();
     for (const [n, cache] of caches.entries()) {
       const of = (part: string) => memory(this.buffers[`${this.layers[n]}.${part}`]!);
@@ -67,17 +74,21 @@ export class WholeLane {
 
   private over(caches: readonly KvCache[]): Prepared {
     const blocks = caches.map((cache) => cache.blocks[0]!);
+    const packed = caches.map((cache) => cache.packed[0]);
     const known = this.prepared;
-    if (known?.blocks.every((block, n) => block === blocks[n])) return known;
+    const same = known?.blocks.every((block, n) => block === blocks[n] && known.packed[n] === packed[n]);
+    if (known && same) return known;
     const [{ program }] = this.segments.segments as [Segments['segments'][number]];
     const capacity = blocks[0]?.capacity ?? 0;
     const hidden = new Float32Array(capacity).fill(HIDDEN);
     const feeds: Values = { ...this.buffers, ...this.state, hidden: float32(hidden, [1, capacity]) };
     for (const [n, { k, v }] of blocks.entries()) {
-      Object.assign(feeds, {
-        [`${this.layers[n]}.k`]: rowsOfBlock(k),
-        [`${this.layers[n]}.v`]: rowsOfBlock(v),
-      });
+      const name = this.layers[n];
+      Object.assign(feeds, { [`${name}.k`]: rowsOfBlock(k), [`${name}.v`]: rowsOfBlock(v) });
+      const far = packed[n];
+      for (const [kind, value] of Object.entries(far ? packedInputs(caches[n]!.shape, far) : {})) {
+        feeds[`${name}.packed.${kind}`] = value;
+      }
     }
     const among = (names: readonly string[], values: Values) =>
       Object.fromEntries(names.map((name) => [name, values[name]!]));
@@ -85,7 +96,7 @@ export class WholeLane {
       among(program.inputNames, feeds),
       among(program.outputNames, { ...this.buffers, ...this.state }),
     );
-    this.prepared = { run, blocks, hidden, seen: 0 };
+    this.prepared = { run, blocks, packed, hidden, seen: 0 };
     return this.prepared;
   }
 }

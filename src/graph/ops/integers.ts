@@ -82,25 +82,30 @@ export function lastDigit(x: Tensor, base: number): Tensor {
   return record(lastDigitOp, [x], { base }, 'uint8', x.shape);
 }
 
-const nearestByteOp: Op = {
+const nearestByteOp: Op<{ zero: number | null }> = {
   name: 'nearestByte',
-  emit: (emitter, [x]) => [
+  emit: (emitter, [x], { attributes: { zero } }) => [
     emitter.node('QuantizeLinear', [
       x!,
       emitter.constant('float32', ndarray([], [1])),
-      emitter.constant('int8', ndarray([], [0])),
+      emitter.constant(zero === null ? 'int8' : 'uint8', ndarray([], [zero ?? 0])),
     ]),
   ],
   vjp: () => [null],
-  evaluate: ([x]) => [
-    { shape: x!.shape, data: x!.data.map((value) => Math.max(-128, Math.min(127, nearestEven(value)))) },
-  ],
+  evaluate: ([x], { attributes: { zero } }) => {
+    const [least, most] = zero === null ? [-128, 127] : [0, 255];
+    const data = x!.data.map((value) => Math.max(least, Math.min(most, nearestEven(value) + (zero ?? 0))));
+    return [{ shape: x!.shape, data }];
+  },
 };
 
-/** The nearest integer from -128 to 127, the even one of two: int8. */
-export function nearestByte(x: Tensor): Tensor {
+/**
+ * The nearest integer from -128 to 127, the even one of two: int8. With a zero, that integer and the zero, from 0 to 255:
+ * uint8.
+ */
+export function nearestByte(x: Tensor, zero: number | null = null): Tensor {
   if (x.dtype !== 'float32') throw new GraphError(`nearestByte: needs a float32 tensor, got ${x}`);
-  return record(nearestByteOp, [x], {}, 'int8', x.shape);
+  return record(nearestByteOp, [x], { zero }, zero === null ? 'int8' : 'uint8', x.shape);
 }
 
 function nearestEven(x: number): number {

@@ -81,6 +81,15 @@ export const integerCases: OpCase[] = [
   },
   {
     op: 'nearestByte',
+    title: 'around a zero',
+    inputs: { x: { shape: ['T', 5], gradient: false, draw: (random) => 100 * random.normal() } },
+    sizes: [{ T: 50 }, { T: 1 }],
+    build: ({ x }) => nearestByte(x!, 64),
+    expect: ({ x }, index) => Math.max(0, Math.min(255, Math.round(at(x!, index)) + 64)),
+    ...{ noWebGpu, noFloat16 },
+  },
+  {
+    op: 'nearestByte',
     title: 'halves and what is too large',
     inputs: { x: { shape: [8], gradient: false, draw: (_random, i) => NEAREST[i]![0] } },
     build: ({ x }) => nearestByte(x!),
