@@ -33,7 +33,7 @@ const QUERIES = 512;
 const BLOCKS = 32;
 
 /** Packed parts that one run takes for several queries: bounds the memory of their scores. */
-const PARTS = 8;
+const PARTS = 4;
 
 /** Keys that a query has been compared with before a second thread has woken up. */
 const FEW_KEYS = 1024;
@@ -61,8 +61,8 @@ export class CachedAttentionPrograms {
     for (let from = 0; from < T; ) {
       // No further than the stretch and the block of the first of them.
       const row = (first + from - cache.start) % cache.blockSize;
-      // Half as many over full blocks, whose scores every one of their programs has memory for.
-      const most = first + from - cache.start < cache.blockSize ? QUERIES : QUERIES / 2;
+      // Half as many over full exact blocks, whose scores every one of their programs has memory for.
+      const most = first + from - cache.exactStart < cache.blockSize ? QUERIES : QUERIES / 2;
       const count = Math.min(T - from, cache.blockSize - row, most - (row % most));
       if (count === T) {
         await this.attendRows(q, T, first, cache, into);
