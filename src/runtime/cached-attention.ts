@@ -100,7 +100,10 @@ export class CachedAttentionPrograms {
     const scaled = float32(q.map((x) => x * d ** -0.5) as Float32Array, dims);
     const result = float32(into, dims);
     const exact = blocksSeen(cache, place, 1);
-    if (exact.length > 1) return this.attendParts(exact, place, window, scaled, result);
+    if (exact.length > 1) {
+      if (cache.packed.length > 0) return this.attendSeveral(q, 1, place, cache, into);
+      return this.attendParts(exact, place, window, scaled, result);
+    }
     const [{ block, start }] = exact as [Seen];
     const { k, v, capacity } = block;
     const values = hiddenKeys(1, capacity, place - start, window);

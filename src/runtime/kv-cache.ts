@@ -151,7 +151,7 @@ export class KvCache {
   /** What there is memory for, by objects that other sequences may share, in bytes. */
   parts(): Map<object, number> {
     return new Map<object, number>([
-      ...this.packed.map(({ store, parts }) => [store, packedBytes(this.shape, parts)] as const),
+      ...this.packed.map(({ store }) => [store, packedBytes(this.shape, store.used)] as const),
       ...this.blocks.map((block) => [block, tokenBytes(this.shape) * block.capacity] as const),
     ]);
   }

@@ -131,9 +131,10 @@ const cases: [string, number, number[], string][] = [
   ['a block that is not full', Number.POSITIVE_INFINITY, [250, 1, 10, 255, 1], '768'],
   ['packed and exact', Number.POSITIVE_INFINITY, [4090, 1, 5, 1, 1, 300, 1], 'q4096 512'],
   ['several packed', Number.POSITIVE_INFINITY, [4000, 4192, 1, 1], 'q8192 256'],
+  ['packed and two exact', Number.POSITIVE_INFINITY, [4096, 4609], 'q8192 768'],
   ['in two stores', Number.POSITIVE_INFINITY, [16_380, 4, 1, 4095, 1, 300, 1], 'q16384 q4096 512'],
   ['a short window, exact', 700, [600, 1, 900, 1, 1200, 1, 1], '768 512'],
-  ['a long window', 5000, [4095, 1, 1, 4094, 1, 4000, 1, 700, 1], 'q8192 768'],
+  ['a long window', 5000, [4095, 1, 1, 4094, 1, 4000, 1, 700, 1], 'q4096 q4096 768'],
 ];
 
 test.each(cases)('attends as its definition does, %s', async (_, window, lengths, expected) => {

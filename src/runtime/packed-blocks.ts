@@ -66,12 +66,12 @@ export interface Packed {
 /** Packs exact blocks by a program, compiled for the first of them. */
 export class Packer implements AsyncDisposable {
   private readonly programs: KeptPrograms;
-  private readonly room: number;
+  private readonly longest: number;
 
   /** @param options.longest tokens of the longest sequence */
   constructor({ longest = LONGEST_STORE, ...options }: { threads?: number; longest?: number } = {}) {
     this.programs = new KeptPrograms(options);
-    this.room = BLOCK_PARTS * Math.ceil(Math.min(longest, LONGEST_STORE) / BLOCK);
+    this.longest = Math.min(longest, LONGEST_STORE);
   }
 
   /**
@@ -83,13 +83,25 @@ export class Packer implements AsyncDisposable {
     const { heads, width } = shape;
     const last = packed.at(-1);
     const goesOn = last && last.first + last.parts === last.store.used && last.store.used < last.store.room;
-    const { store, first, parts } = goesOn ? last : { store: storeOf(shape, this.room), first: 0, parts: 0 };
+    const { store, first, parts } = goesOn ? last : { store: this.store(shape), first: 0, parts: 0 };
     const program = await this.programs.get(`${heads} ${width}`, () => packing(shape));
     const added = { store, first: first + parts, parts: BLOCK_PARTS };
-    await program.run({ k: block.k, v: block.v }, packedInputs(shape, added));
+    // From here on no other sequence takes the same place.
     store.used += BLOCK_PARTS;
+    await program.run({ k: block.k, v: block.v }, packedInputs(shape, added));
     const whole = { store, first, parts: parts + BLOCK_PARTS };
     return goesOn ? [...packed.slice(0, -1), whole] : [...packed, whole];
+  }
+
+  /** An empty store. What a window has left behind is let go of by stores: none is longer than the window. */
+  private store(shape: CacheShape): Store {
+    const room = BLOCK_PARTS * Math.ceil(Math.min(this.longest, shape.window) / BLOCK);
+    const of = (kind: Kind) => {
+      const size = room * KINDS[kind](shape).reduce((a, b) => a * b);
+      return kind === 'k' || kind === 'v' ? new Int8Array(size) : new Float32Array(size);
+    };
+    const memory = Object.fromEntries(NAMES.map((kind) => [kind, of(kind)])) as Store['memory'];
+    return { room, used: 0, memory };
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -171,17 +183,5 @@ function packing({ heads, width }: CacheShape): Record<Kind, Tensor> {
     kFactors: k.factors,
     vShares: div(v.factors, vLargest),
     vLargest,
-  };
-}
-
-function storeOf(shape: CacheShape, room: number): Store {
-  const of = (kind: Kind) => {
-    const size = room * KINDS[kind](shape).reduce((a, b) => a * b);
-    return kind === 'k' || kind === 'v' ? new Int8Array(size) : new Float32Array(size);
-  };
-  return {
-    room,
-    used: 0,
-    memory: Object.fromEntries(NAMES.map((kind) => [kind, of(kind)])) as Store['memory'],
   };
 }

@@ -79,8 +79,7 @@ export class PrefixCache {
     let total = 0;
     for (const { ids, sequence } of this.entries) {
       total += ids.byteLength;
-      // Of a store, the most that any of them has in it.
-      for (const [part, bytes] of sequence.parts()) parts.set(part, Math.max(bytes, parts.get(part) ?? 0));
+      for (const [part, bytes] of sequence.parts()) parts.set(part, bytes);
     }
     for (const bytes of parts.values()) total += bytes;
     return total;
