@@ -34,5 +34,6 @@ export {
   quantize,
   rotationSize,
 } from './quantized.ts';
+export { roundedRows, SMALLEST_ROUNDED, turnedRows } from './rounded.ts';
 export { RowQuantizer } from './row-quantized.ts';
 export { type DType, GraphError, isFloat, Tensor, topologicalOrder } from './tensor.ts';

@@ -1,18 +1,9 @@
-import { constant, input } from './ops/constant.ts';
-import { abs, cast, div, maximum, mul, sub } from './ops/elementwise.ts';
-import { nearestByte } from './ops/integers.ts';
-import { matmul } from './ops/matmul.ts';
-import { max } from './ops/reduce.ts';
+import { input } from './ops/constant.ts';
+import { cast, div, mul, sub } from './ops/elementwise.ts';
 import { reshape, slice, stack, swapLast } from './ops/shape.ts';
 import { float32, Program, Value } from './program.ts';
-import {
-  type Bits,
-  hadamard,
-  QUANTIZED_BLOCK,
-  type Quantized,
-  type RowQuantized,
-  rotationSize,
-} from './quantized.ts';
+import { type Bits, QUANTIZED_BLOCK, type Quantized, type RowQuantized } from './quantized.ts';
+import { roundedRows, turnedRows } from './rounded.ts';
 import type { Tensor } from './tensor.ts';
 
 /** Lays matrices out for products with many rows. Holds a program for each shape that it has met. */
@@ -44,13 +35,8 @@ export class RowQuantizer implements AsyncDisposable {
 
 /** `levels` [K, N], -127 to 127, and the `largest` value of each row [N, 1], both when turned. */
 function record(shape: readonly [number, number], bits: Bits): Record<string, Tensor> {
-  const [N, K] = shape;
-  const rows = dequantized(shape, bits);
-  const size = rotationSize(K);
-  const turned = matmul(reshape(rows, [(N * K) / size, size]), constant(hadamard(size).data, [size, size]));
-  const whole = reshape(turned, [N, K]);
-  const largest = maximum(max(abs(whole), 1, true), 1e-30);
-  return { levels: swapLast(nearestByte(mul(whole, div(127, largest)))), largest };
+  const { levels, largest } = roundedRows(turnedRows(dequantized(shape, bits)));
+  return { levels: swapLast(levels), largest };
 }
 
 /** The values of `data` and `scales` [N, K]. */

@@ -5,23 +5,22 @@ import {
   constant,
   div,
   exp,
-  hadamard,
   input,
   integerProduct,
   integersAreExact,
   lastDigit,
-  matmul,
   max,
   maximum,
   mul,
   mulDims,
   nearestByte,
   reshape,
-  rotationSize,
+  SMALLEST_ROUNDED,
   sub,
   sum,
   type Tensor,
   transpose,
+  turnedRows,
   unsqueeze,
 } from '../graph/index.ts';
 import { PART } from './kv-blocks.ts';
@@ -40,16 +39,13 @@ import type { Sums } from './sums.ts';
  * Several queries take what is packed as float32, a few parts at a time.
  */
 
-/** What is smaller counts as zero. */
-const SMALLEST = 1e-30;
-
 /** Of digits and of queries: without instructions for products of bytes, those of 7 bits with them are exact. */
 export async function digitBase(): Promise<number> {
   return (await integersAreExact()) ? 256 : 128;
 }
 
 /** Queries of all heads, rounded. */
-export interface Rounded {
+interface Rounded {
   /** Around half of the base, uint8 [1, KV, G, d]. */
   levels: Tensor;
   /** [] */
@@ -61,7 +57,7 @@ export interface Rounded {
 export function roundedQuery(q: Tensor, base: number): Rounded {
   const [KV, G, , d] = q.shape as [number, number, 1, number];
   const turned = reshape(turnedRows(q), [KV * G * d]);
-  const largest = maximum(max(abs(turned), 0), SMALLEST);
+  const largest = maximum(max(abs(turned), 0), SMALLEST_ROUNDED);
   const [zero, top] = [base / 2, base / 2 - 1];
   const levels = nearestByte(mul(turned, div(top, largest)), zero);
   return { levels: reshape(levels, [1, KV, G, d]), factor: mul(largest, 1 / top), base };
@@ -103,14 +99,6 @@ export function packedSums({ levels, factor, base }: Rounded, { name, parts: N, 
   const o = sum(mul(weighted, mul(of('vLargest', 'float32', 1, 1), relative)), 0, true);
   const result = (x: Tensor, width: number) => reshape(x, [KV, G, 1, width]);
   return { m: result(m, 1), l: result(l, 1), o: result(div(o, l), d) };
-}
-
-/** Rows of queries, turned as packed keys are. */
-function turnedRows(q: Tensor): Tensor {
-  const d = q.shape.at(-1) as number;
-  const size = rotationSize(d);
-  const rotation = constant(hadamard(size).data, [size, size]);
-  return reshape(matmul(reshape(q, [...q.shape.slice(0, -1), d / size, size]), rotation), q.shape);
 }
 
 /** Keys and values of some parts as float32, side by side. */

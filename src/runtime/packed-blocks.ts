@@ -1,19 +1,15 @@
 import {
-  abs,
-  constant,
   div,
   float32,
-  hadamard,
   input,
-  matmul,
   max,
-  maximum,
   mul,
-  nearestByte,
   reshape,
   rotationSize,
+  roundedRows,
   type Tensor,
   transpose,
+  turnedRows,
   Value,
 } from '../graph/index.ts';
 import { KeptPrograms } from './kept-programs.ts';
@@ -157,24 +153,17 @@ export function packedBytes(shape: CacheShape, parts: number): number {
   return parts * heads * (2 * PART * width + 4 * (2 * PART + 1));
 }
 
-/** What is smaller counts as zero: its factor would not be a normal number. */
-const SMALLEST = 1e-30;
-
 /** From keys and values [KV, BLOCK, d] to what is kept of them. */
 function packing({ heads, width }: CacheShape): Record<Kind, Tensor> {
-  const size = rotationSize(width);
-  const rotation = constant(hadamard(size).data, [size, size]);
   const rows = (name: string) => {
     const parts = reshape(input(name, 'float32', [heads, BLOCK, width]), [heads, BLOCK_PARTS, PART, width]);
     return transpose(parts, [1, 0, 2, 3]);
   };
   const rounded = (x: Tensor) => {
-    const largest = maximum(max(abs(x), -1, true), SMALLEST);
-    const factors = reshape(mul(largest, 1 / 127), [BLOCK_PARTS, heads, 1, PART]);
-    return { levels: nearestByte(mul(x, div(127, largest))), factors };
+    const { levels, largest } = roundedRows(x);
+    return { levels, factors: reshape(mul(largest, 1 / 127), [BLOCK_PARTS, heads, 1, PART]) };
   };
-  const turned = matmul(reshape(rows('k'), [(BLOCK * heads * width) / size, size]), rotation);
-  const k = rounded(reshape(turned, [BLOCK_PARTS, heads, PART, width]));
+  const k = rounded(turnedRows(rows('k')));
   const v = rounded(rows('v'));
   const vLargest = max(v.factors, -1, true);
   return {

@@ -74,6 +74,6 @@ export function overParts(
     const of = (name: string, width: number) => input(name, 'float32', [KV, 1, G, width]);
     parts.push({ m: of('m', 1), l: of('l', 1), o: of('o', d) });
   }
-  const { m, l, o } = together(parts, 1);
+  const { m, l, o } = together(parts);
   return ends ? { o: reshape(o, [KV, G, d]) } : { m, l, o };
 }

@@ -33,16 +33,16 @@ export function merge(a: Sums, b: Sums): Sums {
   return { m, l, o: add(mul(div(x, l), a.o), mul(div(y, l), b.o)) };
 }
 
-/** Over the keys of all of several sets, which lie along an axis. */
-export function together(sets: readonly Sums[], axis: number): Sums {
+/** Over the keys of all sets, which lie along axis 1. */
+export function together(sets: readonly Sums[]): Sums {
   const all = (name: keyof Sums) =>
     concat(
       sets.map((sums) => sums[name]),
-      axis,
+      1,
     );
   const largest = all('m');
-  const m = max(largest, axis, true);
+  const m = max(largest, 1, true);
   const shares = mul(all('l'), exp(sub(largest, m)));
-  const l = sum(shares, axis, true);
-  return { m, l, o: div(sum(mul(all('o'), shares), axis, true), l) };
+  const l = sum(shares, 1, true);
+  return { m, l, o: div(sum(mul(all('o'), shares), 1, true), l) };
 }
