@@ -36,4 +36,5 @@ export {
 } from './quantized.ts';
 export { roundedRows, SMALLEST_ROUNDED, turnedRows } from './rounded.ts';
 export { RowQuantizer } from './row-quantized.ts';
+export { swappedFrom } from './swapped-from.ts';
 export { type DType, GraphError, isFloat, Tensor, topologicalOrder } from './tensor.ts';

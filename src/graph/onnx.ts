@@ -530,11 +530,9 @@ function integers(
   const parts = emitter.node('Reshape', [name, ints(...front, -1, size)]);
   const turned = emitter.node('MatMul', [parts, emitter.constant('float32', hadamard(size))]);
   const rows = emitter.node('Reshape', [turned, ints(...front, -1, K)]);
-  const [most, least] = ['ReduceMax', 'ReduceMin'].map((type) =>
-    emitter.node(type, [rows, ints(-1)], { keepdims: 1 }),
-  );
+  const most = emitter.node('ReduceMax', [emitter.node('Abs', [rows]), ints(-1)], { keepdims: 1 });
   const tiny = emitter.constant('float32', ndarray([], [1e-30]));
-  const sizes = emitter.node('Max', [most!, emitter.node('Neg', [least!]), tiny]);
+  const sizes = emitter.node('Max', [most, tiny]);
   const scaled = emitter.node('Mul', [rows, emitter.node('Reciprocal', [sizes])]);
   const values = emitter.node('QuantizeLinear', [scaled, integerScale(emitter), integerZero(emitter)]);
   emitter.integers.set(name, { values, sizes });

@@ -6,25 +6,41 @@ import { type Bits, QUANTIZED_BLOCK, type Quantized, type RowQuantized } from '.
 import { roundedRows, turnedRows } from './rounded.ts';
 import type { Tensor } from './tensor.ts';
 
-/** Lays matrices out for products with many rows. Holds a program for each shape that it has met. */
+/** Values that are laid out at once: as float32 they are there several times. */
+const AT_ONCE = 2 ** 22;
+
+/** Lays matrices out by row. Holds a program for each shape that it has met. */
 export class RowQuantizer implements AsyncDisposable {
   private readonly programs = new Map<string, Promise<Program>>();
 
   async quantize({ bits, shape, data, scales }: Quantized): Promise<RowQuantized> {
     const [N, K] = shape;
+    const blocks = Math.ceil(K / QUANTIZED_BLOCK);
+    const bytes = (QUANTIZED_BLOCK * bits) / 8;
+    const [all, factors] = [new Int8Array(K * N), new Float32Array(N)];
+    const most = Math.max(1, Math.floor(AT_ONCE / K));
+    for (let from = 0; from < N; from += most) {
+      const [to, rows] = [Math.min(N, from + most), Math.min(N - from, most)];
+      const { levels, largest } = await (await this.program([rows, K], bits)).run({
+        data: new Value('uint8', data.subarray(from * blocks * bytes, to * blocks * bytes), [
+          rows,
+          blocks,
+          bytes,
+        ]),
+        scales: float32(scales.subarray(from * blocks, to * blocks), [rows, blocks, 1]),
+      });
+      const part = levels!.data as Int8Array;
+      for (let k = 0; k < K; k++) all.set(part.subarray(k * rows, (k + 1) * rows), k * N + from);
+      for (const [i, x] of (largest!.data as Float32Array).entries()) factors[from + i] = x / 127;
+    }
+    return { shape, data: all, scales: factors };
+  }
+
+  private program(shape: readonly [number, number], bits: Bits): Promise<Program> {
     const key = `${bits} ${shape}`;
     const program = this.programs.get(key) ?? Program.compile(record(shape, bits));
     this.programs.set(key, program);
-    const blocks = Math.ceil(K / QUANTIZED_BLOCK);
-    const { levels, largest } = await (await program).run({
-      data: new Value('uint8', data, [N, blocks, (QUANTIZED_BLOCK * bits) / 8]),
-      scales: float32(scales, [N, blocks, 1]),
-    });
-    return {
-      shape,
-      data: levels!.data as Int8Array<ArrayBuffer>,
-      scales: (largest!.data as Float32Array<ArrayBuffer>).map((x) => x / 127),
-    };
+    return program;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -93,7 +93,7 @@ export function deltaHeadState(spec: DeltaHeads): StateTensor[] {
   const dynamic = LETTERS.filter((letter) => convolution(spec, letter) === 'dynamic');
   return [
     { name: 'recurrent', shape: ['B', heads, keyDim, valueDim] },
-    ...(together > 0 ? [{ name: 'conv', shape: ['B', together, convSize] as Dim[] }] : []),
+    ...(together > 0 ? [{ name: 'conv', shape: ['B', together, convSize] as Dim[], turns: true }] : []),
     ...dynamic.map(
       (letter): StateTensor => ({ name: `conv_${letter}`, shape: ['B', channels(spec, letter), convSize] }),
     ),
@@ -213,10 +213,10 @@ export function deltaRows(
     const width = u.shape[2]!;
     const past = { state: input.state?.conv, form: input.form };
     const conv = activatedConvolution(reshape(u, [B, width, 1]), filters, past);
-    const values = channels(spec, 'v');
-    const [both, v] = split(conv.y, 1, [2 * channels(spec, 'q'), values]) as [Tensor, Tensor];
+    const widths = [2 * channels(spec, 'q'), channels(spec, 'v')];
+    const [both, v] = split(swapLast(conv.y), 2, widths) as [Tensor, Tensor];
     const [q, k] = pair(both);
-    return { q, k, v: reshape(v, [B, 1, values]), beta, state: { conv: conv.state } };
+    return { q, k, v, beta, state: { conv: conv.state } };
   }
   const past = pastOf(spec, input.state);
   const states: Partial<Record<Letter, Tensor>> = {};

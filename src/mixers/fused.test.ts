@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { float32, input, Program, type Tensor, Value } from '../graph/index.ts';
+import { float32, input, Program, swapLast, type Tensor, Value } from '../graph/index.ts';
 import { Random } from '../util/random.ts';
 import { releasedJetBlock } from './jet-block.ts';
 import type { Form } from './mixer.ts';
@@ -12,6 +12,7 @@ const SPECS: Record<string, MixerSpec> = {
   'Gated DeltaNet': { kind: 'gated_deltanet', ...size, convSize: 4, rope: false },
   'Gated DeltaNet, rotated': { kind: 'gated_deltanet', ...size, convSize: 4, rope: true },
   'without convolutions': { kind: 'gated_deltanet', ...size, convSize: 0, rope: false },
+  Mamba2: { kind: 'mamba2', heads: 4, keyDim: 8, valueDim: 4, headsPerGroup: 2, convSize: 4 },
   JetBlock: jet,
   'JetBlock, q static': { ...jet, qConv: 'static' },
   'JetBlock, all static': { ...jet, qConv: 'static', kConv: 'static', vConv: 'static' },
@@ -36,10 +37,19 @@ for (const [name, spec] of Object.entries(SPECS)) {
       positions: new Value('int64', positions, [2, T]),
     };
     for (const { name, shape } of mixer.parameters(spec, context)) feeds[name] = normal(shape, 0.3);
-    for (const { name, shape } of mixer.state(spec, context)) {
-      feeds[`past.${name}`] = normal(shape.map((dim) => (dim === 'B' ? 2 : (dim as number))));
+    for (const { name, shape, turns } of mixer.state(spec, context)) {
+      const past = normal(shape.map((dim) => (dim === 'B' ? 2 : (dim as number))));
+      feeds[`past.${name}`] = past;
+      if (!turns) continue;
+      const [B, D, W] = past.dims as [number, number, number];
+      const swapped = Float32Array.from({ length: past.size }, (_, i) => {
+        const [b, w, d] = [Math.floor(i / (D * W)), Math.floor(i / D) % W, i % D];
+        return past.data[(b * D + d) * W + w] as number;
+      });
+      feeds[`kept.${name}`] = float32(swapped, [B, W, D]);
     }
-    const run = async (form: Form, tokens: number | 'T') => {
+    /** @param kept states that turn are given as [B, W, D] */
+    const run = async (form: Form, tokens: number | 'T', kept = false) => {
       const declared = new Map<string, Tensor>();
       const declare = (name: string) => {
         const { dims } = feeds[name]!;
@@ -51,7 +61,9 @@ for (const [name, spec] of Object.entries(SPECS)) {
         x: declare('x'),
         params: Object.fromEntries(mixer.parameters(spec, context).map(({ name }) => [name, declare(name)])),
         state: Object.fromEntries(
-          mixer.state(spec, context).map(({ name }) => [name, declare(`past.${name}`)]),
+          mixer.state(spec, context).map(({ name, turns }) => {
+            return [name, kept && turns ? swapLast(declare(`kept.${name}`)) : declare(`past.${name}`)];
+          }),
         ),
         form,
         maxPositions: T,
@@ -63,13 +75,15 @@ for (const [name, spec] of Object.entries(SPECS)) {
       return program.run(given);
     };
     const expected = await run('recurrent', T);
-    const actual = await run('fused', T === 1 ? 1 : 'T');
-    expect(Object.keys(actual).sort()).toEqual(Object.keys(expected).sort());
-    for (const [name, { data, dims }] of Object.entries(expected)) {
-      expect(actual[name]!.dims, name).toEqual(dims);
-      const values = actual[name]!.data as Float32Array;
-      for (const [i, value] of (data as Float32Array).entries()) {
-        expect(Math.abs(values[i]! - value), name).toBeLessThan(1e-4 * (1 + Math.abs(value)));
+    for (const kept of [false, true]) {
+      const actual = await run('fused', T === 1 ? 1 : 'T', kept);
+      expect(Object.keys(actual).sort()).toEqual(Object.keys(expected).sort());
+      for (const [name, { data, dims }] of Object.entries(expected)) {
+        expect(actual[name]!.dims, name).toEqual(dims);
+        const values = actual[name]!.data as Float32Array;
+        for (const [i, value] of (data as Float32Array).entries()) {
+          expect(Math.abs(values[i]! - value), name).toBeLessThan(1e-4 * (1 + Math.abs(value)));
+        }
       }
     }
   });

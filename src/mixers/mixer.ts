@@ -23,6 +23,11 @@ export interface StateTensor {
   name: string;
   /** Zeros at the start of a sequence. [B, ...]; 'P' stands for the number of past tokens of a cache that grows. */
   shape: Shape;
+  /**
+   * Of inputs that are remembered, [B, D, W]: a token of the fused form is fastest where they are kept as [B, W, D] and
+   * given as `swapLast` of that.
+   */
+  turns?: boolean;
 }
 
 /**

@@ -5,7 +5,7 @@ import type { HostSequence } from './host-sequence.ts';
 import { Lane } from './lane.ts';
 import type { BatchGuard } from './runs.ts';
 import { argMaxOf } from './sampler.ts';
-import { type FixedState, fixedState, type Segments } from './segments.ts';
+import { type FixedState, hostState, type Segments } from './segments.ts';
 import type { Sequence } from './sequence.ts';
 
 /** Sequences of any lengths that take their steps together. */
@@ -62,7 +62,7 @@ export class HostBatch implements Batch {
     private readonly config: ModelConfig,
     private readonly parts: Parts,
   ) {
-    this.states = fixedState(config);
+    this.states = hostState(config);
   }
 
   get size(): number {

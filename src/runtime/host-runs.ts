@@ -11,7 +11,7 @@ import { KvCache } from './kv-cache.ts';
 import { Lane, like } from './lane.ts';
 import { Packer } from './packed-blocks.ts';
 import type { BatchGuard, EachLogits, Runs } from './runs.ts';
-import { cachedLayers, compileHead, type Form, fixedState, Segments } from './segments.ts';
+import { cachedLayers, compileHead, type Form, fixedState, hostState, Segments } from './segments.ts';
 import type { SequenceContent } from './sequence-content.ts';
 import { WholeLane } from './whole-lane.ts';
 
@@ -119,7 +119,7 @@ export class HostRuns implements Runs {
     const caches = cachedLayers(this.config).map(
       ({ window }) => new KvCache({ heads, width, window }, this.packer),
     );
-    return new HostSequence(fixedState(this.config), caches);
+    return new HostSequence(hostState(this.config), caches);
   }
 
   async drawn(count: number, tokens: number): Promise<HostSequence[]> {
@@ -130,7 +130,7 @@ export class HostRuns implements Runs {
 
   async content({ state, caches }: HostSequence): Promise<SequenceContent> {
     return {
-      state,
+      state: this.turned(state),
       caches: caches.map((cache) => ({ k: cache.rows('k'), v: cache.rows('v'), start: cache.start })),
     };
   }
@@ -141,8 +141,22 @@ export class HostRuns implements Runs {
       const { k, v, start } = caches[i]!;
       await cache.restore(k, v, start, tokens);
     }
-    sequence.restore(state, tokens);
+    sequence.restore(this.turned(state), tokens);
     return sequence;
+  }
+
+  /** States from the order that files have to the one that is kept here, or back. */
+  private turned(state: Values): Values {
+    return Object.fromEntries(
+      fixedState(this.config).map(({ name, turns }) => {
+        const value = state[name]!;
+        if (!turns) return [name, value];
+        const [a, b] = value.dims.slice(-2) as [number, number];
+        const rows = value.data as Float32Array;
+        const columns = rows.map((_, i) => rows[(i % a) * b + Math.floor(i / a)]!);
+        return [name, float32(columns, [...value.dims.slice(0, -2), b, a])];
+      }),
+    ) as Values;
   }
 
   /** Pieces end at fixed places of a sequence, wherever they begin, so that the same tokens are read alike. */

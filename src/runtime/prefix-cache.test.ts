@@ -4,10 +4,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
+import { SafetensorsFile } from '../model/safetensors.ts';
+
 import { Random } from '../util/random.ts';
 import { Engine } from './engine.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import { readWholePrompt } from './read-prompt.ts';
+import { fixedState } from './segments.ts';
 import { loadSequence, saveSequence } from './snapshot-file.ts';
 
 const A: MixerSpec = { kind: 'attention' };
@@ -97,6 +100,11 @@ test('a file holds all that is needed to go on', async () => {
     await saveSequence(path, engine, sequence, ids);
     const loaded = await loadSequence(path, engine);
     expect(loaded.ids).toEqual(ids);
+    // States are written as their mixers define them, however the engine keeps them.
+    const file = new SafetensorsFile(path);
+    for (const { name, shape } of fixedState(engine.config)) {
+      expect(file.info(`state.${name}`).shape, name).toEqual([1, ...shape]);
+    }
     for (const id of [1, 2, 3]) {
       const expected = await engine.append(sequence, [id]);
       expect(await engine.append(loaded.sequence, [id])).toEqual(expected);

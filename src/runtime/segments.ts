@@ -13,6 +13,7 @@ import {
   reshape,
   rmsNorm,
   slice,
+  swapLast,
   type Tensor,
   topologicalOrder,
 } from '../graph/index.ts';
@@ -22,7 +23,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { head, type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } from '../model/decoder.ts';
 import { layerPrefix, modelParameters } from '../model/parameters.ts';
 import { attendToBlock } from './block-attention.ts';
-import type { EngineWeights, Reading } from './engine-weights.ts';
+import type { ByRow, EngineWeights, Reading } from './engine-weights.ts';
 import { digitBase } from './packed-attention.ts';
 
 /**
@@ -45,8 +46,8 @@ interface CompileWith {
   profile?: string;
   /** Products with weights have few rows. */
   fewRows?: boolean;
-  /** Weights of few bits are laid out for products with many rows. */
-  byRow?: boolean;
+  /** The weights of few bits that are laid out by row. */
+  byRow?: ByRow | undefined;
 }
 
 export interface SegmentOptions extends CompileWith {
@@ -60,6 +61,8 @@ export interface FixedState {
   /** Without B. */
   shape: number[];
   layer: number;
+  /** Whether the host keeps the last of its axes before the one before it (StateTensor). */
+  turns?: boolean;
 }
 
 /** Every part of the state of linear mixers. */
@@ -67,10 +70,20 @@ export function fixedState(config: ModelConfig): FixedState[] {
   return config.layers.flatMap((spec, layer) => {
     const mixer = mixerOf(spec);
     if (mixer.cached) return [];
-    return mixer
-      .state(spec, config)
-      .map(({ name, shape }) => ({ name: `${layer}.${name}`, shape: shape.slice(1) as number[], layer }));
+    return mixer.state(spec, config).map(({ name, shape, turns = false }) => {
+      return { name: `${layer}.${name}`, shape: shape.slice(1) as number[], layer, turns };
+    });
   });
+}
+
+/** The same as the host keeps it. */
+export function hostState(config: ModelConfig): FixedState[] {
+  return fixedState(config).map((part) => ({ ...part, shape: kept(part.shape, part.turns) }));
+}
+
+/** A shape [..., D, W] of which the last axes are exchanged where they turn. */
+function kept<T>(shape: readonly T[], turns = false): T[] {
+  return turns ? [...shape.slice(0, -2), ...shape.slice(-2).reverse()] : [...shape];
 }
 
 /** The layers whose keys and values are cached, and what each query of them sees. */
@@ -110,7 +123,7 @@ export class Segments {
     const { padTo, device = 'cpu' } = options;
     const base = form === 'whole, packed' ? await digitBase() : null;
     const recorded = record(config, form, padTo, base);
-    const byRow = form === 'piece' && device === 'cpu' && (await integersAreExact());
+    const byRow = await layout(device, form === 'piece' ? 'all' : 'large');
     const segments: Segment[] = [];
     try {
       for (const { outputs, state } of recorded.segments) {
@@ -139,7 +152,13 @@ export async function compileHead(
 ): Promise<Program> {
   const weights = weightInputs(modelParameters(config));
   const logits = head(config, input('x', 'float32', ['B', 'T', config.hiddenSize]), weights);
-  return compileWith(source, { logits }, weights, options);
+  const byRow = await layout(options.device, 'large');
+  return compileWith(source, { logits }, weights, { ...options, byRow });
+}
+
+/** What is laid out by row, where its integers give exact sums. */
+async function layout(device: Device | undefined, wanted: ByRow): Promise<ByRow | undefined> {
+  return (device ?? 'cpu') === 'cpu' && (await integersAreExact()) ? wanted : undefined;
 }
 
 /** A program of its own with the weights it needs, which are read for it and let go of. */
@@ -205,10 +224,13 @@ function record(config: ModelConfig, form: Form, padTo: number, base: number | n
       const attended = input('attended', 'float32', [B, numHeads, T, headDim]);
       x = add(input('x', 'float32', [B, T, hiddenSize]), cached.output(attended, params));
     } else {
-      const own = mixer.state(spec, config).map(({ name, shape }) => {
+      const parts = mixer.state(spec, config);
+      const turned = new Set(parts.filter(({ turns }) => turns).map(({ name }) => name));
+      const turn = (name: string, x: Tensor) => (turned.has(name) ? swapLast(x) : x);
+      const own = parts.map(({ name, shape, turns }) => {
         const full = `${i}.${name}`;
         state.push(full);
-        return [name, input(full, 'float32', [B, ...shape.slice(1)])] as const;
+        return [name, turn(name, input(full, 'float32', [B, ...kept(shape.slice(1), turns)]))] as const;
       });
       const options: MixerOptions = {
         form: mixer.fused ? 'fused' : form === 'piece' ? 'chunk' : 'recurrent',
@@ -220,7 +242,9 @@ function record(config: ModelConfig, form: Form, padTo: number, base: number | n
       const block = (x: Tensor, more: Partial<MixerOptions> = {}) =>
         mixerBlock(config, spec, x, layerWeights, { ...options, ...more });
       const mixed = options.form === 'chunk' ? padded(x, positions, padTo, block) : block(x);
-      for (const [name, tensor] of Object.entries(mixed.state)) outputs[`${i}.${name}`] = tensor;
+      for (const [name, tensor] of Object.entries(mixed.state)) {
+        outputs[`${i}.${name}`] = turn(name, tensor);
+      }
       firstValues ??= mixed.firstValues;
       x = add(x, mixed.y);
     }

@@ -87,6 +87,9 @@ export function transpose(x: Tensor, permutation: readonly number[]): Tensor {
   }
   const positive = permutation.map((axis) => (axis < 0 ? axis + x.rank : axis));
   if (positive.every((axis, i) => axis === i)) return x;
+  const before = permutationOf(x);
+  // Of two that undo each other nothing is left.
+  if (before && positive.every((axis, i) => before[axis] === i)) return x.node.inputs[0]!;
   // Nothing moves where only axes of size 1 change places.
   const moving = positive.filter((axis) => x.shape[axis] !== 1);
   if (moving.every((axis, i) => i === 0 || axis > moving[i - 1]!)) {
@@ -109,6 +112,11 @@ export function swapLast(x: Tensor): Tensor {
   if (x.rank < 2) throw new GraphError(`swapLast: ${x} has fewer than two axes`);
   const axes = x.shape.map((_, i) => i);
   return transpose(x, [...axes.slice(0, -2), x.rank - 1, x.rank - 2]);
+}
+
+/** How the axes of a tensor's only input were permuted to make it; null for what is no transposition. */
+function permutationOf({ node }: Tensor): readonly number[] | null {
+  return node.op === transposeOp ? (node.attributes as { permutation: readonly number[] }).permutation : null;
 }
 
 const expandOp: Op<{ shape: Shape }> = {
