@@ -9,6 +9,7 @@ import {
   silu,
   split,
   swapLast,
+  swappedFrom,
   type Tensor,
   transpose,
   unsqueeze,
@@ -95,7 +96,11 @@ export function deltaHeadState(spec: DeltaHeads): StateTensor[] {
     { name: 'recurrent', shape: ['B', heads, keyDim, valueDim] },
     ...(together > 0 ? [{ name: 'conv', shape: ['B', together, convSize] as Dim[], turns: true }] : []),
     ...dynamic.map(
-      (letter): StateTensor => ({ name: `conv_${letter}`, shape: ['B', channels(spec, letter), convSize] }),
+      (letter): StateTensor => ({
+        name: `conv_${letter}`,
+        shape: ['B', channels(spec, letter), convSize],
+        turns: true,
+      }),
     ),
   ];
 }
@@ -104,14 +109,10 @@ export function deltaHeadState(spec: DeltaHeads): StateTensor[] {
 function pastOf(spec: DeltaHeads, state: MixerInput['state']): Partial<Record<Letter, Tensor>> {
   if (!state) return {};
   const letters = staticLetters(spec);
-  const parts =
-    letters.length > 0
-      ? split(
-          state.conv!,
-          1,
-          letters.map((letter) => channels(spec, letter)),
-        )
-      : [];
+  const widths = letters.map((letter) => channels(spec, letter));
+  const kept = state.conv && swappedFrom(state.conv);
+  const cut = () => (kept ? split(kept, 2, widths).map(swapLast) : split(state.conv!, 1, widths));
+  const parts = letters.length > 0 ? cut() : [];
   return Object.fromEntries(
     LETTERS.map((letter) => [letter, parts[letters.indexOf(letter)] ?? state[`conv_${letter}`]]),
   ) as Partial<Record<Letter, Tensor>>;
@@ -121,15 +122,11 @@ function pastOf(spec: DeltaHeads, state: MixerInput['state']): Partial<Record<Le
 function joined(spec: DeltaHeads, states: Partial<Record<Letter, Tensor>>): Record<string, Tensor> {
   const letters = staticLetters(spec);
   const rest = LETTERS.filter((letter) => states[letter] && !letters.includes(letter));
+  const parts = letters.map((letter) => states[letter]!);
+  const kept = parts.flatMap((part) => swappedFrom(part) ?? []);
+  const beside = () => (kept.length === parts.length ? swapLast(concat(kept, 2)) : concat(parts, 1));
   return {
-    ...(letters.length > 0
-      ? {
-          conv: concat(
-            letters.map((letter) => states[letter]!),
-            1,
-          ),
-        }
-      : {}),
+    ...(letters.length > 0 ? { conv: beside() } : {}),
     ...Object.fromEntries(rest.map((letter) => [`conv_${letter}`, states[letter]!])),
   };
 }

@@ -11,12 +11,13 @@ import {
   silu,
   slice,
   split,
+  swappedFrom,
   type Tensor,
   unsqueeze,
 } from '../graph/index.ts';
 import { InputError } from '../util/errors.ts';
 import { linearWeight, type Parameter } from './mixer.ts';
-import { type ConvolutionPast, withPast } from './short-convolution.ts';
+import { type ConvolutionPast, stepByToken, withPast } from './short-convolution.ts';
 
 /**
  * Short causal convolution whose filters are made anew for every token, by two matrices from an input z (JetBlock;
@@ -132,6 +133,8 @@ export function activatedDynamicConvolution(
     const { y, state } = dynamicConvolution(u, filters, past);
     return { y: silu(y), state };
   }
+  const kept = swappedFrom(past.state);
+  if (kept) return stepByToken(u, reshape(filters, [B, D, W]), kept);
   const channels = mulDims(B, D);
   const { y, state } = convolutionStep(
     reshape(u, [1, channels, 1]),

@@ -102,9 +102,16 @@ export function shortConvolution(
 /**
  * The same as `convolutionStep` where the last W inputs lie token by token, `kept` [B, W, D]: then it takes half the time by
  * products over all channels at once.
+ *
+ * @param taps [D, W], or [B, D, W] where sequences have filters of their own
  */
-function stepByToken(u: Tensor, taps: Tensor, kept: Tensor, bias?: Tensor): { y: Tensor; state: Tensor } {
-  const W = taps.shape[1]!;
+export function stepByToken(
+  u: Tensor,
+  taps: Tensor,
+  kept: Tensor,
+  bias?: Tensor,
+): { y: Tensor; state: Tensor } {
+  const W = taps.shape.at(-1)!;
   const seen = concat([slice(kept, 1, 1), swapLast(u)], 1);
   // As a product the sum is faster than as a sum.
   const sum = matmul(fill(1, [1, W]), mul(seen, swapLast(taps)));

@@ -24,9 +24,14 @@ const SCALES = '.scales';
 const FEWEST_ROWS = 32;
 const TABLES = ['model.embed_tokens.weight', 'lm_head.weight'];
 
-/** The bits of a weight under a dtype, or null for one that stays as it is. */
+/** The bits of a weight under a dtype, or null for one that stays as it is, in files too. */
 export function bitsOf(name: string, shape: readonly number[], dtype: WeightDtype): Bits | null {
-  const fits = shape.length === 2 && shape[0]! >= FEWEST_ROWS && shape[1]! % QUANTIZED_BLOCK === 0;
+  return shape.length === 2 && shape[1]! % QUANTIZED_BLOCK === 0 ? bitsInMemory(name, shape, dtype) : null;
+}
+
+/** The same where it is computed with: files hold whole blocks only, in memory the last of a row may be filled up. */
+export function bitsInMemory(name: string, shape: readonly number[], dtype: WeightDtype): Bits | null {
+  const fits = shape.length === 2 && shape[0]! >= FEWEST_ROWS && shape[1]! >= QUANTIZED_BLOCK;
   if (dtype === 'f32' || !fits || !name.endsWith('.weight')) return null;
   return dtype === 'q8' || TABLES.includes(name) ? 8 : 4;
 }

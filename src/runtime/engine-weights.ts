@@ -12,7 +12,13 @@ import {
 import type { ModelConfig } from '../model/config.ts';
 import { encodeF16 } from '../model/float-bits.ts';
 import { layerPrefix } from '../model/parameters.ts';
-import { type DeviceDtype, inFewBits } from '../model/quantized-tensors.ts';
+import {
+  bitsInMemory,
+  type DeviceDtype,
+  inFewBits,
+  quantizeWeight,
+  type WeightDtype,
+} from '../model/quantized-tensors.ts';
 import type { TensorSource } from '../model/tensor-source.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { turn } from '../util/turn.ts';
@@ -32,18 +38,23 @@ export interface Reading {
   signal?: AbortSignal;
 }
 
+const STORED = { 32: 'f32', 8: 'q8', 4: 'q4' } as const;
+
 /**
  * The weights of a model as its programs take them, read program by program, so that they are never all in memory a
  * second time beside what ONNX Runtime has packed.
  */
 export class EngineWeights {
   private count = 0;
+  private stored: WeightDtype | undefined;
 
   constructor(
     private readonly config: ModelConfig,
     private readonly source: TensorSource,
     /** As the source has them, when absent. */
     private readonly dtype: DeviceDtype | undefined,
+    /** Rows that are no whole blocks, and exact in files, are held in few bits too. */
+    private readonly partialBlocks = false,
   ) {}
 
   /**
@@ -83,13 +94,23 @@ export class EngineWeights {
 
   /** In few bits, if that is how the weight is wanted. */
   private quantized(name: string, shape: readonly number[]): Quantized | null {
-    return inFewBits(this.source, name, shape, this.dtype === 'f16' ? 'f32' : this.dtype);
+    const dtype = this.dtype === 'f16' ? 'f32' : this.dtype;
+    const found = inFewBits(this.source, name, shape, dtype);
+    if (found || !this.partialBlocks) return found;
+    const bits = bitsInMemory(name, shape, this.matrices);
+    return bits && quantizeWeight(this.source.read(name), shape, bits);
   }
 
   /** Whether matrices are held in few bits. */
   get fewBits(): boolean {
-    if (this.dtype) return this.dtype === 'q8' || this.dtype === 'q4';
-    return Boolean(this.source.quantized?.(`${layerPrefix(0)}mlp.down_proj.weight`));
+    return this.matrices !== 'f32';
+  }
+
+  /** What most matrices are held in. */
+  private get matrices(): WeightDtype {
+    if (this.dtype) return this.dtype === 'f16' ? 'f32' : this.dtype;
+    this.stored ??= STORED[this.source.quantized?.(`${layerPrefix(0)}mlp.down_proj.weight`)?.bits ?? 32];
+    return this.stored;
   }
 
   /** A function that writes rows of the embedding one after the other. */

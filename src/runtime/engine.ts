@@ -68,7 +68,7 @@ export class Engine {
     if (options.kvDtype === 'q8' && device !== 'cpu') {
       throw new InputError(`kvDtype q8 is for device 'cpu'; on ${device} keys and values are f32`);
     }
-    const source = new EngineWeights(config, weights, dtype);
+    const source = new EngineWeights(config, weights, dtype, device === 'cpu');
     const { kvDtype = device === 'cpu' && source.fewBits ? 'q8' : 'f32' } = options;
     // All but the embedding, which is the head's if it is tied.
     const total = modelParameters(config).length - (config.tieWordEmbeddings ? 0 : 1);
