@@ -109,6 +109,31 @@ describe.each([
   });
 });
 
+test('sequences can be forked in a batch, and gone on from by themselves after it', async () => {
+  const config = tinyConfig([D, A]);
+  await using engine = await Engine.create(config, randomWeights(config), { threads: 1 });
+  const sequences = [[1, 2, 3], [4], [5, 6]].map((ids) => ({ ids, sequence: engine.start() }));
+  for (const { ids, sequence } of sequences) await engine.append(sequence, ids);
+  // With a step before the batch, whose buffers the steps after it must not be those of.
+  for (const { sequence } of sequences) await engine.append(sequence, [7]);
+  const batch = engine.batch();
+  for (const { sequence } of sequences) batch.add(sequence);
+  await batch.step(new Map(sequences.map(({ sequence }) => [sequence, 8])));
+  const forks = sequences.map(({ sequence }) => sequence.fork());
+  // The last one takes the place of the first.
+  for (const { sequence } of sequences) batch.remove(sequence);
+  for (const [i, { ids, sequence }] of sequences.entries()) {
+    const alone = engine.start();
+    await engine.append(alone, ids);
+    for (const id of [7, 8]) await engine.append(alone, [id]);
+    const expected = (await engine.append(alone, [9])).slice();
+    for (const gone of [forks[i]!, sequence]) {
+      const found = await engine.append(gone, [9]);
+      for (const [n, logit] of found.entries()) expect(logit).toBeCloseTo(expected[n]!, 4);
+    }
+  }
+});
+
 test('mistakes', async () => {
   const config = tinyConfig([D, A], { maxPositionEmbeddings: 4 });
   await using engine = await Engine.create(config, randomWeights(config), { threads: 1 });

@@ -29,7 +29,7 @@ export interface Batch {
 
 /**
  * A batch in the host's memory: the products with the weights are shared, which costs little more than one of them.
- * While the sequences are here, the states of their linear layers lie one behind the other, so that a
+ * While the sequences are here, the states of their linear layers lie one behind the other and nowhere else, so that a
  * step overwrites them in place; keys and values stay where they are, and each sequence attends to its own.
  *
  * What a sequence gets does not depend on the others: each row of a product is summed up in the same order, however
@@ -61,8 +61,11 @@ export class HostBatch implements Batch {
   constructor(
     private readonly config: ModelConfig,
     private readonly parts: Parts,
+    /** Sequences that it has room for before it grows. */
+    room: number,
   ) {
     this.states = hostState(config);
+    if (room > 0) this.resize(Math.max(FEWEST_ROWS, room));
   }
 
   get size(): number {
@@ -74,6 +77,7 @@ export class HostBatch implements Batch {
     if (this.sequences.includes(sequence)) throw new Error('the sequence is in the batch already');
     if (this.size === this.rows) this.resize(Math.max(FEWEST_ROWS, 2 * this.rows));
     for (const { name } of this.states) this.row(name, this.size).set(data(sequence.state[name]!));
+    sequence.moveTo(this.stateAt(this.size));
     this.sequences.push(sequence);
   }
 
@@ -81,13 +85,17 @@ export class HostBatch implements Batch {
     const place = this.sequences.indexOf(sequence);
     if (place < 0) throw new Error('the sequence is not in the batch');
     const last = this.sequences.pop()!;
-    for (const { name } of this.states) {
-      const state = sequence.state[name];
-      if (state) data(state).set(this.row(name, place));
-      // The last row takes the free place.
-      if (last !== sequence) this.row(name, place).set(this.row(name, this.size));
+    if (sequence.usable) {
+      const own = Object.entries(sequence.state).map(([name, value]) => {
+        return [name, float32(data(value).slice(), value.dims)];
+      });
+      sequence.moveTo(Object.fromEntries(own) as Values);
     }
-    if (last !== sequence) this.sequences[place] = last;
+    if (last === sequence) return;
+    // The last row takes the free place.
+    for (const { name } of this.states) this.row(name, place).set(this.row(name, this.size));
+    if (last.usable) last.moveTo(this.stateAt(place));
+    this.sequences[place] = last;
   }
 
   step(ids: ReadonlyMap<Sequence, number>): Promise<Map<Sequence, Float32Array>> {
@@ -140,6 +148,13 @@ export class HostBatch implements Batch {
     return data(slab).subarray(index * size, (index + 1) * size);
   }
 
+  /** A row of all parts, as the state of the sequence there. */
+  private stateAt(index: number): Values {
+    return Object.fromEntries(
+      this.states.map(({ name, shape }) => [name, float32(this.row(name, index), [1, ...shape])]),
+    ) as Values;
+  }
+
   private resize(rows: number): void {
     const slabs = this.states.map(({ name, shape }) => {
       const size = shape.reduce((a, b) => a * b, 1);
@@ -149,6 +164,9 @@ export class HostBatch implements Batch {
     });
     this.slabs = Object.fromEntries(slabs) as Values;
     this.rows = rows;
+    for (const [i, sequence] of this.sequences.entries()) {
+      if (sequence.usable) sequence.moveTo(this.stateAt(i));
+    }
     this.logits = new Float32Array(rows * this.config.vocabSize);
     this.lanes.clear();
   }

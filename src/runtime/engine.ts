@@ -11,7 +11,7 @@ import { DeviceRuns } from './device/device-runs.ts';
 import { EngineWeights } from './engine-weights.ts';
 import { HostRuns } from './host-runs.ts';
 import type { KvDtype } from './kv-blocks.ts';
-import type { EachLogits, Runs } from './runs.ts';
+import type { BatchGuard, EachLogits, Runs } from './runs.ts';
 import type { Sequence } from './sequence.ts';
 import type { SequenceContent } from './sequence-content.ts';
 
@@ -135,12 +135,17 @@ export class Engine {
     return logits!;
   }
 
-  /** Sequences that take their steps together. */
-  batch(): Batch {
-    return this.runs.batch({
+  /**
+   * Sequences that take their steps together.
+   *
+   * @param room for so many of them, before it grows
+   */
+  batch(room?: number): Batch {
+    const guard: BatchGuard = {
       check: (sequence, id) => this.check(sequence, [id]),
       exclusively: (run) => this.exclusively(run),
-    });
+    };
+    return this.runs.batch(guard, room);
   }
 
   /** @throws InputError for tokens that cannot follow after so many */

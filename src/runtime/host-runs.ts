@@ -47,6 +47,8 @@ type StepForm = Exclude<Form, 'piece'>;
 /** Steps of a sequence, which keep their buffers, and the logits after the last one. */
 interface Steps {
   form: StepForm;
+  /** Over which they run. */
+  state: Values;
   /** Of the embedded token, which is overwritten. */
   x: Float32Array;
   run: (position: number, caches: readonly KvCache[]) => Promise<void>;
@@ -164,14 +166,15 @@ export class HostRuns implements Runs {
     return this.piece - (place % this.piece);
   }
 
-  batch(guard: BatchGuard): Batch {
-    return new HostBatch(this.config, {
+  batch(guard: BatchGuard, room = 0): Batch {
+    const parts = {
       segments: () => this.compiled('step'),
       head: this.head,
       attention: this.attention,
       embed: this.embed,
       ...guard,
-    });
+    };
+    return new HostBatch(this.config, parts, room);
   }
 
   /** One token, the states in place. */
@@ -181,8 +184,8 @@ export class HostRuns implements Runs {
     const segments = await this.compiled(form);
     for (const cache of caches) cache.reserve(1);
     let steps = this.lanes.get(sequence);
-    if (steps?.form !== form) {
-      steps = { form, ...this.stepsOf(form, segments, state) };
+    if (steps?.form !== form || steps.state !== state) {
+      steps = { form, state, ...this.stepsOf(form, segments, state) };
       this.lanes.set(sequence, steps);
     }
     const { x, run, logits } = steps;
@@ -191,7 +194,7 @@ export class HostRuns implements Runs {
     return (await logits()).logits!.data as Float32Array;
   }
 
-  private stepsOf(form: StepForm, segments: Segments, state: Values): Omit<Steps, 'form'> {
+  private stepsOf(form: StepForm, segments: Segments, state: Values): Omit<Steps, 'form' | 'state'> {
     const { hiddenSize, vocabSize } = this.config;
     const withLogits = (x: Float32Array, run: Steps['run']) => {
       const logits = this.head.prepare(

@@ -5,18 +5,28 @@ import { Sequence } from './sequence.ts';
 
 /** A sequence in the host's memory: each token overwrites the states of linear layers in place. */
 export class HostSequence extends Sequence {
-  /** @internal By name, [1, ...]. */
-  readonly state: Values;
+  /** By name, [1, ...]. */
+  private values: Values;
   /** @internal By order of the cached layers. */
   readonly caches: KvCache[];
 
   /** @internal */
   constructor(states: readonly FixedState[] | Values, caches: KvCache[]) {
     super();
-    this.state = Array.isArray(states)
+    this.values = Array.isArray(states)
       ? Object.fromEntries(states.map(({ name, shape }: FixedState) => [name, emptyState([1, ...shape])]))
       : (states as Values);
     this.caches = caches;
+  }
+
+  /** @internal The states of linear layers by name, [1, ...]; another object where they have moved. */
+  get state(): Values {
+    return this.values;
+  }
+
+  /** @internal From now on the states are these, which hold what they have held. */
+  moveTo(state: Values): void {
+    this.values = state;
   }
 
   parts(): Map<object, number> {

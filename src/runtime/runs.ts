@@ -36,6 +36,7 @@ export interface Runs {
   content(sequence: Sequence): Promise<SequenceContent>;
   /** A sequence of so many tokens that remembers this. */
   restored(content: SequenceContent, tokens: number): Promise<Sequence>;
-  batch(guard: BatchGuard): Batch;
+  /** @param room for so many sequences, before it grows */
+  batch(guard: BatchGuard, room?: number): Batch;
   dispose(): Promise<void>;
 }

@@ -105,6 +105,7 @@ test.each([
   ],
   [['--context', 'many'], /whole numbers above 0/],
   [['--memory', '8'], /such as 8GB/],
+  [['--iterations', '2'], /--iterations 2 is for --memory <size>, which is not given/],
   [['--dtype', 'q1'], /Allowed choices/],
 ])('%j is refused', async (args, message) => {
   const { code, stdout, stderr } = await postnas(['bench', BASE, ...args, ...QUICK]);

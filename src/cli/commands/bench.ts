@@ -8,7 +8,7 @@ import { WEIGHT_DTYPES, type WeightDtype } from '../../model/quantized-tensors.t
 import { measure, tokensAfter } from '../../runtime/bench/measure.ts';
 import type { BenchResult, Measurement } from '../../runtime/bench/result.ts';
 import { Subject, type SubjectOptions } from '../../runtime/bench/subject.ts';
-import { largestBatch, PROTOCOL, throughput } from '../../runtime/bench/throughput.ts';
+import { type Fit, largestBatch, PROTOCOL, throughput } from '../../runtime/bench/throughput.ts';
 import type { KvDtype } from '../../runtime/kv-blocks.ts';
 import { InputError } from '../../util/errors.ts';
 import { action, kvDtypeOption, wholeNumber } from '../command.ts';
@@ -23,7 +23,7 @@ interface Options {
   fill: boolean;
   stretch: boolean;
   memory?: number;
-  iterations: number;
+  iterations?: number;
   dtype: WeightDtype;
   kvDtype?: KvDtype;
   threads?: number;
@@ -52,7 +52,7 @@ export function benchCommand(): Command {
       'throughput of the largest batch that fits such a memory, at the longest context',
       byteCount,
     )
-    .option('--iterations <n>', 'of --memory', wholeNumber, PROTOCOL.iterations)
+    .option('--iterations <n>', `of --memory (${PROTOCOL.iterations} when not given)`, wholeNumber)
     .addOption(new Option('--dtype <type>', 'of the weights').choices(WEIGHT_DTYPES).default('f32'))
     .addOption(kvDtypeOption())
     .option('--threads <n>', 'threads of ONNX Runtime (all cores when not given)', wholeNumber)
@@ -68,30 +68,39 @@ export function benchCommand(): Command {
         '    postnas report hybrid.json base.json -o bench.html',
     );
   return action<Options>(command, async ({ progress, signal, result }, options, [name = '']) => {
-    const { tokens, rounds, fill, memory, iterations, dtype, kvDtype, threads, report } = options;
+    const { tokens, rounds, fill, memory, iterations, dtype, threads, report } = options;
+    if (iterations !== undefined && memory === undefined) {
+      throw new InputError(`--iterations ${iterations} is for --memory <size>, which is not given`);
+    }
     const folder = await resolveModel(name, { onProgress: progress.report, signal });
     const { config: given, weights } = openCheckpoint(folder);
     const { config, contexts, leftOut } = fitContexts(given, options);
     const common = { onProgress: progress.report, signal };
-    const subjectOptions: SubjectOptions = { dtype, kvDtype, threads, ...common };
-    await using subject = await Subject.open(config, weights, subjectOptions);
-
+    const subjectOptions: SubjectOptions = { dtype, kvDtype: options.kvDtype, threads, ...common };
     const rows: Measurement[] = [];
-    for (const context of contexts) {
-      for (const batch of options.batch) {
-        rows.push(await measure(subject, { context, batch, tokens, rounds, fill, ...common }));
+    let kvDtype: KvDtype;
+    {
+      await using subject = await Subject.open(config, weights, subjectOptions);
+      kvDtype = subject.kvDtype;
+      for (const context of contexts) {
+        for (const batch of options.batch) {
+          rows.push(await measure(subject, { context, batch, tokens, rounds, fill, ...common }));
+        }
       }
     }
     const context = contexts.at(-1)!;
-    const measuring = { context, fill, iterations, dtype, ...common };
-    const fitted = memory ? await throughputIn(memory, subject, measuring) : null;
+    const measuring = { context, fill, iterations: iterations ?? PROTOCOL.iterations, ...common };
+    const fit = memory ? largestBatch(config, context, memory, { dtype, kvDtype }) : null;
+    // A model of its own: of the one before there are programs for single sequences, too.
+    const open = () => Subject.open(config, weights, { ...subjectOptions, batches: fit!.batch > 1 });
+    const fitted = memory && fit ? { memory, context, ...(await throughputOf(fit, open, measuring)) } : null;
     const found: BenchResult = {
       format: 'postnas-bench-1',
       model: name,
       architecture: showArchitecture(config.layers),
       created: new Date().toISOString(),
       processor: cpus()[0]?.model.trim() ?? 'unknown',
-      dtype: subject.kvDtype === 'q8' ? `${dtype}, keys and values q8` : dtype,
+      dtype: kvDtype === 'q8' ? `${dtype}, keys and values q8` : dtype,
       threads: threads ?? null,
       tokens,
       rounds,
@@ -147,17 +156,15 @@ function fitContexts(
 
 type Fitted = NonNullable<BenchResult['throughput']>;
 
-async function throughputIn(
-  memory: number,
-  subject: Subject,
-  { dtype, ...options }: Omit<Parameters<typeof throughput>[1], 'batch'> & { dtype: WeightDtype },
-): Promise<Fitted> {
-  const { context } = options;
-  const fit = largestBatch(subject.config, context, memory, { dtype, kvDtype: subject.kvDtype });
+async function throughputOf(
+  fit: Fit,
+  open: () => Promise<Subject>,
+  options: Omit<Parameters<typeof throughput>[1], 'batch'>,
+): Promise<Omit<Fitted, 'memory' | 'context'>> {
   const { batch } = fit;
-  const refused = batch === 0 ? 'not even one sequence fits' : null;
-  const measured = refused ? null : await throughput(subject, { ...options, batch });
-  return { memory, context, ...fit, measured, refused };
+  if (batch === 0) return { ...fit, measured: null, refused: 'not even one sequence fits' };
+  await using subject = await open();
+  return { ...fit, measured: await throughput(subject, { ...options, batch }), refused: null };
 }
 
 function resultLines(

@@ -19,6 +19,8 @@ export interface SubjectOptions {
   dtype?: WeightDtype;
   kvDtype?: KvDtype;
   threads?: number;
+  /** Several sequences take their steps together. */
+  batches?: boolean;
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }
@@ -70,7 +72,7 @@ export class Subject implements AsyncDisposable {
   }
 
   /** What was there may be large: it goes before the new grows. */
-  private clear(): void {
+  clear(): void {
     for (const sequence of this.sequences) sequence.dispose();
     this.sequences = [];
     this.next = [];
@@ -79,7 +81,7 @@ export class Subject implements AsyncDisposable {
 
   private join(): void {
     if (this.sequences.length < 2) return;
-    this.batch = this.engine.batch();
+    this.batch = this.engine.batch(this.sequences.length);
     for (const sequence of this.sequences) this.batch.add(sequence);
   }
 
@@ -120,7 +122,7 @@ export class Subject implements AsyncDisposable {
 }
 
 /**
- * What the engine holds of the weights, in bytes: packed for single tokens, and once more for pieces of prompts. Those
+ * What the engine holds of the weights, in bytes: packed for steps of one kind, and once more for pieces of prompts. Those
  * of few bits are held once more as they were read.
  */
 export function weightBytes(config: ModelConfig, dtype: WeightDtype = 'f32'): number {

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { ModelConfig } from '../../model/config.ts';
 import type { WeightDtype } from '../../model/quantized-tensors.ts';
 import type { OnProgress } from '../../util/progress.ts';
@@ -39,6 +41,12 @@ export function largestBatch(
   return { weightBytes: weights, stateBytes, batch };
 }
 
+/** Large buffers of sequences that are gone would otherwise be there beside those of the next. */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+}
+
 export interface Throughput {
   /** Of all sequences together; means over the iterations that count. null where states were drawn. */
   prefillTokensPerSecond: number | null;
@@ -67,6 +75,8 @@ export async function throughput(
   const prefill: number[] = [];
   const decode: number[] = [];
   for (let i = 0; i < iterations; i++) {
+    subject.clear();
+    collectGarbage();
     const reading = await seconds(() =>
       fill ? subject.fill(batch, context) : subject.prefill(batch, context, { signal }),
     );
