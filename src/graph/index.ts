@@ -9,6 +9,7 @@ export { type Memory, memoryOf } from './memory.ts';
 export { type NdArray, ndarray } from './ndarray.ts';
 export { type ExternalWeight, writeOnnx } from './onnx.ts';
 export type { ExternalData } from './onnx-proto.ts';
+export { FAST_BLOCKS } from './onnxruntime.ts';
 export * from './ops/constant.ts';
 export * from './ops/convolution.ts';
 export * from './ops/elementwise.ts';

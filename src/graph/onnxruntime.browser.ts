@@ -39,6 +39,9 @@ export async function createSession(
   return ort.InferenceSession.create(model, options);
 }
 
+/** There are no kernels for weights in blocks: they become float32 first, which takes 6 times as long as integers by row. */
+export const FAST_BLOCKS: boolean = false;
+
 /** Copies are made in any case: see runSession. */
 export const UNREADABLE_RESULT: string | null = null;
 

@@ -16,6 +16,9 @@ export function createSession(
   return InferenceSession.create(model, options);
 }
 
+/** Products of few rows with weights in blocks of few bits read them as they are. */
+export const FAST_BLOCKS: boolean = true;
+
 /**
  * A result of models for the CPU that comes before all others and is no tensor. After a run onnxruntime-node copies every
  * result to a new array, also what was written to memory given for it; what it cannot copy ends that, and by then the run is

@@ -24,8 +24,9 @@ import type { OnProgress } from '../util/progress.ts';
 import { turn } from '../util/turn.ts';
 
 /**
- * Which weights of 8 bits are laid out by row, a factor for each and integers for the tokens: all, as prompts want it, or
- * the large ones. They are read at 1 byte a value in place of 1.25, but the integers of a token take ten small nodes more.
+ * Which weights of few bits are laid out by row, a factor for each and integers for the tokens: all, as prompts want it, or
+ * the large ones of 8 bits. They are read at 1 byte a value in place of 1.25, but the integers of a token take ten small nodes
+ * more.
  */
 export type ByRow = 'all' | 'large';
 

@@ -4,6 +4,7 @@ import {
   arange,
   type Device,
   type Dim,
+  FAST_BLOCKS,
   fill,
   input,
   integersAreExact,
@@ -123,7 +124,7 @@ export class Segments {
     const { padTo, device = 'cpu' } = options;
     const base = form === 'whole, packed' ? await digitBase() : null;
     const recorded = record(config, form, padTo, base);
-    const byRow = await layout(device, form === 'piece' ? 'all' : 'large');
+    const byRow = await layout(device, form === 'piece');
     const segments: Segment[] = [];
     try {
       for (const { outputs, state } of recorded.segments) {
@@ -152,13 +153,14 @@ export async function compileHead(
 ): Promise<Program> {
   const weights = weightInputs(modelParameters(config));
   const logits = head(config, input('x', 'float32', ['B', 'T', config.hiddenSize]), weights);
-  const byRow = await layout(options.device, 'large');
+  const byRow = await layout(options.device);
   return compileWith(source, { logits }, weights, { ...options, byRow });
 }
 
-/** What is laid out by row, where its integers give exact sums. */
-async function layout(device: Device | undefined, wanted: ByRow): Promise<ByRow | undefined> {
-  return (device ?? 'cpu') === 'cpu' && (await integersAreExact()) ? wanted : undefined;
+/** What is laid out by row, where integers give exact sums. */
+async function layout(device: Device = 'cpu', manyRows = false): Promise<ByRow | undefined> {
+  if (device !== 'cpu' || !(await integersAreExact())) return undefined;
+  return manyRows || !FAST_BLOCKS ? 'all' : 'large';
 }
 
 /** A program of its own with the weights it needs, which are read for it and let go of. */
