@@ -6,6 +6,7 @@ import { BLOCK } from '../src/runtime/kv-blocks.ts';
 import { writeFileAtomic } from '../src/util/files.ts';
 import { type Contender, DTYPES, type Dtype, PEERS, type Peer, type Task } from './peers/contender.ts';
 import { installPeers } from './peers/install.ts';
+import { instructionSets } from './peers/instructions.ts';
 import { kvTitle, reportMarkdown, taskTitle } from './peers/report.ts';
 import { type Block, type Entry, withBlock } from './peers/results.ts';
 import { MODELS, type ModelName, SHAPES } from './peers/shapes.ts';
@@ -103,6 +104,7 @@ export async function main(args: string[]): Promise<void> {
   const about = {
     command: ['npm run bench -- peers', ...args].join(' '),
     machine: `${cpus()[0]!.model.trim()}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}`,
+    instructions: instructionSets(),
     versions,
     threads,
   };

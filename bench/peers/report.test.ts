@@ -27,6 +27,7 @@ function block(task: Task, entries: Entry[]): Block {
     date: '2026-11-25',
     command: 'bench',
     machine: 'M',
+    instructions: 'AVX2',
     versions: { peer: '1.0' },
     threads: 1,
     task,
@@ -63,6 +64,18 @@ test('a block that is measured again takes the place of the old', () => {
   ]);
 });
 
+test('a processor with other instructions is another machine', () => {
+  const before = block(decode(128), [entry('llama', 'full', [1])]);
+  const unknown: Block = { ...before, instructions: undefined };
+  const other: Block = { ...before, instructions: 'AVX2, AMX' };
+  const blocks = withBlock(withBlock([before], unknown), other);
+  expect(blocks).toHaveLength(3);
+  const text = reportMarkdown(blocks);
+  for (const title of ['AVX2', 'AVX2, AMX', 'instruction sets not recorded']) {
+    expect(text).toContain(`## SmolLM2-135M, q8, 1 thread, ${title}\n`);
+  }
+});
+
 test('the report: rates, ratios with targets, failures, set-ups', () => {
   const text = reportMarkdown([
     block(decode(65_536), [
@@ -72,14 +85,14 @@ test('the report: rates, ratios with targets, failures, set-ups', () => {
       entry('transformers', 'full', [null], 'ended with SIGKILL: no memory'),
     ]),
   ]);
-  expect(text).toContain('## SmolLM2-135M, q8, 1 thread\n');
+  expect(text).toContain('## SmolLM2-135M, q8, 1 thread, AVX2\n');
   expect(text).toContain('| decode at 65,536 | 22.0 | 2.00 | 11.0 | failed |');
   // 11 times llama.cpp's full attention, where 15 are wanted; twice its hybrid, where 1.7 are.
   expect(text).toContain('| decode at 65,536 | **11.00** (15) | 2.00 (1.7) |');
   expect(text).toContain('22.0 | 20.0 to 24.0 (3) | 44.0 | 25 % | 22 MiB | drawn |');
   expect(text).toContain('| ratio by processor time (target) |');
   expect(text).toContain('ended with SIGKILL: no memory');
-  expect(text).toContain('- 2026-11-25: `bench`; M; peer 1.0');
+  expect(text).toContain('- 2026-11-25: `bench`; M; AVX2; peer 1.0');
 });
 
 test('the report: caches that are kept otherwise stand beside what the others do by themselves', () => {

@@ -78,7 +78,8 @@ export function reportMarkdown(blocks: readonly Block[]): string {
   const groups = new Map<string, Block[]>();
   for (const block of blocks) {
     const { shape, dtype } = block.entries[0]!.contender;
-    const key = `${shape}, ${dtype}, ${block.threads} thread${block.threads > 1 ? 's' : ''}`;
+    const threads = `${block.threads} thread${block.threads > 1 ? 's' : ''}`;
+    const key = `${shape}, ${dtype}, ${threads}, ${instructionsOf(block)}`;
     groups.set(key, [...(groups.get(key) ?? []), block]);
   }
   const sections = [...groups].flatMap(([title, group]) => [
@@ -100,6 +101,10 @@ a process of its own. A ratio is the median of the ratios round by round, so tha
 sides; it is bold where the target is missed. Where other processes used more than a tenth of the machine (last table), rates
 by the clock are for orientation, and there are ratios of tokens per second of processor time beside: threads that wait by
 spinning count in those, so that they say most with one thread.`;
+
+function instructionsOf({ instructions = 'instruction sets not recorded' }: Block): string {
+  return instructions;
+}
 
 /** Whether other processes used so much of the machine that the clock says little. */
 function busy({ entries }: Block): boolean {
@@ -148,7 +153,9 @@ function ratiosTable(blocks: readonly Block[], by: 'tokensPerSecond' | 'tokensPe
 /** Blocks that share command, versions and machine are named together. */
 function provenance(blocks: readonly Block[]): string {
   const runs = new Map<string, string>();
-  for (const { date, command, machine, versions } of blocks) {
+  for (const block of blocks) {
+    const { date, command, versions } = block;
+    const machine = `${block.machine}; ${instructionsOf(block)}`;
     const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
     runs.set(`${command}${machine}`, `- ${date}: \`${command}\`; ${machine}; ${packages.join(', ')}`);
   }
@@ -160,7 +167,7 @@ function figuresTable(blocks: readonly Block[]): string {
     block.entries.map((entry) => {
       const { shape, dtype, peer, model, kv } = entry.contender;
       const figure = figureOf(entry);
-      const head = [shape, dtype, taskTitle(block.task), sideTitle([peer, model, kv])];
+      const head = [shape, dtype, instructionsOf(block), taskTitle(block.task), sideTitle([peer, model, kv])];
       if (!figure) return [...head, '', '', '', '', '', entry.failure ?? 'failed'];
       return [
         ...head,
@@ -177,6 +184,7 @@ function figuresTable(blocks: readonly Block[]): string {
     [
       'shape',
       'weights',
+      'processor',
       'task',
       'contender',
       'tok/s',

@@ -16,6 +16,8 @@ export interface Block {
   date: string;
   command: string;
   machine: string;
+  /** Of the processor, those that kernels are chosen by: a machine with others is another one. */
+  instructions?: string;
   versions: Record<string, string>;
   threads: number;
   task: Task;
@@ -23,9 +25,9 @@ export interface Block {
 }
 
 /** Names a block's place: one that is measured again takes the place of the old. */
-function blockKey({ task, threads, entries }: Block): string {
+function blockKey({ task, threads, instructions, entries }: Block): string {
   const { shape, dtype } = entries[0]!.contender;
-  return [shape, dtype, threads, task.kind, String(task.context).padStart(8)].join(' ');
+  return [shape, dtype, threads, instructions, task.kind, String(task.context).padStart(8)].join(' ');
 }
 
 /** Blocks in order of their keys, with `block` among them. */
