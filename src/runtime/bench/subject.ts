@@ -53,22 +53,22 @@ export class Subject implements AsyncDisposable {
     tokens: number,
     options: { onProgress?: OnProgress; signal?: AbortSignal } = {},
   ): Promise<void> {
-    this.clear();
+    this.begin(batch);
     for (let i = 0; i < batch; i++) {
       const ids = Array.from({ length: tokens }, () => this.random.below(this.config.vocabSize));
       const sequence = this.engine.start();
-      this.sequences.push(sequence);
-      this.next.push(argMaxOf(await this.engine.append(sequence, ids, options)));
+      const next = argMaxOf(await this.engine.append(sequence, ids, options));
+      this.take(sequence, next);
     }
-    this.join();
   }
 
   /** Makes sequences of so many tokens without reading any: states and caches are drawn. */
   async fill(batch: number, tokens: number): Promise<void> {
-    this.clear();
-    this.sequences = await this.engine.drawn(batch, tokens);
-    this.next = this.sequences.map(() => this.random.below(this.config.vocabSize));
-    this.join();
+    this.begin(batch);
+    for (let i = 0; i < batch; i++) {
+      const [sequence] = (await this.engine.drawn(1, tokens)) as [Sequence];
+      this.take(sequence, this.random.below(this.config.vocabSize));
+    }
   }
 
   /** What was there may be large: it goes before the new grows. */
@@ -79,10 +79,16 @@ export class Subject implements AsyncDisposable {
     this.batch = null;
   }
 
-  private join(): void {
-    if (this.sequences.length < 2) return;
-    this.batch = this.engine.batch(this.sequences.length);
-    for (const sequence of this.sequences) this.batch.add(sequence);
+  private begin(batch: number): void {
+    this.clear();
+    if (batch > 1) this.batch = this.engine.batch(batch);
+  }
+
+  /** Each joins at once: the states are the batch's from then on, and no second ones wait for all to be there. */
+  private take(sequence: Sequence, next: number): void {
+    this.sequences.push(sequence);
+    this.next.push(next);
+    this.batch?.add(sequence);
   }
 
   /** One more token for each sequence. */
