@@ -5,7 +5,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import { SafetensorsFile } from '../model/safetensors.ts';
-
 import { Random } from '../util/random.ts';
 import { Engine } from './engine.ts';
 import { PrefixCache } from './prefix-cache.ts';

@@ -12,6 +12,7 @@ import {
   subDims,
 } from '../dim.ts';
 import { broadcastStrides, type NdArray, ndarray, offsets, strides } from '../ndarray.ts';
+import { permutationOf } from '../swapped-from.ts';
 import { GraphError, type Op, record, type Tensor } from '../tensor.ts';
 import { broadcastShapes } from './elementwise.ts';
 import { normalizeAxes, sumTo } from './reduce.ts';
@@ -112,11 +113,6 @@ export function swapLast(x: Tensor): Tensor {
   if (x.rank < 2) throw new GraphError(`swapLast: ${x} has fewer than two axes`);
   const axes = x.shape.map((_, i) => i);
   return transpose(x, [...axes.slice(0, -2), x.rank - 1, x.rank - 2]);
-}
-
-/** How the axes of a tensor's only input were permuted to make it; null for what is no transposition. */
-function permutationOf({ node }: Tensor): readonly number[] | null {
-  return node.op === transposeOp ? (node.attributes as { permutation: readonly number[] }).permutation : null;
 }
 
 const expandOp: Op<{ shape: Shape }> = {
