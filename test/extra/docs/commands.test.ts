@@ -1,6 +1,6 @@
 /**
  * Every command of the README and of docs/ is run as a user would: the built package in a fresh folder, one folder per
- * page, its blocks in order. What comments say of stand-ins is in blocks.ts.
+ * page, its blocks in order. Stand-ins, such as a small model for a large one, are in plan.ts.
  */
 import { spawn } from 'node:child_process';
 import {
@@ -30,7 +30,7 @@ function markdown(folder: string): string[] {
 }
 
 describe.each(pages)('%s', (page) => {
-  const blocks = blocksOf(readFileSync(join(root, page), 'utf8'));
+  const blocks = blocksOf(readFileSync(join(root, page), 'utf8'), page);
   let folder: string;
   const background: number[] = [];
   beforeAll(() => {
@@ -59,13 +59,21 @@ describe.each(pages)('%s', (page) => {
   });
 
   for (const block of blocks) {
-    const { line, language, text, file, notRun } = block;
+    const { line, language, text, how } = block;
+    const { file } = how ?? {};
     if (file) {
       test(`line ${line}: ${file}`, () => {
         mkdirSync(dirname(join(folder, file)), { recursive: true });
         writeFileSync(join(folder, file), `${text}\n`);
       });
-    } else if (language === 'sh' && !notRun) {
+    } else if (language === 'js' && !how?.elsewhere) {
+      test(`line ${line}: ${text.split('\n')[0]}`, async () => {
+        const script = `script-${line}.mjs`;
+        writeFileSync(join(folder, script), `${commandsOf(block)}\n`);
+        const { code, said } = await run(`node ${script}`, folder, background);
+        expect({ code, said: code === 0 ? '' : said }).toEqual({ code: 0, said: '' });
+      });
+    } else if (language === 'sh' && !how?.elsewhere) {
       test(`line ${line}: ${text.split('\n')[0]}`, async () => {
         const { code, said } = await run(commandsOf(block), folder, background);
         expect({ code, said: code === 0 ? '' : said }).toEqual({ code: 0, said: '' });
@@ -73,8 +81,9 @@ describe.each(pages)('%s', (page) => {
     } else {
       test(`line ${line}: is told why it is not run`, () => {
         // A tree of files or a sketch has no language; anything with one is run, or says where it is.
-        if (language !== '' && language !== 'text') expect(notRun ?? '').toMatch(/\w+ \w+/);
-        expect(language === '' && /^(npx|npm|postnas|curl|node) /m.test(text) ? notRun : 'told').toBeTruthy();
+        if (language !== '' && language !== 'text') expect(how?.elsewhere ?? '').toMatch(/\w+ \w+/);
+        const commands = language === '' && /^(npx|npm|postnas|curl|node) /m.test(text);
+        expect(commands ? how?.elsewhere : 'told').toBeTruthy();
       });
     }
   }

@@ -1,0 +1,208 @@
+/**
+ * How the blocks of the documentation are tried, beside the pages so that nothing of it stands in them. A block of shell
+ * commands that is not named here is run as it is written.
+ */
+export interface How {
+  /** How the block starts; one block of the page must. */
+  starts: string;
+  /** The block is written to this file. */
+  file?: string;
+  /** It is run with these replacements, [what, by what]: a small model for a large one, fewer steps. */
+  instead?: readonly (readonly [string, string])[];
+  /** It is not run here: where it is, or why it cannot be. */
+  elsewhere?: string;
+}
+
+export const plan: Record<string, readonly How[]> = {
+  'README.md': [
+    {
+      starts:
+        'npm ci && npm start     # all stages on the embedded model: a trained hybrid and a report, in minutes',
+      elsewhere:
+        ".ci/run runs npm test and the page's tests; the stages of npm start are run with fewer steps in docs/guides/search.md",
+    },
+    {
+      starts: 'npx postnas import smollm2.gguf ./SmolLM2-135M           # or: npx postnas pull org/model',
+      elsewhere: 'npm run test:smollm2 imports this file',
+    },
+    {
+      starts: 'npx postnas run recipes/nano.json                        # everything, from one recipe',
+      instead: [
+        ['recipes/nano.json', 'short.json --out runs/nano'],
+        ['"Once upon a time"', '"Once upon a time" --max-tokens 8'],
+      ],
+    },
+    {
+      starts: 'npx postnas search ./SmolLM2-135M --mixer gated_deltanet --budget 4 --data novels.txt \\',
+      instead: [
+        [
+          'npx postnas search ./SmolLM2-135M',
+          'cat docs/*.md > novels.txt && cat docs/guides/*.md > more-novels.txt && npx postnas search models/base --align-steps 1 --supernet-steps 1 --rows 1 --length 64 --random 0',
+        ],
+        ['./SmolLM2-135M', 'models/base'],
+        ['--budget 4', '--budget 1'],
+        [
+          'held-out-loss:loss vocabulary-recall:accuracy',
+          'held-out-loss:loss:2 vocabulary-recall:accuracy:2',
+        ],
+        [
+          'runs/smollm2/result.json ',
+          'runs/smollm2/result.json --mixers gla --align-steps 1 --train-steps 1 --rows 1 --length 64 --examples 2 ',
+        ],
+        [
+          '--out runs/distilled',
+          '--feature-steps 1 --logit-steps 1 --all-steps 1 --rows 1 --length 64 --out runs/distilled',
+        ],
+      ],
+    },
+    {
+      starts: "import { env, pipeline } from '@huggingface/transformers'; // 4.3",
+      elsewhere: 'npm run test:export loads an exported folder so',
+    },
+    {
+      starts: 'npx postnas serve models/base',
+      elsewhere: 'docs/guides/serve.md has the same calls, which are run',
+    },
+    {
+      starts: "import { Model } from 'postnas';",
+      elsewhere: 'the same calls are tested by src/runtime/model.test.ts in npm test',
+    },
+    {
+      starts: "import { blobFiles, Model } from 'postnas';",
+      elsewhere: 'npm run test:web runs these calls in Chromium',
+    },
+    {
+      starts: 'npm run dev -- search models/base   # the command line from source',
+      elsewhere: '.ci/run runs the tests among them; bench and the GPU bundle need peers or a GPU',
+    },
+  ],
+  'docs/guides/browser.md': [
+    { starts: 'npm run demo', elsewhere: 'npm run test:web builds this page and uses it in Chromium' },
+    {
+      starts: 'npm install postnas onnxruntime-web',
+      elsewhere: 'npm run test:web bundles the library with Vite and runs it in Chromium',
+    },
+    {
+      starts: "import { Model } from 'postnas';",
+      elsewhere: 'npm run test:web runs this in a worker in Chromium',
+    },
+  ],
+  'docs/guides/budget.md': [
+    { starts: '{', file: 'shape.json' },
+    {
+      starts: 'npx postnas init ./one-of-four --config shape.json',
+      instead: [['--context 1K,4K,16K', '--context 1K,2K --rounds 1 --tokens 4']],
+    },
+    {
+      starts: 'npx postnas search models/base --budget 4 --exhaustive \\',
+      instead: [
+        [
+          '--budget 4 --exhaustive',
+          '--budget 1 --exhaustive --rows 2 --length 64 --align-steps 2 --supernet-steps 2',
+        ],
+        ['recall:accuracy needle:accuracy', 'recall:accuracy:4 needle:accuracy:4'],
+      ],
+    },
+  ],
+  'docs/guides/export.md': [
+    {
+      starts: "import { env, pipeline } from '@huggingface/transformers';",
+      elsewhere:
+        "npm run test:export installs transformers.js and compares its tokens with the engine's, in Node.js and in Chromium",
+    },
+    {
+      starts: 'npx postnas export runs/qwen2-hybrid --jet ./jet-hybrid --dtype bf16',
+      elsewhere:
+        'it needs a hybrid over a Qwen2 parent, which src/export/jet.test.ts makes and writes in npm test',
+    },
+  ],
+  'docs/guides/mixer.md': [
+    {
+      starts:
+        "// HGRN2 (Qin et al. 2024, arXiv:2404.07904) as a mixer of one's own: a gated linear recurrence whose keys are what",
+      file: 'hgrn2.mjs',
+    },
+    {
+      starts: 'export NODE_OPTIONS="--import $PWD/hgrn2.mjs"',
+      instead: [
+        [
+          '--align-steps 80 --train-steps 160',
+          '--align-steps 1 --train-steps 1 --rows 2 --length 64 --examples 4',
+        ],
+        [
+          '--align-steps 100 --supernet-steps 250',
+          '--align-steps 1 --supernet-steps 1 --rows 2 --length 64 --examples 4 --random 0',
+        ],
+      ],
+    },
+    {
+      starts: 'npx vitest run test/mixers/example.test.ts',
+      elsewhere: 'part of npm test, which needs the source and not the package',
+    },
+  ],
+  'docs/guides/search.md': [
+    {
+      starts: 'npx postnas pull HuggingFaceTB/SmolLM2-135M',
+      elsewhere:
+        'it downloads; src/model/hub.test.ts pulls from a hub of its own, npm run test:smollm2 imports the GGUF',
+    },
+    { starts: 'npx postnas info ./my-model --context 4096', instead: [['./my-model', 'models/base']] },
+    {
+      starts: 'cat texts/*.txt > train.txt',
+      instead: [
+        ['other-texts/*.txt', 'docs/guides/*.md'],
+        [' texts/*.txt', ' docs/*.md'],
+      ],
+    },
+    {
+      starts: 'npx postnas search ./my-model --mixer gated_deltanet --budget 2 \\',
+      instead: [
+        ['./my-model', 'models/base'],
+        ['--rows 4 --length 512', '--rows 2 --length 64'],
+        ['--align-steps 300 --supernet-steps 600', '--align-steps 2 --supernet-steps 2'],
+        [
+          'held-out-loss:loss vocabulary-recall:accuracy',
+          'held-out-loss:loss:4 vocabulary-recall:accuracy:4',
+        ],
+      ],
+    },
+    { starts: '{', file: 'my-model.json' },
+    {
+      starts: 'npx postnas distill models/base runs/my-model/final/seed-1/hybrid --data train.txt \\',
+      instead: [
+        [
+          '--feature-steps 0 --logit-steps 1000 --all-steps 4000',
+          '--feature-steps 0 --logit-steps 1 --all-steps 1 --rows 1 --length 64',
+        ],
+      ],
+    },
+  ],
+  'docs/guides/serve.md': [
+    { starts: 'npx postnas serve models/hybrid --port 8000 &', instead: [['--port 8000', '--port 8017']] },
+    {
+      starts:
+        'curl --silent --fail --retry 30 --retry-all-errors --retry-delay 1 http://127.0.0.1:8000/health',
+      instead: [[':8000', ':8017']],
+    },
+    {
+      starts: 'curl --silent --fail --no-buffer http://127.0.0.1:8000/v1/completions \\',
+      instead: [[':8000', ':8017']],
+    },
+    {
+      starts: "import OpenAI from 'openai';",
+      elsewhere:
+        'the clients of OpenAI and Vercel are run against the server by src/server/*.test.ts, in npm test',
+    },
+    {
+      starts: 'POSTNAS_API_KEY=$(cat key.txt) npx postnas serve models/hybrid --host 0.0.0.0 --port 8000',
+      elsewhere:
+        'it opens a port to the network; the refusal without a key is tested in src/server, in npm test',
+    },
+  ],
+  'docs/postnas.md': [
+    {
+      starts: 'npm ci && npm start',
+      elsewhere: 'npm start takes minutes; the same stages are run with fewer steps in guides/search.md',
+    },
+  ],
+};
