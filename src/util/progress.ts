@@ -8,6 +8,8 @@ export interface ProgressEvent {
   unit: string;
   /** Further values worth showing, such as the loss. */
   values?: Record<string, number>;
+  /** Something that people should know of: a damaged file that is made anew. */
+  notice?: string;
 }
 
 export type OnProgress = (event: ProgressEvent) => void;
