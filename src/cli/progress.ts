@@ -96,7 +96,10 @@ export function createProgress({ quiet = false, stream = process.stderr } = {}):
 
   const report: OnProgress = (event) => {
     if (quiet) return;
-    if (event.notice) log(`${event.stage}: ${event.notice}`);
+    if (event.notice) {
+      log(`${event.stage}: ${event.notice}`);
+      return;
+    }
     const now = performance.now();
     let stage = stages.get(event.stage);
     if (!stage) {

@@ -237,7 +237,10 @@ describe('refusals', () => {
       expect(searchPlacement(settings('other', { ...quick, ...more }))).rejects.toThrow(
         expect.objectContaining({ name: 'InputError', message: expect.stringMatching(difference) }),
       );
-    await refused({ batches: tinyBatches(32) }, /align\/state\.safetensors .*\n {2}data: saved/);
+    await refused(
+      { batches: tinyBatches(32) },
+      /align\/state\.safetensors .*\n {2}data: the training text or its tokenizer is another one\n/,
+    );
     await refused(
       { align: { ...settings('').align, rate: 1 } },
       /align\/state\.safetensors .*\n {2}schedule/,
@@ -251,6 +254,9 @@ describe('refusals', () => {
     const { config } = openCheckpoint(model);
     await saveCheckpoint(other, config, randomWeights(config, 5), { dtype: 'F32' });
     rmSync(join(dir, 'other/seed-1/align'), { recursive: true });
-    await refused({ model: other }, /supernet\/state\.safetensors .*\n {2}parent: saved/);
+    await refused(
+      { model: other },
+      /supernet\/state\.safetensors .*\n {2}parent: the model is another one\n/,
+    );
   });
 });

@@ -12,4 +12,9 @@ export interface ProgressEvent {
   notice?: string;
 }
 
+/** Tells a line by the way of progress. */
+export function noticeBy(onProgress: OnProgress | undefined, stage: string): (line: string) => void {
+  return (notice) => onProgress?.({ stage, done: 0, total: 0, unit: 'files', notice });
+}
+
 export type OnProgress = (event: ProgressEvent) => void;

@@ -143,7 +143,10 @@ describe('compareBlocks', () => {
     [{ seeds: [] }, /seeds \[\]: expected at least one/],
     [{ tasks: [] }, /at least one task/],
     [{ decode: { context: 60, tokens: 4, rounds: 1 } }, /a decode context of 60 tokens.*leaves room for 56/],
-    [{ train: { batch: 1, length: 8, steps: 0, rate: 1 } }, /0 steps, expected 1 or more/],
+    [
+      { train: { batch: 1, length: 8, steps: 0, rate: 1 } },
+      /training: steps 0: expected a whole number from 1 to/,
+    ],
   ] as [Partial<CompareSettings>, RegExp][])('refuses %o', async (more, message) => {
     await expect(compareBlocks(settings('refused', more))).rejects.toThrow(message);
     expect(existsSync(join(dir, 'refused'))).toBe(false);

@@ -12,6 +12,7 @@ import { tokensOf } from '../settings.ts';
 import { chosenNetwork } from './chosen.ts';
 import { type RunContext, training } from './context.ts';
 import { conditionsOf, costsOf } from './cost.ts';
+import { stageIdentity } from './identity.ts';
 import type { FinalResult } from './result.ts';
 import type { Findings, MakeStage, Unit } from './stage.ts';
 import { addWindows, windowPath } from './windows-stage.ts';
@@ -47,7 +48,8 @@ export const finalStage: MakeStage<'final'> = (context, findings) => {
   };
 };
 
-function trainingsOf({ recipe }: RunContext) {
+/** The trainings of a recipe that has a final stage. */
+export function trainingsOf({ recipe }: RunContext) {
   const final = recipe.final!;
   return {
     features: training(recipe, final, final.featureSteps, final.featureRate),
@@ -66,19 +68,13 @@ async function finish(
   seed: number,
   control: Parameters<Unit['run']>[0],
 ): Promise<FinalResult['runs'][number]> {
-  const { model, batches, recipe, freshTasks, config } = context;
+  const { model, batches, recipe, config } = context;
   const folder = join(context.out, 'final', `seed-${seed}`);
   const { network, placement } = await chosenNetwork(context, findings, seed, control);
   const windows = findings.windows?.chosen ?? [];
   addWindows(network, windows, recipe.windows?.size ?? 0);
   const student = hybridOf(network, windowPath(placement, windows, config.layers.length));
-  const identity = identityOf(
-    student.config,
-    network.fingerprint(),
-    trainingsOf(context),
-    recipe.final,
-    freshTasks,
-  );
+  const identity = identityOf(student.config, network.fingerprint(), stageIdentity(context)('final'), seed);
   const hybrid = join(folder, 'hybrid');
   const found = join(folder, 'found.json');
   if (!hasWeights(hybrid)) rmSync(found, { force: true });
