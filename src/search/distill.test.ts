@@ -89,6 +89,30 @@ describe('a distillation', () => {
     for (const [stage, list] of losses) expect(list.at(-1), stage).toBeLessThan(0.9 * list[0]!);
   });
 
+  test('the weights that are not of linear mixers are trained at a rate of their own', async () => {
+    const before = openCheckpoint(student).weights;
+    /** The largest change of linear mixers, and of all other weights, by the first step of AdamW. */
+    const moved = async (bodyRate: number) => {
+      const none = { ...shape, steps: 0, rate: 1 };
+      const all = { ...shape, steps: 1, rate: 1e-3, bodyRate, crossEntropy: 0.1 };
+      await distill(settings(`body at ${bodyRate}`, { features: none, logits: none, all }));
+      const { weights } = openCheckpoint(join(dir, `body at ${bodyRate}`, 'hybrid'));
+      const most = { mixers: 0, body: 0 };
+      for (const name of before.names()) {
+        const part = /layers\.[02]\.self_attn/.test(name) ? 'mixers' : 'body';
+        const [was, is] = [before.read(name), weights.read(name)];
+        for (const [i, x] of was.entries()) most[part] = Math.max(most[part], Math.abs(is[i]! - x));
+      }
+      return most;
+    };
+    const [whole, tenth, none] = [await moved(1), await moved(0.1), await moved(0)];
+    expect(whole.body).toBeGreaterThan(0);
+    expect(tenth.body / whole.body).toBeCloseTo(0.1, 2);
+    expect(none.body).toBe(0);
+    for (const { mixers } of [tenth, none]) expect(mixers).toBeCloseTo(whole.mixers, 5);
+    expect(whole.mixers).toBeGreaterThan(0);
+  });
+
   test.each(['features', 'logits', 'all'])(
     'stopped in stage %s it goes on to the same model',
     async (stopAt) => {
