@@ -398,7 +398,7 @@ test('one training at a time has a folder', async () => {
 });
 
 // /dev/full takes no bytes, as a full disk does.
-describe.skipIf(!existsSync('/dev/full'))('a full disk', () => {
+describe.skipIf(!existsSync('/dev/full'))('a full disk (needs /dev/full)', () => {
   test('leaves the state that was saved last, and the run goes on from it', async () => {
     const folder = join(dir, 'full');
     const controller = new AbortController();

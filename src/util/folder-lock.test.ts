@@ -98,11 +98,14 @@ describe('a folder that another process has', () => {
 });
 
 describe('a lock that was left behind', () => {
-  test.runIf(existsSync('/proc/self/stat'))('by a process whose id another has got since', async () => {
-    const lock = { pid: process.pid, host: hostname(), started: '1', what: 'x', since: 'then' };
-    const folder = locked('reused', lock);
-    expect(await withFolder(folder, 'mine', async () => 'done')).toBe('done');
-  });
+  test.runIf(existsSync('/proc/self/stat'))(
+    'by a process whose id another has got since (needs /proc)',
+    async () => {
+      const lock = { pid: process.pid, host: hostname(), started: '1', what: 'x', since: 'then' };
+      const folder = locked('reused', lock);
+      expect(await withFolder(folder, 'mine', async () => 'done')).toBe('done');
+    },
+  );
 
   test('cut off or empty', async () => {
     for (const [i, text] of ['', '{"pid": 1', 'null', '{"pid": "1"}'].entries()) {
