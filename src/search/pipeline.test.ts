@@ -1,15 +1,21 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
 import { tinyBatches, tinyGla } from '../../test/support/tiny-network.ts';
+import { gla } from '../mixers/gla.ts';
+import type { Mixer } from '../mixers/mixer.ts';
+import { registerMixer } from '../mixers/registry.ts';
+import type { CustomSpec, MixerSpec } from '../mixers/spec.ts';
 import { openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
 import { Model } from '../runtime/model.ts';
 import { planExamples } from '../tasks/harness.ts';
 import type { ProgressEvent } from '../util/progress.ts';
-import { type SearchSettings, searchPlacement } from './pipeline.ts';
+import { Network } from './network.ts';
+import { type SearchSettings, searchPlacement, seedIdentity } from './pipeline.ts';
 import type { SearchResult } from './result.ts';
+import { searchIdentity } from './super-network.ts';
 
 let dir: string;
 let model: string;
@@ -194,6 +200,94 @@ describe('searchPlacement', () => {
     expect(lasting(resumed)).toEqual(lasting(result));
     expect(lasting(written('stopped'))).toEqual(lasting(result));
     expect(hybrids('stopped')).toEqual(hybrids('straight'));
+  });
+});
+
+test('files that were cut off after they were written are named and made anew, to the same result', async () => {
+  const quick = { seeds: [1], exhaustive: false };
+  const result = await searchPlacement(settings('whole', quick));
+  const hybrid = 'seed-1/hybrid/model.safetensors';
+  const model = readFileSync(join(dir, 'whole', hybrid));
+  const states = ['align', 'supernet', 'finish'].map((stage) => `seed-1/${stage}/state.safetensors`);
+  const jsons = ['seed-1/found.json', 'seed-1/judged.json'];
+  for (const files of [[jsons[0]!], [hybrid], [...jsons, hybrid], [...jsons, ...states]]) {
+    rmSync(join(dir, 'cut'), { recursive: true, force: true });
+    cpSync(join(dir, 'whole'), join(dir, 'cut'), { recursive: true });
+    for (const file of files) {
+      const path = join(dir, 'cut', file);
+      truncateSync(path, Math.floor(0.7 * statSync(path).size));
+    }
+    const notices: string[] = [];
+    const onProgress = ({ notice }: ProgressEvent) => notice && notices.push(notice);
+    expect(lasting(await searchPlacement(settings('cut', { ...quick, onProgress })))).toEqual(
+      lasting(result),
+    );
+    expect(readFileSync(join(dir, 'cut', hybrid)).equals(model)).toBe(true);
+    for (const file of files) {
+      // Without its hybrid, what was found is of no use; that is no damage.
+      if (file === hybrid || (file === jsons[0] && files.includes(hybrid))) continue;
+      expect(notices.join('\n')).toContain(`${file} is damaged`);
+    }
+  }
+});
+
+describe('what was found with a seed is given again', () => {
+  const identity = (more: Partial<SearchSettings> = {}, seed = 1, eosTokenIds = [2, 5]) => {
+    const own = settings('identity', more);
+    const { config, weights } = openCheckpoint(own.model);
+    const fingerprint = searchIdentity(own, new Network(config, weights));
+    return seedIdentity(own, fingerprint, { bosTokenId: 1, eosTokenIds }, seed);
+  };
+  const registered: Mixer<CustomSpec> = {
+    ...(gla as unknown as Mixer<CustomSpec>),
+    kind: 'custom_mine',
+    letter: 'Z',
+  };
+
+  test.each<[string, (from: SearchSettings) => Partial<SearchSettings>]>([
+    ['the mixer', () => ({ mixer: { ...tinyGla, gateRank: 5 } as MixerSpec })],
+    ['the budget', () => ({ budget: 2 })],
+    ['the tasks', ({ tasks }) => ({ tasks: tasks.slice(1) })],
+    ['a metric', ({ tasks }) => ({ tasks: [tasks[0]!, { ...tasks[1]!, metric: 'accuracy' }] })],
+    ['a task that does not guide', ({ tasks }) => ({ tasks: [{ ...tasks[0]!, guides: false }, tasks[1]!] })],
+    ['the data', () => ({ batches: tinyBatches(32) })],
+    ['alignment', ({ align }) => ({ align: { ...align, steps: 5 } })],
+    ['its rate', ({ align }) => ({ align: { ...align, rate: 2e-2 } })],
+    ['the super network', ({ supernet }) => ({ supernet: { ...supernet, batch: 3 } })],
+    ['how paths are drawn', ({ supernet }) => ({ supernet: { ...supernet, sampling: { rule: 'coin' } } })],
+    ['the finish', ({ finish }) => ({ finish: { ...finish, length: 13 } })],
+    ['the beam', () => ({ beamWidth: 3 })],
+    ['random placements', () => ({ randomSamples: 3 })],
+    ['every placement', () => ({ exhaustive: false })],
+  ])('not with another one: %s', (_, more) => {
+    expect(identity(more(settings('identity')))).not.toBe(identity());
+  });
+
+  test('nor with another seed, or other tokens that end an answer', () => {
+    expect(identity({}, 2)).not.toBe(identity());
+    expect(identity({}, 1, [2])).not.toBe(identity());
+  });
+
+  test('nor with other code of a mixer from outside', () => {
+    registerMixer(registered);
+    const mixer: CustomSpec = { kind: 'custom_mine', heads: 2, keyDim: 8, valueDim: 8 };
+    const before = identity({ mixer });
+    expect(identity({ mixer })).toBe(before);
+    registered.state = () => [];
+    expect(identity({ mixer })).not.toBe(before);
+  });
+
+  test('wherever it lies and whoever looks on', () => {
+    const elsewhere = {
+      out: '/elsewhere',
+      threads: 5,
+      device: 'webgpu',
+      command: 'x',
+      seeds: [1, 7],
+    } as const;
+    expect(identity({ ...elsewhere, onProgress: () => {}, signal: new AbortController().signal })).toBe(
+      identity(),
+    );
   });
 });
 

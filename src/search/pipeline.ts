@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Device } from '../graph/index.ts';
 import { showArchitecture } from '../mixers/registry.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
-import { hasWeights, openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
+import { openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { GenerationConfig } from '../model/hf-config.ts';
 import type { TrainingData } from '../train/batches.ts';
@@ -14,7 +14,7 @@ import { noticeBy, type OnProgress } from '../util/progress.ts';
 import { Random } from '../util/random.ts';
 import { identityOf, remember } from '../util/remember.ts';
 import { bounds, checkBound, checkSeeds, checkTraining } from './bounds.ts';
-import { hybridOf } from './hybrid.ts';
+import { holdsModel, hybridOf } from './hybrid.ts';
 import { Judge, type ObjectiveTask, objectiveOf, pathOf } from './judge.ts';
 import { Network } from './network.ts';
 import { beamSearch } from './placement/beam.ts';
@@ -151,20 +151,28 @@ export async function searchSeed(settings: SearchSettings, seed: number): Promis
   const { config, weights, generation } = openCheckpoint(settings.model);
   const network = new Network(config, weights);
   const fingerprint = searchIdentity(settings, network);
-  const { mixer, budget, tasks, align, supernet, finish, beamWidth, randomSamples, exhaustive } = settings;
-  const identity = identityOf(
-    { mixer, budget, tasks, align, supernet, finish, beamWidth, randomSamples, exhaustive, seed, generation },
-    fingerprint,
-  );
+  const identity = seedIdentity(settings, fingerprint, generation, seed);
   const folder = join(settings.out, `seed-${seed}`);
   const found = join(folder, 'found.json');
-  if (!hasWeights(join(folder, 'hybrid'))) rmSync(found, { force: true });
+  if (!holdsModel(join(folder, 'hybrid'))) rmSync(found, { force: true });
   return remember(
     found,
     identity,
     () => searchOnce({ ...settings, generation, fingerprint }, network, seed),
     noticeBy(settings.onProgress, `seed ${seed}`),
   );
+}
+
+/** A hash of all that the search of a seed depends on, its hybrid included. */
+export function seedIdentity(
+  settings: SearchSettings,
+  fingerprint: SearchIdentity,
+  generation: GenerationConfig,
+  seed: number,
+): string {
+  const { mixer, budget, tasks, align, supernet, finish, beamWidth, randomSamples, exhaustive } = settings;
+  const searched = { mixer, budget, tasks, align, supernet, finish, beamWidth, randomSamples, exhaustive };
+  return identityOf({ ...searched, generation, seed }, fingerprint);
 }
 
 async function searchOnce(

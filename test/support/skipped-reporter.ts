@@ -1,4 +1,4 @@
-import type { Reporter, TestModule } from 'vitest/node';
+import type { Reporter, TestModule, Vitest } from 'vitest/node';
 
 /** A test that was not run. */
 export interface Skipped {
@@ -14,7 +14,15 @@ export interface Skipped {
  * their groups: `describe.skipIf(!found)('stories260K (needs ../shared/data)', ...)`.
  */
 export class SkippedReporter implements Reporter {
+  private named = false;
+
+  /** With `-t` most are left out by whoever looks for one. */
+  onInit({ config }: Vitest): void {
+    this.named = config.testNamePattern !== undefined;
+  }
+
   onTestRunEnd(modules: readonly TestModule[]): void {
+    if (this.named) return;
     const skipped = modules.flatMap(({ relativeModuleId: file, children }) =>
       [...children.allTests('skipped')].map((test): Skipped => {
         const result = test.result();

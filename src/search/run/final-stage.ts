@@ -1,11 +1,11 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { showArchitecture } from '../../mixers/registry.ts';
-import { hasWeights, openCheckpoint, saveCheckpoint } from '../../model/checkpoint.ts';
+import { openCheckpoint, saveCheckpoint } from '../../model/checkpoint.ts';
 import { identityOf, remember } from '../../util/remember.ts';
 import { judgeNetwork } from '../blocks/trial.ts';
 import { distill } from '../distill.ts';
-import { type Hybrid, hybridOf } from '../hybrid.ts';
+import { type Hybrid, holdsModel, hybridOf } from '../hybrid.ts';
 import { Network } from '../network.ts';
 import type { Judged } from '../placement/searcher.ts';
 import { tokensOf } from '../settings.ts';
@@ -77,7 +77,7 @@ async function finish(
   const identity = identityOf(student.config, network.fingerprint(), stageIdentity(context)('final'), seed);
   const hybrid = join(folder, 'hybrid');
   const found = join(folder, 'found.json');
-  if (!hasWeights(hybrid)) rmSync(found, { force: true });
+  if (!holdsModel(hybrid)) rmSync(found, { force: true });
   const { stages } = await remember(found, identity, async () => {
     const judged = new Map<string, Judged>();
     const label = `final, seed ${seed}`;
