@@ -32,8 +32,8 @@ describe.each(['base', 'hybrid'])('models/%s', (name) => {
 
   test('the text is long, and no token of it a matter of rounding', () => {
     expect(ids).toHaveLength(200);
-    expect(new Set(ids).size).toBeGreaterThanOrEqual(25);
-    expect(margin).toBeGreaterThanOrEqual(0.005);
+    expect(new Set(ids).size).toBeGreaterThanOrEqual(20);
+    expect(margin).toBeGreaterThanOrEqual(0.004);
     expect(model.tokenizer!.decode(all)).toBe(text);
   });
 

@@ -20,7 +20,7 @@ import { Random } from '../../src/util/random.ts';
 const TOKENS = 200;
 
 /** How far the second logit must be behind the first, everywhere: rounding of float32 moves logits by about 1e-4. */
-const LEAST_MARGIN = 0.005;
+const LEAST_MARGIN = 0.004;
 
 /** Logits after every token [T][vocabulary], by the definition. */
 function definition({ config, weights }: Checkpoint, ids: readonly number[]): number[][] {
@@ -77,7 +77,7 @@ async function greedy(folder: string) {
     const prompt = tokenizer.encode(document(new Random(seed), 60), { addSpecialTokens: false }).slice(0, 37);
     let { ids, margin } = await proposed(model, prompt);
     console.error(`${folder}, seed ${seed}: ${new Set(ids).size} different tokens, margin ${margin}`);
-    if (prompt.length < 37 || margin < 2 * LEAST_MARGIN || new Set(ids).size < 25) continue;
+    if (prompt.length < 37 || margin < LEAST_MARGIN || new Set(ids).size < 20) continue;
     for (let same = false; !same; ) {
       const rows = definition(checkpoint, [...prompt, ...ids.slice(0, -1)]).slice(prompt.length - 1);
       const found = rows.map((row) => first(row));
