@@ -11,14 +11,14 @@ import type { TrainingSettings } from './settings.ts';
  */
 
 /** A whole number of a range, said so in every message. */
-export function whole(least: number, most: number) {
+function whole(least: number, most: number) {
   const text = `expected a whole number from ${least.toLocaleString('en')} to ${most.toLocaleString('en')}`;
   const error = ({ input }: { input?: unknown }) => `${shown(input)}${text}`;
   return z.int({ error }).min(least, { error }).max(most, { error });
 }
 
 /** A number of a range; the least one is left out where it must be above. */
-export function number(least: number, most: number, { above = false } = {}) {
+function number(least: number, most: number, { above = false } = {}) {
   const text = `expected a number ${above ? 'above' : 'from'} ${least} ${above ? 'and up ' : ''}to ${most.toLocaleString('en')}`;
   const error = ({ input }: { input?: unknown }) => `${shown(input)}${text}`;
   const any = z.number({ error }).max(most, { error });
