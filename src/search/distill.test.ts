@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tinyBatches, tinyParent, tinySupernet } from '../../test/support/tiny-network.ts';
 import { openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
+import { SafetensorsFile } from '../model/safetensors.ts';
 import type { TensorSource } from '../model/tensor-source.ts';
 import { Random } from '../util/random.ts';
 import { type DistillSettings, distill } from './distill.ts';
@@ -87,6 +88,25 @@ describe('a distillation', () => {
     );
     expect([...losses.keys()]).toEqual(['distil features', 'distil logits', 'distil all']);
     for (const [stage, list] of losses) expect(list.at(-1), stage).toBeLessThan(0.9 * list[0]!);
+  });
+
+  test('every stage draws batches of its own, and begins with what the one before left', async () => {
+    const states = ['features', 'logits', 'all'].map((stage) => {
+      const { metadata } = new SafetensorsFile(join(dir, 'straight', stage, 'state.safetensors'));
+      return JSON.parse(metadata.fingerprint!) as Record<string, unknown>;
+    });
+    expect(new Set(states.map(({ seed }) => seed)).size).toBe(3);
+    const { features, logits } = settings('straight');
+    expect(states.map((state) => [state.features, state.logits])).toEqual([
+      [undefined, undefined],
+      [features, undefined],
+      [features, logits],
+    ]);
+    expect(states.map(({ losses }) => losses)).toEqual([
+      { features: { lastWeight: 1 } },
+      { vocabulary: { divergence: 1, temperature: 1, crossEntropy: 0 } },
+      { vocabulary: { divergence: 1, temperature: 1, crossEntropy: 0.1 } },
+    ]);
   });
 
   test('the weights that are not of linear mixers are trained at a rate of their own', async () => {

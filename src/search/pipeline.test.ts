@@ -9,6 +9,7 @@ import type { Mixer } from '../mixers/mixer.ts';
 import { registerMixer } from '../mixers/registry.ts';
 import type { CustomSpec, MixerSpec } from '../mixers/spec.ts';
 import { openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
+import { SafetensorsFile } from '../model/safetensors.ts';
 import { Model } from '../runtime/model.ts';
 import { planExamples } from '../tasks/harness.ts';
 import type { ProgressEvent } from '../util/progress.ts';
@@ -203,6 +204,31 @@ describe('searchPlacement', () => {
   });
 });
 
+test('no stage of no seed draws what another draws', async () => {
+  const seeds = [1, 2, 3, 4, 5, 6];
+  const one = { ...settings('seeds').align, steps: 1 };
+  const { runs } = await searchPlacement(
+    settings('seeds', {
+      ...{ seeds, align: one, finish: one, exhaustive: false, beamWidth: 1, randomSamples: 1 },
+      supernet: { ...settings('seeds').supernet, steps: 1 },
+    }),
+  );
+  const used = seeds.flatMap((seed) =>
+    ['align', 'supernet', 'finish'].flatMap((stage) => {
+      const path = join(dir, `seeds/seed-${seed}`, stage, 'state.safetensors');
+      // A path of full attention alone has nothing to finish.
+      if (!existsSync(path)) return [];
+      return [(JSON.parse(new SafetensorsFile(path).metadata.fingerprint!) as { seed: number }).seed];
+    }),
+  );
+  expect(used.length).toBe(3 * seeds.length);
+  expect(new Set(used).size).toBe(used.length);
+  const drawn = runs.map(
+    ({ searchers }) => searchers.find(({ name }) => name === 'random-1')!.best[0]!.placement[0],
+  );
+  expect(new Set(drawn).size).toBeGreaterThan(1);
+});
+
 test('files that were cut off after they were written are named and made anew, to the same result', async () => {
   const quick = { seeds: [1], exhaustive: false };
   const result = await searchPlacement(settings('whole', quick));
@@ -343,6 +369,13 @@ describe('refusals', () => {
     await refused(
       { align: { ...settings('').align, rate: 1 } },
       /supernet\/state\.safetensors .*\n {2}align: saved .*"rate":0.01/,
+    );
+    const finished = { seeds: [1], finish: { ...settings('').finish, steps: 1 } };
+    await searchPlacement(settings('finished', finished));
+    const faster = { ...settings('').supernet, rate: 1 };
+    rmSync(join(dir, 'finished/seed-1/supernet'), { recursive: true });
+    await expect(searchPlacement(settings('finished', { ...finished, supernet: faster }))).rejects.toThrow(
+      /finish\/state\.safetensors [^]*\n {2}supernet: saved .*"rate":0.01/,
     );
     const other = join(dir, 'other model');
     const { config } = openCheckpoint(model);

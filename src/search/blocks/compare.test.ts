@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { randomWeights, tinyConfig } from '../../../test/support/random-model.ts';
 import { tinyBatches } from '../../../test/support/tiny-network.ts';
 import { openCheckpoint, saveCheckpoint } from '../../model/checkpoint.ts';
+import { SafetensorsFile } from '../../model/safetensors.ts';
 import { Model } from '../../runtime/model.ts';
 import { planExamples } from '../../tasks/harness.ts';
 import type { ProgressEvent } from '../../util/progress.ts';
@@ -105,6 +106,20 @@ describe('compareBlocks', () => {
     expect(result.candidates.map(({ stateSize }) => stateSize)).toEqual([128, 128]);
     expect(result.candidates.map(({ stateBytes }) => stateBytes)).toEqual([512, 512 + 3 * 16 * 4 * 4]);
     expect(result.base.placement).toEqual([0, 1, 2]);
+  });
+
+  test('its trainings draw other batches than its alignment, the same for every candidate', () => {
+    const seedOf = (path: string) =>
+      (JSON.parse(new SafetensorsFile(path).metadata.fingerprint!) as { seed: number }).seed;
+    const seeds = result.candidates.map(({ name }) =>
+      result.candidates[0]!.runs.flatMap(({ seed }) =>
+        ['align', 'train'].map((stage) =>
+          seedOf(join(dir, 'straight', `seed-${seed}`, name, stage, 'state.safetensors')),
+        ),
+      ),
+    );
+    expect(new Set(seeds[0]).size).toBe(seeds[0]!.length);
+    for (const own of seeds) expect(own).toEqual(seeds[0]);
   });
 
   test('the hybrid of the chosen block runs', async () => {
