@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { SkippedReporter } from './test/support/skipped-reporter.ts';
 
 const at = (path: string) => new URL(path, import.meta.url).pathname;
 const packageEntries = {
@@ -14,6 +15,7 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'bench/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['test/extra/**', 'node_modules/**'],
+    reporters: ['default', new SkippedReporter()],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 300_000,

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import type { Device } from '../graph/index.ts';
-import { loadTokenizer } from '../model/folder.ts';
+import { loadTokenizer, tokenizerIdentity } from '../model/folder.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { Metric, ObjectiveTask } from '../search/judge.ts';
 import { planTask } from '../tasks/harness.ts';
@@ -9,7 +9,7 @@ import { planText } from '../tasks/held-out-text.ts';
 import { fillRows, worldTasks } from '../tasks/mixture.ts';
 import { vocabularyRecall } from '../tasks/vocabulary-recall.ts';
 import { cachedEncode } from '../tasks/world-tokenizer.ts';
-import { type TokenBatches, textBatches } from '../train/batches.ts';
+import { type TrainingData, textBatches } from '../train/batches.ts';
 import { InputError } from '../util/errors.ts';
 import { wholeNumber } from './command.ts';
 
@@ -71,14 +71,14 @@ export function deviceOption(what: string): Option {
 export function dataOf(
   model: string,
   options: BatchOptions,
-): { batches: TokenBatches; tasks: ObjectiveTask[] } {
+): { batches: TrainingData; tasks: ObjectiveTask[] } {
   const tokenizer = loadTokenizer(model);
   const encode = cachedEncode((text) => tokenizer.encode(text, { addSpecialTokens: false }));
   return {
     batches:
       options.data === 'world'
-        ? worldBatches(tokenizer)
-        : textBatches(readText(options.data), encode, options.data),
+        ? worldBatches(tokenizer, tokenizerIdentity(model))
+        : textBatches(readText(options.data), encode, options.data, tokenizerIdentity(model)),
     tasks: options.objective.map((text) => objectiveTask(text, options, tokenizer)),
   };
 }
@@ -96,9 +96,12 @@ export function commandLine(command: string, models: string | readonly string[],
   return [`postnas ${command}`, ...[models].flat().map(quoted), ...flags].join(' ');
 }
 
-function worldBatches(tokenizer: Tokenizer): TokenBatches {
+function worldBatches(tokenizer: Tokenizer, identity: string): TrainingData {
   const encode = cachedEncode((text) => tokenizer.encode(text, { addSpecialTokens: false }));
-  return { fill: (out, width, random) => fillRows(out, width, random, encode, tokenizer.eosIds[0]!) };
+  return {
+    identity: `world ${tokenizer.eosIds[0]} ${identity}`,
+    fill: (out, width, random) => fillRows(out, width, random, encode, tokenizer.eosIds[0]!),
+  };
 }
 
 export function readText(path: string): string {

@@ -88,8 +88,18 @@ export function createProgress({ quiet = false, stream = process.stderr } = {}):
     };
   };
 
+  const log = (line: string) => {
+    if (quiet) return;
+    if (bars) bars.log(`${line}\n`);
+    else stream.write(`${line}\n`);
+  };
+
   const report: OnProgress = (event) => {
     if (quiet) return;
+    if (event.notice) {
+      log(`${event.stage}: ${event.notice}`);
+      return;
+    }
     const now = performance.now();
     let stage = stages.get(event.stage);
     if (!stage) {
@@ -117,11 +127,7 @@ export function createProgress({ quiet = false, stream = process.stderr } = {}):
 
   return {
     report,
-    log: (line) => {
-      if (quiet) return;
-      if (bars) bars.log(`${line}\n`);
-      else stream.write(`${line}\n`);
-    },
+    log,
     stop: () => bars?.stop(),
   };
 }

@@ -6,7 +6,7 @@ import { float32, input, matmul, Program, type Tensor, type Value } from './inde
  * asked for: POSTNAS_BIG=1 npx vitest run src/graph/big-weights.test.ts
  */
 test.skipIf(process.env.POSTNAS_BIG !== '1')(
-  'a program with more than 2 GB of weights (skipped without POSTNAS_BIG=1)',
+  'a program with more than 2 GB of weights (needs POSTNAS_BIG=1 and 8 GB of memory)',
   { timeout: 600_000 },
   async () => {
     const [D, H] = [512, 600_000];
@@ -37,7 +37,7 @@ test.skipIf(process.env.POSTNAS_BIG !== '1')(
 );
 
 test.skipIf(process.env.POSTNAS_BIG !== '1')(
-  'a single weight of 2 GB is refused (skipped without POSTNAS_BIG=1)',
+  'a single weight of 2 GB is refused (needs POSTNAS_BIG=1 and 8 GB of memory)',
   async () => {
     const shape = [2 ** 15, 2 ** 14];
     const w = input('w', 'float32', shape);

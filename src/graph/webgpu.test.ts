@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { GraphError, input, mul, Program } from './index.ts';
 
 test.skipIf(process.platform !== 'linux')(
-  'without an adapter, device webgpu is refused naming what is missing, again and again; cpu goes on',
+  'without an adapter, device webgpu is refused naming what is missing, again and again; cpu goes on (needs Linux)',
   async () => {
     // A driver that is not there, in case this machine has others.
     process.env.VK_DRIVER_FILES = '/nonexistent/driver.json';

@@ -72,6 +72,16 @@ export function mixerOf<S extends MixerSpec>(spec: S): Mixer<S> {
   return mixer as unknown as Mixer<S>;
 }
 
+/**
+ * The source text of a mixer from outside, of which nothing else tells one version from another; empty for those of the
+ * package. What its functions call elsewhere is not seen.
+ */
+export function sourceOf({ kind }: MixerSpec): string {
+  return Object.values(custom.get(kind) ?? {})
+    .map(String)
+    .join('\n');
+}
+
 /** What to say of a custom kind that is not registered. */
 export function unknownMixer(kind: string): string {
   return (

@@ -1,6 +1,8 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FileBytes } from './file-bytes.ts';
+import { readJsonObject } from './json-file.ts';
 import type { ModelFiles } from './model-files.ts';
 import { type LoadTokenizerOptions, readTokenizer, type Tokenizer } from './tokenizer.ts';
 
@@ -24,4 +26,17 @@ export class Folder implements ModelFiles {
 /** @throws InputError when a file is missing or broken, or has more tokens than the model's vocabulary */
 export function loadTokenizer(dir: string, options?: LoadTokenizerOptions): Tokenizer {
   return readTokenizer(new Folder(dir), options);
+}
+
+/** A hash of a folder's tokenizer files: what text becomes. Chat templates make no difference to that. */
+export function tokenizerIdentity(dir: string): string {
+  const hash = createHash('sha256');
+  for (const name of ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json']) {
+    const path = join(dir, name);
+    if (!existsSync(path)) continue;
+    hash.update(`${name}\0`);
+    if (name === 'tokenizer.json') hash.update(readFileSync(path));
+    else hash.update(JSON.stringify({ ...readJsonObject(path), chat_template: undefined }));
+  }
+  return hash.digest('hex');
 }

@@ -35,14 +35,16 @@ export interface TensorToWrite {
  * Writes a file in the order of `tensors`, rounding to each tensor's dtype (nearest, ties to even). The header is
  * padded so that the values begin at a multiple of 8. The file appears when it is complete.
  *
+ * @param previous a name under which the file that was there before is kept
  * @throws InputError for a name given twice, or when the number of values does not fit the shape.
  */
 export function writeSafetensors(
   path: string,
   tensors: Iterable<TensorToWrite>,
   metadata: Record<string, string> = { format: 'pt' },
+  previous?: string,
 ): void {
-  writeFileAtomic(path, safetensorsParts(path, [...tensors], metadata));
+  writeFileAtomic(path, safetensorsParts(path, [...tensors], metadata), previous);
 }
 
 /** The bytes of the file that writeSafetensors writes, in order; `path` is for messages. */

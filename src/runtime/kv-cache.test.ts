@@ -67,3 +67,18 @@ test('a window lets go of what is behind it', async () => {
   expect(cache.start).toBe(2560);
   expect(cache.blocks.length).toBe(1);
 });
+
+test.each([300, 512, 513])(
+  'a window of %i keeps a block for as long as a query sees one of its tokens',
+  async (window) => {
+    const cache = new KvCache({ ...shape, window });
+    const { blockSize } = cache;
+    for (let length = 1; length <= 3 * blockSize + window; length++) {
+      append(cache, length - 1, length);
+      await cache.settle();
+      // The next query stands at `length` and sees `window` tokens, itself the last of them.
+      const firstSeen = Math.max(0, length + 1 - window);
+      expect(cache.start).toBe(blockSize * Math.floor(firstSeen / blockSize));
+    }
+  },
+);

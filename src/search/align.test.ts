@@ -53,6 +53,31 @@ describe('align', () => {
     expect(frozen(network)).toEqual(before);
   });
 
+  test('what is drawn for a layer is drawn for no other layer, and by no other seed', () => {
+    const start = (seed: number) => {
+      const branches = new BranchWeights(network, [0, 1, 2], tinyGla);
+      branches.initialise(seed);
+      return branches;
+    };
+    const [one, two] = [start(1), start(2)];
+    const values = (branches: BranchWeights, layer: number) =>
+      Object.entries(branches.values(layer)).map(
+        ([name, { data }]) => [name, [...(data as Float32Array)]] as const,
+      );
+    const drawn = values(one, 0).filter(([name, data], i) => {
+      const [same, other] = values(two, 0)[i]!;
+      expect(same).toBe(name);
+      return data.join() !== other.join();
+    });
+    expect(drawn.length).toBeGreaterThan(0);
+    for (const [name, data] of drawn) {
+      for (const layer of [1, 2]) {
+        const [, other] = values(one, layer).find(([each]) => each === name)!;
+        expect(other, name).not.toEqual(data);
+      }
+    }
+  });
+
   test('layers do not depend on each other, to the last bit', async () => {
     const { branches, aligned } = run([2, 0]);
     const { losses } = await aligned;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tinyBatches, tinyParent, tinySupernet } from '../../test/support/tiny-network.ts';
 import { openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
+import { SafetensorsFile } from '../model/safetensors.ts';
 import type { TensorSource } from '../model/tensor-source.ts';
 import { Random } from '../util/random.ts';
 import { type DistillSettings, distill } from './distill.ts';
@@ -75,7 +76,7 @@ describe('a distillation', () => {
   });
 
   test('learns in every stage: the loss on one batch falls', async () => {
-    const batches = { fill: (out: Int32Array) => tinyBatches().fill(out, 8, new Random(5)) };
+    const batches = { identity: 'one', fill: (out: Int32Array) => tinyBatches().fill(out, 8, new Random(5)) };
     const losses = new Map<string, number[]>();
     await distill(
       settings('learning', {
@@ -87,6 +88,49 @@ describe('a distillation', () => {
     );
     expect([...losses.keys()]).toEqual(['distil features', 'distil logits', 'distil all']);
     for (const [stage, list] of losses) expect(list.at(-1), stage).toBeLessThan(0.9 * list[0]!);
+  });
+
+  test('every stage draws batches of its own, and begins with what the one before left', async () => {
+    const states = ['features', 'logits', 'all'].map((stage) => {
+      const { metadata } = new SafetensorsFile(join(dir, 'straight', stage, 'state.safetensors'));
+      return JSON.parse(metadata.fingerprint!) as Record<string, unknown>;
+    });
+    expect(new Set(states.map(({ seed }) => seed)).size).toBe(3);
+    const { features, logits } = settings('straight');
+    expect(states.map((state) => [state.features, state.logits])).toEqual([
+      [undefined, undefined],
+      [features, undefined],
+      [features, logits],
+    ]);
+    expect(states.map(({ losses }) => losses)).toEqual([
+      { features: { lastWeight: 1 } },
+      { vocabulary: { divergence: 1, temperature: 1, crossEntropy: 0 } },
+      { vocabulary: { divergence: 1, temperature: 1, crossEntropy: 0.1 } },
+    ]);
+  });
+
+  test('the weights that are not of linear mixers are trained at a rate of their own', async () => {
+    const before = openCheckpoint(student).weights;
+    /** The largest change of linear mixers, and of all other weights, by the first step of AdamW. */
+    const moved = async (bodyRate: number) => {
+      const none = { ...shape, steps: 0, rate: 1 };
+      const all = { ...shape, steps: 1, rate: 1e-3, bodyRate, crossEntropy: 0.1 };
+      await distill(settings(`body at ${bodyRate}`, { features: none, logits: none, all }));
+      const { weights } = openCheckpoint(join(dir, `body at ${bodyRate}`, 'hybrid'));
+      const most = { mixers: 0, body: 0 };
+      for (const name of before.names()) {
+        const part = /layers\.[02]\.self_attn/.test(name) ? 'mixers' : 'body';
+        const [was, is] = [before.read(name), weights.read(name)];
+        for (const [i, x] of was.entries()) most[part] = Math.max(most[part], Math.abs(is[i]! - x));
+      }
+      return most;
+    };
+    const [whole, tenth, none] = [await moved(1), await moved(0.1), await moved(0)];
+    expect(whole.body).toBeGreaterThan(0);
+    expect(tenth.body / whole.body).toBeCloseTo(0.1, 2);
+    expect(none.body).toBe(0);
+    for (const { mixers } of [tenth, none]) expect(mixers).toBeCloseTo(whole.mixers, 5);
+    expect(whole.mixers).toBeGreaterThan(0);
   });
 
   test.each(['features', 'logits', 'all'])(
@@ -200,7 +244,7 @@ describe('refusals', () => {
     [
       'a negative rate',
       { all: { ...all, bodyRate: -1 } },
-      /rate of the body -1: expected a number of at least 0/,
+      /rate of the body -1: expected a number from 0 to/,
     ],
     [
       'rows beyond the context',

@@ -4,10 +4,12 @@ import { type Device, memoryOf, type Values } from '../graph/index.ts';
 import { type Checkpoint, openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
 import { LayerPrograms } from '../model/layer-programs.ts';
 import type { WrittenDtype } from '../model/safetensors.ts';
-import type { TokenBatches } from '../train/batches.ts';
+import type { TrainingData } from '../train/batches.ts';
 import { type Objective, train } from '../train/trainer.ts';
 import { InputError } from '../util/errors.ts';
+import { withFolder } from '../util/folder-lock.ts';
 import type { OnProgress } from '../util/progress.ts';
+import { bounds, checkBound, checkTraining } from './bounds.ts';
 import { type Hybrid, hybridOf } from './hybrid.ts';
 import { Network } from './network.ts';
 import { PathGradient, type PathLosses } from './path-gradient.ts';
@@ -27,7 +29,7 @@ export interface DistillSettings {
   /** Folder of the run: states to resume from, and the finished model in `hybrid`. */
   out: string;
   seed: number;
-  batches: TokenBatches;
+  batches: TrainingData;
   /** Hidden states as the teacher's; the linear mixers are trained. No steps leave a stage out. */
   features: TrainingSettings;
   /** Predictions as the teacher's; the linear mixers are trained. */
@@ -80,16 +82,26 @@ const CACHE_LIMIT = 20e9;
  * settings, the result is the same.
  *
  * @throws InputError before any work for models that do not fit each other and settings that cannot be met; for a
- *   folder that holds the states of a run with other settings
+ *   folder that holds the states of a run with other settings, and for one in which another process is at work
  */
 export async function distill(settings: DistillSettings): Promise<DistillResult> {
-  const { out, signal } = settings;
+  const { out } = settings;
   const [from, to] = [openCheckpoint(settings.teacher), openCheckpoint(settings.student)];
   const stages = stagesOf(
     settings,
     to.config.layers.map(({ kind }) => kind !== 'attention' && kind !== 'sliding_window'),
   );
   check(settings, stages, from, to);
+  return withFolder(out, 'a distillation', () => distillAlone(settings, stages, from, to));
+}
+
+async function distillAlone(
+  settings: DistillSettings,
+  stages: readonly Stage[],
+  from: Checkpoint,
+  to: Checkpoint,
+): Promise<DistillResult> {
+  const { out, signal } = settings;
   await settings.beforeStages?.();
   const teacher = new Network(from.config, from.weights);
   let student = new Network(to.config, to.weights);
@@ -154,13 +166,10 @@ function check(
   const [from, to] = [teacher.config, student.config];
   const { temperature, all } = settings;
   if (stages.length === 0) throw new InputError('nothing to do: no stage of the distillation has any steps');
-  if (!(temperature > 0)) throw new InputError(`temperature ${temperature}: expected a number above 0`);
-  for (const [what, value] of [
-    ['rate of the body', all.bodyRate],
-    ['weight of the cross-entropy', all.crossEntropy],
-  ] as const) {
-    if (!(value >= 0)) throw new InputError(`${what} ${value}: expected a number of at least 0`);
-  }
+  checkBound('temperature', temperature, bounds.temperature);
+  checkBound('rate of the body', all.bodyRate, bounds.weight);
+  checkBound('weight of the cross-entropy', all.crossEntropy, bounds.weight);
+  checkBound('seed', settings.seed, bounds.seed);
   if (from.vocabSize !== to.vocabSize) {
     throw new InputError(
       `the teacher has a vocabulary of ${from.vocabSize} tokens, the hybrid of ${to.vocabSize}: expected the same`,
@@ -175,6 +184,7 @@ function check(
         `stage ${name} has rows of ${length} tokens, expected 2 to ${context}, the models' context`,
       );
     }
+    checkTraining(`stage ${name}`, training, to, { held: to.layers.length });
     if (name !== 'all' && !linear) {
       throw new InputError(
         `stage ${name} trains linear mixers, of which ${settings.student} has none: 0 steps for it`,

@@ -1,7 +1,9 @@
+import { openCheckpoint } from '../model/checkpoint.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { MemoryTensors } from '../model/memory-tensors.ts';
 import { layerPrefix } from '../model/parameters.ts';
 import type { TensorSource } from '../model/tensor-source.ts';
+import { InputError } from '../util/errors.ts';
 import type { Network } from './network.ts';
 import type { Path } from './scorer.ts';
 
@@ -28,4 +30,15 @@ export function hybridOf(network: Network, path: Path): Hybrid {
     config: { ...network.config, layers, modelType: changed ? 'postnas' : network.config.modelType },
     weights,
   };
+}
+
+/** Whether a folder holds a whole model: not one whose files were cut off, or are not there. */
+export function holdsModel(dir: string): boolean {
+  try {
+    openCheckpoint(dir);
+    return true;
+  } catch (error) {
+    if (error instanceof InputError) return false;
+    throw error;
+  }
 }

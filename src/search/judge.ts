@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
 import type { Plan, TaskScore } from '../tasks/harness.ts';
 import { InputError } from '../util/errors.ts';
-import { writeFileAtomic } from '../util/files.ts';
-import type { OnProgress } from '../util/progress.ts';
+import { noticeBy, type OnProgress } from '../util/progress.ts';
+import { identityOf, keep, recall } from '../util/remember.ts';
 import { asPlacement, type Judged, type Placement, placementKey } from './placement/searcher.ts';
 import type { SearchResult } from './result.ts';
 import type { Path, PathScorer } from './scorer.ts';
@@ -80,10 +78,10 @@ export class Judge {
     if (!tasks.some(({ guides }) => guides !== false)) {
       throw new InputError('an objective needs at least one task');
     }
-    this.identity = createHash('sha256')
-      .update(JSON.stringify([options.keep?.network, layers, tasks]))
-      .digest('hex');
-    this.kept = options.keep ? readKept(options.keep.path, this.identity) : new Map();
+    this.identity = identityOf(options.keep?.network, layers, tasks);
+    const told = noticeBy(options.onProgress, 'judge');
+    const kept = options.keep && recall<Judged[]>(options.keep.path, this.identity, told);
+    this.kept = new Map(kept?.map((judged) => [placementKey(judged.placement), judged]));
   }
 
   /** Judges placements, each once; those asked for together share the layers on which they agree. */
@@ -121,7 +119,7 @@ export class Judge {
       }
       if (this.options.keep) {
         const judged = [...new Map([...this.kept, ...this.known]).values()];
-        writeFileAtomic(this.options.keep.path, JSON.stringify({ identity: this.identity, judged }));
+        keep(this.options.keep.path, this.identity, judged);
       }
     }
     return placements.map((placement) => this.known.get(placementKey(placement))!);
@@ -131,17 +129,5 @@ export class Judge {
   private get tokensOfAll(): number {
     const rows = this.tasks.flatMap(({ plan }) => plan.rows);
     return rows.reduce((sum, { ids }) => sum + ids.length, 0);
-  }
-}
-
-/** By placement; nothing if the file is missing or cannot be understood, or if another network was judged. */
-function readKept(path: string, identity: string): Map<string, Judged> {
-  if (!existsSync(path)) return new Map();
-  try {
-    const found = JSON.parse(readFileSync(path, 'utf8')) as { identity: string; judged: Judged[] };
-    if (found.identity !== identity) return new Map();
-    return new Map(found.judged.map((judged) => [placementKey(judged.placement), judged]));
-  } catch {
-    return new Map();
   }
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Value, Values } from '../graph/index.ts';
-import { mixerOf } from '../mixers/registry.ts';
+import { mixerOf, sourceOf } from '../mixers/registry.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { layerParameters, readValues } from '../model/layer-programs.ts';
@@ -70,7 +70,7 @@ export class Network {
   fingerprint(): string {
     const hash = createHash('sha256').update(JSON.stringify(this.config));
     const branches = this.branches.flat();
-    for (const { spec } of branches) hash.update(JSON.stringify(spec));
+    for (const { spec } of branches) hash.update(JSON.stringify(spec)).update(sourceOf(spec));
     for (const values of [this.outer, ...this.layers, ...branches.map(({ weights }) => weights)]) {
       for (const [name, { data }] of Object.entries(values)) {
         const { buffer, byteOffset, byteLength } = data as Float32Array;

@@ -1,15 +1,22 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
 import { tinyBatches, tinyGla } from '../../test/support/tiny-network.ts';
+import { gla } from '../mixers/gla.ts';
+import type { Mixer } from '../mixers/mixer.ts';
+import { registerMixer } from '../mixers/registry.ts';
+import type { CustomSpec, MixerSpec } from '../mixers/spec.ts';
 import { openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
+import { SafetensorsFile } from '../model/safetensors.ts';
 import { Model } from '../runtime/model.ts';
 import { planExamples } from '../tasks/harness.ts';
 import type { ProgressEvent } from '../util/progress.ts';
-import { type SearchSettings, searchPlacement } from './pipeline.ts';
+import { Network } from './network.ts';
+import { type SearchSettings, searchPlacement, seedIdentity } from './pipeline.ts';
 import type { SearchResult } from './result.ts';
+import { searchIdentity } from './super-network.ts';
 
 let dir: string;
 let model: string;
@@ -197,6 +204,119 @@ describe('searchPlacement', () => {
   });
 });
 
+test('no stage of no seed draws what another draws', async () => {
+  const seeds = [1, 2, 3, 4, 5, 6];
+  const one = { ...settings('seeds').align, steps: 1 };
+  const { runs } = await searchPlacement(
+    settings('seeds', {
+      ...{ seeds, align: one, finish: one, exhaustive: false, beamWidth: 1, randomSamples: 1 },
+      supernet: { ...settings('seeds').supernet, steps: 1 },
+    }),
+  );
+  const used = seeds.flatMap((seed) =>
+    ['align', 'supernet', 'finish'].flatMap((stage) => {
+      const path = join(dir, `seeds/seed-${seed}`, stage, 'state.safetensors');
+      // A path of full attention alone has nothing to finish.
+      if (!existsSync(path)) return [];
+      return [(JSON.parse(new SafetensorsFile(path).metadata.fingerprint!) as { seed: number }).seed];
+    }),
+  );
+  expect(used.length).toBe(3 * seeds.length);
+  expect(new Set(used).size).toBe(used.length);
+  const drawn = runs.map(
+    ({ searchers }) => searchers.find(({ name }) => name === 'random-1')!.best[0]!.placement[0],
+  );
+  expect(new Set(drawn).size).toBeGreaterThan(1);
+});
+
+test('files that were cut off after they were written are named and made anew, to the same result', async () => {
+  const quick = { seeds: [1], exhaustive: false };
+  const result = await searchPlacement(settings('whole', quick));
+  const hybrid = 'seed-1/hybrid/model.safetensors';
+  const model = readFileSync(join(dir, 'whole', hybrid));
+  const states = ['align', 'supernet', 'finish'].map((stage) => `seed-1/${stage}/state.safetensors`);
+  const jsons = ['seed-1/found.json', 'seed-1/judged.json'];
+  for (const files of [[jsons[0]!], [hybrid], [...jsons, hybrid], [...jsons, ...states]]) {
+    rmSync(join(dir, 'cut'), { recursive: true, force: true });
+    cpSync(join(dir, 'whole'), join(dir, 'cut'), { recursive: true });
+    for (const file of files) {
+      const path = join(dir, 'cut', file);
+      truncateSync(path, Math.floor(0.7 * statSync(path).size));
+    }
+    const notices: string[] = [];
+    const onProgress = ({ notice }: ProgressEvent) => notice && notices.push(notice);
+    expect(lasting(await searchPlacement(settings('cut', { ...quick, onProgress })))).toEqual(
+      lasting(result),
+    );
+    expect(readFileSync(join(dir, 'cut', hybrid)).equals(model)).toBe(true);
+    for (const file of files) {
+      // Without its hybrid, what was found is of no use; that is no damage.
+      if (file === hybrid || (file === jsons[0] && files.includes(hybrid))) continue;
+      expect(notices.join('\n')).toContain(`${file} is damaged`);
+    }
+  }
+});
+
+describe('what was found with a seed is given again', () => {
+  const identity = (more: Partial<SearchSettings> = {}, seed = 1, eosTokenIds = [2, 5]) => {
+    const own = settings('identity', more);
+    const { config, weights } = openCheckpoint(own.model);
+    const fingerprint = searchIdentity(own, new Network(config, weights));
+    return seedIdentity(own, fingerprint, { bosTokenId: 1, eosTokenIds }, seed);
+  };
+  const registered: Mixer<CustomSpec> = {
+    ...(gla as unknown as Mixer<CustomSpec>),
+    kind: 'custom_mine',
+    letter: 'Z',
+  };
+
+  test.each<[string, (from: SearchSettings) => Partial<SearchSettings>]>([
+    ['the mixer', () => ({ mixer: { ...tinyGla, gateRank: 5 } as MixerSpec })],
+    ['the budget', () => ({ budget: 2 })],
+    ['the tasks', ({ tasks }) => ({ tasks: tasks.slice(1) })],
+    ['a metric', ({ tasks }) => ({ tasks: [tasks[0]!, { ...tasks[1]!, metric: 'accuracy' }] })],
+    ['a task that does not guide', ({ tasks }) => ({ tasks: [{ ...tasks[0]!, guides: false }, tasks[1]!] })],
+    ['the data', () => ({ batches: tinyBatches(32) })],
+    ['alignment', ({ align }) => ({ align: { ...align, steps: 5 } })],
+    ['its rate', ({ align }) => ({ align: { ...align, rate: 2e-2 } })],
+    ['the super network', ({ supernet }) => ({ supernet: { ...supernet, batch: 3 } })],
+    ['how paths are drawn', ({ supernet }) => ({ supernet: { ...supernet, sampling: { rule: 'coin' } } })],
+    ['the finish', ({ finish }) => ({ finish: { ...finish, length: 13 } })],
+    ['the beam', () => ({ beamWidth: 3 })],
+    ['random placements', () => ({ randomSamples: 3 })],
+    ['every placement', () => ({ exhaustive: false })],
+  ])('not with another one: %s', (_, more) => {
+    expect(identity(more(settings('identity')))).not.toBe(identity());
+  });
+
+  test('nor with another seed, or other tokens that end an answer', () => {
+    expect(identity({}, 2)).not.toBe(identity());
+    expect(identity({}, 1, [2])).not.toBe(identity());
+  });
+
+  test('nor with other code of a mixer from outside', () => {
+    registerMixer(registered);
+    const mixer: CustomSpec = { kind: 'custom_mine', heads: 2, keyDim: 8, valueDim: 8 };
+    const before = identity({ mixer });
+    expect(identity({ mixer })).toBe(before);
+    registered.state = () => [];
+    expect(identity({ mixer })).not.toBe(before);
+  });
+
+  test('wherever it lies and whoever looks on', () => {
+    const elsewhere = {
+      out: '/elsewhere',
+      threads: 5,
+      device: 'webgpu',
+      command: 'x',
+      seeds: [1, 7],
+    } as const;
+    expect(identity({ ...elsewhere, onProgress: () => {}, signal: new AbortController().signal })).toBe(
+      identity(),
+    );
+  });
+});
+
 describe('refusals', () => {
   const shape = { batch: 2, length: 65, steps: 1, rate: 1e-2 };
   const long = planExamples('long', [{ context: 'a'.repeat(80), answer: 'b' }], encode);
@@ -237,7 +357,10 @@ describe('refusals', () => {
       expect(searchPlacement(settings('other', { ...quick, ...more }))).rejects.toThrow(
         expect.objectContaining({ name: 'InputError', message: expect.stringMatching(difference) }),
       );
-    await refused({ batches: tinyBatches(32) }, /align\/state\.safetensors .*\n {2}data: saved/);
+    await refused(
+      { batches: tinyBatches(32) },
+      /align\/state\.safetensors .*\n {2}data: the training text or its tokenizer is another one\n/,
+    );
     await refused(
       { align: { ...settings('').align, rate: 1 } },
       /align\/state\.safetensors .*\n {2}schedule/,
@@ -247,10 +370,20 @@ describe('refusals', () => {
       { align: { ...settings('').align, rate: 1 } },
       /supernet\/state\.safetensors .*\n {2}align: saved .*"rate":0.01/,
     );
+    const finished = { seeds: [1], finish: { ...settings('').finish, steps: 1 } };
+    await searchPlacement(settings('finished', finished));
+    const faster = { ...settings('').supernet, rate: 1 };
+    rmSync(join(dir, 'finished/seed-1/supernet'), { recursive: true });
+    await expect(searchPlacement(settings('finished', { ...finished, supernet: faster }))).rejects.toThrow(
+      /finish\/state\.safetensors [^]*\n {2}supernet: saved .*"rate":0.01/,
+    );
     const other = join(dir, 'other model');
     const { config } = openCheckpoint(model);
     await saveCheckpoint(other, config, randomWeights(config, 5), { dtype: 'F32' });
     rmSync(join(dir, 'other/seed-1/align'), { recursive: true });
-    await refused({ model: other }, /supernet\/state\.safetensors .*\n {2}parent: saved/);
+    await refused(
+      { model: other },
+      /supernet\/state\.safetensors .*\n {2}parent: the model is another one\n/,
+    );
   });
 });

@@ -1,18 +1,20 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Device } from '../graph/index.ts';
 import { showArchitecture } from '../mixers/registry.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
-import { hasWeights, openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
+import { openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { GenerationConfig } from '../model/hf-config.ts';
-import type { TokenBatches } from '../train/batches.ts';
+import type { TrainingData } from '../train/batches.ts';
 import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
-import type { OnProgress } from '../util/progress.ts';
+import { withFolder } from '../util/folder-lock.ts';
+import { noticeBy, type OnProgress } from '../util/progress.ts';
 import { Random } from '../util/random.ts';
 import { identityOf, remember } from '../util/remember.ts';
-import { hybridOf } from './hybrid.ts';
+import { bounds, checkBound, checkSeeds, checkTraining } from './bounds.ts';
+import { holdsModel, hybridOf } from './hybrid.ts';
 import { Judge, type ObjectiveTask, objectiveOf, pathOf } from './judge.ts';
 import { Network } from './network.ts';
 import { beamSearch } from './placement/beam.ts';
@@ -37,7 +39,7 @@ export interface SearchSettings {
   budget: number;
   seeds: readonly number[];
   tasks: readonly ObjectiveTask[];
-  batches: TokenBatches;
+  batches: TrainingData;
   align: TrainingSettings;
   supernet: TrainingSettings & { sampling: PathSampling };
   /** Training of the chosen architecture alone, after the search; 0 steps for none. */
@@ -61,14 +63,19 @@ export interface SearchSettings {
  * where it was stopped; run again with the same settings, the result is the same.
  *
  * @throws InputError before any work for settings that cannot be met (a budget beyond the number of layers, rows
- *   beyond the context, ...), and for a folder that holds the states of a search with other settings
+ *   beyond the context, ...), for a folder that holds the states of a search with other settings, and for one in which
+ *   another process is at work
  */
 export async function searchPlacement(settings: SearchSettings): Promise<SearchResult> {
+  const { out } = settings;
+  const { config } = openCheckpoint(settings.model);
+  checkSearchSettings(settings, config);
+  return withFolder(out, 'a search of placements', () => searchSeeds(settings));
+}
+
+async function searchSeeds(settings: SearchSettings): Promise<SearchResult> {
   const { out, mixer, budget, seeds, tasks, signal } = settings;
   const { config, weights } = openCheckpoint(settings.model);
-  const layers = config.layers.length;
-  checkSettings(settings, config);
-  mkdirSync(out, { recursive: true });
   const found: SeedFindings[] = [];
   for (const seed of seeds) {
     found.push(await searchSeed(settings, seed));
@@ -81,7 +88,7 @@ export async function searchPlacement(settings: SearchSettings): Promise<SearchR
     created: new Date().toISOString(),
     model: {
       path: settings.model,
-      layers,
+      layers: config.layers.length,
       parameters: weights
         .names()
         .reduce((n, name) => n + weights.info(name).shape.reduce((a, b) => a * b, 1), 0),
@@ -98,28 +105,27 @@ export async function searchPlacement(settings: SearchSettings): Promise<SearchR
 }
 
 /** @throws InputError for what could only fail later, after hours of training */
-function checkSettings(settings: SearchSettings, config: ModelConfig): void {
+export function checkSearchSettings(settings: SearchSettings, config: ModelConfig): void {
   const { budget, seeds, tasks, align: aligning, supernet, finish } = settings;
-  const layers = config.layers.length;
-  checkBudget(budget, layers);
-  if (settings.exhaustive) checkExhaustive(budget, layers);
-  if (seeds.length === 0 || new Set(seeds).size < seeds.length) {
-    throw new InputError(`seeds [${seeds}]: expected at least one, and different ones`);
-  }
+  const held = config.layers.length;
+  checkBudget(budget, held);
+  if (settings.exhaustive) checkExhaustive(budget, held);
+  checkSeeds(seeds);
+  checkBound('width of the beam', settings.beamWidth, bounds.beam);
+  checkBound('random placements', settings.randomSamples, bounds.random);
   if (tasks.length === 0) throw new InputError('an objective needs at least one task');
   const names = tasks.map(({ plan }) => plan.name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw new InputError(`the objective has the task ${twice} twice`);
+  checkTraining('alignment', aligning, config);
+  checkTraining('the super network', supernet, config, { held });
+  checkTraining('the finish', finish, config, { held, least: 0 });
   const { maxPositionEmbeddings } = config;
-  for (const [what, length] of [
-    ['alignment', aligning.length],
-    ['the super network', supernet.length],
-    ['the finish', finish.length],
-    ...tasks.map(({ plan }) => [`task ${plan.name}`, plan.longest] as const),
-  ] as const) {
-    if (length > maxPositionEmbeddings) {
+  for (const { plan } of tasks) {
+    if (plan.longest > maxPositionEmbeddings) {
       throw new InputError(
-        `${what} has rows of ${length} tokens, longer than the model's context of ${maxPositionEmbeddings}`,
+        `task ${plan.name} has rows of ${plan.longest} tokens, longer than the model's context of ` +
+          `${maxPositionEmbeddings}`,
       );
     }
   }
@@ -145,15 +151,28 @@ export async function searchSeed(settings: SearchSettings, seed: number): Promis
   const { config, weights, generation } = openCheckpoint(settings.model);
   const network = new Network(config, weights);
   const fingerprint = searchIdentity(settings, network);
-  const { mixer, budget, tasks, align, supernet, finish, beamWidth, randomSamples, exhaustive } = settings;
-  const identity = identityOf(
-    { mixer, budget, tasks, align, supernet, finish, beamWidth, randomSamples, exhaustive, seed },
-    fingerprint,
-  );
+  const identity = seedIdentity(settings, fingerprint, generation, seed);
   const folder = join(settings.out, `seed-${seed}`);
   const found = join(folder, 'found.json');
-  if (!hasWeights(join(folder, 'hybrid'))) rmSync(found, { force: true });
-  return remember(found, identity, () => searchOnce({ ...settings, generation, fingerprint }, network, seed));
+  if (!holdsModel(join(folder, 'hybrid'))) rmSync(found, { force: true });
+  return remember(
+    found,
+    identity,
+    () => searchOnce({ ...settings, generation, fingerprint }, network, seed),
+    noticeBy(settings.onProgress, `seed ${seed}`),
+  );
+}
+
+/** A hash of all that the search of a seed depends on, its hybrid included. */
+export function seedIdentity(
+  settings: SearchSettings,
+  fingerprint: SearchIdentity,
+  generation: GenerationConfig,
+  seed: number,
+): string {
+  const { mixer, budget, tasks, align, supernet, finish, beamWidth, randomSamples, exhaustive } = settings;
+  const searched = { mixer, budget, tasks, align, supernet, finish, beamWidth, randomSamples, exhaustive };
+  return identityOf({ ...searched, generation, seed }, fingerprint);
 }
 
 async function searchOnce(

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { BatchShape } from '../model/layer-programs.ts';
-import type { TokenBatches } from '../train/batches.ts';
+import type { TrainingData } from '../train/batches.ts';
 import type { Schedule } from '../train/schedule.ts';
 import { Random } from '../util/random.ts';
 
@@ -21,9 +21,9 @@ export function tokensOf({ steps, batch, length }: TrainingSettings): number {
   return steps * batch * length;
 }
 
-/** A hash of a few training rows: what the data is. */
-export function dataHash(batches: TokenBatches, length: number): string {
+/** A hash of what is trained on: of all of it, and of a few rows as this version of the package makes them. */
+export function dataHash(data: TrainingData, length: number): string {
   const rows = new Int32Array(4 * length);
-  batches.fill(rows, length, new Random(0));
-  return createHash('sha256').update(rows).digest('hex').slice(0, 16);
+  data.fill(rows, length, new Random(0));
+  return createHash('sha256').update(data.identity).update(rows).digest('hex').slice(0, 16);
 }

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
+import { sourceOf } from '../mixers/registry.ts';
 import type { TrainResult } from '../train/trainer.ts';
 import type { OnProgress } from '../util/progress.ts';
+import { identityOf } from '../util/remember.ts';
 import { align, BranchWeights } from './align.ts';
 import type { Network } from './network.ts';
 import type { SearchSettings } from './pipeline.ts';
@@ -11,13 +13,20 @@ import { trainSupernet } from './supernet.ts';
 export interface SearchIdentity {
   parent: string;
   data: string;
+  /** The source of a mixer from outside. */
+  source?: string;
 }
 
 export function searchIdentity(
-  { batches, align }: Pick<SearchSettings, 'batches' | 'align'>,
+  { batches, align, mixer }: Pick<SearchSettings, 'batches' | 'align' | 'mixer'>,
   parent: Network,
 ): SearchIdentity {
-  return { parent: parent.fingerprint(), data: dataHash(batches, align.length) };
+  const source = sourceOf(mixer);
+  return {
+    parent: parent.fingerprint(),
+    data: dataHash(batches, align.length),
+    ...(source && { source: identityOf(source) }),
+  };
 }
 
 /** Progress under the name of a seed. */

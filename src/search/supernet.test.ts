@@ -194,6 +194,24 @@ describe('trainSupernet', () => {
     expect(frozen(branches.network)).toEqual(before);
   });
 
+  test('the features of the last layer weigh once more than the mean, unless told otherwise', async () => {
+    const path = [1, 0, 1];
+    const branches = tinySupernet();
+    const expected = wholePath(branches, path, 1);
+    let loss = 0;
+    await trainSupernet({
+      ...settings,
+      ...gradientStep,
+      branches,
+      sampling: { rule: 'fixed', path },
+      onProgress: ({ values }) => {
+        loss = values!.loss!;
+      },
+    });
+    expect(loss).toBeCloseTo(expected.loss, 4);
+    expect(wholePath(tinySupernet(), path, 0).loss).toBeLessThan(0.9 * expected.loss);
+  });
+
   test('a path of all attention teaches nothing', async () => {
     const branches = tinySupernet();
     const sampling: PathSampling = { rule: 'fixed', path: [0, 0, 0] };

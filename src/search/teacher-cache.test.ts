@@ -41,6 +41,11 @@ test('the most probable tokens, falling, as the head gives them; asked once', as
   const other = tinyParent(undefined, { vocabSize: 100, tieWordEmbeddings: true, rmsNormEps: 1e-5 });
   await new TeacherCache({ ...options, teacher: other }).top(ids, teach);
   expect(asked).toBe(3);
+  // So are the same tokens as one row: others stand before the fourth.
+  const single = new LayerPrograms(config, { batch: 1, length: 6 }, undefined, 1);
+  await new TeacherCache({ ...options, programs: single }).top(ids, teach);
+  expect(asked).toBe(4);
+  await single.dispose();
   await programs.dispose();
 
   const rows = input('x', 'float32', [6, config.hiddenSize]);

@@ -42,7 +42,8 @@ export class TeacherCache {
 
   /** @param teach gives the teacher's hidden states after its last layer, if they are needed */
   async top(ids: Int32Array, teach: () => Promise<Value>): Promise<TopTokens> {
-    const key = hashed(ids);
+    // The same tokens in other rows have other predictions.
+    const key = hashed(String(this.options.programs.shape.length), ids);
     const path = join(this.options.folder, this.source, `${key}.safetensors`);
     return this.stored(path, ids.length) ?? this.made(path, ids.length, await teach());
   }

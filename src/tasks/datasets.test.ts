@@ -86,7 +86,7 @@ describe('evaluation sets', () => {
 
 const shared = fileURLToPath(new URL('../../../shared/data/eval', import.meta.url));
 
-describe.skipIf(!existsSync(shared))('the shared evaluation sets (../shared/data/eval)', () => {
+describe.skipIf(!existsSync(shared))('the shared evaluation sets (needs ../shared/data/eval)', () => {
   it('are all read, and every example can be planned', () => {
     const tasks = evaluationTasks(shared);
     const counts = Object.fromEntries(tasks.map((task) => [task.name, task.examples(1e9, 1).length]));

@@ -49,6 +49,17 @@ function largestDifference(actual: ArrayLike<number>, expected: readonly number[
   return expected.reduce((top, x, i) => Math.max(top, Math.abs(x - actual[i]!)), 0);
 }
 
+test('what is not said is as in published runs of language models', () => {
+  expect(ADAMW_DEFAULTS).toEqual({
+    beta1: 0.9,
+    beta2: 0.95,
+    eps: 1e-8,
+    weightDecay: 0.1,
+    clipNorm: 1,
+    muon: 0,
+  });
+});
+
 describe('AdamW', () => {
   test.each([0, 0.5])(
     'a group at a tenth of the rate moves as by itself at that rate, Muon %s',

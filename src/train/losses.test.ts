@@ -86,6 +86,24 @@ describe('divergence', () => {
     }
   });
 
+  test('of the top tokens counts what little is left to the others, down to a millionth', () => {
+    const ids = input('ids', 'int64', [1, 1]);
+    const teacher = input('teacher', 'float32', [1, 1]);
+    const student = input('student', 'float32', [1, 2]);
+    for (const [left, byStudent] of [
+      [1e-3, 5e-5],
+      [2e-6, 0.5],
+    ] as const) {
+      const feeds = new Map([
+        [ids, ndarray([1, 1], [0])],
+        [teacher, ndarray([1, 1], [Math.log1p(-left)])],
+        [student, ndarray([1, 2], [Math.log1p(-byStudent), Math.log(byStudent)])],
+      ]);
+      const [value] = evaluate([topDivergence(ids, teacher, logSoftmax(student))], feeds);
+      expect(value!.data[0]).toBeCloseTo(kl([1 - left, left], [1 - byStudent, byStudent]), 9);
+    }
+  });
+
   test('of a teacher that leaves nothing to the others is finite', () => {
     const ids = input('ids', 'int64', [1, 1]);
     const teacher = input('teacher', 'float32', [1, 1]);

@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { existsSync, renameSync, rmSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
 import { SafetensorsFile, writeSafetensors } from '../model/safetensors.ts';
 import { InputError } from '../util/errors.ts';
 import type { Random } from '../util/random.ts';
@@ -7,7 +8,8 @@ import type { ParameterVector } from './parameters.ts';
 
 /**
  * Everything a training run needs to go on as if it had never stopped: weights, moments, step and the state of
- * the random generator, in one file, so that they always belong together.
+ * the random generator, in one file, so that they always belong together. The state before it is kept beside it, for
+ * a file that was cut off or damaged after it was written.
  */
 export interface RunState {
   /** Steps taken. */
@@ -16,6 +18,23 @@ export interface RunState {
   moments: Moments;
   random: Random;
 }
+
+/** What the metadata of a state file hold beside the check sum of all. */
+interface Described {
+  step: string;
+  updates: string;
+  random: string;
+  fingerprint: string;
+}
+
+/** Of the file's layout; files without one have no check sum. */
+const VERSION = '2';
+
+/** A file that does not hold what was written to it. */
+class Damaged extends Error {}
+
+/** Where the state before is kept. */
+const previousOf = (path: string) => path.replace(/(\.[^./\\]*)?$/, '.previous$1');
 
 /** The vectors of a state by their names in the file. */
 function vectors({ parameters, moments }: RunState): Record<string, ParameterVector> {
@@ -28,67 +47,164 @@ function vectors({ parameters, moments }: RunState): Record<string, ParameterVec
  * @throws InputError naming the file when it cannot be written; the state saved before is still there then
  */
 export function saveRunState(path: string, state: RunState, fingerprint: string): void {
+  const described: Described = {
+    step: String(state.step),
+    updates: String(state.moments.step),
+    random: JSON.stringify(state.random.state),
+    fingerprint,
+  };
+  const tensors = Object.entries(vectors(state));
   writeSafetensors(
     path,
-    Object.entries(vectors(state)).map(([name, { data, size }]) => ({
-      name,
-      dtype: 'F32',
-      shape: [size],
-      data,
-    })),
+    tensors.map(([name, { data, size }]) => ({ name, dtype: 'F32', shape: [size], data })),
     {
-      step: String(state.step),
-      updates: String(state.moments.step),
-      random: JSON.stringify(state.random.state),
-      fingerprint,
+      ...described,
+      version: VERSION,
+      check: checkSum(
+        described,
+        tensors.map(([, { data }]) => data),
+      ),
     },
+    previousOf(path),
   );
 }
 
 /**
- * Loads a saved state into `state`, if the file exists.
+ * Loads a saved state into `state`, if the file exists. A damaged one is laid aside, and the state before it taken.
  *
+ * @param onNotice is told of a damaged file, and what it costs
  * @returns whether there was one
- * @throws InputError when the file belongs to a run with other options, or is damaged
+ * @throws InputError when the file belongs to a run with other options, or to another version
  */
-export function loadRunState(path: string, state: RunState, fingerprint: string): boolean {
-  if (!existsSync(path)) return false;
-  const file = new SafetensorsFile(path);
-  const { step, updates, random, fingerprint: found } = file.metadata;
+export function loadRunState(
+  path: string,
+  state: RunState,
+  fingerprint: string,
+  onNotice: (line: string) => void = () => {},
+): boolean {
+  const previous = previousOf(path);
+  if (!existsSync(path)) {
+    // Whoever deletes a state wants to start afresh.
+    rmSync(previous, { force: true });
+    return false;
+  }
+  try {
+    take(path, state, fingerprint);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Damaged)) throw error;
+    renameSync(path, `${path}.damaged`);
+    const what = `${path} is damaged (${error.message}) and laid aside as ${path}.damaged`;
+    if (existsSync(previous)) {
+      renameSync(previous, path);
+      try {
+        take(path, state, fingerprint);
+        onNotice(`${what}; going on from the state before it, saved after step ${state.step}`);
+        return true;
+      } catch (again) {
+        if (!(again instanceof Damaged)) throw again;
+        rmSync(path);
+      }
+    }
+    onNotice(`${what}; there is no good state before it: this training begins anew`);
+    return false;
+  }
+}
+
+/** Fills `state` from a file. @throws Damaged, with `state` as it was; InputError as loadRunState */
+function take(path: string, state: RunState, fingerprint: string): void {
+  const { described, data } = readState(path, Object.keys(vectors(state)));
+  const { step, updates, random, fingerprint: found } = described;
   if (canonical(found) !== canonical(fingerprint)) {
     throw new InputError(
       `${path} was saved by a run with other options${differences(found, fingerprint)}\n` +
-        'Delete it to start afresh, or give the options it was started with.',
+        'Delete it to start afresh, give the options it was started with, or another folder (--out).',
     );
   }
-  for (const [name, { size }] of Object.entries(vectors(state))) {
-    const { shape } = file.info(name);
-    if (shape.join() !== String(size)) {
-      throw new InputError(`${path}: tensor '${name}' has shape [${shape}], this run has ${size} weights`);
+  for (const [i, [name, { size }]] of Object.entries(vectors(state)).entries()) {
+    if (data[i]!.length !== size) {
+      throw new InputError(
+        `${path}: tensor '${name}' has shape [${data[i]!.length}], this run has ${size} weights`,
+      );
     }
   }
-  for (const [name, { data }] of Object.entries(vectors(state))) data.set(file.read(name));
+  for (const [i, vector] of Object.values(vectors(state)).entries()) vector.data.set(data[i]!);
   state.step = Number(step);
   state.moments.step = Number(updates);
-  state.random.state = JSON.parse(random!) as Random['state'];
-  return true;
+  state.random.state = JSON.parse(random) as Random['state'];
+}
+
+/** @throws Damaged when the file cannot be understood or its check sum is another */
+function readState(
+  path: string,
+  names: readonly string[],
+): { described: Described; data: readonly Float32Array[] } {
+  let version: string | undefined;
+  try {
+    const file = new SafetensorsFile(path);
+    const { step, updates, random, fingerprint, check } = file.metadata;
+    version = file.metadata.version;
+    if (version === undefined || version === VERSION) {
+      const described = { step, updates, random, fingerprint } as Described;
+      for (const [name, text] of Object.entries(described)) {
+        if (text === undefined) throw new Damaged(`it has no ${name}`);
+      }
+      const data = names.map((name) => file.read(name));
+      if (version === VERSION && check !== checkSum(described, data)) {
+        throw new Damaged('its check sum is another');
+      }
+      return { described, data };
+    }
+  } catch (error) {
+    // A header that was cut off or changed makes anything of a file but a state.
+    throw new Damaged((error as Error).message);
+  }
+  throw new InputError(
+    `${path} was saved by another version of postnas (layout ${version}, this one has ${VERSION}): ` +
+      'delete it to start afresh, or go on with that version',
+  );
+}
+
+/** Bytes that are summed at a time: a length is limited to 4 GB. */
+const CHUNK = 1 << 30;
+
+function checkSum(described: Described, data: readonly Float32Array[]): string {
+  const { step, updates, random, fingerprint } = described;
+  let sum = crc32(JSON.stringify([step, updates, random, fingerprint]));
+  for (const { buffer, byteOffset, byteLength } of data) {
+    for (let at = 0; at < byteLength; at += CHUNK) {
+      sum = crc32(new Uint8Array(buffer, byteOffset + at, Math.min(CHUNK, byteLength - at)), sum);
+    }
+  }
+  return sum.toString(16);
 }
 
 /** The same text for the same options, in whatever order they were written. */
-function canonical(fingerprint: string | undefined): string {
-  return JSON.stringify(JSON.parse(fingerprint ?? '{}'), (_, value: unknown) =>
+function canonical(fingerprint: string): string {
+  return JSON.stringify(JSON.parse(fingerprint), (_, value: unknown) =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
       : value,
   );
 }
 
+/** What is told of options whose values are hashes: these say nothing to people. */
+const HASHED: Record<string, string> = {
+  parent: 'the model is another one',
+  teacher: 'the teacher is another one',
+  student: 'the hybrid is another one',
+  data: 'the training text or its tokenizer is another one',
+};
+
 /** The options in which two fingerprints differ, a line each. */
-function differences(saved: string | undefined, now: string): string {
+function differences(saved: string, now: string): string {
   const [before, after] = [saved, now].map((text) => JSON.parse(canonical(text)) as Record<string, unknown>);
   const lines = [...new Set([...Object.keys(before!), ...Object.keys(after!)])]
     .map((key) => ({ key, was: JSON.stringify(before![key]), is: JSON.stringify(after![key]) }))
     .filter(({ was, is }) => was !== is)
-    .map(({ key, was, is }) => `\n  ${key}: saved ${was ?? 'without'}, now ${is ?? 'without'}`);
+    .map(
+      ({ key, was, is }) =>
+        `\n  ${key}: ${HASHED[key] ?? `saved ${was ?? 'without'}, now ${is ?? 'without'}`}`,
+    );
   return `:${lines.join('')}`;
 }

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { linearWeight, vector } from '../mixers/mixer.ts';
-import { SafetensorsFile } from '../model/safetensors.ts';
+import { SafetensorsFile, writeSafetensors } from '../model/safetensors.ts';
 import { Random } from '../util/random.ts';
 import { ParameterVector } from './parameters.ts';
 import { type Objective, type TrainOptions, train } from './trainer.ts';
@@ -266,8 +266,139 @@ describe('refusals', () => {
   });
 });
 
+describe('a state file that was damaged after it was written', () => {
+  const previousPath = (folder: string) => join(folder, 'state.previous.safetensors');
+
+  /** A folder as a kill in step 12 left it: a state of 11 steps and one of 10, and a log of 12. */
+  async function stopped(name: string): Promise<string> {
+    const folder = join(dir, name);
+    rmSync(folder, { recursive: true, force: true });
+    const killed = new Error('killed');
+    // An optimiser's step is not undone by the state that an error saves: the kill comes from outside.
+    const onProgress: TrainOptions['onProgress'] = ({ done }) => {
+      if (done === 120) throw killed;
+    };
+    await expect(train(fresh({ folder, saveEvery: 0, onProgress }))).rejects.toThrow(killed);
+    return folder;
+  }
+
+  /** Trains to the end, and gives what was told. */
+  async function resume(folder: string): Promise<string[]> {
+    const notices: string[] = [];
+    const options = fresh({ folder, onProgress: ({ notice }) => notice && notices.push(notice) });
+    await train(options);
+    return notices;
+  }
+
+  test('wherever it was cut off, the run goes on from the state before and ends bit for bit the same', async () => {
+    const folder = await stopped('cut');
+    const files = ['state.safetensors', 'state.previous.safetensors', 'log.jsonl'];
+    const [state, previous, log] = files.map((name) => readFileSync(join(folder, name)));
+    const header = 8 + Number(state!.readBigUInt64LE(0));
+    const lengths = [0, 1, 7, 8, 9, header - 1, header, header + 1, state!.length - 4, state!.length - 1];
+    for (const length of lengths) {
+      for (const [i, bytes] of [state!.subarray(0, length), previous!, log!].entries()) {
+        writeFileSync(join(folder, files[i]!), bytes);
+      }
+      const notices = await resume(folder);
+      expect(notices).toEqual([
+        expect.stringMatching(
+          /cut\/state\.safetensors is damaged \(.+\) and laid aside as .*\.damaged; going on from the state before it, saved after step 11$/,
+        ),
+      ]);
+      expect(readFileSync(`${statePath(folder)}.damaged`)).toHaveLength(length);
+      expect(remains(folder)).toEqual(remains(join(dir, 'straight')));
+    }
+  });
+
+  test('a single bit of its weights, moments or description', async () => {
+    const folder = await stopped('bits');
+    const state = readFileSync(statePath(folder));
+    const previous = readFileSync(previousPath(folder));
+    const header = 8 + Number(state.readBigUInt64LE(0));
+    const size = (state.length - header) / 3;
+    const random = state.indexOf('random') + 12;
+    const step = state.indexOf('"step":"') + 8;
+    for (const at of [header, header + size + 1, header + 2 * size + 2, state.length - 1, random, step]) {
+      const flipped = Buffer.from(state);
+      flipped[at]! ^= 1;
+      writeFileSync(statePath(folder), flipped);
+      writeFileSync(previousPath(folder), previous);
+      expect(await resume(folder)).toEqual([expect.stringContaining('saved after step 11')]);
+      expect(remains(folder)).toEqual(remains(join(dir, 'straight')));
+    }
+  });
+
+  test('without a good state before it, the training begins anew and says so', async () => {
+    for (const spoil of [
+      (folder: string) => rmSync(previousPath(folder)),
+      (folder: string) => writeFileSync(previousPath(folder), 'x'),
+    ]) {
+      const folder = await stopped('both');
+      writeFileSync(statePath(folder), '');
+      spoil(folder);
+      expect(await resume(folder)).toEqual([expect.stringMatching(/is damaged .* begins anew$/)]);
+      expect(remains(folder)).toEqual(remains(join(dir, 'straight')));
+    }
+  });
+
+  test('deleted by hand: the run starts afresh, whatever is left of the state before', async () => {
+    const folder = await stopped('deleted');
+    rmSync(statePath(folder));
+    expect(await resume(folder)).toEqual([]);
+    expect(remains(folder)).toEqual(remains(join(dir, 'straight')));
+  });
+
+  test('files of a process that was killed while it wrote are taken away', async () => {
+    const folder = await stopped('half written');
+    const half = `${statePath(folder)}.${2 ** 22 + 1}.tmp`;
+    writeFileSync(half, 'half');
+    writeFileSync(join(folder, 'mine.tmp'), 'kept');
+    expect(await resume(folder)).toEqual([]);
+    expect(existsSync(half)).toBe(false);
+    expect(existsSync(join(folder, 'mine.tmp'))).toBe(true);
+    expect(remains(folder)).toEqual(remains(join(dir, 'straight')));
+  });
+
+  test('of another version is left alone', async () => {
+    const folder = await stopped('version');
+    const file = new SafetensorsFile(statePath(folder));
+    const metadata = { ...file.metadata, version: '99' };
+    const tensors = file.names().map((name) => {
+      const data = file.read(name);
+      return { name, dtype: 'F32' as const, shape: [data.length], data };
+    });
+    writeSafetensors(statePath(folder), tensors, metadata);
+    await expect(resume(folder)).rejects.toThrow(/another version of postnas \(layout 99.*delete it/);
+    expect(new SafetensorsFile(statePath(folder)).metadata.version).toBe('99');
+    // Those from before there were check sums are taken as they are.
+    const { version: _, check: __, ...old } = file.metadata;
+    writeSafetensors(statePath(folder), tensors, old);
+    expect(await resume(folder)).toEqual([]);
+    expect(remains(folder)).toEqual(remains(join(dir, 'straight')));
+  });
+});
+
+test('one training at a time has a folder', async () => {
+  const folder = join(dir, 'locked');
+  const second = { refused: undefined as Error | undefined };
+  const wrap: Wrap = (objective) => ({
+    async gradient(random, gradient, step) {
+      if (step === 3)
+        second.refused = (await train(fresh({ folder })).catch((error: Error) => error)) as Error;
+      return objective.gradient(random, gradient, step);
+    },
+  });
+  await train(fresh({ folder }, wrap));
+  expect(second.refused).toMatchObject({
+    name: 'InputError',
+    message: expect.stringMatching(/locked is in use by process \d+ \(training: test\) since/),
+  });
+  expect(remains(folder)).toEqual(remains(join(dir, 'straight')));
+});
+
 // /dev/full takes no bytes, as a full disk does.
-describe.skipIf(!existsSync('/dev/full'))('a full disk', () => {
+describe.skipIf(!existsSync('/dev/full'))('a full disk (needs /dev/full)', () => {
   test('leaves the state that was saved last, and the run goes on from it', async () => {
     const folder = join(dir, 'full');
     const controller = new AbortController();

@@ -2,7 +2,8 @@ import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Memory, memoryOf } from '../graph/index.ts';
 import { InputError } from '../util/errors.ts';
-import { writeFileAtomic } from '../util/files.ts';
+import { removeLeftovers, writeFileAtomic } from '../util/files.ts';
+import { withFolder } from '../util/folder-lock.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { Random } from '../util/random.ts';
 import { type AdamWOptions, freshMoments } from './adamw.ts';
@@ -43,7 +44,10 @@ export interface TrainOptions {
   accumulate?: number;
   /** Tokens of one step, for rates. */
   tokensPerStep: number;
-  /** Folder of the run: state.safetensors (to resume from) and log.jsonl. Nothing is saved without it. */
+  /**
+   * Folder of the run: state.safetensors (to resume from), the state before it and log.jsonl. Nothing is saved without
+   * it; one training at a time may have it.
+   */
   folder?: string;
   /** Seconds between two saves of the state. */
   saveEvery?: number;
@@ -69,12 +73,20 @@ const MAX_BAD_STEPS = 10;
 
 /**
  * Runs an objective through its schedule with AdamW. On abort the state of the last whole step is saved before
- * the AbortError is thrown; run again with the same options, it goes on bit for bit.
+ * the AbortError is thrown; run again with the same options, it goes on bit for bit. A saved state that was damaged
+ * since is laid aside with a notice, and the one before it taken.
  *
- * @throws InputError when the folder holds the state of another run or cannot be written, or when the gradient was
- *   not finite for many steps in a row: what was saved last is still there
+ * @throws InputError when another process is training in the folder, when the folder holds the state of another run
+ *   or cannot be written, or when the gradient was not finite for many steps in a row: what was saved last is still
+ *   there
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
+  const { folder, stage } = options;
+  return folder ? withFolder(folder, `training: ${stage}`, () => trainAlone(options)) : trainAlone(options);
+}
+
+/** The training, with the folder for itself. */
+async function trainAlone(options: TrainOptions): Promise<TrainResult> {
   const {
     stage,
     parameters,
@@ -99,7 +111,19 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     random: new Random(options.seed),
   };
   const statePath = folder && join(folder, 'state.safetensors');
-  if (statePath) loadRunState(statePath, state, fingerprint);
+  const tell = (notice?: string, values: Record<string, number> = {}) =>
+    options.onProgress?.({
+      stage,
+      done: state.step * tokensPerStep,
+      total: schedule.steps * tokensPerStep,
+      unit: 'tokens',
+      values,
+      ...(notice === undefined ? {} : { notice }),
+    });
+  if (statePath) {
+    removeLeftovers(statePath);
+    loadRunState(statePath, state, fingerprint, (line) => tell(line));
+  }
   const log = new StepLog(folder && join(folder, 'log.jsonl'), state.step);
   // What an earlier training left on the device is not what this one starts from.
   memory.drop(parameters.data);
@@ -167,13 +191,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
         await save();
         saved = performance.now();
       }
-      options.onProgress?.({
-        stage,
-        done: state.step * tokensPerStep,
-        total: schedule.steps * tokensPerStep,
-        unit: 'tokens',
-        values: { loss: values.loss! },
-      });
+      tell(undefined, { loss: values.loss! });
     }
     await memory.fetch(parameters.data);
   } finally {

@@ -1,24 +1,32 @@
 import {
   closeSync,
+  copyFileSync,
   existsSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
+  readdirSync,
   renameSync,
   rmSync,
   writeSync,
 } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { InputError } from './errors.ts';
 
 /**
  * Writes a file beside its place and renames it there, so that a kill or a full disk leaves the last good
  * version. Parts are written in order without being joined in memory. Folders are made as needed.
  *
+ * @param previous a name under which the version before is kept; at no moment is there none under `path`
  * @throws InputError naming the file when the system refuses: no space left, no permission, no folder
  */
-export function writeFileAtomic(path: string, parts: string | Uint8Array | Iterable<Uint8Array>): void {
+export function writeFileAtomic(
+  path: string,
+  parts: string | Uint8Array | Iterable<Uint8Array>,
+  previous?: string,
+): void {
   const beside = `${path}.${process.pid}.tmp`;
   try {
     mkdirSync(dirname(path), { recursive: true });
@@ -33,10 +41,32 @@ export function writeFileAtomic(path: string, parts: string | Uint8Array | Itera
     } finally {
       closeSync(fd);
     }
+    if (previous !== undefined && existsSync(path)) keepAs(previous, path);
     renameSync(beside, path);
   } catch (error) {
     if (existsSync(beside)) rmSync(beside);
     throw explained(error, path);
+  }
+}
+
+/** A second name for a file; a copy where the file system has one name for each. */
+function keepAs(name: string, path: string): void {
+  rmSync(name, { force: true });
+  try {
+    linkSync(path, name);
+  } catch {
+    copyFileSync(path, name);
+  }
+}
+
+/** Deletes what other processes left beside a file when they were killed while they wrote it. None may still do so. */
+export function removeLeftovers(path: string): void {
+  const folder = dirname(path);
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder)) {
+    if (!name.startsWith(`${basename(path)}.`)) continue;
+    const [, pid] = /^\.(\d+)\.tmp$/.exec(name.slice(basename(path).length)) ?? [];
+    if (pid !== undefined && Number(pid) !== process.pid) rmSync(join(folder, name), { force: true });
   }
 }
 

@@ -8,6 +8,13 @@ export interface ProgressEvent {
   unit: string;
   /** Further values worth showing, such as the loss. */
   values?: Record<string, number>;
+  /** Something that people should know of: a damaged file that is made anew. */
+  notice?: string;
+}
+
+/** Tells a line by the way of progress. */
+export function noticeBy(onProgress: OnProgress | undefined, stage: string): (line: string) => void {
+  return (notice) => onProgress?.({ stage, done: 0, total: 0, unit: 'files', notice });
 }
 
 export type OnProgress = (event: ProgressEvent) => void;

@@ -22,6 +22,27 @@ test('makes once, and anew for another identity or a damaged file', async () => 
   expect(await remember(path, 'two', make)).toEqual({ made: 3 });
 });
 
+test('a file that was damaged is named, and made anew', async () => {
+  const path = join(dir, 'damaged.json');
+  await remember(path, 'one', async () => ({ accuracy: 0.125, seconds: 7 }));
+  const text = readFileSync(path, 'utf8');
+  const notices: string[] = [];
+  const read = () => recall(path, 'one', (line) => notices.push(line));
+  // Cut off anywhere, or another digit in the middle, which is JSON all the same.
+  const damaged = Array.from({ length: text.length - 1 }, (_, length) => text.slice(0, length));
+  damaged.push(text.replace('0.125', '0.225'), text.replace('"seconds":7', '"seconds":8'), 'null', '[]');
+  for (const each of damaged) {
+    notices.length = 0;
+    writeFileSync(path, each);
+    expect(read(), each).toBeUndefined();
+    // Of an identity that cannot be told it might be another's; all else is said.
+    if (each !== '[]')
+      expect(notices, each).toEqual([expect.stringMatching(/damaged\.json is damaged \(.*\): made anew$/)]);
+  }
+  writeFileSync(path, text);
+  expect(read()).toEqual({ accuracy: 0.125, seconds: 7 });
+});
+
 test('keeps nothing of what failed', async () => {
   const path = join(dir, 'failed.json');
   await expect(remember(path, 'x', () => Promise.reject(new Error('no')))).rejects.toThrow('no');

@@ -2,7 +2,7 @@ import type { MixerSpec } from '../../src/mixers/spec.ts';
 import type { ModelConfig } from '../../src/model/config.ts';
 import { BranchWeights } from '../../src/search/align.ts';
 import { Network } from '../../src/search/network.ts';
-import type { TokenBatches } from '../../src/train/batches.ts';
+import type { TrainingData } from '../../src/train/batches.ts';
 import { randomWeights, tinyConfig } from './random-model.ts';
 
 /** A GLA that fits tiny attention layers of two heads. */
@@ -31,8 +31,9 @@ export function tinySupernet(parent = tinyParent(), spec = tinyGla): BranchWeigh
 }
 
 /** Tokens drawn independently, but that every second one repeats the one before. */
-export function tinyBatches(vocabulary = 64): TokenBatches {
+export function tinyBatches(vocabulary = 64): TrainingData {
   return {
+    identity: `tiny ${vocabulary}`,
     fill(out, _width, random) {
       for (let i = 0; i < out.length; i++) out[i] = i % 2 ? out[i - 1]! : random.below(vocabulary);
     },

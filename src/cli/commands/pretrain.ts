@@ -3,17 +3,20 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { saveCheckpoint } from '../../model/checkpoint.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { loadTokenizer } from '../../model/folder.ts';
+import { loadTokenizer, tokenizerIdentity } from '../../model/folder.ts';
 import { MemoryTensors } from '../../model/memory-tensors.ts';
 import { modelParameters } from '../../model/parameters.ts';
+import { bounds, checkBound } from '../../search/bounds.ts';
 import { Network } from '../../search/network.ts';
 import { PathScorer } from '../../search/scorer.ts';
+import { dataHash } from '../../search/settings.ts';
 import { planTask, type TaskScore } from '../../tasks/harness.ts';
 import { beginning, fillRows, mixture, worldTasks } from '../../tasks/mixture.ts';
 import { buildWorldTokenizer, cachedEncode } from '../../tasks/world-tokenizer.ts';
 import { LanguageModelTraining } from '../../train/language-model.ts';
 import { ParameterVector } from '../../train/parameters.ts';
 import { type Objective, train } from '../../train/trainer.ts';
+import { InputError } from '../../util/errors.ts';
 import { Random } from '../../util/random.ts';
 import { action, wholeNumber } from '../command.ts';
 import { table } from '../table.ts';
@@ -57,6 +60,7 @@ export function pretrain(): Command {
     command,
     async ({ progress, signal, result }, options, [folder = 'runs/pretrain']) => {
       const { steps, tokens, length, shortLength, layers, width, threads = 0 } = options;
+      checkOptions(options);
       const shortSteps = Math.round(steps * Number(options.shortShare));
       const model = join(folder, 'model');
       mkdirSync(model, { recursive: true });
@@ -91,6 +95,13 @@ export function pretrain(): Command {
         },
       };
 
+      const data = dataHash(
+        {
+          identity: tokenizerIdentity(model),
+          fill: (rows, rowLength, random) => fillRows(rows, rowLength, random, encode, endOfText),
+        },
+        length,
+      );
       const plans = worldTasks.map((task) => planTask(task, 256, 7, encode));
       const evaluate = async (): Promise<TaskScore[]> => {
         const scorer = new PathScorer(new Network(config, inMemory(parameters)), { threads });
@@ -130,7 +141,7 @@ export function pretrain(): Command {
         optimizer: { weightDecay: 0.05, muon: 10 },
         tokensPerStep: tokens,
         folder,
-        fingerprint: { layers, width, tokens, length, shortLength, shortSteps },
+        fingerprint: { layers, width, tokens, length, shortLength, shortSteps, data },
         evaluateEvery: options.evaluateEvery,
         evaluate: async (step) => {
           scores = await evaluate();
@@ -148,13 +159,41 @@ export function pretrain(): Command {
   );
 }
 
+/** @throws InputError for numbers beyond what a training can have */
+function checkOptions(options: Options): void {
+  const { steps, tokens, length, shortLength, layers, width } = options;
+  checkBound('--steps', steps, bounds.steps);
+  checkBound('--layers', layers, bounds.layers);
+  checkBound('--tokens', tokens, bounds.tokens);
+  checkBound('--seed', Number(options.seed), bounds.seed);
+  checkBound('--rate', Number(options.rate), bounds.rate);
+  for (const [flag, value] of [
+    ['--length', length],
+    ['--short-length', shortLength],
+  ] as const) {
+    checkBound(flag, value, bounds.length);
+    if (value > CONTEXT)
+      throw new InputError(`${flag} ${value}: the model has a context of ${CONTEXT} tokens`);
+  }
+  const share = Number(options.shortShare);
+  if (!(share >= 0 && share <= 1)) {
+    throw new InputError(`--short-share ${options.shortShare}: expected a number from 0 to 1`);
+  }
+  if (width % HEAD_DIM !== 0 || width > 65_536) {
+    throw new InputError(`--width ${width}: expected a multiple of ${HEAD_DIM} up to 65,536`);
+  }
+}
+
+const HEAD_DIM = 32;
+const CONTEXT = 512;
+
 function baseConfig(size: {
   layers: number;
   width: number;
   vocabSize: number;
   endOfText: number;
 }): ModelConfig {
-  const headDim = 32;
+  const headDim = HEAD_DIM;
   return {
     modelType: 'qwen3',
     vocabSize: size.vocabSize,
@@ -172,7 +211,7 @@ function baseConfig(size: {
     qkNorm: true,
     mlpBias: false,
     tieWordEmbeddings: true,
-    maxPositionEmbeddings: 512,
+    maxPositionEmbeddings: CONTEXT,
     initializerRange: 0.15,
     bosTokenId: null,
     eosTokenIds: [size.endOfText],

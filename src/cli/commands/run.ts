@@ -5,6 +5,7 @@ import type { Device } from '../../graph/index.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import { resolveModel } from '../../model/hub.ts';
 import { countParameters, modelParameters } from '../../model/parameters.ts';
+import { checkRun } from '../../search/run/check.ts';
 import type { RunContext } from '../../search/run/context.ts';
 import { type Estimate, estimateRun } from '../../search/run/estimate.ts';
 import { performHere, RunProgress } from '../../search/run/progress.ts';
@@ -12,6 +13,7 @@ import { readRecipe } from '../../search/run/recipe.ts';
 import type { RunResult } from '../../search/run/result.ts';
 import { type Perform, runRecipe, runUnit, stagesOf } from '../../search/run/run.ts';
 import type { Unit } from '../../search/run/stage.ts';
+import { checkFree } from '../../util/folder-lock.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { spreadOf } from '../../util/statistics.ts';
 import { action, type Common, wholeNumber } from '../command.ts';
@@ -78,6 +80,8 @@ export async function runFromRecipe(
   options: Options & { out: string },
 ): Promise<RunResult> {
   const { out } = options;
+  // Said before the minute that an estimate takes.
+  checkFree(out);
   const { context, jobs } = await prepare(common, recipe, out, options);
   const { threads, device, signal } = context;
   const estimate = await estimateRun(context, jobs);
@@ -122,6 +126,7 @@ const SMALL = 20e6;
 
 async function prepare(common: Common, recipe: string, out: string, options: Options) {
   const context = await contextOf(common, recipe, out, options);
+  checkRun(context);
   const cores = availableParallelism();
   const small = countParameters(modelParameters(context.config)) <= SMALL;
   // A GPU is one for all.

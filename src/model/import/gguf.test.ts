@@ -413,7 +413,7 @@ describe('tokenizers', () => {
     missing = true;
   }
 
-  test.skipIf(missing)('SentencePiece: the pieces of tok512.bin (in ../shared/data) as in GGUF', () => {
+  test.skipIf(missing)('SentencePiece: the pieces of tok512.bin as in GGUF (needs ../shared/data)', () => {
     const { tokenizer: json, config } = readLlama2cTokenizer(pieceFile, 512);
     const reference = new Tokenizer(json, config);
     const bytes = readFileSync(pieceFile);

@@ -110,7 +110,7 @@ function referenceEncode(text: string, vocab: Map<string, { id: number; score: n
   }
 }
 
-describe.skipIf(!existsSync(stories))('stories260K (in ../shared/data)', () => {
+describe.skipIf(!existsSync(stories))('stories260K (needs ../shared/data)', () => {
   const text = () => readFileSync(join(shared, 'text/tinystories-944k.txt'), 'utf8');
   const opening =
     'Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, ' +

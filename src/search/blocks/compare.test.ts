@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { randomWeights, tinyConfig } from '../../../test/support/random-model.ts';
 import { tinyBatches } from '../../../test/support/tiny-network.ts';
 import { openCheckpoint, saveCheckpoint } from '../../model/checkpoint.ts';
+import { SafetensorsFile } from '../../model/safetensors.ts';
 import { Model } from '../../runtime/model.ts';
 import { planExamples } from '../../tasks/harness.ts';
 import type { ProgressEvent } from '../../util/progress.ts';
@@ -107,6 +108,20 @@ describe('compareBlocks', () => {
     expect(result.base.placement).toEqual([0, 1, 2]);
   });
 
+  test('its trainings draw other batches than its alignment, the same for every candidate', () => {
+    const seedOf = (path: string) =>
+      (JSON.parse(new SafetensorsFile(path).metadata.fingerprint!) as { seed: number }).seed;
+    const seeds = result.candidates.map(({ name }) =>
+      result.candidates[0]!.runs.flatMap(({ seed }) =>
+        ['align', 'train'].map((stage) =>
+          seedOf(join(dir, 'straight', `seed-${seed}`, name, stage, 'state.safetensors')),
+        ),
+      ),
+    );
+    expect(new Set(seeds[0]).size).toBe(seeds[0]!.length);
+    for (const own of seeds) expect(own).toEqual(seeds[0]);
+  });
+
   test('the hybrid of the chosen block runs', async () => {
     const { config } = openCheckpoint(join(dir, 'straight/hybrid'));
     const { kind } = result.candidates.find(({ name }) => name === result.choice.name)!.spec;
@@ -143,7 +158,10 @@ describe('compareBlocks', () => {
     [{ seeds: [] }, /seeds \[\]: expected at least one/],
     [{ tasks: [] }, /at least one task/],
     [{ decode: { context: 60, tokens: 4, rounds: 1 } }, /a decode context of 60 tokens.*leaves room for 56/],
-    [{ train: { batch: 1, length: 8, steps: 0, rate: 1 } }, /0 steps, expected 1 or more/],
+    [
+      { train: { batch: 1, length: 8, steps: 0, rate: 1 } },
+      /training: steps 0: expected a whole number from 1 to/,
+    ],
   ] as [Partial<CompareSettings>, RegExp][])('refuses %o', async (more, message) => {
     await expect(compareBlocks(settings('refused', more))).rejects.toThrow(message);
     expect(existsSync(join(dir, 'refused'))).toBe(false);

@@ -1,15 +1,17 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Device } from '../../graph/index.ts';
 import { mixerOf } from '../../mixers/registry.ts';
 import { stateBytes, totalBytes } from '../../mixers/state-bytes.ts';
 import { openCheckpoint, saveCheckpoint } from '../../model/checkpoint.ts';
+import type { ModelConfig } from '../../model/config.ts';
 import { countParameters } from '../../model/parameters.ts';
-import type { TokenBatches } from '../../train/batches.ts';
+import type { TrainingData } from '../../train/batches.ts';
 import { InputError } from '../../util/errors.ts';
 import { writeFileAtomic } from '../../util/files.ts';
+import { withFolder } from '../../util/folder-lock.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { identityOf, remember } from '../../util/remember.ts';
+import { bounds, checkBound, checkSeeds, checkTraining } from '../bounds.ts';
 import { hybridOf } from '../hybrid.ts';
 import { type ObjectiveTask, objectiveOf, pathOf } from '../judge.ts';
 import type { SizedSpec } from '../linear-mixer.ts';
@@ -48,7 +50,7 @@ export interface CompareSettings {
   candidates: readonly Candidate[];
   seeds: readonly number[];
   tasks: readonly ObjectiveTask[];
-  batches: TokenBatches;
+  batches: TrainingData;
   align: TrainingSettings;
   /** Feature distillation of the whole hybrid with all else frozen. */
   train: TrainingSettings;
@@ -66,15 +68,18 @@ export interface CompareSettings {
 /**
  * Trains, judges and times every candidate with every seed, and chooses. Resumes where it was stopped.
  *
- * @throws InputError before any work for settings that cannot be met, and for a folder that holds the states of a
- *   comparison with other settings
+ * @throws InputError before any work for settings that cannot be met, for a folder that holds the states of a
+ *   comparison with other settings, and for one in which another process is at work
  */
 export async function compareBlocks(settings: CompareSettings): Promise<BlocksResult> {
+  check(settings, openCheckpoint(settings.model).config);
+  return withFolder(settings.out, `a comparison: ${settings.stage}`, () => compareAlone(settings));
+}
+
+async function compareAlone(settings: CompareSettings): Promise<BlocksResult> {
   const { model, out, candidates, seeds, tasks, decode, threads = 0 } = settings;
   const { config, weights, generation } = openCheckpoint(model);
   const placement = asPlacement(settings.placement);
-  check(settings, config.layers.length, longestPrompt(config, decode.tokens));
-  mkdirSync(out, { recursive: true });
   const fresh = () => new Network(config, weights);
   let spent = 0;
   const base = await judgeParent(settings, fresh());
@@ -138,9 +143,9 @@ export function trialsOf({ seeds, candidates }: Pick<CompareSettings, 'seeds' | 
 
 function check(
   { placement, candidates, seeds, tasks, decode, align, train }: CompareSettings,
-  layers: number,
-  prompt: number,
+  config: ModelConfig,
 ): void {
+  const layers = config.layers.length;
   checkBudget(placement.length, layers);
   const wrong = placement.find((layer) => !Number.isInteger(layer) || layer < 0 || layer >= layers);
   if (wrong !== undefined) {
@@ -153,19 +158,20 @@ function check(
   if (names.length === 0) throw new InputError('there is no block to compare');
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw new InputError(`the block ${twice} is given twice`);
-  if (seeds.length === 0 || new Set(seeds).size < seeds.length) {
-    throw new InputError(`seeds [${seeds}]: expected at least one, and different ones`);
-  }
+  checkSeeds(seeds);
   if (tasks.length === 0) throw new InputError('an objective needs at least one task');
+  checkBound('decode context', decode.context, bounds.tokens);
+  checkBound('timed tokens', decode.tokens, bounds.tokens);
+  checkBound('rounds of timing', decode.rounds, bounds.rounds);
+  const prompt = longestPrompt(config, decode.tokens);
   if (decode.context > prompt) {
     throw new InputError(
       `a decode context of ${decode.context} tokens, but with ${decode.tokens} timed tokens the model's context ` +
         `leaves room for ${prompt}`,
     );
   }
-  for (const { steps } of [align, train]) {
-    if (!Number.isInteger(steps) || steps < 1) throw new InputError(`${steps} steps, expected 1 or more`);
-  }
+  checkTraining('alignment', align, config);
+  checkTraining('training', train, config, { held: layers });
 }
 
 function judgeParent(settings: CompareSettings, network: Network): Promise<Judged> {
@@ -180,10 +186,11 @@ async function timeCandidates(
   findings: BlockFindings[],
   placement: readonly number[],
 ): Promise<void> {
+  const { config } = fresh();
   const hybrids = candidates.map(({ spec }) => untrainedHybrid(fresh(), placement, spec));
   const rates = await remember(
     join(out, 'decode.json'),
-    identityOf(decode, threads, candidates, placement),
+    identityOf(config, decode, threads, candidates, placement),
     () =>
       inTurns(
         decode.rounds,
@@ -195,7 +202,7 @@ async function timeCandidates(
   for (const [i, rounds] of rates.entries()) findings[i]!.decode.push(...rounds);
   const trained = await remember(
     join(out, 'train.json'),
-    identityOf(train, decode.rounds, threads, candidates, placement),
+    identityOf(config, train, decode.rounds, threads, candidates, placement),
     () =>
       inTurns(
         decode.rounds,

@@ -1,14 +1,14 @@
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { openCheckpoint } from '../../model/checkpoint.ts';
-import type { OnProgress } from '../../util/progress.ts';
+import { noticeBy, type OnProgress } from '../../util/progress.ts';
 import { identityOf, remember } from '../../util/remember.ts';
 import { align, BranchWeights } from '../align.ts';
 import { Judge, pathOf, replacedLayers } from '../judge.ts';
 import { Network } from '../network.ts';
 import { asPlacement, type Judged, type Placement } from '../placement/searcher.ts';
 import { PathScorer } from '../scorer.ts';
-import { dataHash, scheduleOf } from '../settings.ts';
+import { scheduleOf } from '../settings.ts';
+import { searchIdentity } from '../super-network.ts';
 import { trainSupernet } from '../supernet.ts';
 import type { Candidate, CompareSettings } from './compare.ts';
 import type { BlockRun } from './result.ts';
@@ -28,20 +28,25 @@ export async function runTrial(
   const { config, weights } = openCheckpoint(settings.model);
   const identity = identityOf(
     { placement: asPlacement(placement), tasks, align, train, candidate, seed },
-    trialIdentity(settings, new Network(config, weights)),
+    searchIdentity({ ...settings, mixer: candidate.spec }, new Network(config, weights)),
   );
   const folder = folderOf(settings, candidate, seed);
-  return remember(join(folder, 'trial.json'), identity, async () => {
-    const { network, alignment, loss, seconds } = await trainedNetwork(settings, candidate, seed);
-    const label = labelOf(candidate, seed);
-    const begun = performance.now();
-    const judged = await judgeNetwork(settings, network, placement, join(folder, 'judged.json'), label);
-    const judging = (performance.now() - begun) / 1000;
-    return {
-      run: { seed, alignment, loss, judged },
-      seconds: seconds.align + seconds.train + judging,
-    };
-  });
+  return remember(
+    join(folder, 'trial.json'),
+    identity,
+    async () => {
+      const { network, alignment, loss, seconds } = await trainedNetwork(settings, candidate, seed);
+      const label = labelOf(candidate, seed);
+      const begun = performance.now();
+      const judged = await judgeNetwork(settings, network, placement, join(folder, 'judged.json'), label);
+      const judging = (performance.now() - begun) / 1000;
+      return {
+        run: { seed, alignment, loss, judged },
+        seconds: seconds.align + seconds.train + judging,
+      };
+    },
+    noticeBy(settings.onProgress, labelOf(candidate, seed)),
+  );
 }
 
 /** The parent with the trained candidate beside the attention of every layer that loses it. */
@@ -49,7 +54,7 @@ export async function trainedNetwork(settings: CompareSettings, candidate: Candi
   const { batches, onProgress, signal, threads, device } = settings;
   const { config, weights } = openCheckpoint(settings.model);
   const network = new Network(config, weights);
-  const identity = trialIdentity(settings, network);
+  const identity = searchIdentity({ ...settings, mixer: candidate.spec }, network);
   const placement = asPlacement(settings.placement);
   const layers = replacedLayers(placement, network.branches.length);
   const folder = folderOf(settings, candidate, seed);
@@ -110,16 +115,12 @@ export async function judgeNetwork(
     const judge = new Judge(scorer, network.branches.length, tasks, {
       signal,
       onProgress: named(onProgress, label),
-      keep: { path: keep, network: createHash('sha256').update(network.fingerprint()).digest('hex') },
+      keep: { path: keep, network: network.fingerprint() },
     });
     return (await judge.judge([placement]))[0]!;
   } finally {
     await scorer.dispose();
   }
-}
-
-function trialIdentity({ batches, align }: CompareSettings, parent: Network) {
-  return { parent: parent.fingerprint(), data: dataHash(batches, align.length) };
 }
 
 function folderOf({ out }: CompareSettings, { name }: Candidate, seed: number): string {

@@ -1,6 +1,6 @@
 import type { Device } from '../../graph/index.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import type { TokenBatches } from '../../train/batches.ts';
+import type { TrainingData } from '../../train/batches.ts';
 import { InputError } from '../../util/errors.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import type { Metric, ObjectiveTask } from '../judge.ts';
@@ -15,7 +15,7 @@ export interface RunContext {
   config: ModelConfig;
   /** Folder of the run, with a folder per stage. */
   out: string;
-  batches: TokenBatches;
+  batches: TrainingData;
   /** What the search is judged on. */
   tasks: readonly ObjectiveTask[];
   /** The same tasks with examples that no stage of the search has seen. */

@@ -1,17 +1,18 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { showArchitecture } from '../../mixers/registry.ts';
-import { hasWeights, openCheckpoint, saveCheckpoint } from '../../model/checkpoint.ts';
+import { openCheckpoint, saveCheckpoint } from '../../model/checkpoint.ts';
 import { identityOf, remember } from '../../util/remember.ts';
 import { judgeNetwork } from '../blocks/trial.ts';
 import { distill } from '../distill.ts';
-import { type Hybrid, hybridOf } from '../hybrid.ts';
+import { type Hybrid, holdsModel, hybridOf } from '../hybrid.ts';
 import { Network } from '../network.ts';
 import type { Judged } from '../placement/searcher.ts';
 import { tokensOf } from '../settings.ts';
 import { chosenNetwork } from './chosen.ts';
 import { type RunContext, training } from './context.ts';
 import { conditionsOf, costsOf } from './cost.ts';
+import { stageIdentity } from './identity.ts';
 import type { FinalResult } from './result.ts';
 import type { Findings, MakeStage, Unit } from './stage.ts';
 import { addWindows, windowPath } from './windows-stage.ts';
@@ -47,7 +48,8 @@ export const finalStage: MakeStage<'final'> = (context, findings) => {
   };
 };
 
-function trainingsOf({ recipe }: RunContext) {
+/** The trainings of a recipe that has a final stage. */
+export function trainingsOf({ recipe }: RunContext) {
   const final = recipe.final!;
   return {
     features: training(recipe, final, final.featureSteps, final.featureRate),
@@ -66,22 +68,16 @@ async function finish(
   seed: number,
   control: Parameters<Unit['run']>[0],
 ): Promise<FinalResult['runs'][number]> {
-  const { model, batches, recipe, freshTasks, config } = context;
+  const { model, batches, recipe, config } = context;
   const folder = join(context.out, 'final', `seed-${seed}`);
   const { network, placement } = await chosenNetwork(context, findings, seed, control);
   const windows = findings.windows?.chosen ?? [];
   addWindows(network, windows, recipe.windows?.size ?? 0);
   const student = hybridOf(network, windowPath(placement, windows, config.layers.length));
-  const identity = identityOf(
-    student.config,
-    network.fingerprint(),
-    trainingsOf(context),
-    recipe.final,
-    freshTasks,
-  );
+  const identity = identityOf(student.config, network.fingerprint(), stageIdentity(context)('final'), seed);
   const hybrid = join(folder, 'hybrid');
   const found = join(folder, 'found.json');
-  if (!hasWeights(hybrid)) rmSync(found, { force: true });
+  if (!holdsModel(hybrid)) rmSync(found, { force: true });
   const { stages } = await remember(found, identity, async () => {
     const judged = new Map<string, Judged>();
     const label = `final, seed ${seed}`;

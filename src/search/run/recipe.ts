@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../util/errors.ts';
+import { bounds, MOST_ENTRIES } from '../bounds.ts';
 import { linearKinds } from '../linear-mixer.ts';
 
 /**
@@ -9,9 +10,6 @@ import { linearKinds } from '../linear-mixer.ts';
  * left out. What a stage does is in the file of its name.
  */
 
-const count = z.int().min(1);
-const steps = z.int().min(1);
-const rate = z.number().positive();
 /** A kind of linear mixer, with `+rope` behind it to rotate queries and keys as the parent does. */
 const kind = z
   .string()
@@ -21,7 +19,12 @@ const kind = z
 /** 'recall:accuracy' or 'held-out-loss:loss:16': a task, its metric, and its number of examples. */
 const task = z
   .string()
-  .regex(/^[\w-]+(:(accuracy|loss)(:\d+)?)?$/, 'expected task:metric or task:metric:examples');
+  .regex(/^[\w-]+(:(accuracy|loss)(:\d+)?)?$/, 'expected task:metric or task:metric:examples')
+  .superRefine((text, context) => {
+    const count = text.split(':')[2];
+    const issue = count && bounds.examples.safeParse(Number(count)).error?.issues[0];
+    if (issue) context.addIssue({ code: 'custom', message: `examples ${issue.message}` });
+  });
 
 /** Names of tasks that lead a stage, each with another metric if wanted: 'choice:loss'. */
 const objective = z
@@ -29,15 +32,25 @@ const objective = z
   .min(1)
   .optional();
 /** Rows of a step and their length, if other than the recipe's. */
-const shape = { rows: count.optional(), length: count.optional() };
+const shape = { rows: bounds.rows.optional(), length: bounds.length.optional() };
 /** Alignment of single layers, then feature distillation of the whole, MLPs frozen. */
-const training = { ...shape, alignSteps: steps, trainSteps: steps, rate: rate.default(2e-3) };
+const training = {
+  ...shape,
+  alignSteps: bounds.steps,
+  trainSteps: bounds.steps,
+  rate: bounds.rate.default(2e-3),
+};
 
 const recipeSchema = z.strictObject({
   /** A Hugging Face folder, or the id of a model on the Hub. */
   model: z.string(),
   /** Everything is done once with each. */
-  seeds: z.array(z.int().min(0)).min(1).default([1]),
+  seeds: z
+    .array(bounds.seed)
+    .min(1)
+    .max(MOST_ENTRIES)
+    .default([1])
+    .refine((seeds) => new Set(seeds).size === seeds.length, 'expected different seeds'),
   /** Where it is trained and judged. */
   device: z.enum(['cpu', 'webgpu']).default('cpu'),
   /** A text file to train on, or 'world' for the generated world. */
@@ -45,25 +58,25 @@ const recipeSchema = z.strictObject({
   /** Text for the objective held-out-loss. */
   heldOut: z.string().optional(),
   /** Rows of a step, and tokens of each. */
-  rows: count.default(8),
-  length: count.default(256),
+  rows: bounds.rows.default(8),
+  length: bounds.length.default(256),
   /** What everything is judged by and reported on; a stage may be led by some of them alone. */
-  tasks: z.array(task).min(1),
+  tasks: z.array(task).min(1).max(MOST_ENTRIES),
   /** Examples of each task that does not say. */
-  examples: count.default(128),
+  examples: bounds.examples.default(128),
   /** Stage 1. */
   placement: z.strictObject({
     ...shape,
     mixer: kind.default('gated_deltanet'),
     /** Layers that keep full attention. */
-    budget: count,
-    alignSteps: steps,
-    supernetSteps: steps,
-    rate: rate.default(2e-3),
+    budget: bounds.layers,
+    alignSteps: bounds.steps,
+    supernetSteps: bounds.steps,
+    rate: bounds.rate.default(2e-3),
     sampling: z.enum(['budget', 'uniform', 'coin']).default('budget'),
-    beam: count.default(3),
+    beam: bounds.beam.default(3),
     /** Random placements to compare with; 0 for none. */
-    random: z.int().min(0).default(8),
+    random: bounds.random.default(8),
     /** Judge every placement of the budget too: small models only. */
     exhaustive: z.boolean().default(false),
     /** Tasks that lead the search; all when absent. */
@@ -78,23 +91,26 @@ const recipeSchema = z.strictObject({
       mixers: z
         .array(kind)
         .min(1)
+        .max(MOST_ENTRIES)
         .default(() => linearKinds()),
     })
     .optional(),
   /** Stage 3. */
-  design: z.strictObject({ ...training, designs: z.array(z.string()).min(1).optional() }).optional(),
+  design: z
+    .strictObject({ ...training, designs: z.array(z.string()).min(1).max(MOST_ENTRIES).optional() })
+    .optional(),
   /** Stage 4. */
   dimensions: z
     .strictObject({
       ...training,
       /** Numbers of heads to try; half, once and twice the block's when absent. */
-      heads: z.array(count).min(1).optional(),
+      heads: z.array(bounds.heads).min(1).max(MOST_ENTRIES).optional(),
       /** The most that one of key and value width may be wider than the other. */
-      aspect: count.default(4),
+      aspect: bounds.aspect.default(4),
       /** Taps of the convolutions to try beside the block's own. */
-      convSizes: z.array(count).default([]),
+      convSizes: z.array(bounds.taps).max(MOST_ENTRIES).default([]),
       /** How much slower than the block's own dimensions the choice may decode. */
-      slack: z.number().min(0).default(0.03),
+      slack: bounds.slack.default(0.03),
       /** Also time hybrids of other state sizes and with other numbers of full layers. */
       throughput: z.boolean().default(true),
     })
@@ -103,19 +119,19 @@ const recipeSchema = z.strictObject({
   decode: z
     .strictObject({
       device: z.enum(['cpu', 'webgpu']).default('cpu'),
-      context: count.default(256),
-      tokens: count.default(64),
-      rounds: count.default(5),
+      context: bounds.tokens.default(256),
+      tokens: bounds.tokens.default(64),
+      rounds: bounds.rounds.default(5),
     })
     .prefault({}),
   /** Sliding windows in place of some of the linear blocks. */
   windows: z
     .strictObject({
       /** Tokens that a window holds. */
-      size: count,
+      size: bounds.tokens,
       /** Layers that may have one. */
-      budget: count,
-      beam: count.default(3),
+      budget: bounds.layers,
+      beam: bounds.beam.default(3),
       objective,
     })
     .optional(),
@@ -123,26 +139,29 @@ const recipeSchema = z.strictObject({
   final: z
     .strictObject({
       /** Steps of each stage; 0 leaves it out. */
-      featureSteps: z.int().min(0),
-      logitSteps: z.int().min(0),
-      allSteps: z.int().min(0),
-      featureRate: rate.default(2e-3),
-      logitRate: rate.default(1e-3),
+      featureSteps: bounds.stepsOrNone,
+      logitSteps: bounds.stepsOrNone,
+      allSteps: bounds.stepsOrNone,
+      featureRate: bounds.rate.default(2e-3),
+      logitRate: bounds.rate.default(1e-3),
       /** Of the mixers while all weights are trained. */
-      allRate: rate.default(1e-3),
+      allRate: bounds.rate.default(1e-3),
       /** Of all other weights, as a multiple of that. */
-      bodyRate: z.number().min(0).default(0.1),
+      bodyRate: bounds.weight.default(0.1),
       /** Weight of the cross-entropy beside the KL divergence while all weights are trained. */
-      crossEntropy: z.number().min(0).default(0.1),
-      temperature: z.number().positive().default(1),
+      crossEntropy: bounds.weight.default(0.1),
+      temperature: bounds.temperature.default(1),
       ...shape,
       /** Examples of each task in the final judgement, none of them seen by the search. */
-      examples: count.default(256),
+      examples: bounds.examples.default(256),
     })
     .optional(),
 });
 
 export type Recipe = z.infer<typeof recipeSchema>;
+
+/** Bytes of a recipe's file: more is another file. */
+const LARGEST = 1e6;
 
 /**
  * Reads a recipe and fills in the defaults. Files that it names are looked for beside it first.
@@ -152,6 +171,8 @@ export type Recipe = z.infer<typeof recipeSchema>;
 export function readRecipe(path: string): Recipe {
   let json: unknown;
   try {
+    const { size } = statSync(path);
+    if (size > LARGEST) throw new Error(`it has ${size} bytes, a recipe has at most ${LARGEST}`);
     json = JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
     throw new InputError(`cannot read the recipe ${path}: ${(error as Error).message}`);

@@ -261,6 +261,28 @@ describe('runRecipe', () => {
   });
 });
 
+test.each<[string, object, RegExp]>([
+  ['rows of stage 1 beyond the context', { length: 65 }, /alignment has rows of 65 tokens.* context of 64/],
+  ['a budget beyond the layers', { placement: { ...small.placement, budget: 5 } }, /budget of 5 .* 4 layers/],
+  ['rows of a later stage', { blocks: { ...small.blocks, length: 65 } }, /blocks, alignment has rows of 65/],
+  ['rows of the last', { final: { ...small.final, length: 65 } }, /final, features has rows of 65/],
+  ['an unknown design', { design: { ...training, designs: ['none'] } }, /unknown design 'none'/],
+  ['a block that knows no rotation', { blocks: { ...training, mixers: ['mamba2+rope'] } }, /mamba2\+rope/],
+  ['an objective of windows', { windows: { size: 4, budget: 1, objective: ['chess'] } }, /objective 'chess'/],
+  [
+    'a prompt beyond the context',
+    { decode: { context: 64, tokens: 4, rounds: 1 } },
+    /decode: a context of 64/,
+  ],
+])('%s: refused before the first stage', async (_, more, message) => {
+  const wrong = contextOf('refused', readRecipe(recipeFile({ ...small, ...more })));
+  const never: Perform = () => Promise.reject(new Error('a stage was begun'));
+  await expect(runRecipe(wrong, never)).rejects.toThrow(
+    expect.objectContaining({ name: 'InputError', message: expect.stringMatching(message) }),
+  );
+  expect(existsSync(join(dir, 'refused'))).toBe(false);
+});
+
 test('what most seeds found is kept', () => {
   const judged = (placement: number[], score: number) => ({ placement, score, tasks: {} });
   const found = (...runs: [number[], number][]) =>

@@ -1,20 +1,21 @@
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import { ENGINE_VERSION } from '../../graph/index.ts';
-import { openCheckpoint } from '../../model/checkpoint.ts';
 import { InputError } from '../../util/errors.ts';
 import { writeFileAtomic } from '../../util/files.ts';
-import { identityOf, recall, remember } from '../../util/remember.ts';
-import { Network } from '../network.ts';
-import { dataHash } from '../settings.ts';
+import { withFolder } from '../../util/folder-lock.ts';
+import { noticeBy } from '../../util/progress.ts';
+import { recall, remember } from '../../util/remember.ts';
 import { blocksStage, designStage, dimensionsStage } from './block-stages.ts';
+import { checkRun } from './check.ts';
 import type { RunContext } from './context.ts';
 import { finalStage } from './final-stage.ts';
+import { stageIdentity } from './identity.ts';
 import { mlpsStage } from './mlps-stage.ts';
 import { AGREEMENT, agreedPlacement, placementStage } from './placement-stage.ts';
 import type { Recipe } from './recipe.ts';
 import type { RunResult } from './result.ts';
-import type { Findings, MakeStage, Stage, StageName, Unit } from './stage.ts';
+import { type Findings, type MakeStage, STAGES, type Stage, type StageName, type Unit } from './stage.ts';
 import { throughputStage } from './throughput-stage.ts';
 import { windowsStage } from './windows-stage.ts';
 
@@ -23,8 +24,7 @@ import { windowsStage } from './windows-stage.ts';
  * kept under the run's folder, so that a run that was stopped goes on and ends with the same result.
  */
 
-/** In order; a stage may use what those before it found. */
-const STAGES: { [N in StageName]: MakeStage<N> } = {
+const MAKE: { [N in StageName]: MakeStage<N> } = {
   placement: placementStage,
   blocks: blocksStage,
   design: designStage,
@@ -32,14 +32,13 @@ const STAGES: { [N in StageName]: MakeStage<N> } = {
   throughput: throughputStage,
   windows: windowsStage,
   final: finalStage,
-  // No stage waits for it: it says whether the first one may be trusted.
   mlps: mlpsStage,
 };
 
 /** The stages that a recipe has, in order. */
 export function stagesOf({ dimensions, ...recipe }: Recipe): StageName[] {
   const has = { ...recipe, dimensions, throughput: dimensions?.throughput || undefined };
-  return (Object.keys(STAGES) as StageName[]).filter((name) => has[name] !== undefined);
+  return STAGES.filter((name) => has[name] !== undefined);
 }
 
 /** Does units, in any order and any process. */
@@ -57,25 +56,36 @@ export interface RunObserver {
 
 /**
  * @param perform does the units of a stage; when it returns, all of them are done
- * @throws InputError for a recipe that the model does not allow, and for a folder with states of another run
+ * @throws InputError for a recipe that the model does not allow, for a folder with states of another run, and for one in
+ *   which another process is at work
  */
 export async function runRecipe(
   context: RunContext,
   perform: Perform,
   observer: RunObserver = {},
 ): Promise<RunResult> {
-  const identity = runIdentity(context);
+  checkRun(context);
+  return withFolder(context.out, 'a run of a recipe', () => runStages(context, perform, observer));
+}
+
+async function runStages(context: RunContext, perform: Perform, observer: RunObserver): Promise<RunResult> {
+  const identity = stageIdentity(context);
   const findings: Findings = {};
-  for (const name of Object.keys(STAGES) as StageName[]) {
+  for (const name of STAGES) {
     const stage = makeStage(name, context, findings);
     if (!stage) continue;
     let fresh = false;
-    const found = await remember(stageFile(context, name), identity(name), async () => {
-      fresh = true;
-      observer.begin?.(name, stage.units);
-      await perform(stage.units);
-      return stage.finish(controlOf(context));
-    });
+    const found = await remember(
+      stageFile(context, name),
+      identity(name),
+      async () => {
+        fresh = true;
+        observer.begin?.(name, stage.units);
+        await perform(stage.units);
+        return stage.finish(controlOf(context));
+      },
+      noticeBy(context.onProgress, name),
+    );
     if (!fresh) observer.skip?.(name, stage.units);
     Object.assign(findings, { [name]: found });
     observer.found?.(resultOf(context, findings));
@@ -106,9 +116,9 @@ function resultOf(context: RunContext, findings: Findings): RunResult {
  * @throws InputError for a unit that the run does not have, or whose stage needs what is not there yet
  */
 export async function runUnit(context: RunContext, id: string): Promise<void> {
-  const identity = runIdentity(context);
+  const identity = stageIdentity(context);
   const findings: Findings = {};
-  for (const name of Object.keys(STAGES) as StageName[]) {
+  for (const name of STAGES) {
     const stage = makeStage(name, context, findings);
     const unit = stage?.units.find((each) => each.id === id);
     if (unit) {
@@ -126,7 +136,7 @@ export async function runUnit(context: RunContext, id: string): Promise<void> {
 
 /** A stage with what is known; a mapped type loses which result belongs to which name. */
 function makeStage(name: StageName, context: RunContext, findings: Findings): Stage | undefined {
-  return STAGES[name](context, findings);
+  return MAKE[name](context, findings);
 }
 
 function controlOf({ onProgress, signal, threads, device }: RunContext) {
@@ -134,22 +144,6 @@ function controlOf({ onProgress, signal, threads, device }: RunContext) {
 }
 
 const stageFile = ({ out }: RunContext, name: StageName) => join(out, name, 'stage.json');
-
-/** For each stage a hash of all that it depends on: the model, the data, the recipe up to the stage. */
-function runIdentity({ recipe, model, batches, tasks, freshTasks }: RunContext): (name: StageName) => string {
-  const { config, weights } = openCheckpoint(model);
-  const parent = new Network(config, weights).fingerprint();
-  const names = Object.keys(STAGES) as StageName[];
-  const parts = recipe as Record<string, unknown>;
-  // Where files lie makes no difference: what is in them counts. Nor does the device: states resume on any.
-  const { model: _, data: __, heldOut: ___, device: ____, ...own } = recipe;
-  const common = Object.entries(own).filter(([key]) => !names.includes(key as StageName));
-  const data = dataHash(batches, recipe.length);
-  return (name) => {
-    const upTo = names.slice(0, names.indexOf(name) + 1).map((each) => parts[each]);
-    return identityOf(parent, data, common, upTo, tasks, name === 'final' ? freshTasks : null);
-  };
-}
 
 /** Seconds of work and tokens of everything, wherever it was done. */
 function costOf({ placement, mlps, blocks, design, dimensions, windows, final }: Findings) {

@@ -13,6 +13,19 @@ export type Findings = Partial<
 
 export type StageName = keyof Findings;
 
+/** In order; a stage may use what those before it found. */
+export const STAGES: readonly StageName[] = [
+  'placement',
+  'blocks',
+  'design',
+  'dimensions',
+  'throughput',
+  'windows',
+  'final',
+  // No stage waits for it: it says whether the first one may be trusted.
+  'mlps',
+];
+
 /** How the work of a stage is done. */
 export interface Control {
   onProgress?: OnProgress;

@@ -29,18 +29,22 @@ export const throughputStage: MakeStage<'throughput'> = (context, findings) => {
   return {
     units: [],
     finish: ({ onProgress, signal }) =>
-      remember(join(out, 'throughput', 'found.json'), identityOf(variants, decode, threads), async () => {
-        const { config, weights } = openCheckpoint(model);
-        const hybrids = variants.map(({ placement, spec }) =>
-          untrainedHybrid(new Network(config, weights), placement, spec),
-        );
-        const costs = await costsOf(hybrids, recipe, { onProgress, signal, threads });
-        const points = variants.map(({ name, series, placement }, i) => ({
-          ...{ name, series, fullLayers: placement.length },
-          ...costs[i]!,
-        }));
-        return { decode: conditionsOf(recipe, threads), points };
-      }),
+      remember(
+        join(out, 'throughput', 'found.json'),
+        identityOf(config, variants, decode, threads),
+        async () => {
+          const { config, weights } = openCheckpoint(model);
+          const hybrids = variants.map(({ placement, spec }) =>
+            untrainedHybrid(new Network(config, weights), placement, spec),
+          );
+          const costs = await costsOf(hybrids, recipe, { onProgress, signal, threads });
+          const points = variants.map(({ name, series, placement }, i) => ({
+            ...{ name, series, fullLayers: placement.length },
+            ...costs[i]!,
+          }));
+          return { decode: conditionsOf(recipe, threads), points };
+        },
+      ),
   };
 };
 

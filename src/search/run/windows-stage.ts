@@ -10,6 +10,8 @@ import { PathScorer } from '../scorer.ts';
 import { chosenBlock } from './block-stages.ts';
 import { chosenNetwork } from './chosen.ts';
 import { ledBy, type RunContext } from './context.ts';
+import { stageIdentity } from './identity.ts';
+import { agreedPlacement } from './placement-stage.ts';
 import type { WindowsResult } from './result.ts';
 import type { Findings, MakeStage, Unit } from './stage.ts';
 
@@ -55,9 +57,14 @@ async function search(
   seed: number,
   control: Control,
 ): Promise<SeedWindows> {
-  const { windows, seeds } = context.recipe;
+  const { windows } = context.recipe;
   const folder = join(context.out, 'windows', `seed-${seed}`);
-  const identity = identityOf(windows, context.tasks, findings.placement!.runs, chosenBlock(findings), seeds);
+  const identity = identityOf(
+    stageIdentity(context)('windows'),
+    agreedPlacement(findings.placement!),
+    chosenBlock(findings),
+    seed,
+  );
   return remember(join(folder, 'found.json'), identity, () =>
     withJudge(context, findings, seed, control, async (judge, free) => {
       const begun = performance.now();

@@ -1,0 +1,51 @@
+import { InputError } from '../../util/errors.ts';
+import { longestPrompt } from '../blocks/decode-speed.ts';
+import { designsNamed } from '../blocks/designs.ts';
+import { checkTraining } from '../bounds.ts';
+import { linearMixer } from '../linear-mixer.ts';
+import { checkSearchSettings } from '../pipeline.ts';
+import { ledBy, type RunContext, training } from './context.ts';
+import { trainingsOf } from './final-stage.ts';
+import { placementSettings } from './placement-stage.ts';
+
+/**
+ * Whether a model allows all that a recipe wants of it, before the first of its stages begins: what a later stage would
+ * refuse costs the hours of those before it.
+ *
+ * @throws InputError naming the stage and what it may have
+ */
+export function checkRun(context: RunContext): void {
+  const { recipe, config, tasks, freshTasks } = context;
+  const held = config.layers.length;
+  checkSearchSettings(placementSettings(context), config);
+  for (const stage of ['blocks', 'design', 'dimensions'] as const) {
+    const own = recipe[stage];
+    if (!own) continue;
+    checkTraining(`${stage}, alignment`, training(recipe, own, own.alignSteps, own.rate), config);
+    checkTraining(`${stage}, training`, training(recipe, own, own.trainSteps, own.rate), config, { held });
+  }
+  for (const kind of recipe.blocks?.mixers ?? []) linearMixer(kind, config);
+  const { numHeads: heads, headDim } = config;
+  designsNamed(recipe.design?.designs ?? [], { heads, keyDim: headDim, valueDim: headDim });
+  if (recipe.windows) ledBy(tasks, recipe.windows.objective);
+  if (recipe.final) {
+    for (const [name, stage] of Object.entries(trainingsOf(context))) {
+      checkTraining(`final, ${name}`, stage, config, { held, least: 0 });
+    }
+    const long = freshTasks.find(({ plan }) => plan.longest > config.maxPositionEmbeddings);
+    if (long) {
+      throw new InputError(
+        `final: the task ${long.plan.name} has rows of ${long.plan.longest} tokens, longer than the model's context of ` +
+          `${config.maxPositionEmbeddings}`,
+      );
+    }
+  }
+  const { context: prompt, tokens } = recipe.decode;
+  const timed = recipe.blocks ?? recipe.design ?? recipe.dimensions ?? recipe.final;
+  if (timed && prompt > longestPrompt(config, tokens)) {
+    throw new InputError(
+      `decode: a context of ${prompt} tokens, but with ${tokens} timed tokens the model's context leaves room for ` +
+        `${longestPrompt(config, tokens)}`,
+    );
+  }
+}
