@@ -62,6 +62,5 @@ function answer({ result, taken, overall, candidates, seeds }: Comparison): Html
 function settings(result: BlocksResult): Html {
   const file = `${JSON.stringify(result, null, 2)}\n`;
   return html`${result.command !== undefined && html`<p>Repeat it with</p><pre tabindex="0"><code>${result.command}</code></pre>`}
-<p>${downloadLink('blocks-result.json', 'application/json', file, 'Download the result (JSON)')}
-  <small>Layers count from 1 in this report and from 0 in the file.</small></p>`;
+<p>${downloadLink('blocks-result.json', 'application/json', file, 'Download the result (JSON)')}</p>`;
 }

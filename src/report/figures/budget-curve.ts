@@ -37,7 +37,7 @@ export function budgetCurveFigure(findings: Findings): Figure {
             count(point.size),
             count(seed),
             cell(value),
-            placement.map((layer) => layer + 1).join(' '),
+            placement.join(' '),
           ]),
         ),
       ),

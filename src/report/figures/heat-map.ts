@@ -44,7 +44,7 @@ export function heatMapFigure(findings: Findings): Figure | undefined {
       caption: `Full attention in one layer only${mean}`,
       header: ['Layer', ...rows.map(({ measure }) => `${measure.name}, ${measure.axis}`)],
       rows: Array.from({ length: layers }, (_, layer) => [
-        `${layer + 1}`,
+        `${layer}`,
         ...rows.map((row) => cell(row.measure, row.layers[layer]?.mean)),
       ]),
       footer: [
@@ -111,7 +111,7 @@ function titleOf(rows: readonly Row[]): string {
   if (led.size === 0) return 'No layer brings much back by itself';
   const parts = [...led].slice(0, MOST_NAMED).map(([layer, names], i) => {
     const verb = i === 0 ? ' matters most' : '';
-    return `layer ${layer + 1}${verb} for ${listed(names)}`;
+    return `layer ${layer}${verb} for ${listed(names)}`;
   });
   return capitalised(parts.join(', '));
 }
@@ -131,14 +131,14 @@ function sentenceOf(
   if (best === undefined) return undefined;
   const value = measure.show(layers[best]!.mean);
   const share = closed[best];
-  if (allLinear === undefined || base === undefined) return `layer ${best + 1} is best with ${value}.`;
+  if (allLinear === undefined || base === undefined) return `layer ${best} is best with ${value}.`;
   if (share === undefined)
     return 'all linear is as good as the base model, so there is nothing to bring back.';
   if (share < MATTERS) return `no layer closes more than ${percent(Math.max(0, share))} of the gap.`;
   const next =
-    second === undefined ? '' : `; next is layer ${second + 1} with ${measure.show(layers[second]!.mean)}`;
+    second === undefined ? '' : `; next is layer ${second} with ${measure.show(layers[second]!.mean)}`;
   return (
-    `layer ${best + 1} takes it from ${measure.show(allLinear)} to ${value}, ${percent(share)} of the way to the ` +
+    `layer ${best} takes it from ${measure.show(allLinear)} to ${value}, ${percent(share)} of the way to the ` +
     `base model${votesFor(measure, best, findings)}${next}.`
   );
 }

@@ -57,12 +57,12 @@ function aloneFigure(windows: WindowsResult, overall: Measure, layers: number): 
       if (!change) return [];
       return [
         {
-          layer: layer + 1,
+          layer,
           change,
           value: overall.plotted(change.mean),
           seeds: change.values.map((value) => overall.plotted(value)),
           marked: windows.chosen.includes(layer),
-          title: `layer ${layer + 1}: ${changeText(overall, change)}`,
+          title: `layer ${layer}: ${changeText(overall, change)}`,
         },
       ];
     },
@@ -90,7 +90,7 @@ function aloneFigure(windows: WindowsResult, overall: Measure, layers: number): 
     }),
     caption: `By more than a standard error, a window alone is better than none in ${counted(helps.length, 'layer')} of ${bars.length}${
       helps.length > 0 && helps.length <= MOST_NAMED
-        ? `: ${layersText(helps.map(({ layer }) => layer - 1))}`
+        ? `: ${layersText(helps.map(({ layer }) => layer))}`
         : ''
     }.`,
     table: {
@@ -150,7 +150,7 @@ function curveFigure(windows: WindowsResult, overall: Measure): Figure {
             numberCell(size),
             numberCell(seed),
             numberCell(value, (each) => overall.digits(each)),
-            placement.map((layer) => layer + 1).join(' '),
+            placement.join(' '),
           ]),
         ),
       ),

@@ -100,7 +100,7 @@ function everySeed(findings: Findings): Table {
       outcomes.map(({ seed, full, seconds, tokens }): Cell[] => [
         label,
         { value: seed, show: seed },
-        full.placement.map((layer) => layer + 1).join(' '),
+        full.placement.join(' '),
         ...measures.map((measure): Cell => {
           const value = measure.of(full);
           return value === undefined ? undefined : { value, show: measure.digits(value) };
@@ -136,7 +136,7 @@ function grouped({ outcomes }: SearcherFindings): { placement: readonly number[]
 
 function placementsValue(searcher: SearcherFindings): string {
   return grouped(searcher)
-    .map(({ placement }) => placement.map((layer) => layer + 1).join(' '))
+    .map(({ placement }) => placement.join(' '))
     .join('; ');
 }
 
