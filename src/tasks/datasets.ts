@@ -27,9 +27,7 @@ function datasetTask(name: string, read: () => Example[]): Task {
     examples(count, seed, apart = []) {
       all ??= read();
       const taken = new Set(apart.map(asked));
-      return new Random(seed)
-        .shuffled(all.filter((example) => !taken.has(asked(example))))
-        .slice(0, count);
+      return new Random(seed).shuffled(all.filter((example) => !taken.has(asked(example)))).slice(0, count);
     },
   };
 }

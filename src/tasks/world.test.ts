@@ -80,7 +80,9 @@ describe('the generated world', () => {
     for (const [name, ask] of Object.entries(asks)) {
       const task = worldTasks.find((each) => each.name === name)!;
       const keys = (examples: readonly Example[]) =>
-        examples.map((each) => ('context' in each ? `${ask(each.context)} ${'gold' in each ? each.gold : ''}` : ''));
+        examples.map((each) =>
+          'context' in each ? `${ask(each.context)} ${'gold' in each ? each.gold : ''}` : '',
+        );
       const searched = new Set(keys(task.examples(128, 7)));
       // Without being told, some are drawn again.
       expect(keys(task.examples(512, 11)).filter((key) => searched.has(key)).length).toBeGreaterThan(10);

@@ -15,7 +15,7 @@ import type { Unit } from '../../search/run/stage.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { spreadOf } from '../../util/statistics.ts';
 import { action, type Common, wholeNumber } from '../command.ts';
-import { dataOf, deviceOption } from '../data-options.ts';
+import { dataOf, deviceOption, unseenTasks } from '../data-options.ts';
 import { duration } from '../progress.ts';
 import { table } from '../table.ts';
 import { type WatchOptions, watched, watchOptions } from '../watch.ts';
@@ -149,7 +149,7 @@ async function contextOf(
     out,
     batches,
     tasks,
-    freshTasks: dataOf(model, { ...options, examples, examplesSeed: FRESH }).tasks,
+    freshTasks: unseenTasks(model, options, examples),
     threads,
     device: device ?? recipe.device,
     command: `postnas run ${path}`,
@@ -157,9 +157,6 @@ async function contextOf(
     signal,
   };
 }
-
-/** Seed of examples that no stage of the search has seen. */
-const FRESH = 11;
 
 function shownEstimate({ stages, tokens, seconds }: Estimate, jobs: number): string {
   const rows = stages.map((stage) => [

@@ -8,7 +8,7 @@ import type { SearchResult } from '../../search/result.ts';
 import type { PathSampling } from '../../search/supernet.ts';
 import { InputError } from '../../util/errors.ts';
 import { action, type Common, wholeNumber } from '../command.ts';
-import { commandLine, type DataOptions, dataOf, withData } from '../data-options.ts';
+import { commandLine, type DataOptions, dataOf, unseenTasks, withData } from '../data-options.ts';
 import { duration } from '../progress.ts';
 import { table } from '../table.ts';
 
@@ -71,6 +71,7 @@ async function runSearch(
     budget: options.budget,
     seeds: Array.from({ length: options.seeds }, (_, i) => i + 1),
     ...dataOf(model, options),
+    unseenTasks: unseenTasks(model, options),
     align: { ...shape, steps: options.alignSteps, rate },
     supernet: {
       ...shape,

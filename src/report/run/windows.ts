@@ -89,9 +89,7 @@ function aloneFigure(windows: WindowsResult, overall: Measure, layers: number): 
       description: `${bars.map(({ layer, change }) => `layer ${layer}: ${overall.changeDigits(change.mean)}`).join(', ')}.`,
     }),
     caption: `By more than a standard error, a window alone is better than none in ${counted(helps.length, 'layer')} of ${bars.length}${
-      helps.length > 0 && helps.length <= MOST_NAMED
-        ? `: ${layersText(helps.map(({ layer }) => layer))}`
-        : ''
+      helps.length > 0 && helps.length <= MOST_NAMED ? `: ${layersText(helps.map(({ layer }) => layer))}` : ''
     }.`,
     table: {
       caption: 'A window in one layer only, against none',

@@ -147,7 +147,7 @@ function runIdentity({ recipe, model, batches, tasks, freshTasks }: RunContext):
   const data = dataHash(batches, recipe.length);
   return (name) => {
     const upTo = names.slice(0, names.indexOf(name) + 1).map((each) => parts[each]);
-    return identityOf(parent, data, common, upTo, tasks, name === 'final' ? freshTasks : null);
+    return identityOf(parent, data, common, upTo, tasks, freshTasks);
   };
 }
 
