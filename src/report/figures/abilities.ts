@@ -56,7 +56,8 @@ export function abilitiesFigure(findings: Findings): Figure | undefined {
   };
 }
 
-function abilitiesOf({ tasks, base, searched, uniform, allLinear }: Findings): Ability[] {
+function abilitiesOf({ tasks, compared, searched, uniform }: Findings): Ability[] {
+  const { base, allLinear } = compared;
   return tasks.flatMap((measure) => {
     const found = fullSpread(measure, searched);
     const whole = measure.of(base);

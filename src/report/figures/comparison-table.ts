@@ -16,7 +16,8 @@ export function comparisonTable(
   comparison: Comparison,
   { id, caption, first, columns }: { id: string; caption: string; first: string; columns: readonly Column[] },
 ): Html {
-  const { measures, ranked, result, seeds } = comparison;
+  const { ranked, result, seeds } = comparison;
+  const measures = comparison.measures.flatMap((measure) => measure.columns);
   const { device, context, tokens } = result.decode;
   const spread = seeds.length > 1 ? `, mean ± standard deviation over ${seeds.length} seeds` : '';
   return html`${renderTable({

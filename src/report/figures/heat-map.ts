@@ -89,7 +89,9 @@ function rowsOf(findings: Findings): Row[] {
 function unitsOf(rows: readonly Row[]): string {
   const units = {
     accuracy: 'accuracy in\u00a0%, higher is better',
-    loss: 'gold loss in nats per token, lower is better',
+    loss: 'loss of the right answer in nats per token, lower is better',
+    text: 'loss in nats per token, lower is better',
+    perplexity: 'perplexity, lower is better',
     score: 'scores, higher is better',
   };
   return [...new Set(rows.map(({ measure }) => units[measure.kind]))].join(', or ');

@@ -13,7 +13,7 @@ export interface Claim {
   verdict: Verdict;
 }
 
-/** Undecided: the difference is no larger than its standard error over the seeds. */
+/** Undecided: the 95 % interval of the paired differences holds 0. */
 type Verdict = 'holds' | 'does not hold' | 'undecided' | 'not measured';
 
 export function notMeasured(says: string): Claim {

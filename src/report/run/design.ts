@@ -147,7 +147,10 @@ export function designClaims(comparison: Comparison | undefined): Claim[] {
       ? {
           says: SAYS.superfluous,
           found: `Static convolutions on q and k beside it: ${changeText(overall, added)}.`,
-          verdict: evidenceOf(overall, added) === 'better' ? 'does not hold' : 'holds',
+          // That nothing is added is not shown by a difference that seeds leave undecided.
+          verdict: ({ better: 'does not hold', worse: 'holds', undecided: 'undecided' } as const)[
+            evidenceOf(overall, added)
+          ],
         }
       : notMeasured(SAYS.superfluous),
     releasedAgainst(SAYS.better, comparison, 'all-static', 'static ones everywhere, as in Gated DeltaNet'),

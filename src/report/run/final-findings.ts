@@ -1,5 +1,5 @@
 import type { FinalResult, RunResult } from '../../search/run/result.ts';
-import { type Spread, spreadOf } from '../../util/statistics.ts';
+import { decidedSign, type Spread, spreadOf } from '../../util/statistics.ts';
 import { keptShare, type Measure, meanOf, taskMeasures } from '../measure.ts';
 
 /** The final model turned towards its reader. */
@@ -67,6 +67,19 @@ export function valuesAfter(
 export const KEPT_POINTS = 3;
 
 export function isKept(measure: Measure, change: Spread, base: number): boolean {
-  const unit = measure.kind === 'accuracy' ? 1 : Math.abs(base);
-  return measure.gain(change.mean, 0) >= (-KEPT_POINTS / 100) * unit;
+  return measure.gain(change.mean, 0) >= -allowed(measure, base);
+}
+
+/** Whether seeds decide that it is kept ('better' than the least that counts as kept). */
+export function keptEvidence(
+  measure: Measure,
+  { values }: Spread,
+  base: number,
+): 'better' | 'worse' | 'undecided' {
+  const sign = decidedSign(values.map((value) => measure.gain(value, 0) + allowed(measure, base)));
+  return sign > 0 ? 'better' : sign < 0 ? 'worse' : 'undecided';
+}
+
+function allowed(measure: Measure, base: number): number {
+  return (KEPT_POINTS / 100) * (measure.kind === 'accuracy' ? 1 : Math.abs(base));
 }

@@ -15,6 +15,7 @@ import {
   type FinalFindings,
   isKept,
   KEPT_POINTS,
+  keptEvidence,
   stageName,
   valuesAfter,
 } from './final-findings.ts';
@@ -83,7 +84,8 @@ function stagesFigure(final: FinalFindings): Figure {
 }
 
 function changesTable(final: FinalFindings): Html {
-  const { measures, tasks, stages, seeds, result } = final;
+  const { tasks, stages, seeds, result } = final;
+  const measures = final.measures.flatMap((measure) => measure.columns);
   return renderTable({
     id: 'final-table',
     caption: `The final model against the base${seeds.length > 1 ? `, mean ± standard deviation over ${seeds.length} seeds` : ''}`,
@@ -106,11 +108,15 @@ function changesTable(final: FinalFindings): Html {
         after(stages[0]!),
         after(stages.at(-1)!),
         changeCell(measure, change),
-        change && base !== undefined ? (isKept(measure, change, base) ? 'yes' : 'no') : undefined,
+        change && base !== undefined && measure.kind !== 'perplexity'
+          ? KEPT[keptEvidence(measure, change, base)]
+          : undefined,
       ];
     }),
   });
 }
+
+const KEPT = { better: 'yes', worse: 'no', undecided: 'undecided' };
 
 /** For losses points mean nothing: their share of the base's is taken. */
 function within(tasks: readonly Measure[]): string {
@@ -123,7 +129,14 @@ function standings(final: FinalFindings) {
   return tasks.flatMap((measure) => {
     const base = measure.of(result.base);
     const change = changeToBase(final, measure, stages.at(-1)!);
-    return change && base !== undefined ? { measure, change, kept: isKept(measure, change, base) } : [];
+    return change && base !== undefined
+      ? {
+          measure,
+          change,
+          kept: isKept(measure, change, base),
+          evidence: keptEvidence(measure, change, base),
+        }
+      : [];
   });
 }
 
@@ -171,7 +184,11 @@ export function finalClaim(final: FinalFindings | undefined): Claim {
       (lost.length === 0
         ? `Every ability is ${within(final.tasks)}.`
         : `Not ${within(final.tasks)}: ${name(lost)}.`),
-    verdict: lost.length === 0 ? 'holds' : 'does not hold',
+    verdict: all.some(({ evidence }) => evidence === 'worse')
+      ? 'does not hold'
+      : all.every(({ evidence }) => evidence === 'better')
+        ? 'holds'
+        : 'undecided',
   };
 }
 

@@ -113,7 +113,7 @@ function searchedOf({ runs, budget }: WindowsResult): Searched {
       const found = searchers.find((searcher) => searcher.name === name)?.best ?? [];
       const best = [...found].sort((a, b) => a.placement.length - b.placement.length);
       const full = best.at(-1);
-      return full ? [{ seed, best, full, seconds: 0, tokens: 0 }] : [];
+      return full ? [{ seed, best, full, drawn: [], seconds: 0, tokens: 0 }] : [];
     });
     return { name, label: searcherLabel(name), role, outcomes };
   });
