@@ -104,9 +104,7 @@ describe('8 layers, 3 seeds', () => {
 
   test('opens with the answer', () => {
     const { architecture, placement } = result.runs[0]!;
-    expect(report.text('h1')).toBe(
-      `Full attention stays in layers ${placement.join(' and ')} of 8`,
-    );
+    expect(report.text('h1')).toBe(`Full attention stays in layers ${placement.join(' and ')} of 8`);
     const blocks = [...report.document.querySelectorAll('header .architecture .block')];
     expect(blocks.map((block) => plain(block.querySelector('b')!.textContent)).join('')).toBe(architecture);
     expect(blocks.map((block) => block.classList.contains('full'))).toEqual(

@@ -33,6 +33,11 @@ export function changeText(measure: Measure, change: Spread): string {
   return `${measure.changeDigitsOf(change)}${unit} ${overSeeds(change)}`;
 }
 
+/** 'decided', or 'undecided' */
+export function decidedText(measure: Measure, change: Spread): string {
+  return evidenceOf(measure, change) === 'undecided' ? 'undecided' : 'decided';
+}
+
 /** 'JetBlock 88.0 ± 0.4 %, Gated DeltaNet 86.2 ± 0.5 %' */
 export function against(measure: Measure, ...candidates: readonly CandidateFindings[]): string {
   return candidates

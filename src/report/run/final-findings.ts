@@ -6,6 +6,8 @@ import { keptShare, type Measure, meanOf, taskMeasures } from '../measure.ts';
 export interface FinalFindings {
   result: FinalResult;
   seeds: readonly number[];
+  /** Whether its examples were drawn so that none is among those that choices were made on. */
+  apart: boolean;
   /** The mean, where there are several tasks, then every task. */
   measures: readonly Measure[];
   tasks: readonly Measure[];
@@ -34,6 +36,7 @@ export function finalFindings({ final, placement }: RunResult): FinalFindings | 
   return {
     result: final,
     seeds: final.runs.map(({ seed }) => seed),
+    apart: placement.unseen !== undefined,
     tasks,
     measures: mean ? [mean, ...tasks] : tasks,
     kept: spreadOf(

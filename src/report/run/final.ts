@@ -38,7 +38,7 @@ function stagesFigure(final: FinalFindings): Figure {
     reading: html`Each ability right after the search and after each stage of distillation: learning the base model’s hidden
       states, then its predictions, then both predictions and text with all weights. The dotted line is the base model.${
         seeds.length > 1 && ` Large dots are means over ${seeds.length} seeds, small ones the seeds.`
-      } None of the ${result.examples} examples per task was seen by the search.`,
+      } ${setText(final)}`,
     legend: legendOf([
       { icon: drawIcon([Plot.dot([[0.5, 0.5]], { r: 5, fill: 'var(--full)' })]), label: 'hybrid' },
       { icon: ruleIcon(), label: 'base model' },
@@ -81,6 +81,14 @@ function stagesFigure(final: FinalFindings): Figure {
       ],
     },
   };
+}
+
+/** Results from before sets were drawn apart may share some examples with the search. */
+function setText({ apart, result }: FinalFindings): string {
+  return apart
+    ? `None of the ${result.examples} examples per task is among those that the search chose on.`
+    : `The ${result.examples} examples per task were drawn with another seed than those that the search chose on, without ` +
+        'keeping the two apart: a few may be in both.';
 }
 
 function changesTable(final: FinalFindings): Html {
