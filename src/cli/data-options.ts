@@ -117,6 +117,20 @@ export function commandLine(command: string, models: string | readonly string[],
   return [`postnas ${command}`, ...[models].flat().map(quoted), ...flags].join(' ');
 }
 
+/** What a command that follows has to be told again, for a shell: '--data novels.txt --rows 2'. */
+export function sharedOptions({ data, heldOut, objective, rows, length, device }: BatchOptions): string {
+  const defaults = objective.join() === WORLD_OBJECTIVES.join();
+  const given = {
+    data: data === 'world' ? undefined : data,
+    heldOut,
+    objective: defaults ? undefined : objective,
+    rows,
+    length,
+    device: device === 'cpu' ? undefined : device,
+  };
+  return commandLine('', [], given).replace(/^postnas +/, '');
+}
+
 function worldBatches(tokenizer: Tokenizer): TokenBatches {
   const encode = cachedEncode((text) => tokenizer.encode(text, { addSpecialTokens: false }));
   return { fill: (out, width, random) => fillRows(out, width, random, encode, tokenizer.eosIds[0]!) };

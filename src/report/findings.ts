@@ -127,17 +127,6 @@ export function pairedChanges(
   return pairedBySeed(measure, judged(searcher), judged(reference));
 }
 
-/** By how much a searcher is better than another, mean over the seeds in which both took part. */
-export function meanGain(
-  measure: Measure,
-  searcher: SearcherFindings | undefined,
-  reference: SearcherFindings | undefined,
-): number | undefined {
-  if (!searcher || !reference) return undefined;
-  const spread = spreadOf(pairedChanges(measure, searcher, reference).map(({ change }) => change));
-  return spread && measure.gain(spread.mean, 0);
-}
-
 /** Over seeds, the placements with only this layer at full attention. */
 export function onlyLayer({ result }: Findings, layer: number): Judged[] {
   return result.runs.flatMap(

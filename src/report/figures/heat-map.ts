@@ -4,6 +4,7 @@ import { type Figure, responsive } from '../figure.ts';
 import { type Findings, onlyLayer, spreadOver } from '../findings.ts';
 import { type Content, html } from '../html.ts';
 import type { Measure } from '../measure.ts';
+import { evidenceOf, pairedSpread } from '../paired.ts';
 import type { Cell } from '../table.ts';
 import { capitalised, layersText, listed, percent } from '../text.ts';
 import { narrowMap, rampLegend, scaleOf, wideMap } from './heat-map-chart.ts';
@@ -21,6 +22,8 @@ export interface Row {
   closed: (number | undefined)[];
   /** The layers that were measured, the best first. */
   order: number[];
+  /** Whether seeds decide that the best layer is better than the next. */
+  leads: boolean;
 }
 
 /** Undefined if no layer was measured alone. */
@@ -82,8 +85,21 @@ function rowsOf(findings: Findings): Row[] {
           : undefined,
       ),
       order,
+      leads: leads(measure, order, findings),
     };
   });
+}
+
+function leads(measure: Measure, [best, second]: readonly number[], findings: Findings): boolean {
+  if (best === undefined || second === undefined) return true;
+  const runs = findings.result.runs.map(({ seed, heatMap }) => ({ seed, heatMap }));
+  const alone = (layer: number) =>
+    runs.flatMap(({ seed, heatMap }) => {
+      const judged = heatMap.find(({ placement }) => placement.length === 1 && placement[0] === layer);
+      return judged ? [{ seed, judged }] : [];
+    });
+  const change = pairedSpread(measure, alone(best), alone(second));
+  return change !== undefined && evidenceOf(measure, change) === 'better';
 }
 
 function unitsOf(rows: readonly Row[]): string {
@@ -115,7 +131,14 @@ function titleOf(rows: readonly Row[]): string {
     const verb = i === 0 ? ' matters most' : '';
     return `layer ${layer}${verb} for ${listed(names)}`;
   });
-  return capitalised(parts.join(', '));
+  const named = new Set([...led.values()].slice(0, MOST_NAMED).flat());
+  const undecided = rows.filter(({ measure, leads }) => named.has(measure.name) && !leads);
+  const names = listed(undecided.map(({ measure }) => measure.name));
+  const rest =
+    undecided.length > 0
+      ? `; undecided for ${undecided.length === named.size && named.size > 1 ? 'all of them' : names}`
+      : '';
+  return capitalised(parts.join(', ')) + rest;
 }
 
 function captionOf(rows: readonly Row[], findings: Findings): Content {
