@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../util/errors.ts';
-import { linearKinds } from '../linear-mixer.ts';
+import { checkName, linearKinds } from '../linear-mixer.ts';
 
 /**
  * A whole run of PostNAS as data: stages 1 to 4, sliding windows and the final training. A stage that is absent is
@@ -12,12 +12,14 @@ import { linearKinds } from '../linear-mixer.ts';
 const count = z.int().min(1);
 const steps = z.int().min(1);
 const rate = z.number().positive();
-/** A kind of linear mixer, with `+rope` behind it to rotate queries and keys as the parent does. */
-const kind = z
-  .string()
-  .refine((name) => (linearKinds() as readonly string[]).includes(name.replace(/\+rope$/, '')), {
-    error: () => `expected one of ${linearKinds().join(', ')}`,
-  });
+/** A kind of linear mixer, with `+rope` or `+qk_norm` behind it for queries and keys as the parent has them. */
+const kind = z.string().superRefine((name, { addIssue }) => {
+  try {
+    checkName(name);
+  } catch (error) {
+    addIssue({ code: 'custom', message: (error as Error).message });
+  }
+});
 /** 'recall:accuracy' or 'held-out-loss:loss:16': a task, its metric, and its number of examples. */
 const task = z
   .string()
