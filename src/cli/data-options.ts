@@ -76,16 +76,16 @@ const UNSEEN = 11;
 /**
  * The same tasks with other examples, of which none is among those of `dataOf`.
  *
- * @param examples of each task that does not say, if not as many
+ * @param drawn how many of each task that does not say, and with which seed, if not as usual
  * @throws InputError where there are not so many
  */
 export function unseenTasks(
   model: string,
   options: BatchOptions,
-  examples = options.examples,
+  { examples = options.examples, seed = UNSEEN }: Partial<Drawn> = {},
 ): ObjectiveTask[] {
   const apart = { examples: options.examples, seed: SEARCHED };
-  return dataOf(model, { ...options, examples, examplesSeed: UNSEEN, apart }).tasks;
+  return dataOf(model, { ...options, examples, examplesSeed: seed, apart }).tasks;
 }
 
 /** @throws InputError for files and tasks that do not exist */

@@ -237,7 +237,7 @@ describe('what it says follows from the data', () => {
     const decided = () => parse(result).table('decisions').slice(1)[3] as string[];
     score(result.blocks!, 'kda', () => 0.9);
     score(result.design!, 'released', () => 0.8);
-    expect(decided().slice(0, 2)).toEqual(['Goes on', 'KDA']);
+    expect(decided().slice(0, 2)).toEqual(['Taken into stage 4', 'KDA']);
     expect(decided()[2]).toMatch(
       /^the higher mean score .*: released 80\.0 .*, KDA 90\.0 .*; −10\.0 ± 0\.0 points over 3 seeds$/,
     );

@@ -149,7 +149,7 @@ async function contextOf(
     out,
     batches,
     tasks,
-    freshTasks: unseenTasks(model, options, examples),
+    freshTasks: unseenTasks(model, options, { examples }),
     threads,
     device: device ?? recipe.device,
     command: `postnas run ${path}`,

@@ -108,7 +108,7 @@ function againstBest({ overall, searched, exhaustive, budget, layers }: Findings
   if (!changes) return '';
   const behind = overall.gain(changes.mean, 0);
   return overall.isNothing(behind)
-    ? `The search found the best of all placements of ${budget} in ${layers} layers.`
+    ? `With every seed the search found the best of all placements of ${budget} in ${layers} layers, by the examples it saw.`
     : `The best of all placements of ${budget} in ${layers} layers is ${overall.showSize(behind)} better still.`;
 }
 
@@ -130,5 +130,5 @@ function fewerLayers({ overall, searched, uniform, budget }: Findings): string {
   if (!searched || target === undefined) return '';
   const reached = pointsOf(searched, overall).find(({ spread }) => overall.gain(spread.mean, target) >= 0);
   if (!reached || reached.size === 0 || reached.size >= budget) return '';
-  return `Already ${counted(reached.size, 'searched layer')} ${reached.size === 1 ? 'does' : 'do'} as well as ${budget} uniform ones.`;
+  return `In the mean ${counted(reached.size, 'searched layer')} already ${reached.size === 1 ? 'does' : 'do'} as well as ${budget} uniform ones.`;
 }

@@ -3,6 +3,7 @@ import type { RunResult } from '../../search/run/result.ts';
 import { median } from '../../util/statistics.ts';
 import { architectureBlocks, architectureKey, lettersOf } from '../architecture.ts';
 import type { Comparison } from '../comparison.ts';
+import { samePlacement } from '../findings.ts';
 import { type Content, type Html, html } from '../html.ts';
 import { letterName, traitsOf } from '../mixers.ts';
 import { verdictParagraph } from '../sections/answer.ts';
@@ -129,19 +130,33 @@ function decisions({ result, search, blocks, design, dimensions }: Stages): Html
     rows: [
       [
         '1 Placement',
-        `full attention in ${layersText(result.chosen.placement)} of ${layers}`,
+        `full attention in ${layersText(result.chosen.placement)} of ${layers}${foundBy(result)}`,
         result.chosen.rule,
         placementVerdict(search),
       ],
       ...comparison('2 Block', blocks),
       ...comparison('3 Design of the JetBlock', design),
       ...(on
-        ? [['Goes on', on.taken === design?.taken ? 'the JetBlock' : on.taken.label, on.why, undefined]]
+        ? [
+            [
+              'Taken into stage 4',
+              on.taken === design?.taken ? 'the JetBlock' : on.taken.label,
+              on.why,
+              undefined,
+            ],
+          ]
         : []),
       ...comparison('4 Heads and widths', dimensions),
       ...(result.windows ? [windowsDecision(result.windows)] : []),
     ],
   });
+}
+
+/** In how many seeds the search found the placement that is kept, where not in all. */
+function foundBy({ placement, chosen }: RunResult): string {
+  const { runs } = placement;
+  const same = runs.filter((run) => samePlacement(run.placement, chosen.placement)).length;
+  return same === runs.length ? '' : `, found with ${same} of ${counted(runs.length, 'seed')}`;
 }
 
 /** '4 heads, keys 32 and values 32 wide', or the name of the candidate. */

@@ -124,7 +124,7 @@ function captionOf(
     list.length > 0 ? [`${what}: ${listed(list.map(({ label }) => label))}.`] : [];
   return [
     ...part(better, 'Better than the released design'),
-    ...part(undecided, 'Not to be told from it'),
+    ...part(undecided, 'Not distinguishable from it'),
     ...part(worse, 'Worse'),
   ].join(' ');
 }
@@ -161,7 +161,12 @@ export function designClaims(comparison: Comparison | undefined): Claim[] {
 function convolutionClaims(comparison: Comparison): Claim[] {
   return [
     ...designClaims(comparison),
-    releasedAgainst('Beside: a convolution is better than none', comparison, 'vConv-none', 'no convolution'),
+    releasedAgainst(
+      'Not in the paper: a convolution is better than none',
+      comparison,
+      'vConv-none',
+      'no convolution',
+    ),
   ];
 }
 
