@@ -82,9 +82,14 @@ export class Measure {
     return fixed(this.plotted(value), decimals);
   }
 
-  /** '88.1 %', '3.869 nats (perplexity 47.9)' */
+  /** '88.1 %', '3.869 nats' */
+  brief(value: number): string {
+    return `${this.digits(value)}${this.suffix(this.unit)}`;
+  }
+
+  /** '88.1 %', '3.869 nats (perplexity 47.88)' */
   show(value: number): string {
-    const shown = `${this.digits(value)}${this.suffix(this.unit)}`;
+    const shown = this.brief(value);
     return this.kind === 'text' ? `${shown} (perplexity${NBSP}${perplexityText(value)})` : shown;
   }
 

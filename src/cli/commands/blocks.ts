@@ -37,7 +37,11 @@ interface Comparison {
 export function blocks(): Command {
   const command = new Command('blocks')
     .description('compare the blocks that can take the place of attention, with its placement fixed')
-    .option('--mixers <kind...>', `blocks to compare: ${linearKinds().join(', ')}`, linearKinds())
+    .option(
+      '--mixers <kind...>',
+      `blocks to compare: ${linearKinds().join(', ')}; behind a name +rope or +qk_norm, for queries and keys as the parent has them`,
+      linearKinds(),
+    )
     .addHelpText(
       'after',
       '\nExamples:\n  postnas blocks models/base --placement 1,3 --seeds 3\n' +

@@ -107,7 +107,7 @@ function titleOf(abilities: readonly Ability[], budget: number): string {
 
 function captionOf(abilities: readonly Ability[]): string {
   const value = ({ measure, searched, base }: Ability) =>
-    `${measure.quantity} ${measure.show(searched.mean)}, base ${measure.show(base)}`;
+    `${measure.quantity} ${measure.brief(searched.mean)}, base ${measure.brief(base)}`;
   const order = [...abilities].sort((a, b) => standing(b) - standing(a));
   const best = order[0]!;
   const worst = order.at(-1)!;

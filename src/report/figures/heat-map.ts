@@ -135,9 +135,7 @@ function titleOf(rows: readonly Row[]): string {
   const undecided = rows.filter(({ measure, leads }) => named.has(measure.name) && !leads);
   const names = listed(undecided.map(({ measure }) => measure.name));
   const rest =
-    undecided.length > 0
-      ? `; undecided for ${undecided.length === named.size && named.size > 1 ? 'all of them' : names}`
-      : '';
+    undecided.length > 0 ? `: undecided${undecided.length === named.size ? '' : ` for ${names}`}` : '';
   return capitalised(parts.join(', ')) + rest;
 }
 

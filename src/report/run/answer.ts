@@ -27,7 +27,7 @@ export function runAnswer(stages: Stages): Html {
   return html`<p class="eyebrow">PostNAS · ${model.path} · ${amount(model.parameters)} parameters · ${result.created.slice(0, 10)}</p>
 <h1>${headline(stages)}</h1>
 ${verdictParagraph(search)}
-<p>${lead(stages, architecture)}</p>
+<p class="lead">${lead(stages, architecture)}</p>
 ${architectureBlocks(architecture, { large: true })}
 <p class="key">${architectureKey(architecture, name)}</p>
 <div class="cards">${cards(stages).map(

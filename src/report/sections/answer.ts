@@ -18,7 +18,7 @@ export function answer(findings: Findings): Html {
   return html`<p class="eyebrow">Placement search · ${model.path} · ${result.created.slice(0, 10)}</p>
 <h1>${kept === 0 ? `No layer of ${layers} keeps full attention` : `Full attention stays in ${layersText(run.placement)} of ${layers}`}</h1>
 ${verdictParagraph(findings)}
-<p>PostNAS replaces the attention of most layers, whose memory grows with every token, by ${mixerName(mixer)}, whose
+<p class="lead">PostNAS replaces the attention of most layers, whose memory grows with every token, by ${mixerName(mixer)}, whose
   memory stays the same, and searches for the few layers that must keep it. Allowed here: ${counted(budget, 'layer')} with full
   attention.</p>
 ${architectureBlocks(run.architecture, { large: true })}
@@ -76,8 +76,8 @@ function cards(findings: Findings): { value: Content; label: Content }[] {
       const [own, parent] = [fullSpread(measure, searched), measure.of(base)];
       if (own && parent !== undefined) {
         list.push({
-          value: measure.show(own.mean),
-          label: `${measure.phrase}${mean}; the base model’s is ${measure.show(parent)}`,
+          value: measure.brief(own.mean),
+          label: `${measure.phrase}${mean} (perplexity ${measure.columns[1]!.digits(Math.exp(own.mean))}); the base model’s: ${measure.show(parent)}`,
         });
       }
     }
