@@ -5,6 +5,7 @@ const BENCHMARKS: Record<string, () => Promise<{ main(args: string[]): Promise<v
   graph: () => import('./graph.ts'),
   peers: () => import('./peers.ts'),
   serve: () => import('./serve.ts'),
+  windows: () => import('./windows.ts'),
 };
 
 const [name = '', ...args] = process.argv.slice(2);

@@ -4,7 +4,7 @@ import type { Device } from '../graph/index.ts';
 import { loadTokenizer, tokenizerIdentity } from '../model/folder.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { Metric, ObjectiveTask } from '../search/judge.ts';
-import { planTask } from '../tasks/harness.ts';
+import { type Drawn, planTask } from '../tasks/harness.ts';
 import { planText } from '../tasks/held-out-text.ts';
 import { fillRows, worldTasks } from '../tasks/mixture.ts';
 import { vocabularyRecall } from '../tasks/vocabulary-recall.ts';
@@ -24,8 +24,10 @@ export interface BatchOptions {
   length: number;
   threads?: number;
   device?: Device;
-  /** Seed that examples are drawn with: another one draws others. */
+  /** Seed that examples are drawn with. */
   examplesSeed?: number;
+  /** Examples of another seed that must not be drawn again; their number is that of the objective that says one. */
+  apart?: Drawn;
 }
 
 export interface DataOptions extends BatchOptions {
@@ -67,6 +69,25 @@ export function deviceOption(what: string): Option {
   return new Option('--device <name>', what).choices(['cpu', 'webgpu']);
 }
 
+/** Seeds of the examples that choices are made on, and of those that no choice has seen. */
+const SEARCHED = 7;
+const UNSEEN = 11;
+
+/**
+ * The same tasks with other examples, of which none is among those of `dataOf`.
+ *
+ * @param drawn how many of each task that does not say, and with which seed, if not as usual
+ * @throws InputError where there are not so many
+ */
+export function unseenTasks(
+  model: string,
+  options: BatchOptions,
+  { examples = options.examples, seed = UNSEEN }: Partial<Drawn> = {},
+): ObjectiveTask[] {
+  const apart = { examples: options.examples, seed: SEARCHED };
+  return dataOf(model, { ...options, examples, examplesSeed: seed, apart }).tasks;
+}
+
 /** @throws InputError for files and tasks that do not exist */
 export function dataOf(
   model: string,
@@ -96,6 +117,20 @@ export function commandLine(command: string, models: string | readonly string[],
   return [`postnas ${command}`, ...[models].flat().map(quoted), ...flags].join(' ');
 }
 
+/** What a command that follows has to be told again, for a shell: '--data novels.txt --rows 2'. */
+export function sharedOptions({ data, heldOut, objective, rows, length, device }: BatchOptions): string {
+  const defaults = objective.join() === WORLD_OBJECTIVES.join();
+  const given = {
+    data: data === 'world' ? undefined : data,
+    heldOut,
+    objective: defaults ? undefined : objective,
+    rows,
+    length,
+    device: device === 'cpu' ? undefined : device,
+  };
+  return commandLine('', [], given).replace(/^postnas +/, '');
+}
+
 function worldBatches(tokenizer: Tokenizer, identity: string): TrainingData {
   const encode = cachedEncode((text) => tokenizer.encode(text, { addSpecialTokens: false }));
   return {
@@ -118,7 +153,8 @@ function objectiveTask(text: string, options: BatchOptions, tokenizer: Tokenizer
   if (!Number.isInteger(examples) || examples < 1) {
     throw new InputError(`--objective ${text}: '${count}' examples, expected a whole number above 0`);
   }
-  return { plan: planOf(name, { ...options, examples }, tokenizer), metric: metric as Metric };
+  const apart = options.apart && { ...options.apart, ...(count !== undefined && { examples }) };
+  return { plan: planOf(name, { ...options, examples, apart }, tokenizer), metric: metric as Metric };
 }
 
 /** @throws InputError for a name that is no task's */
@@ -128,22 +164,23 @@ export function planOf(
     examples,
     heldOut,
     length,
-    examplesSeed: seed = 7,
-  }: Pick<BatchOptions, 'examples' | 'heldOut' | 'length' | 'examplesSeed'>,
+    examplesSeed: seed = SEARCHED,
+    apart,
+  }: Pick<BatchOptions, 'examples' | 'heldOut' | 'length' | 'examplesSeed' | 'apart'>,
   tokenizer: Tokenizer,
 ): ObjectiveTask['plan'] {
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
   if (name === 'held-out-loss') {
     if (!heldOut) throw new InputError('the objective held-out-loss needs --held-out FILE');
-    return planText(name, readText(heldOut), encode, { rows: examples, length, seed });
+    return planText(name, readText(heldOut), encode, { rows: examples, length, seed, apart });
   }
   if (name === 'vocabulary-recall') {
-    return planTask(vocabularyRecall(tokenizer.vocabulary(), encode), examples, seed, encode);
+    return planTask(vocabularyRecall(tokenizer.vocabulary(), encode), examples, seed, encode, apart);
   }
   const task = worldTasks.find((each) => each.name === name);
   if (!task) {
     const known = ['held-out-loss', 'vocabulary-recall', ...worldTasks.map((each) => each.name)];
     throw new InputError(`unknown task '${name}'; expected one of ${known.join(', ')}`);
   }
-  return planTask(task, examples, seed, cachedEncode(encode));
+  return planTask(task, examples, seed, cachedEncode(encode), apart);
 }

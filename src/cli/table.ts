@@ -11,3 +11,8 @@ export function table(header: readonly string[], rows: readonly (readonly string
       .trimEnd();
   return [line(header), width.map((w) => '-'.repeat(w)).join('  '), ...rows.map(line)].join('\n');
 }
+
+/** Text of a report for a terminal: plain spaces and minus signs, so that it can be searched and copied. */
+export function plain(text: string): string {
+  return text.replaceAll('\u00a0', ' ').replaceAll('\u2212', '-').replaceAll('’', "'");
+}

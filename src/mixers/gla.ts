@@ -11,6 +11,7 @@ import {
   type Parameter,
   vector,
 } from './mixer.ts';
+import { qkNormed, qkNormParameters } from './qk-norm.ts';
 import { rope } from './rope.ts';
 import type { GlaSpec, MixerContext } from './spec.ts';
 
@@ -31,6 +32,7 @@ function parameters(spec: GlaSpec, { hiddenSize }: MixerContext): Parameter[] {
   return [
     linearWeight('q_proj.weight', keys, hiddenSize),
     linearWeight('k_proj.weight', keys, hiddenSize),
+    ...qkNormParameters(spec),
     linearWeight('v_proj.weight', values, hiddenSize),
     linearWeight('gk_proj.0.weight', gateRank, hiddenSize),
     linearWeight('gk_proj.1.weight', keys, gateRank),
@@ -45,8 +47,8 @@ function forward(spec: GlaSpec, context: MixerContext, input: MixerInput): Mixer
   const { x, params, form, state, mask } = input;
   const { heads, keyDim } = spec;
   const project = (name: string) => linear(x, params[`${name}.weight`]!);
-  let q = splitHeads(project('q_proj'), heads);
-  let k = splitHeads(project('k_proj'), heads);
+  const headsOf = (name: string) => splitHeads(project(name), heads);
+  let [q, k] = qkNormed(spec, context, input, [headsOf('q_proj'), headsOf('k_proj')]);
   const v = splitHeads(project('v_proj'), heads);
   const gate = add(linear(project('gk_proj.0'), params['gk_proj.1.weight']!), params['gk_proj.1.bias']!);
   let g = mul(splitHeads(evenSoftplus(neg(gate)), heads), -1 / GATE_DIVISOR);

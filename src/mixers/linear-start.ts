@@ -1,5 +1,6 @@
 import type { Random } from '../util/random.ts';
 import { expandHeadBlocks, type Parameter } from './mixer.ts';
+import { copyQkNorms } from './qk-norm.ts';
 import type { MixerContext } from './spec.ts';
 
 /** How the linear mixers start from the weights of the attention layer whose place they take. */
@@ -32,7 +33,7 @@ function transposed(matrix: Float32Array, rows: number, columns: number): Float3
  * Copies the projections of an attention layer into those of a linear mixer: keys and values once for every query
  * head that shares them. With as many heads of the same widths that is all of them; otherwise head h takes the
  * leading rows (of o, columns) of head h, as far as there are, and the rest stays as it was. Biases of the attention,
- * if it has any, are dropped, as are its query and key norms.
+ * if it has any, are dropped; its query and key norms go only into mixers that were given some (qk-norm.ts).
  *
  * @param attention its weights by name
  * @param into where the copies go; q, k, v [heads * rows, D], o [D, heads * rows]
@@ -78,5 +79,6 @@ export function startFromAttention(
     v: blocks('v', valueDim),
     o: blocks('o', valueDim),
   });
+  copyQkNorms(attention, values);
   return values;
 }

@@ -26,6 +26,7 @@ import {
   type Parameter,
   vector,
 } from './mixer.ts';
+import { copyQkNorms, qkNormed, qkNormParameters } from './qk-norm.ts';
 import { activatedConvolution, convolutionWeight, projectChannels } from './short-convolution.ts';
 import type { Mamba2Spec, MixerContext } from './spec.ts';
 
@@ -57,6 +58,7 @@ function parameters(spec: Mamba2Spec, { hiddenSize }: MixerContext): Parameter[]
     linearWeight('in_proj.weight', values + mixed + heads, hiddenSize),
     convolutionWeight('conv1d.weight', mixed, convSize),
     vector('conv1d.bias', mixed, 0),
+    ...qkNormParameters(spec),
     ...headDecayParameters(heads),
     vector('D', heads, 1),
     vector('norm.weight', values, 1),
@@ -99,7 +101,7 @@ function project(
   return { gate, u: swapLast(mixed), steps };
 }
 
-function forward(spec: Mamba2Spec, _context: MixerContext, input: MixerInput): MixerOutput {
+function forward(spec: Mamba2Spec, context: MixerContext, input: MixerInput): MixerOutput {
   const { x, params, form, state, mask } = input;
   const { heads, keyDim, valueDim } = spec;
   const { groups, values, keys } = widths(spec);
@@ -111,8 +113,11 @@ function forward(spec: Mamba2Spec, _context: MixerContext, input: MixerInput): M
     swapLast(reshape(channels, [B, count, width, T]));
   const parts = split(conv.y, 1, [values, keys, keys]) as [Tensor, Tensor, Tensor];
   const v = rows(parts[0], heads, valueDim);
-  const k = shared(rows(parts[1], groups, keyDim), heads);
-  const q = shared(rows(parts[2], groups, keyDim), heads);
+  const [toQ, toK] = qkNormed(spec, context, input, [
+    rows(parts[2], groups, keyDim),
+    rows(parts[1], groups, keyDim),
+  ]);
+  const [q, k] = [shared(toQ, heads), shared(toK, heads)];
 
   const decay = headDecay(steps, params);
   let [step, g] = [perHead(decay.step), perHead(decay.g)];
@@ -156,6 +161,7 @@ export const mamba2: Mixer<Mamba2Spec> = {
       q: { heads: groups, rows: keyDim, weight: rows(2 * values + keys, keys) },
       o: { heads, rows: valueDim, weight: start.get('out_proj.weight')! },
     });
+    copyQkNorms(weights, start);
     return start;
   },
 };

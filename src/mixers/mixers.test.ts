@@ -37,6 +37,18 @@ mixerSuite('GLA with rotation', {
   spec: { kind: 'gla', heads: 4, keyDim: 4, valueDim: 4, gateRank: 2, rope: true },
   context,
 });
+mixerSuite('RetNet with norms of queries and keys', {
+  spec: { kind: 'retnet', heads: 2, keyDim: 4, valueDim: 3, qkNorm: true },
+  context,
+});
+mixerSuite('GLA with rotation and norms of queries and keys', {
+  spec: { kind: 'gla', heads: 4, keyDim: 4, valueDim: 4, gateRank: 2, rope: true, qkNorm: true },
+  context,
+});
+mixerSuite('Mamba2 with norms of queries and keys, heads in groups', {
+  spec: { kind: 'mamba2', heads: 4, keyDim: 4, valueDim: 2, headsPerGroup: 2, convSize: 3, qkNorm: true },
+  context,
+});
 mixerSuite('DeltaNet', {
   spec: { kind: 'deltanet', heads: 2, keyDim: 4, valueDim: 3, convSize: 4, rope: true },
   context,
@@ -236,6 +248,22 @@ describe('starting from attention', () => {
     expect(projection(2)).toEqual(expanded('k_proj.weight'));
     expect(projection(3)).toEqual([...attention.get('q_proj.weight')!]);
     expect(values.get('out_proj.weight')).toEqual(attention.get('o_proj.weight'));
+  });
+
+  test.each([
+    { kind: 'retnet', heads: numHeads, keyDim: d, valueDim: d, qkNorm: true },
+    { kind: 'gla', heads: numHeads, keyDim: d, valueDim: d, gateRank: 2, rope: true, qkNorm: true },
+    { kind: 'mamba2', heads: numHeads, keyDim: d, valueDim: d, headsPerGroup: 1, convSize: 4, qkNorm: true },
+  ] as const)('norms of queries and keys start from those of the attention: $kind', (spec) => {
+    const norms = ['q_norm.weight', 'k_norm.weight'].map((name, n): [string, Float32Array] => [
+      name,
+      Float32Array.from({ length: d }, (_, i) => 1.5 + n + i / 8),
+    ]);
+    const parent = new Map([...attention, ...norms]);
+    const values = mixerOf(spec).fromAttention(spec, { ...context, qkNorm: true }, parent, new Random(1));
+    for (const [name, weight] of norms) expect(values.get(name), name).toEqual(weight);
+    // A parent without norms leaves them at 1.
+    expect([...start(spec).get('q_norm.weight')!]).toEqual(Array.from({ length: d }, () => 1));
   });
 
   test('biases and norms of the attention have no place in a linear mixer', () => {

@@ -20,6 +20,7 @@ import {
   type Parameter,
   vector,
 } from './mixer.ts';
+import { qkNormed, qkNormParameters } from './qk-norm.ts';
 import { rope } from './rope.ts';
 import type { MixerContext, RetNetSpec } from './spec.ts';
 
@@ -35,11 +36,13 @@ import type { MixerContext, RetNetSpec } from './spec.ts';
 
 const NORM_EPS = 1e-5;
 
-function parameters({ heads, keyDim, valueDim }: RetNetSpec, { hiddenSize }: MixerContext): Parameter[] {
+function parameters(spec: RetNetSpec, { hiddenSize }: MixerContext): Parameter[] {
+  const { heads, keyDim, valueDim } = spec;
   const [keys, values] = [heads * keyDim, heads * valueDim];
   return [
     linearWeight('q_proj.weight', keys, hiddenSize),
     linearWeight('k_proj.weight', keys, hiddenSize),
+    ...qkNormParameters(spec),
     linearWeight('v_proj.weight', values, hiddenSize),
     linearWeight('g_proj.weight', values, hiddenSize),
     vector('g_norm_swish_gate.weight', valueDim, 1),
@@ -53,12 +56,15 @@ function logDecays(heads: number, T: Dim): Tensor {
   return expand(constant(values, [1, heads, 1, 1]), [1, heads, T, 1]);
 }
 
-function forward({ heads, keyDim }: RetNetSpec, context: MixerContext, input: MixerInput): MixerOutput {
+function forward(spec: RetNetSpec, context: MixerContext, input: MixerInput): MixerOutput {
+  const { heads, keyDim } = spec;
   const { x, params, form, state, mask } = input;
   const project = (name: string) => linear(x, params[`${name}.weight`]!);
   const rotate = rope({ ...context, headDim: keyDim }, input);
-  const q = rotate(splitHeads(project('q_proj'), heads));
-  let k = rotate(splitHeads(project('k_proj'), heads));
+  const headsOf = (name: string) => splitHeads(project(name), heads);
+  const normed = qkNormed(spec, context, input, [headsOf('q_proj'), headsOf('k_proj')]);
+  const q = rotate(normed[0]);
+  let k = rotate(normed[1]);
   const v = splitHeads(project('v_proj'), heads);
   const T = q.shape[2]!;
   let g = logDecays(heads, T);

@@ -59,6 +59,8 @@ export interface RetNetSpec {
   keyDim: number;
   /** Value width of a head [V]. */
   valueDim: number;
+  /** RMSNorm over each query and key head, as some parents' attention has it; no paper's block does. */
+  qkNorm?: true;
 }
 
 /** Gated linear attention (Yang et al. 2023). */
@@ -73,6 +75,8 @@ export interface GlaSpec {
   gateRank: number;
   /** Rotate queries and keys as the parent's attention does. */
   rope: boolean;
+  /** RMSNorm over each query and key head, as some parents' attention has it; no paper's block does. */
+  qkNorm?: true;
 }
 
 /** DeltaNet (Yang et al. 2024). */
@@ -161,6 +165,8 @@ export interface Mamba2Spec {
   headsPerGroup: number;
   /** Taps of the short causal convolution on x, B and C [W]. */
   convSize: number;
+  /** RMSNorm over each query and key head, as some parents' attention has it; no paper's block does. */
+  qkNorm?: true;
 }
 
 /**

@@ -159,6 +159,8 @@ describe('round trips', () => {
     { kind: 'gated_deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 0, rope: false },
     { kind: 'sliding_window', window: 64 },
     { kind: 'retnet', heads: 2, keyDim: 8, valueDim: 16 },
+    { kind: 'retnet', heads: 2, keyDim: 8, valueDim: 16, qkNorm: true },
+    { kind: 'gla', heads: 4, keyDim: 16, valueDim: 32, gateRank: 16, rope: true, qkNorm: true },
     { kind: 'deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: true },
     {
       ...releasedJetBlock({ heads: 2, keyDim: 8, valueDim: 16 }),

@@ -30,8 +30,8 @@ type FieldTable = {
 const FIELDS: FieldTable = {
   attention: {},
   sliding_window: { window: 'size' },
-  retnet: { heads: 'size', keyDim: 'size', valueDim: 'size' },
-  gla: { heads: 'size', keyDim: 'size', valueDim: 'size', gateRank: 'size', rope: 'boolean' },
+  retnet: { heads: 'size', keyDim: 'size', valueDim: 'size', qkNorm: 'flag' },
+  gla: { heads: 'size', keyDim: 'size', valueDim: 'size', gateRank: 'size', rope: 'boolean', qkNorm: 'flag' },
   deltanet: { heads: 'size', keyDim: 'size', valueDim: 'size', convSize: 'count', rope: 'boolean' },
   gated_deltanet: { heads: 'size', keyDim: 'size', valueDim: 'size', convSize: 'count', rope: 'boolean' },
   kda: { heads: 'size', keyDim: 'size', valueDim: 'size', gateRank: 'size', convSize: 'count' },
@@ -53,7 +53,14 @@ const FIELDS: FieldTable = {
     generatorReduction: 'size',
     rope: 'flag',
   },
-  mamba2: { heads: 'size', keyDim: 'size', valueDim: 'size', headsPerGroup: 'size', convSize: 'size' },
+  mamba2: {
+    heads: 'size',
+    keyDim: 'size',
+    valueDim: 'size',
+    headsPerGroup: 'size',
+    convSize: 'size',
+    qkNorm: 'flag',
+  },
 };
 
 const CUSTOM = { heads: 'size', keyDim: 'size', valueDim: 'size' } as const;

@@ -17,8 +17,8 @@ export function architectureBlocks(architecture: string, { large = false } = {})
   const label = `${architecture}: full attention in ${layersText(full)} of ${letters.length}`;
   return html`<span class="architecture${large && ' large'}${letters.length > FEW && ' many'}" role="img" aria-label="${label}">${letters.map(
     (letter, layer) =>
-      html`<span class="block ${colour(letter)}" title="layer ${layer + 1}: ${letter}">${
-        large && html`<b>${letter}</b><i>${layer + 1}</i>`
+      html`<span class="block ${colour(letter)}" title="layer ${layer}: ${letter}">${
+        large && html`<b>${letter}</b><i>${layer}</i>`
       }</span>`,
   )}</span>`;
 }

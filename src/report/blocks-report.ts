@@ -10,6 +10,7 @@ import { dimensionsSection } from './run/dimensions.ts';
 import { runTerms } from './sections/terms.ts';
 import { downloadLink } from './table.ts';
 import { amount, counted, duration, layersText, rate } from './text.ts';
+import { takenVerdict } from './verdict.ts';
 
 const STAGES: Record<BlocksResult['stage'], { title: string; section(comparison: Comparison): Html }> = {
   blocks: { title: 'Which block', section: blocksSection },
@@ -44,12 +45,14 @@ export function writeBlocksReport(path: string, result: BlocksResult): void {
   writeFileAtomic(path, renderBlocksReport(result));
 }
 
-function answer({ result, taken, overall, candidates, seeds }: Comparison): Html {
+function answer(comparison: Comparison): Html {
+  const { result, taken, overall, candidates, seeds } = comparison;
   const score = spreadOfCandidate(overall, taken);
   const base = overall.of(result.base);
+  const verdict = takenVerdict(comparison);
   return html`<p class="eyebrow">Comparison of ${counted(candidates.length, 'candidate')} · ${result.model.path} · ${result.created.slice(0, 10)}</p>
 <h1>${taken.label} is taken</h1>
-<p class="lead">By the rule: ${result.choice.rule}. Full attention stays in ${layersText(result.placement)} of ${result.model.layers}.</p>
+<p class="lead">${verdict} Taken by the rule: ${result.choice.rule}. Full attention stays in ${layersText(result.placement)} of ${result.model.layers}.</p>
 <div class="cards">${
     score &&
     html`<div class="card"><b>${overall.show(score.mean)}</b><span>${overall.phrase}${
@@ -62,6 +65,5 @@ function answer({ result, taken, overall, candidates, seeds }: Comparison): Html
 function settings(result: BlocksResult): Html {
   const file = `${JSON.stringify(result, null, 2)}\n`;
   return html`${result.command !== undefined && html`<p>Repeat it with</p><pre tabindex="0"><code>${result.command}</code></pre>`}
-<p>${downloadLink('blocks-result.json', 'application/json', file, 'Download the result (JSON)')}
-  <small>Layers count from 1 in this report and from 0 in the file.</small></p>`;
+<p>${downloadLink('blocks-result.json', 'application/json', file, 'Download the result (JSON)')}</p>`;
 }

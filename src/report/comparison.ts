@@ -85,9 +85,13 @@ function candidateOf(found: BlockFindings, { stage, choice }: BlocksResult): Can
   };
 }
 
+const VARIANTS: Record<string, string> = { rope: 'RoPE', qk_norm: 'QK norm' };
+
 function labelOf({ name, spec }: BlockFindings, stage: BlocksResult['stage']): string {
   if (stage === 'dimensions') return name.replaceAll('x', '×');
   if (stage === 'design') return designName(name);
   const kind = traitsOf(spec.kind)?.name ?? spec.kind;
-  return name === spec.kind ? kind : name === `${spec.kind}+rope` ? `${kind} + RoPE` : name;
+  const [first, ...variants] = name.split('+');
+  if (first !== spec.kind) return name;
+  return [kind, ...variants.map((variant) => VARIANTS[variant] ?? variant)].join(' + ');
 }

@@ -1,5 +1,7 @@
+import { countCombinations } from '../search/placement/exhaustive.ts';
 import type { Judged } from '../search/placement/searcher.ts';
 import type { SearchResult, SearchRun } from '../search/result.ts';
+import type { MlpsResult } from '../search/run/result.ts';
 import { InputError } from '../util/errors.ts';
 import { type Spread, spreadOf } from '../util/statistics.ts';
 import { guides, type Measure, overallMeasure, taskMeasures } from './measure.ts';
@@ -17,16 +19,29 @@ export interface Findings {
   guiding: readonly Measure[];
   /** What the search maximised. */
   overall: Measure;
+  /** On the examples that the searchers look at, as curves and the map of layers are. */
   base: Judged;
   /** The path without any full attention, for the seeds in which a searcher looked at it. */
   allLinear: readonly Judged[];
+  /** What the placements that were found are compared on, `full` of every outcome: unseen examples where there are any. */
+  compared: Compared;
   searchers: readonly SearcherFindings[];
   /** The searcher whose placement was taken; undefined if no searcher's best is the run's placement. */
   searched: SearcherFindings | undefined;
   uniform: SearcherFindings | undefined;
   exhaustive: SearcherFindings | undefined;
+  /** Every placement of the budget, where a run judged them all on the same examples, to compare MLPs. */
+  everyPlacement: readonly { seed: number; judged: readonly Judged[] }[] | undefined;
   /** The run whose placement has the highest score: the answer. */
   headline: { run: SearchRun; judged: Judged | undefined };
+}
+
+interface Compared {
+  unseen: boolean;
+  /** Per task of the objective. */
+  examples: readonly number[];
+  base: Judged;
+  allLinear: readonly Judged[];
 }
 
 export interface SearcherFindings {
@@ -43,14 +58,19 @@ interface SeedOutcome {
   seed: number;
   /** Fewest full layers first. */
   best: readonly Judged[];
-  /** With the most full layers. */
+  /** With the most full layers, on what is compared. */
   full: Judged;
+  /** All of them, where placements were drawn by chance. */
+  drawn: readonly Judged[];
   seconds: number;
   tokens: number;
 }
 
-/** @throws InputError if the result holds no run or no task */
-export function findingsOf(result: SearchResult): Findings {
+/**
+ * @param mlps of the same run, which may have judged every placement
+ * @throws InputError if the result holds no run or no task
+ */
+export function findingsOf(result: SearchResult, mlps?: MlpsResult): Findings {
   if (result.runs.length === 0) throw new InputError('search result: expected at least one run');
   if (result.objective.length === 0) throw new InputError('search result: expected at least one task');
   if (!result.objective.some(guides)) throw new InputError('search result: expected a task that guides');
@@ -69,13 +89,13 @@ export function findingsOf(result: SearchResult): Findings {
     guiding: tasks.filter((_, i) => guides(result.objective[i]!)),
     overall: overallMeasure(result),
     base: result.base,
-    allLinear: result.runs.flatMap(
-      (run) => candidates(run).find(({ placement }) => placement.length === 0) ?? [],
-    ),
+    allLinear: withoutAny(result.runs.map(candidates)),
+    compared: comparedOf(result),
     searchers,
     searched: searchers.find(({ role }) => role === 'searched'),
     uniform: searchers.find(({ role }) => role === 'uniform'),
     exhaustive: searchers.find(({ role }) => role === 'exhaustive'),
+    everyPlacement: everyPlacementOf(result, mlps),
     headline: runs.reduce((best, run) => (score(run) > score(best) ? run : best)),
   };
 }
@@ -107,17 +127,6 @@ export function pairedChanges(
   return pairedBySeed(measure, judged(searcher), judged(reference));
 }
 
-/** By how much a searcher is better than another, mean over the seeds in which both took part. */
-export function meanGain(
-  measure: Measure,
-  searcher: SearcherFindings | undefined,
-  reference: SearcherFindings | undefined,
-): number | undefined {
-  if (!searcher || !reference) return undefined;
-  const spread = spreadOf(pairedChanges(measure, searcher, reference).map(({ change }) => change));
-  return spread && measure.gain(spread.mean, 0);
-}
-
 /** Over seeds, the placements with only this layer at full attention. */
 export function onlyLayer({ result }: Findings, layer: number): Judged[] {
   return result.runs.flatMap(
@@ -137,6 +146,30 @@ export function samePlacement(a: readonly number[], b: readonly number[]): boole
   return a.length === b.length && a.every((layer) => b.includes(layer));
 }
 
+function withoutAny(runs: readonly (readonly Judged[])[]): Judged[] {
+  return runs.flatMap((judged) => judged.find(({ placement }) => placement.length === 0) ?? []);
+}
+
+function everyPlacementOf(
+  { unseen, budget, model }: SearchResult,
+  mlps: MlpsResult | undefined,
+): Findings['everyPlacement'] {
+  // What is compared on other examples has no place beside them.
+  if (unseen || !mlps) return undefined;
+  const all = mlps.placements.flatMap(({ length }, i) => (length === budget ? i : []));
+  if (all.length < countCombinations(model.layers, budget)) return undefined;
+  return mlps.runs.map(({ seed, frozen }) => ({ seed, judged: all.map((i) => frozen[i]!) }));
+}
+
+function comparedOf({ unseen, base, objective, runs }: SearchResult): Compared {
+  return {
+    unseen: unseen !== undefined,
+    examples: (unseen?.objective ?? objective).map(({ examples }) => examples),
+    base: unseen?.base ?? base,
+    allLinear: withoutAny(unseen ? runs.map((run) => run.unseen ?? []) : runs.map(candidates)),
+  };
+}
+
 function candidates(run: SearchRun): Judged[] {
   return [...run.searchers.flatMap(({ best }) => best), ...run.heatMap];
 }
@@ -153,11 +186,15 @@ function searchersOf({ runs }: SearchResult): SearcherFindings[] {
     name,
     label: searcherLabel(name),
     role: name === chosen ? 'searched' : (baselineRole(name) ?? 'other'),
-    outcomes: runs.flatMap(({ seed, searchers }): SeedOutcome[] => {
+    outcomes: runs.flatMap(({ seed, searchers, unseen }): SeedOutcome[] => {
       const found = searchers.find((searcher) => searcher.name === name);
       const best = [...(found?.best ?? [])].sort((a, b) => a.placement.length - b.placement.length);
       const full = best.at(-1);
-      return found && full ? [{ seed, best, full, seconds: found.seconds, tokens: found.tokens }] : [];
+      if (!found || !full) return [];
+      const compared = (judged: Judged) =>
+        unseen?.find(({ placement }) => samePlacement(placement, judged.placement)) ?? judged;
+      const { seconds, tokens, drawn = [] } = found;
+      return [{ seed, best, full: compared(full), drawn: drawn.map(compared), seconds, tokens }];
     }),
   }));
 }

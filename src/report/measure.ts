@@ -7,7 +7,7 @@ import { fixed, listed, NBSP, signed } from './text.ts';
  * What placements are compared by: the accuracy or the loss of one task, or the mean that the search maximised.
  * Values stay in the units of the JSON (fractions, nats); this says how they are read and shown.
  */
-type Kind = 'accuracy' | 'loss' | 'score';
+type Kind = 'accuracy' | 'loss' | 'text' | 'perplexity' | 'score';
 
 const KINDS: Record<
   Kind,
@@ -15,6 +15,8 @@ const KINDS: Record<
 > = {
   accuracy: { quantity: 'accuracy', unit: '%', change: 'points', scale: 100, decimals: 1, better: 1 },
   loss: { quantity: 'gold loss', unit: 'nats', change: 'nats', scale: 1, decimals: 3, better: -1 },
+  text: { quantity: 'loss', unit: 'nats', change: 'nats', scale: 1, decimals: 3, better: -1 },
+  perplexity: { quantity: 'perplexity', unit: '', change: '', scale: 1, decimals: 2, better: -1 },
   score: { quantity: 'score', unit: '', change: '', scale: 1, decimals: 3, better: 1 },
 };
 
@@ -28,6 +30,8 @@ export class Measure {
     readonly kind: Kind,
     /** The value of a placement; undefined where it was not measured. */
     readonly of: (judged: Judged) => number | undefined,
+    /** Of a score, what it is the mean of: 'the accuracy of recall (as a fraction) and minus the loss of choice (in nats)' */
+    readonly made = name,
   ) {}
 
   /** 'accuracy', 'gold loss' or 'score' */
@@ -51,6 +55,7 @@ export class Measure {
 
   /** In running text: 'recall accuracy', 'mean gold loss', 'score' */
   get phrase(): string {
+    if (this.kind === 'text' && !this.name.startsWith('mean')) return this.name.replace(/-loss$/, ' loss');
     if (this.name === this.quantity) return this.name;
     // 'mean of recall and choice' -> 'mean accuracy of recall and choice'
     if (/^mean( of |$)/.test(this.name)) return this.name.replace('mean', `mean ${this.quantity}`);
@@ -77,9 +82,25 @@ export class Measure {
     return fixed(this.plotted(value), decimals);
   }
 
-  /** '88.1 %' */
-  show(value: number): string {
+  /** '88.1 %', '3.869 nats' */
+  brief(value: number): string {
     return `${this.digits(value)}${this.suffix(this.unit)}`;
+  }
+
+  /** '88.1 %', '3.869 nats (perplexity 47.88)' */
+  show(value: number): string {
+    const shown = this.brief(value);
+    return this.kind === 'text' ? `${shown} (perplexity${NBSP}${perplexityText(value)})` : shown;
+  }
+
+  /** This one, and behind the loss of text its perplexity, for columns of tables. */
+  get columns(): Measure[] {
+    if (this.kind !== 'text') return [this];
+    const perplexity = new Measure('perplexity', 'perplexity', (judged) => {
+      const loss = this.of(judged);
+      return loss === undefined ? undefined : Math.exp(loss);
+    });
+    return [this, perplexity];
   }
 
   /** '88.1 ± 0.6'; without the second part for one seed. */
@@ -141,6 +162,14 @@ export class Measure {
   }
 }
 
+function perplexityText(loss: number): string {
+  const perplexity = Math.exp(loss);
+  return fixed(perplexity, perplexity < 99.95 ? 2 : 0);
+}
+
+/** The task whose loss is that of running text. */
+const TEXT = 'held-out-loss';
+
 type Judging = Pick<SearchResult, 'objective'>;
 
 /** One measure per task of the objective: what the search maximised of it. */
@@ -149,7 +178,8 @@ export function taskMeasures({ objective }: Judging): Measure[] {
     // A task may be judged by both its metrics.
     const twice = objective.filter((other) => other.task === task).length > 1;
     const field = metric === 'accuracy' ? 'accuracy' : 'goldLossPerToken';
-    return new Measure(twice ? `${task} by ${metric}` : task, metric, ({ tasks }) => tasks[task]?.[field]);
+    const kind = metric === 'loss' && task === TEXT ? 'text' : metric;
+    return new Measure(twice ? `${task} by ${metric}` : task, kind, ({ tasks }) => tasks[task]?.[field]);
   });
 }
 
@@ -160,10 +190,17 @@ export function overallMeasure({ objective }: Judging): Measure {
   const names = [...new Set(guiding.map(({ task }) => task))];
   const mean = guiding.length < objective.length ? `mean of ${listed(names)}` : 'mean';
   const name = guiding.length === 1 ? names[0]! : mean;
-  if (metrics.size > 1) return new Measure('score', 'score', ({ score }) => score);
+  if (metrics.size > 1) {
+    const parts = guiding.map(({ task, metric }) =>
+      metric === 'accuracy'
+        ? `the accuracy of ${task} (from 0 to 1)`
+        : `minus the loss of ${task} (in nats per token)`,
+    );
+    return new Measure('score', 'score', ({ score }) => score, listed(parts));
+  }
   return metrics.has('accuracy')
     ? new Measure(name, 'accuracy', ({ score }) => score)
-    : new Measure(name, 'loss', ({ score }) => -score);
+    : new Measure(name, names.join() === TEXT ? 'text' : 'loss', ({ score }) => -score);
 }
 
 /** The mean over tasks of one kind, accuracies if there are any; undefined for a single one. */
@@ -171,7 +208,8 @@ export function meanOf(tasks: readonly Measure[]): Measure | undefined {
   const accuracies = tasks.filter(({ kind }) => kind === 'accuracy');
   const group = accuracies.length > 0 ? accuracies : tasks;
   if (group.length < 2) return undefined;
-  return new Measure('mean', group[0]!.kind, (judged) => {
+  const kinds = new Set(group.map(({ kind }) => kind));
+  return new Measure('mean', kinds.size > 1 ? 'loss' : group[0]!.kind, (judged) => {
     const values = group.flatMap((measure) => measure.of(judged) ?? []);
     return values.length === group.length ? average(values) : undefined;
   });

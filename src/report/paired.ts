@@ -1,5 +1,5 @@
 import type { Judged } from '../search/placement/searcher.ts';
-import { type Spread, spreadOf } from '../util/statistics.ts';
+import { decidedSign, type Spread, spreadOf } from '../util/statistics.ts';
 import type { Measure } from './measure.ts';
 
 /** Differences are taken seed by seed: what seeds share hides nothing. */
@@ -32,13 +32,8 @@ export function pairedSpread(
   return spreadOf(pairedBySeed(measure, runs, reference).map(({ change }) => change));
 }
 
-/**
- * What differences say: one no larger than its standard error says nothing, as when a block is chosen. One seed has no
- * error; its difference is taken as it is.
- */
+/** What differences say: nothing where the 95 % interval of their mean holds 0, and nothing with one seed. */
 export function evidenceOf(measure: Measure, change: Spread): 'better' | 'worse' | 'undecided' {
-  const error = (change.deviation ?? 0) / Math.sqrt(change.values.length);
-  const gain = measure.gain(change.mean, 0);
-  if (gain > error) return 'better';
-  return gain < -error ? 'worse' : 'undecided';
+  const sign = decidedSign(change.values.map((value) => measure.gain(value, 0)));
+  return sign > 0 ? 'better' : sign < 0 ? 'worse' : 'undecided';
 }

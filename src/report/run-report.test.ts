@@ -114,11 +114,11 @@ describe('8 layers, 3 seeds', () => {
     expect(cards).toContain('2 h 45 min');
     const decided = report.table('decisions').slice(1);
     const [, , , goesOn] = decided;
-    expect(decided).toEqual([
-      ['1 Placement', 'full attention in layers 5 and 7 of 8', result.chosen.rule],
+    expect(decided.map((row) => row.slice(0, 3))).toEqual([
+      ['1 Placement', 'full attention in layers 4 and 6 of 8', result.chosen.rule],
       ['2 Block', 'JetBlock', result.blocks!.choice.rule],
       ['3 Design of the JetBlock', designName(result.design!.choice.name), result.design!.choice.rule],
-      goesOn,
+      goesOn!.slice(0, 3),
       [
         '4 Heads and widths',
         result.dimensions!.choice.name.replace(
@@ -127,8 +127,12 @@ describe('8 layers, 3 seeds', () => {
         ),
         result.dimensions!.choice.rule,
       ],
-      ['Windows', '64 tokens in layers 2 and 4', result.windows!.rule],
+      ['Windows', '64 tokens in layers 1 and 3', result.windows!.rule],
     ]);
+    expect(decided[0]![3]).toMatch(
+      /^Over 3 seeds the searched placement is better than uniform placement \(\+/,
+    );
+    expect(decided[1]![3]).toMatch(/^Over 3 seeds JetBlock is better than .*, not distinguishable from KDA/);
   });
 
   test('tables hold means of the data', () => {
@@ -179,7 +183,8 @@ describe('8 layers, 3 seeds', () => {
     const found = claims(report);
     expect(found.size).toBe(10);
     expect([...found.values()].map(({ verdict }) => verdict)).not.toContain('not measured');
-    expect(found.get('JetBlock is better than Gated DeltaNet')!.verdict).toBe('holds');
+    // Ahead on average, but with three seeds the 95 % interval of the difference holds 0.
+    expect(found.get('JetBlock is better than Gated DeltaNet')!.verdict).toBe('undecided');
     expect(found.get('At the same size of the state, all dimensions decode equally fast')).toEqual({
       found: expect.stringContaining('differs by 5.2'),
       verdict: 'does not hold',
@@ -211,6 +216,20 @@ describe('what it says follows from the data', () => {
     expect(report.text('#blocks h3')).toMatch(/^GLA keeps most, \d+\.\d points better than/);
   });
 
+  test('a difference is decided by the 95 % interval of the seeds, not by a standard error', async () => {
+    const verdictOf = async (gains: readonly number[]) => {
+      const result = await sampleRun({ stages: ['blocks'], seeds: gains.length });
+      score(result.blocks!, 'gated_deltanet', () => 0.8);
+      score(result.blocks!, 'jet_block', (_, seed) => 0.8 + gains[seed - 1]!);
+      return claims(parse(result)).get('JetBlock is better than Gated DeltaNet')!.verdict;
+    };
+    // Standard errors of 0.0058, and 4.303 of them to each side.
+    expect(await verdictOf([0.01, 0.02, 0.03])).toBe('undecided');
+    expect(await verdictOf([0.02, 0.03, 0.04])).toBe('holds');
+    expect(await verdictOf([-0.02, -0.03, -0.04])).toBe('does not hold');
+    expect(await verdictOf([0.1])).toBe('undecided');
+  });
+
   test('of the block and the design goes on what scores higher; a difference within the spread is told', async () => {
     const result = await sampleRun({ stages: ['blocks', 'design'] });
     result.blocks!.choice.name = 'kda';
@@ -218,7 +237,7 @@ describe('what it says follows from the data', () => {
     const decided = () => parse(result).table('decisions').slice(1)[3] as string[];
     score(result.blocks!, 'kda', () => 0.9);
     score(result.design!, 'released', () => 0.8);
-    expect(decided().slice(0, 2)).toEqual(['Goes on', 'KDA']);
+    expect(decided().slice(0, 2)).toEqual(['Taken into stage 4', 'KDA']);
     expect(decided()[2]).toMatch(
       /^the higher mean score .*: released 80\.0 .*, KDA 90\.0 .*; −10\.0 ± 0\.0 points over 3 seeds$/,
     );
@@ -264,6 +283,45 @@ describe('what it says follows from the data', () => {
     expect(report.text('#final h3')).toContain('keeps 3 of 4 abilities within 3 points');
   });
 
+  test('windows are told by what they cost, too', async () => {
+    const result = await sampleRun({ stages: ['windows'] });
+    const { windows } = result;
+    windows!.objective = windows!.objective.map((task) =>
+      task.task === 'choice' ? { ...task, metric: 'loss' } : { ...task, guides: false },
+    );
+    for (const { searchers, alone, seed } of windows!.runs) {
+      const chosen = searchers[0]!.best.at(-1)!;
+      const value = (accuracy: number, loss = 1) => ({ accuracy, goldLoss: loss, goldLossPerToken: loss });
+      alone[0]!.tasks = {
+        recall: value(0.94 + seed / 100),
+        choice: value(0.98, 0.07),
+        arithmetic: value(0.96),
+        tracking: value(0.5),
+      };
+      chosen.tasks = {
+        recall: value(0.74 + (seed === 2 ? 0.6 : 0)),
+        choice: value(1, 0.004),
+        arithmetic: value(0.27 + seed / 100),
+        tracking: value(0.5),
+      };
+      alone[0]!.score = -0.07;
+      chosen.score = -0.004;
+    }
+    const report = parse(result);
+    const balance =
+      'They gain: choice gold loss 0.070 to 0.004 nats. ' +
+      'They cost: arithmetic accuracy 96.0 to 29.0 % and recall accuracy 96.0 to 94.0 % (undecided).';
+    expect(report.text('#windows p')).toContain(balance);
+    expect(report.table('decisions').at(-1)!.at(-1)).toBe(balance);
+    const rows = report.table('windows-table').slice(1);
+    expect(rows.map(([name, led, , , , verdict]) => [name, led, verdict])).toEqual([
+      ['recall (%)', 'no', 'undecided'],
+      ['choice (nats)', 'yes', 'better'],
+      ['arithmetic (%)', 'no', 'worse'],
+      ['tracking (%)', 'no', 'undecided'],
+    ]);
+  });
+
   test('uniform windows that are better are said to be', async () => {
     const result = await sampleRun({ stages: ['windows'] });
     for (const { searchers } of result.windows!.runs) searchers[1]!.best[0]!.score = 0.99;
@@ -283,7 +341,7 @@ describe('less than everything', () => {
       'placement-settings',
       'terms',
     ]);
-    expect(report.text('h1')).toBe('Full attention stays in layers 5 and 7 of 8');
+    expect(report.text('h1')).toBe('Full attention stays in layers 4 and 6 of 8');
     const verdicts = [...claims(report).values()].map(({ verdict }) => verdict);
     expect(verdicts[0]).toBe('holds');
     expect(new Set(verdicts.slice(1))).toEqual(new Set(['not measured']));

@@ -36,7 +36,7 @@ export function renderRunReport(result: RunResult): string {
 export function runPage(result: RunResult): Page {
   const stages: Stages = {
     result,
-    search: findingsOf(result.placement),
+    search: findingsOf(result.placement, result.mlps),
     blocks: result.blocks && comparisonOf(result.blocks),
     design: result.design && comparisonOf(result.design),
     dimensions: result.dimensions && comparisonOf(result.dimensions),

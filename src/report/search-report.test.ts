@@ -104,9 +104,7 @@ describe('8 layers, 3 seeds', () => {
 
   test('opens with the answer', () => {
     const { architecture, placement } = result.runs[0]!;
-    expect(report.text('h1')).toBe(
-      `Full attention stays in layers ${placement.map((layer) => layer + 1).join(' and ')} of 8`,
-    );
+    expect(report.text('h1')).toBe(`Full attention stays in layers ${placement.join(' and ')} of 8`);
     const blocks = [...report.document.querySelectorAll('header .architecture .block')];
     expect(blocks.map((block) => plain(block.querySelector('b')!.textContent)).join('')).toBe(architecture);
     expect(blocks.map((block) => block.classList.contains('full'))).toEqual(
@@ -155,6 +153,7 @@ describe('8 layers, 3 seeds', () => {
   test('the heat map holds every layer, and the same numbers as drawn', () => {
     const rows = report.table('heat-map-data').slice(1);
     expect(rows.map(([layer]) => layer)).toEqual([
+      '0',
       '1',
       '2',
       '3',
@@ -162,7 +161,6 @@ describe('8 layers, 3 seeds', () => {
       '5',
       '6',
       '7',
-      '8',
       'all linear',
       'base model',
     ]);
@@ -198,7 +196,7 @@ describe('8 layers, 3 seeds', () => {
     expect(header).toBe(
       'Layer,"recall, accuracy (%)","choice, accuracy (%)","arithmetic, accuracy (%)","tracking, accuracy (%)"',
     );
-    expect(first!.split(',').map(Number)).toEqual([1, ...report.table('heat-map-data')[1]!.slice(1)]);
+    expect(first!.split(',').map(Number)).toEqual([0, ...report.table('heat-map-data')[1]!.slice(1)]);
   });
 
   test('says how to repeat it', () => {
@@ -213,14 +211,14 @@ describe('8 layers, 3 seeds', () => {
 describe('what it says follows from the data', () => {
   test('the layer that matters most', async () => {
     const result = await sampleResult();
-    expect(parse(result).text('#heat-map h3')).toMatch(/^Layer 5 matters most for recall/);
-    // Layers 3 and 5 change places.
+    expect(parse(result).text('#heat-map h3')).toMatch(/^Layer 4 matters most for recall/);
+    // Layers 2 and 4 change places.
     for (const { heatMap } of result.runs)
       [heatMap[2]!.tasks, heatMap[4]!.tasks] = [heatMap[4]!.tasks, heatMap[2]!.tasks];
     const turned = parse(result);
-    expect(turned.text('#heat-map h3')).toMatch(/^Layer 3 matters most for recall/);
+    expect(turned.text('#heat-map h3')).toMatch(/^Layer 2 matters most for recall/);
     expect(turned.text('#heat-map figcaption')).toMatch(
-      /recall: layer 3 takes it from .* \(it leads in 3 of 3 seeds\); next is layer 5 with/,
+      /recall: layer 2 takes it from .* \(it leads in 3 of 3 seeds\); next is layer 4 with/,
     );
   });
 
@@ -231,9 +229,9 @@ describe('what it says follows from the data', () => {
       mean(result.runs.map(({ heatMap }) => heatMap[layer]!.tasks.mmlu!.goldLossPerToken)),
     );
     const best = losses.indexOf(Math.min(...losses));
-    expect(text('#heat-map figcaption')).toContain(`mmlu: layer ${best + 1} takes it`);
+    expect(text('#heat-map figcaption')).toContain(`mmlu: layer ${best} takes it`);
     expect(text('#budget-curve .reading')).toContain('lower is better');
-    expect(text('#budget-curve h3')).toMatch(/scores \d\.\d+ nats better than uniform at 2 full layers/);
+    expect(text('#budget-curve h3')).toMatch(/is \d\.\d+ nats better than uniform at 2 full layers/);
   });
 
   test('layers that bring nothing back are not called important', async () => {
@@ -271,7 +269,7 @@ describe('what it says follows from the data', () => {
     run.searchers[0]!.best[2] = other;
     Object.assign(run, { placement: [0, 6], architecture: 'ADDDDDAD' });
     const { text, document } = parse(result);
-    expect(text('h1')).toBe('Full attention stays in layers 1 and 7 of 8');
+    expect(text('h1')).toBe('Full attention stays in layers 0 and 6 of 8');
     expect(text('.key')).toContain(
       'Shown is seed 2, which scores best of 3. Only this seed chose this placement.',
     );

@@ -58,12 +58,12 @@ describe('words', () => {
     expect([[], ['a'], ['a', 'b'], ['a', 'b', 'c']].map(listed)).toEqual(['', 'a', 'a and b', 'a, b and c']);
   });
 
-  test('layers count from 1', () => {
+  test('layers count from 0, as checkpoints name them', () => {
     expect([[], [0], [2, 5], [0, 1, 7]].map(layersText)).toEqual([
       'no layer',
-      'layer 1',
-      'layers 3 and 6',
-      'layers 1, 2 and 8',
+      'layer 0',
+      'layers 2 and 5',
+      'layers 0, 1 and 7',
     ]);
   });
 

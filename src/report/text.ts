@@ -67,10 +67,10 @@ export function counted(count: number, noun: string): string {
   return `${count}${NBSP}${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** Layers of a placement as people count them, from 1: [2, 5] -> 'layers 3 and 6'. */
+/** Layers of a placement, counted from 0 as checkpoints name them (`model.layers.2`): [2, 5] -> 'layers 2 and 5'. */
 export function layersText(placement: readonly number[]): string {
   if (placement.length === 0) return 'no layer';
-  return `${placement.length === 1 ? 'layer' : 'layers'} ${listed(placement.map((layer) => layer + 1))}`;
+  return `${placement.length === 1 ? 'layer' : 'layers'} ${listed(placement)}`;
 }
 
 export function capitalised(text: string): string {

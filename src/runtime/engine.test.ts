@@ -2,16 +2,16 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FullSequence, relativeError } from '../../test/golden/full-sequence.ts';
 import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
 import { releasedJetBlock } from '../mixers/jet-block.ts';
-import type { MixerSpec } from '../mixers/spec.ts';
+import type { GlaSpec, Mamba2Spec, MixerSpec, RetNetSpec } from '../mixers/spec.ts';
 import { Random } from '../util/random.ts';
 import { Engine } from './engine.ts';
 
 const A: MixerSpec = { kind: 'attention' };
 const W: MixerSpec = { kind: 'sliding_window', window: 5 };
-const G: MixerSpec = { kind: 'gla', heads: 2, keyDim: 8, valueDim: 16, gateRank: 4, rope: true };
-const R: MixerSpec = { kind: 'retnet', heads: 2, keyDim: 8, valueDim: 16 };
+const G: GlaSpec = { kind: 'gla', heads: 2, keyDim: 8, valueDim: 16, gateRank: 4, rope: true };
+const R: RetNetSpec = { kind: 'retnet', heads: 2, keyDim: 8, valueDim: 16 };
 const N: MixerSpec = { kind: 'deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: true };
-const M: MixerSpec = { kind: 'mamba2', heads: 4, keyDim: 8, valueDim: 4, headsPerGroup: 2, convSize: 4 };
+const M: Mamba2Spec = { kind: 'mamba2', heads: 4, keyDim: 8, valueDim: 4, headsPerGroup: 2, convSize: 4 };
 const D: MixerSpec = { kind: 'gated_deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
 const J: MixerSpec = releasedJetBlock({ heads: 2, keyDim: 8, valueDim: 16 });
 const K: MixerSpec = { kind: 'kda', heads: 2, keyDim: 8, valueDim: 8, gateRank: 4, convSize: 3 };
@@ -31,12 +31,20 @@ function randomIds(count: number, seed = 7): number[] {
   return Array.from({ length: count }, () => random.below(64));
 }
 
-describe.each([
+describe.each<[string, MixerSpec[]]>([
   ['AA', [A, A]],
   ['AWA', [A, W, A]],
   ['GD', [G, D]],
   ['RNM', [R, N, M]],
   ['DAGWJK', [D, A, G, W, J, K]],
+  [
+    'GRM with norms of queries and keys',
+    [
+      { ...G, qkNorm: true },
+      { ...R, qkNorm: true },
+      { ...M, qkNorm: true },
+    ],
+  ],
   ['V, A and V with values of the first', [V, A, { ...V, valueRank: 4 }]],
 ])('%s', (_, layers) => {
   const config = tinyConfig(layers);

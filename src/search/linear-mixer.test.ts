@@ -21,6 +21,21 @@ test('queries and keys rotated as in the parent', () => {
   expect(() => linearMixer('s4+rope', config)).toThrow("unknown mixer 's4'");
 });
 
+test('queries and keys normalised as in the parent', () => {
+  expect(linearMixer('gla+qk_norm', config)).toEqual({ ...linearMixer('gla', config), qkNorm: true });
+  const both = { ...linearMixer('gla', config), rope: true, qkNorm: true };
+  expect(linearMixer('gla+rope+qk_norm', config)).toEqual(both);
+  expect(linearMixer('gla+qk_norm+rope', config)).toEqual(both);
+  for (const kind of ['retnet', 'mamba2'])
+    expect(linearMixer(`${kind}+qk_norm`, config)).toMatchObject({ kind, qkNorm: true });
+  for (const kind of ['deltanet', 'gated_deltanet', 'kda', 'rwkv7', 'jet_block'])
+    expect(() => linearMixer(`${kind}+qk_norm`, config)).toThrow(
+      `mixer '${kind}+qk_norm': a ${kind} block normalises its queries and keys by itself`,
+    );
+  for (const name of ['gla+norm', 'gla+rope+rope', 'gla+'])
+    expect(() => linearMixer(name, config)).toThrow('expected +rope or +qk_norm, each once');
+});
+
 test('an unknown kind', () => {
   expect(() => linearMixer('attention', config)).toThrow(
     expect.objectContaining({ name: 'InputError', message: expect.stringContaining(linearKinds()[0]!) }),

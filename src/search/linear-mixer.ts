@@ -51,29 +51,56 @@ export function linearKinds(): LinearKind[] {
   return [...(Object.keys(SIZED) as LinearKind[]), ...customKinds()];
 }
 
-/** The end of a name for a block whose queries and keys are rotated as those of the parent, as no paper has it. */
-const ROPE = '+rope';
+/**
+ * What can stand behind a kind, as no paper has it: `+rope` rotates queries and keys as the parent does, `+qk_norm`
+ * normalises them by head as the attention of some parents does (Qwen3), starting from its norms.
+ */
+const VARIANTS: Record<string, (spec: SizedSpec) => SizedSpec | string> = {
+  rope: (spec) =>
+    'rope' in spec || spec.kind === 'jet_block'
+      ? ({ ...spec, rope: true } as SizedSpec)
+      : `a ${spec.kind} block has no rotation to choose`,
+  qk_norm: (spec) =>
+    spec.kind === 'gla' || spec.kind === 'retnet' || spec.kind === 'mamba2'
+      ? { ...spec, qkNorm: true }
+      : `a ${spec.kind} block normalises its queries and keys by itself, or knows no norms: of the kinds gla, retnet and ` +
+        'mamba2 have this variant',
+};
 
 /**
  * A linear mixer with as many heads as the parent's attention has query heads, of the same width, so that the
  * attention's weights can be copied into it, and that every kind has a state of the same size.
  *
- * @param name a kind as its authors define it, or one with `+rope` behind it: `gated_deltanet+rope`
- * @throws InputError for a kind that does not exist, or that knows no rotation
+ * @param name a kind as its authors define it, or one with variants behind it: `gla+rope+qk_norm`
+ * @throws InputError for a kind or a variant that does not exist, or that do not go together
  */
 export function linearMixer(name: string, { numHeads, headDim, hiddenSize }: ModelConfig): SizedSpec {
-  const rope = name.endsWith(ROPE);
-  const kind = rope ? name.slice(0, -ROPE.length) : name;
+  const [kind = '', ...variants] = name.split('+');
+  checkName(name);
+  const size = { heads: numHeads, keyDim: headDim, valueDim: headDim };
+  let spec: SizedSpec = Object.hasOwn(SIZED, kind)
+    ? SIZED[kind as keyof typeof SIZED](size, hiddenSize)
+    : { kind: kind as CustomSpec['kind'], ...size };
+  for (const variant of variants) {
+    const made = VARIANTS[variant]!(spec);
+    if (typeof made === 'string') throw new InputError(`mixer '${name}': ${made}`);
+    spec = made;
+  }
+  return spec;
+}
+
+/** @throws InputError for a name that is no kind's with variants of which each stands once */
+export function checkName(name: string): void {
+  const [kind = '', ...variants] = name.split('+');
   const known: readonly string[] = linearKinds();
   if (!known.includes(kind)) {
     throw new InputError(`unknown mixer '${kind}'; expected one of ${known.join(', ')}`);
   }
-  const size = { heads: numHeads, keyDim: headDim, valueDim: headDim };
-  const spec: SizedSpec = Object.hasOwn(SIZED, kind)
-    ? SIZED[kind as keyof typeof SIZED](size, hiddenSize)
-    : { kind: kind as CustomSpec['kind'], ...size };
-  if (!rope) return spec;
-  if (!('rope' in spec) && spec.kind !== 'jet_block')
-    throw new InputError(`mixer '${name}': a ${kind} block has no rotation to choose`);
-  return { ...spec, rope: true };
+  const wrong = variants.find(
+    (variant, i) => !Object.hasOwn(VARIANTS, variant) || variants.indexOf(variant) !== i,
+  );
+  if (wrong !== undefined) {
+    const all = Object.keys(VARIANTS).map((variant) => `+${variant}`);
+    throw new InputError(`mixer '${name}': +${wrong}, expected ${all.join(' or ')}, each once`);
+  }
 }

@@ -15,6 +15,7 @@ import { planExamples } from '../tasks/harness.ts';
 import type { ProgressEvent } from '../util/progress.ts';
 import { Network } from './network.ts';
 import { type SearchSettings, searchPlacement, seedIdentity } from './pipeline.ts';
+import { readResult } from './read-result.ts';
 import type { SearchResult } from './result.ts';
 import { searchIdentity } from './super-network.ts';
 
@@ -82,6 +83,37 @@ const written = (out: string) =>
   JSON.parse(readFileSync(join(dir, out, 'result.json'), 'utf8')) as SearchResult;
 const hybrids = (out: string) =>
   [1, 2].map((seed) => readFileSync(join(dir, out, `seed-${seed}`, 'hybrid', 'model.safetensors')));
+
+test('what was found is compared on the examples that were kept apart, random placements too', async () => {
+  const given = settings('unseen', { seeds: [1], finish: { batch: 2, length: 12, steps: 0, rate: 1e-2 } });
+  const unseenTasks = [
+    {
+      plan: planExamples('pick', [{ context: 'hgfe', options: ['x', 'y'], gold: 0 }], encode),
+      metric: 'accuracy' as const,
+    },
+    { plan: planExamples('say', [{ context: 'cba', answer: 'fed' }], encode), metric: 'loss' as const },
+  ];
+  const { runs, unseen, base } = await searchPlacement({ ...given, unseenTasks });
+  expect(unseen!.objective.map(({ task, examples }) => [task, examples])).toEqual([
+    ['pick', 1],
+    ['say', 1],
+  ]);
+  expect(unseen!.base.placement).toEqual([0, 1, 2]);
+  expect(unseen!.base.tasks.say!.goldLoss).not.toBe(base.tasks.say!.goldLoss);
+  const [run] = runs;
+  const key = ({ placement }: { placement: readonly number[] }) => placement.join();
+  const random = run!.searchers.find(({ name }) => name === 'random-2')!;
+  expect(random.drawn!.map(key)).toContain(key(random.best[0]!));
+  const wanted = [
+    [],
+    ...run!.searchers
+      .flatMap(({ best, drawn = [] }) => [best.at(-1)!, ...drawn])
+      .map(({ placement }) => placement),
+  ];
+  expect(new Set(run!.unseen!.map(key))).toEqual(new Set(wanted.map((placement) => placement.join())));
+  expect(readResult(join(dir, 'unseen', 'result.json'))).toMatchObject({ unseen: unseen! });
+  expect(run!.stages.at(-1)).toMatchObject({ name: 'unseen examples' });
+});
 
 describe('searchPlacement', () => {
   let result: SearchResult;

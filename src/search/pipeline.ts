@@ -20,7 +20,7 @@ import { Network } from './network.ts';
 import { beamSearch } from './placement/beam.ts';
 import { checkExhaustive, exhaustive } from './placement/exhaustive.ts';
 import { randomSearch } from './placement/random.ts';
-import { checkBudget, type Judged, type Searcher } from './placement/searcher.ts';
+import { checkBudget, type Judged, placementKey, type Searcher } from './placement/searcher.ts';
 import { uniform } from './placement/uniform.ts';
 import type { SearchResult, SearchRun } from './result.ts';
 import { PathScorer } from './scorer.ts';
@@ -39,6 +39,8 @@ export interface SearchSettings {
   budget: number;
   seeds: readonly number[];
   tasks: readonly ObjectiveTask[];
+  /** The same tasks with other examples: what is found is compared on these. Nothing is when not given. */
+  unseenTasks?: readonly ObjectiveTask[];
   batches: TrainingData;
   align: TrainingSettings;
   supernet: TrainingSettings & { sampling: PathSampling };
@@ -97,6 +99,9 @@ async function searchSeeds(settings: SearchSettings): Promise<SearchResult> {
     budget,
     objective: objectiveOf(tasks),
     base: found[0]!.parent,
+    ...(found[0]!.unseenParent && {
+      unseen: { objective: objectiveOf(settings.unseenTasks!), base: found[0]!.unseenParent },
+    }),
     runs,
     ...sumOf(runs.flatMap(({ stages }) => stages)),
   };
@@ -121,7 +126,7 @@ export function checkSearchSettings(settings: SearchSettings, config: ModelConfi
   checkTraining('the super network', supernet, config, { held });
   checkTraining('the finish', finish, config, { held, least: 0 });
   const { maxPositionEmbeddings } = config;
-  for (const { plan } of tasks) {
+  for (const { plan } of [...tasks, ...(settings.unseenTasks ?? [])]) {
     if (plan.longest > maxPositionEmbeddings) {
       throw new InputError(
         `task ${plan.name} has rows of ${plan.longest} tokens, longer than the model's context of ` +
@@ -141,6 +146,8 @@ function sumOf(stages: readonly { seconds: number; tokens: number }[]): { second
 interface SeedFindings {
   run: SearchRun;
   parent: Judged;
+  /** On the unseen examples. */
+  unseenParent?: Judged;
 }
 
 /**
@@ -170,8 +177,10 @@ export function seedIdentity(
   generation: GenerationConfig,
   seed: number,
 ): string {
-  const { mixer, budget, tasks, align, supernet, finish, beamWidth, randomSamples, exhaustive } = settings;
-  const searched = { mixer, budget, tasks, align, supernet, finish, beamWidth, randomSamples, exhaustive };
+  const { mixer, budget, tasks, unseenTasks, align, supernet, finish } = settings;
+  const { beamWidth, randomSamples, exhaustive } = settings;
+  const how = { align, supernet, finish, beamWidth, randomSamples, exhaustive };
+  const searched = { mixer, budget, tasks, unseenTasks, ...how };
   return identityOf({ ...searched, generation, seed }, fingerprint);
 }
 
@@ -214,7 +223,7 @@ async function searchOnce(
       const begun = performance.now();
       const before = judge.tokens;
       const random = new Random(seed);
-      const { best } = await searcher.search({
+      const { best, drawn } = await searcher.search({
         layers,
         budget,
         judge: judge.judge,
@@ -223,9 +232,19 @@ async function searchOnce(
         signal,
       });
       const seconds = (performance.now() - begun) / 1000;
-      searchers.push({ name: searcher.name, best, seconds, tokens: judge.tokens - before });
+      searchers.push({
+        name: searcher.name,
+        best,
+        ...(drawn && { drawn }),
+        seconds,
+        tokens: judge.tokens - before,
+      });
       stages.push({ name: searcher.name, seconds, tokens: judge.tokens - before });
     }
+    const unseen =
+      settings.unseenTasks &&
+      (await judgeUnseen(scorer, network, settings, seed, searchers, settings.unseenTasks));
+    if (unseen) stages.push(unseen.stage);
     const chosen = searchers[0]!.best.at(-1)!;
     const path = pathOf(chosen.placement, layers);
 
@@ -257,12 +276,14 @@ async function searchOnce(
     });
     return {
       parent: parent!,
+      ...(unseen && { unseenParent: unseen.parent }),
       run: {
         seed,
         alignment: aligned.losses,
         supernetLoss: supernet.loss,
         heatMap,
         searchers,
+        ...(unseen && { unseen: unseen.judged }),
         architecture: showArchitecture(hybrid.config.layers),
         placement: [...chosen.placement],
         stages,
@@ -271,4 +292,29 @@ async function searchOnce(
   } finally {
     await scorer.dispose();
   }
+}
+
+/** What the searchers found, on examples that they did not see: who looks at more placements is luckier on those it saw. */
+async function judgeUnseen(
+  scorer: PathScorer,
+  network: Network,
+  { out, onProgress, signal }: SearchSettings,
+  seed: number,
+  searchers: SearchRun['searchers'],
+  tasks: readonly ObjectiveTask[],
+): Promise<{ parent: Judged; judged: Judged[]; stage: SearchRun['stages'][number] }> {
+  const begun = performance.now();
+  const layers = network.branches.map((_, layer) => layer);
+  const judge = new Judge(scorer, layers.length, tasks, {
+    onProgress: seedProgress(onProgress, seed)('judge on unseen examples'),
+    signal,
+    keep: { path: join(out, `seed-${seed}`, 'unseen.json'), network: network.fingerprint() },
+  });
+  const found = searchers.flatMap(({ best, drawn = [] }) => [best.at(-1)!, ...drawn]);
+  const placements = new Map(
+    [[], ...found.map(({ placement }) => placement)].map((each) => [placementKey(each), each]),
+  );
+  const [parent, ...judged] = await judge.judge([layers, ...placements.values()]);
+  const seconds = (performance.now() - begun) / 1000;
+  return { parent: parent!, judged, stage: { name: 'unseen examples', seconds, tokens: judge.tokens } };
 }

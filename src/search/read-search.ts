@@ -14,6 +14,13 @@ export function checkSearch(read: ResultReader, json: JsonObject, within = ''): 
   read.check(budget <= layers, budget, `${within}budget`, `at most ${layers}, the number of layers`);
   const tasks = read.objective(json.objective, `${within}objective`);
   read.judged(json.base, `${within}base`, layers, tasks);
+  if (json.unseen !== undefined) {
+    const unseen = read.object(json.unseen, `${within}unseen`);
+    const others = read.objective(unseen.objective, `${within}unseen.objective`);
+    const same = others.length === tasks.length && others.every((task, i) => task === tasks[i]);
+    read.check(same, others, `${within}unseen.objective`, 'the tasks of the objective');
+    read.judged(unseen.base, `${within}unseen.base`, layers, tasks);
+  }
   for (const [i, run] of read.filled(json.runs, `${within}runs`).entries()) {
     checkRun(read, run, `${within}runs[${i}]`, layers, tasks);
   }
@@ -43,6 +50,12 @@ function checkRun(
     for (const [j, best] of read.list(searcher.best, `${where}.best`).entries()) {
       read.judged(best, `${where}.best[${j}]`, layers, tasks);
     }
+    for (const [j, drawn] of read.list(searcher.drawn ?? [], `${where}.drawn`).entries()) {
+      read.judged(drawn, `${where}.drawn[${j}]`, layers, tasks);
+    }
+  }
+  for (const [i, entry] of read.list(run.unseen ?? [], `${at}.unseen`).entries()) {
+    read.judged(entry, `${at}.unseen[${i}]`, layers, tasks);
   }
   read.architecture(run.architecture, `${at}.architecture`, layers);
   read.placement(run.placement, `${at}.placement`, layers);

@@ -20,6 +20,15 @@ export interface SearchResult {
   objective: { task: string; metric: 'loss' | 'accuracy'; examples: number; guides?: boolean }[];
   /** The parent itself, on the same examples. */
   base: Judged;
+  /**
+   * What the placements that were found are compared on: examples of the same tasks of which the searchers saw none. Absent
+   * in results from before there were any.
+   */
+  unseen?: {
+    /** As `objective`, with the numbers of these examples. */
+    objective: SearchResult['objective'];
+    base: Judged;
+  };
   /** One entry per seed: super network trained and searched anew. */
   runs: SearchRun[];
   /** The seconds and tokens of everything together. */
@@ -36,7 +45,18 @@ export interface SearchRun {
   /** Every placement with a single full layer, in order of layers: the heat map (the paper's Figure 5a). */
   heatMap: Judged[];
   /** Per searcher, the best placement for each number of full layers it looked at (Figure 5b). */
-  searchers: { name: string; best: Judged[]; seconds: number; tokens: number }[];
+  searchers: {
+    name: string;
+    best: Judged[];
+    /** Of random placements all, so that their mean is known too. */
+    drawn?: Judged[];
+    seconds: number;
+    tokens: number;
+  }[];
+  /**
+   * On the unseen examples: no full attention, the last of every searcher's best placements, and all drawn ones.
+   */
+  unseen?: Judged[];
   /** The chosen architecture, a letter per layer. */
   architecture: string;
   placement: number[];

@@ -7,8 +7,8 @@
  */
 import type { Random } from '../util/random.ts';
 import { type Fact, facts } from './facts.ts';
-import { drawSide } from './held-out.ts';
-import type { Passage } from './passage.ts';
+import { drawFresh } from './held-out.ts';
+import { NOTHING_TAKEN, type Passage } from './passage.ts';
 
 /** What can be chosen among, an attribute each. */
 const ranges = [...new Set(facts.map((fact) => fact.range))];
@@ -23,12 +23,24 @@ interface Asked {
 
 const contentOf = ({ fact, options }: Asked) => `choice ${fact.hero} ${fact.attribute} ${options.join(' ')}`;
 
-function ask(random: Random, fact: Fact, heldOut: boolean, taken: ReadonlySet<string>): Asked {
-  const wrong = fact.range.filter((value) => value !== fact.value && !taken.has(value));
-  return drawSide(
+/** What has to be known: of whom what, and behind which letter it stands; the other options do not matter. */
+const asksOf = ({ fact, options }: Asked) =>
+  `choice ${fact.hero} ${fact.attribute} ${letters[options.indexOf(fact.value)]}`;
+
+/** Undefined where everything that could be asked about the fact is taken. */
+function ask(
+  random: Random,
+  fact: Fact,
+  heldOut: boolean,
+  used: ReadonlySet<string>,
+  taken: ReadonlySet<string>,
+): Asked | undefined {
+  const wrong = fact.range.filter((value) => value !== fact.value && !used.has(value));
+  return drawFresh(
     heldOut,
     () => ({ fact, options: random.shuffled([fact.value, ...random.shuffled(wrong).slice(0, 3)]) }),
     contentOf,
+    (asked) => !taken.has(contentOf(asked)) && !taken.has(asksOf(asked)),
   );
 }
 
@@ -55,33 +67,45 @@ const listed = (options: string[]) => ` ${options.map((option, i) => `${option} 
  * passage twice but as its own answer: a question is never answered by the text before it, and an option is found in
  * one place only (with options repeated under other letters the letters were not learnt).
  */
-export function choice(random: Random, heldOut: boolean, room: number): Passage {
+export function choice(
+  random: Random,
+  heldOut: boolean,
+  room: number,
+  taken: ReadonlySet<string> = NOTHING_TAKEN,
+): Passage {
   const passage: Passage = { parts: [], after: '', contents: [] };
   let before = 'Facts.';
-  const taken = new Set<string>();
+  const used = new Set<string>();
+  const exhausted = new Set<Fact>();
   for (let left = room - 24; left > 0; ) {
     const enoughLeft = new Set(
-      ranges.filter((range) => range.filter((value) => !taken.has(value)).length >= 6),
+      ranges.filter((range) => range.filter((value) => !used.has(value)).length >= 6),
     );
-    const fitting = facts.filter((fact) => !taken.has(fact.value) && enoughLeft.has(fact.range));
+    const fitting = facts.filter(
+      (fact) => !used.has(fact.value) && enoughLeft.has(fact.range) && !exhausted.has(fact),
+    );
     if (fitting.length === 0) break;
     const fact = random.pick(fitting);
     const rung = heldOut ? 9 : random.below(10);
     if (rung < 2) {
       before += statement(random, fact);
-      taken.add(fact.value);
+      used.add(fact.value);
       left -= 9;
       continue;
     }
     const asking = question(random, fact);
     if (rung === 2) {
       before += `${asking} In a word: ${fact.value}.`;
-      taken.add(fact.value);
+      used.add(fact.value);
       left -= 13;
       continue;
     }
-    const asked = ask(random, fact, heldOut, taken);
-    for (const option of asked.options) taken.add(option);
+    const asked = ask(random, fact, heldOut, used, taken);
+    if (!asked) {
+      exhausted.add(fact);
+      continue;
+    }
+    for (const option of asked.options) used.add(option);
     passage.contents.push(contentOf(asked));
     const letter = letterOptions[asked.options.indexOf(fact.value)]!;
     before += asking + listed(asked.options);
@@ -91,7 +115,12 @@ export function choice(random: Random, heldOut: boolean, room: number): Passage 
       left -= 4;
       continue;
     }
-    passage.parts.push({ before: `${before} Answer:`, answer: letter, options: letterOptions });
+    passage.parts.push({
+      before: `${before} Answer:`,
+      answer: letter,
+      options: letterOptions,
+      asks: asksOf(asked),
+    });
     before = '.';
   }
   passage.after = before;

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { InputError } from '../util/errors.ts';
 import { Random } from '../util/random.ts';
 import { parseCsv } from './csv.ts';
-import type { Example, Task } from './task.ts';
+import { asked, type Example, type Task } from './task.ts';
 
 /** What is read from a line is unknown until looked at. */
 type Line = Record<string, unknown>;
@@ -24,9 +24,10 @@ function datasetTask(name: string, read: () => Example[]): Task {
   let all: Example[] | undefined;
   return {
     name,
-    examples(count, seed) {
+    examples(count, seed, apart = []) {
       all ??= read();
-      return new Random(seed).shuffled(all).slice(0, count);
+      const taken = new Set(apart.map(asked));
+      return new Random(seed).shuffled(all.filter((example) => !taken.has(asked(example)))).slice(0, count);
     },
   };
 }
@@ -151,7 +152,7 @@ export function mmluTask(folder: string, shots = 5): Task {
 }
 
 /** Sets whose answers stand behind 'Answer:'; the others follow behind a space. */
-const asked = new Set(['arc_easy', 'arc_challenge', 'piqa', 'boolq']);
+const answered = new Set(['arc_easy', 'arc_challenge', 'piqa', 'boolq']);
 
 /**
  * The tasks for which a folder has files: llm-foundry/*.jsonl by their names, hellaswag/hellaswag.jsonl, mmlu/.
@@ -164,7 +165,7 @@ export function evaluationTasks(folder: string): Task[] {
   for (const file of existsSync(foundry) ? readdirSync(foundry).sort() : []) {
     if (!file.endsWith('.jsonl')) continue;
     const name = file.slice(0, -'.jsonl'.length);
-    tasks.push(jsonLinesTask(name, join(foundry, file), asked.has(name) ? '\nAnswer: ' : ' '));
+    tasks.push(jsonLinesTask(name, join(foundry, file), answered.has(name) ? '\nAnswer: ' : ' '));
   }
   const hellaswag = join(folder, 'hellaswag', 'hellaswag.jsonl');
   if (existsSync(hellaswag)) tasks.push(hellaswagTask(hellaswag));

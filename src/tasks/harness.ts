@@ -156,8 +156,16 @@ export function planExamples(name: string, examples: readonly Example[], encode:
   return { name, rows: rows.rows, longest, examples: judged };
 }
 
-export function planTask(task: Task, count: number, seed: number, encode: Encode): Plan {
-  return planExamples(task.name, task.examples(count, seed), encode);
+/** A set of examples by what it was drawn with. */
+export interface Drawn {
+  examples: number;
+  seed: number;
+}
+
+/** @param apart a set of which nothing is asked again */
+export function planTask(task: Task, count: number, seed: number, encode: Encode, apart?: Drawn): Plan {
+  const others = apart && task.examples(apart.examples, apart.seed);
+  return planExamples(task.name, task.examples(count, seed, others), encode);
 }
 
 export async function scorePlan(

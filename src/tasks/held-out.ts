@@ -11,10 +11,27 @@ export function isHeldOut(content: string): boolean {
   return ((hash ^ (hash >>> 12)) & 7) === 0;
 }
 
+/** Draws that are tried before it is said that there is nothing new left. */
+const MOST_DRAWS = 300;
+
 /** Draws until the content is on the wanted side: `heldOut` for evaluation, otherwise for training. */
 export function drawSide<T>(heldOut: boolean, draw: () => T, content: (drawn: T) => string): T {
   for (;;) {
     const drawn = draw();
     if (isHeldOut(content(drawn)) === heldOut) return drawn;
   }
+}
+
+/** The same, and until it is none of what was asked before; undefined when there seems to be nothing else. */
+export function drawFresh<T>(
+  heldOut: boolean,
+  draw: () => T,
+  content: (drawn: T) => string,
+  fresh: (drawn: T) => boolean,
+): T | undefined {
+  for (let tries = 0; tries < MOST_DRAWS; tries++) {
+    const drawn = drawSide(heldOut, draw, content);
+    if (fresh(drawn)) return drawn;
+  }
+  return undefined;
 }

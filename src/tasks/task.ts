@@ -3,14 +3,19 @@
  * only teacher-forced passes: no generation, no stop strings.
  */
 
+interface Asking {
+  /** What is asked, if that is less than the whole example: a set that is drawn apart from another asks nothing of it. */
+  asks?: string;
+}
+
 /** The accuracy of an answer is "greedy exact": every answer token is the arg-max given what comes before. */
-interface AnswerExample {
+interface AnswerExample extends Asking {
   context: string;
   answer: string;
 }
 
 /** Correct when the gold option has the highest log-probability (summed over its tokens). */
-interface OptionsExample {
+interface OptionsExample extends Asking {
   context: string;
   options: string[];
   gold: number;
@@ -20,7 +25,7 @@ interface OptionsExample {
  * Partial scoring, as WinoGrande is evaluated (Trinh and Le 2018, arXiv:1806.02847): one continuation after several
  * contexts; correct when it is the most probable after the gold context.
  */
-interface ContextsExample {
+interface ContextsExample extends Asking {
   contexts: string[];
   continuation: string;
   gold: number;
@@ -31,10 +36,18 @@ export type Example = AnswerExample | OptionsExample | ContextsExample;
 export interface Task {
   name: string;
   /**
-   * Up to `count` held-out examples; the same for the same seed. Neighbours may share a growing context (a question
-   * after the answered one before), which lets the harness score them in one pass.
+   * Up to `count` held-out examples, all different; the same for the same seed. Neighbours may share a growing context (a
+   * question after the answered one before), which lets the harness score them in one pass.
+   *
+   * @param apart examples of which none may be asked again
+   * @throws InputError if there are not so many
    */
-  examples(count: number, seed: number): Example[];
+  examples(count: number, seed: number, apart?: readonly Example[]): Example[];
+}
+
+/** What an example asks, as a text: two examples with the same one are the same question. */
+export function asked(example: Example): string {
+  return example.asks ?? JSON.stringify(example);
 }
 
 /** Text to token ids, without special tokens. */

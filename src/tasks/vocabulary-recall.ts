@@ -6,8 +6,8 @@
  */
 import { InputError } from '../util/errors.ts';
 import { Random } from '../util/random.ts';
-import { examplesOf, type Part } from './passage.ts';
-import type { Encode, Example, Task } from './task.ts';
+import { collect, type Part } from './passage.ts';
+import type { Encode, Task } from './task.ts';
 
 export interface VocabularyRecallOptions {
   /** Pairs per list, at about 7 tokens each; 16. */
@@ -57,10 +57,9 @@ export function vocabularyRecall(
   const sentence = (key: string) => ` The code of ${key} is`;
   return {
     name: 'vocabulary-recall',
-    examples(count, seed) {
+    examples(count, seed, apart = []) {
       const random = new Random(seed);
-      const examples: Example[] = [];
-      while (examples.length < count) {
+      return collect('vocabulary-recall', count, apart, () => {
         const drawn = random.shuffled(words).slice(0, 2 * pairs);
         const list = drawn.slice(0, pairs).map((key, i) => ({ key, value: drawn[pairs + i]! }));
         let before = list.map(({ key, value }) => `${sentence(key)} ${value}.`).join('');
@@ -73,9 +72,8 @@ export function vocabularyRecall(
             before = '.';
             return part;
           });
-        examples.push(...examplesOf({ parts, after: before, contents: [] }));
-      }
-      return examples.slice(0, count);
+        return { parts, after: before, contents: [`vocabulary-recall ${drawn.join(' ')}`] };
+      });
     },
   };
 }

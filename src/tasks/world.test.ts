@@ -7,6 +7,7 @@ import { isHeldOut } from './held-out.ts';
 import { heroes, keys, people, trades, values } from './lexicon.ts';
 import { document, fillRows, mixture, worldTasks } from './mixture.ts';
 import { leastRoom, textOf } from './passage.ts';
+import { asked, type Example } from './task.ts';
 import { buildWorldTokenizer, cachedEncode } from './world-tokenizer.ts';
 
 const files = buildWorldTokenizer();
@@ -50,6 +51,53 @@ describe('the generated world', () => {
       }
     }
     expect(asked).toBe(1600);
+  });
+
+  it.each(worldTasks)('draws examples of $name apart from others, and no two the same', (task) => {
+    const searched = task.examples(128, 7);
+    const judged = task.examples(512, 11, searched);
+    expect(judged).toHaveLength(512);
+    const shown = (examples: readonly Example[]) => new Set(examples.map((each) => JSON.stringify(each)));
+    expect(shown(judged).size).toBe(512);
+    const seen = new Set(searched.map(asked));
+    expect(judged.filter((each) => seen.has(asked(each)))).toEqual([]);
+    // More of them begin with the same ones here, too.
+    expect(task.examples(600, 11, searched).slice(0, 512)).toEqual(judged);
+  });
+
+  it('asks no sum of the searched ones again, as the texts show, nor a fact behind the same letter', () => {
+    const asks: Record<string, (text: string) => string | undefined> = {
+      arithmetic: (text) => {
+        const [, a, sign, b] = /(\d+)([+-])(\d+)=$/.exec(text)!;
+        return sign === '+' ? `+ ${[a, b].sort()}` : `${a}-${b}`;
+      },
+      choice: (text) => {
+        const [, what, which, hero] =
+          [...text.matchAll(/(?:What is the (\w+) of|Which (\w+) has) (\w+)\?/g)].at(-1) ?? [];
+        return `${what ?? which} ${hero}`;
+      },
+    };
+    for (const [name, ask] of Object.entries(asks)) {
+      const task = worldTasks.find((each) => each.name === name)!;
+      const keys = (examples: readonly Example[]) =>
+        examples.map((each) =>
+          'context' in each ? `${ask(each.context)} ${'gold' in each ? each.gold : ''}` : '',
+        );
+      const searched = new Set(keys(task.examples(128, 7)));
+      // Without being told, some are drawn again.
+      expect(keys(task.examples(512, 11)).filter((key) => searched.has(key)).length).toBeGreaterThan(10);
+      const judged = keys(task.examples(512, 11, task.examples(128, 7)));
+      expect(judged.filter((key) => searched.has(key))).toEqual([]);
+    }
+  });
+
+  it.each(['arithmetic', 'choice'])('says that there are not so many examples of %s', (name) => {
+    const task = worldTasks.find((each) => each.name === name)!;
+    const most = { arithmetic: 4000, choice: 512 }[name]!;
+    const apart = name === 'choice' ? task.examples(20_000, 3) : [];
+    expect(() => task.examples(most, 7, apart)).toThrow(
+      new RegExp(`^task ${name}: ${most} different examples were asked for,? .*only \\d+ could be drawn`),
+    );
   });
 
   it('tells the truth', () => {

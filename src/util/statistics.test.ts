@@ -1,5 +1,13 @@
 import { expect, test } from 'vitest';
-import { average, descending, median, rankCorrelation, spreadOf } from './statistics.ts';
+import {
+  average,
+  decidedSign,
+  descending,
+  margin95,
+  median,
+  rankCorrelation,
+  spreadOf,
+} from './statistics.ts';
 
 test('mean, range and the deviation of a sample', () => {
   const spread = spreadOf([2, 4, 9])!;
@@ -34,4 +42,35 @@ test('median of odd and even counts, without touching the list', () => {
   expect(values).toEqual([9, 1, 4]);
   expect(median([9, 1, 4, 2])).toBe(3);
   expect(median([])).toBeNaN();
+});
+
+test.each([
+  // Two-sided quantiles of Student's t for 95 %, from the usual tables.
+  [2, 12.7062],
+  [3, 4.3027],
+  [4, 3.1824],
+  [5, 2.7764],
+  [11, 2.2281],
+  [31, 2.0423],
+])('the 95 %% interval of a mean of %i values: %f standard errors to each side', (count, quantile) => {
+  const values = Array.from({ length: count }, (_, i) => i ** 2);
+  const error = spreadOf(values)!.deviation! / Math.sqrt(count);
+  expect(margin95(values)! / error).toBeCloseTo(quantile, 4);
+});
+
+test('differences decide where the 95 % interval of their mean leaves out 0', () => {
+  // Mean 2, deviation 1: 2.48 to each side.
+  expect(decidedSign([1, 2, 3])).toBe(0);
+  // Mean 3: 2.48 to each side, though a deviation (1) and a standard error (0.58) are less.
+  expect(decidedSign([2, 3, 4])).toBe(1);
+  expect(decidedSign([-2, -3, -4])).toBe(-1);
+  expect(decidedSign([0.5, 0.5])).toBe(1);
+  expect(decidedSign([0, 0, 0])).toBe(0);
+  expect(decidedSign([0.1 + 0.2 - 0.3, 0.1 + 0.2 - 0.3])).toBe(0);
+});
+
+test('one difference decides nothing, however large', () => {
+  expect(margin95([5])).toBeUndefined();
+  expect(decidedSign([5])).toBe(0);
+  expect(decidedSign([])).toBe(0);
 });

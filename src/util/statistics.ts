@@ -64,3 +64,50 @@ function ranks(values: readonly number[]): number[] {
   }
   return result;
 }
+
+/**
+ * Half the width of the 95 % interval of the mean (Student's t); undefined for fewer than two values, which do not say
+ * how far they scatter.
+ */
+export function margin95(values: readonly number[]): number | undefined {
+  const deviation = spreadOf(values)?.deviation;
+  if (deviation === undefined) return undefined;
+  return (quantile95(values.length - 1) * deviation) / Math.sqrt(values.length);
+}
+
+/**
+ * What paired differences decide: 1 or -1, their sign, where the 95 % interval of their mean leaves out 0; 0 where it does
+ * not, and for a single difference.
+ */
+export function decidedSign(differences: readonly number[]): 1 | 0 | -1 {
+  const margin = margin95(differences);
+  const mean = average(differences);
+  // Rounding in the mean of equal numbers decides nothing.
+  const least = Math.max(margin ?? Number.POSITIVE_INFINITY, 1e-12);
+  return mean > least ? 1 : mean < -least ? -1 : 0;
+}
+
+/** The t that |T| of Student's distribution stays below with a probability of 95 %: 12.706 for one degree of freedom. */
+function quantile95(freedom: number): number {
+  let [low, high] = [0, 16];
+  for (let i = 0; i < 60; i++) {
+    const middle = (low + high) / 2;
+    if (within(middle, freedom) < 0.95) low = middle;
+    else high = middle;
+  }
+  return high;
+}
+
+/** P(|T| < t), for whole degrees of freedom a finite sum (Abramowitz and Stegun, 26.7.3 and 26.7.4). */
+function within(t: number, freedom: number): number {
+  const angle = Math.atan(t / Math.sqrt(freedom));
+  const square = Math.cos(angle) ** 2;
+  const odd = freedom % 2;
+  let term = odd ? Math.cos(angle) : 1;
+  let sum = 0;
+  for (let k = 2 + odd; k <= freedom; k += 2) {
+    sum += term;
+    term *= (square * (k - 1)) / k;
+  }
+  return odd ? (2 / Math.PI) * (angle + Math.sin(angle) * sum) : Math.sin(angle) * sum;
+}

@@ -56,18 +56,37 @@ test('a configuration alone, made a model, shown again', async () => {
 
   const text = await postnas(['info', model]);
   expect(text.stdout).toMatch(
-    /^model +postnas, 3 layers of width 32\narchitecture +GGA\nparameters +[\d,]+, of them embedding 4,096\nweights +F16, /,
+    /^model +postnas, 3 layers of width 32\narchitecture +GGA\nparameters +[\d,]+, of them embedding 4,096\ncontext +2,048 tokens\nweights +F16, /,
   );
   expect(text.stdout).toMatch(
-    /\nmixers +gla heads=4 key_dim=8 value_dim=8 gate_rank=4 rope=true, layers 1-2\n +attention, layers 3\n/,
+    /\nmixers +gla heads=4 key_dim=8 value_dim=8 gate_rank=4 rope=true, layers 0-1\n +attention, layer 2\n/,
   );
   expect(text.stdout).toMatch(
-    /\n +2 +gla +[\d,]+ +[\d,]+ +1\.0 KiB\n +3 +attention +[\d,]+ +[\d,]+ +4\.0 MiB\n/,
+    /\n +0-1 +gla +[\d,]+ +[\d,]+ +1\.0 KiB\n +2 +attention +[\d,]+ +[\d,]+ +4\.0 MiB\n/,
   );
   expect(text.stdout).toMatch(/\nthis model +[\d,]+ +4,196,352 +4\.0 MiB\n/);
   expect(text.stdout).toMatch(
     /\nwith attention in all layers +[\d,]+ +12,582,912 +12\.0 MiB\nattention : this model +3\.00\n/,
   );
+});
+
+test('a sequence longer than the context of the model is said to be', async () => {
+  const short = join(dir, 'short.json');
+  const rope_scaling = {
+    rope_type: 'llama3',
+    factor: 8,
+    low_freq_factor: 1,
+    high_freq_factor: 4,
+    original_max_position_embeddings: 1024,
+  };
+  writeFileSync(short, JSON.stringify({ ...config, max_position_embeddings: 8192, rope_scaling }));
+  const beyond = await postnas(['info', short, '--context', '65536']);
+  expect(beyond.stdout).toMatch(
+    /\ncontext +8,192 tokens \(max_position_embeddings; RoPE scaling llama3, factor 8, from 1,024\)\n/,
+  );
+  expect(beyond.stdout).toContain("longer than this model's context of 8,192 tokens");
+  const within = await postnas(['info', short, '--context', '8192']);
+  expect(within.stdout).not.toContain('longer than');
 });
 
 test('a mistake in one line', async () => {

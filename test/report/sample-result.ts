@@ -152,9 +152,9 @@ async function sampleRun(
   for (const name of chosen) {
     const searcher = all[name]!;
     const before = tokens;
-    const { best } = await searcher.search({ layers, budget, judge, random: new Random(seed) });
+    const { best, drawn } = await searcher.search({ layers, budget, judge, random: new Random(seed) });
     const spent = { tokens: tokens - before, seconds: (tokens - before) / 52_000 + 0.02 };
-    found.push({ name: searcher.name, best, ...spent });
+    found.push({ name: searcher.name, best, ...(drawn && { drawn }), ...spent });
     stages.push({ name: searcher.name, ...spent });
   }
   stages.push({ name: 'finish', seconds: 30.5, tokens: 409_600 });

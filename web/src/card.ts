@@ -28,7 +28,7 @@ export function showCard(model: Loaded): void {
       const item = document.createElement('li');
       item.className = classOf(kind);
       item.textContent = letters[i] ?? '';
-      item.ariaLabel = `${i + 1}: ${NAMES[kind] ?? kind}`;
+      item.ariaLabel = `layer ${i}: ${NAMES[kind] ?? kind}`;
       return item;
     }),
   );

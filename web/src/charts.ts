@@ -1,5 +1,6 @@
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
+import { colourOf } from './dom.ts';
 import { bytes } from './format.ts';
 
 /** Lines over the length of the text, in the page's colours, redrawn when those or the page's width change. */
@@ -66,7 +67,7 @@ export class Chart {
   }
 
   private options({ end, lines }: Drawing): uPlot.Options {
-    const colour = (name: string) => getComputedStyle(this.place).getPropertyValue(name).trim();
+    const colour = (name: string) => colourOf(this.place, name);
     const font = `12px ${getComputedStyle(this.place).fontFamily}`;
     const axis = {
       font,

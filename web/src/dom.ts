@@ -9,3 +9,16 @@ export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
 export function announce(text: string): void {
   byId('status').textContent = text;
 }
+
+/**
+ * The colour that a CSS variable has at an element, as a canvas takes it. The text of a variable will not do: it may be
+ * `light-dark(...)`, which only a property is resolved for.
+ */
+export function colourOf(place: HTMLElement, variable: string): string {
+  const probe = document.createElement('span');
+  probe.style.color = `var(${variable})`;
+  place.append(probe);
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
+}

@@ -123,6 +123,11 @@ export function benchCommand(): Command {
               `left out, beyond the model's context of ${grouped(given.maxPositionEmbeddings)}: ${leftOut.map(grouped).join(', ')} (--stretch)`,
             ]
           : []),
+        ...(config.maxPositionEmbeddings > given.maxPositionEmbeddings
+          ? [
+              `beyond the model's context of ${grouped(given.maxPositionEmbeddings)} (--stretch): speed and memory hold, what it would write there does not`,
+            ]
+          : []),
         ...(fitted ? ['', ...throughputLines(fitted)] : []),
         ...(report === undefined ? [] : [`report: ${report}`]),
       ].join('\n'),

@@ -1,29 +1,19 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import type { Device } from '../../graph/index.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { resolveModel } from '../../model/hub.ts';
-import {
-  asFastThenBest,
-  bestThenFastest,
-  type ChoiceRule,
-  decodeSpeed,
-  meanScore,
-  paretoFront,
-} from '../../search/blocks/choice.ts';
+import { asFastThenBest, bestThenFastest, type ChoiceRule } from '../../search/blocks/choice.ts';
 import { type Candidate, compareBlocks } from '../../search/blocks/compare.ts';
 import { designsNamed, jetDesigns } from '../../search/blocks/designs.ts';
 import { nearbyHeads, sameStateSize } from '../../search/blocks/dimensions.ts';
 import type { BlocksResult } from '../../search/blocks/result.ts';
 import { linearKinds, linearMixer } from '../../search/linear-mixer.ts';
 import { InputError } from '../../util/errors.ts';
-import { median, spreadOf } from '../../util/statistics.ts';
+import { blocksSummary } from '../blocks-summary.ts';
 import { action, wholeNumber } from '../command.ts';
-import { commandLine, type DataOptions, dataOf, withData } from '../data-options.ts';
-import { duration } from '../progress.ts';
-import { table } from '../table.ts';
+import { commandLine, type DataOptions, dataOf, sharedOptions, withData } from '../data-options.ts';
 
 interface Options extends DataOptions {
   out: string;
@@ -47,7 +37,11 @@ interface Comparison {
 export function blocks(): Command {
   const command = new Command('blocks')
     .description('compare the blocks that can take the place of attention, with its placement fixed')
-    .option('--mixers <kind...>', `blocks to compare: ${linearKinds().join(', ')}`, linearKinds())
+    .option(
+      '--mixers <kind...>',
+      `blocks to compare: ${linearKinds().join(', ')}; behind a name +rope or +qk_norm, for queries and keys as the parent has them`,
+      linearKinds(),
+    )
     .addHelpText(
       'after',
       '\nExamples:\n  postnas blocks models/base --placement 1,3 --seeds 3\n' +
@@ -161,7 +155,7 @@ function comparison<More>(
       onProgress: progress.report,
       signal,
     });
-    result(found, summary(found, options.out));
+    result(found, blocksSummary(found, options.out, sharedOptions(options)));
   });
 }
 
@@ -181,43 +175,4 @@ function placementOf(text: string): number[] {
   const placement = runs?.[0]?.placement;
   if (!placement) throw new InputError(`--placement ${text}: expected the result.json of postnas search`);
   return placement;
-}
-
-/** The result for people: the paper's Tables 1 and 2. */
-function summary(result: BlocksResult, out: string): string {
-  const tasks = result.objective.map(({ task }) => task);
-  const percent = (values: readonly number[]) => {
-    const { mean, deviation } = spreadOf(values.map((value) => 100 * value))!;
-    return mean.toFixed(1) + (deviation === undefined ? '' : ` ± ${deviation.toFixed(1)}`);
-  };
-  const front = new Set(paretoFront(result.candidates).map(({ name }) => name));
-  const rows = [...result.candidates]
-    .sort((a, b) => meanScore(b) - meanScore(a))
-    .map((candidate) => {
-      const { name, parameters, stateBytes, runs } = candidate;
-      return [
-        `${name}${name === result.choice.name ? ' (taken)' : front.has(name) ? ' (front)' : ''}`,
-        meanScore(candidate).toFixed(4),
-        ...tasks.map((task) => percent(runs.map(({ judged }) => judged.tasks[task]!.accuracy))),
-        Math.round(median(candidate.train)).toLocaleString('en'),
-        decodeSpeed(candidate).toFixed(1),
-        parameters.toLocaleString('en'),
-        stateBytes.toLocaleString('en'),
-      ];
-    });
-  const parent = [
-    'parent',
-    result.base.score.toFixed(4),
-    ...tasks.map((task) => percent([result.base.tasks[task]!.accuracy])),
-    ...['', '', '', ''],
-  ];
-  const header = ['block', 'score', ...tasks.map((task) => `${task} %`)];
-  return [
-    table([...header, 'train tok/s', 'decode tok/s', 'parameters', 'state bytes'], [...rows, parent]),
-    '',
-    `full attention in layers ${result.placement.join(', ')}; parameters and state of one block`,
-    `taken: ${result.choice.name}, by the rule: ${result.choice.rule}`,
-    `${result.trainedTokens.toLocaleString('en')} tokens per block and seed, ${duration(result.seconds)} in all`,
-    `hybrid:  ${join(out, 'hybrid')}`,
-  ].join('\n');
 }

@@ -11,8 +11,8 @@ import { PathScorer } from '../../search/scorer.ts';
 import { InputError } from '../../util/errors.ts';
 import { action, decimal, natural, weightType } from '../command.ts';
 import { type BatchOptions, commandLine, dataOf, withBatches } from '../data-options.ts';
+import { againstTeacher, type JudgedModel, scoreTable } from '../distill-summary.ts';
 import { duration } from '../progress.ts';
-import { table } from '../table.ts';
 
 interface DistillOptions extends BatchOptions {
   out: string;
@@ -29,12 +29,6 @@ interface DistillOptions extends BatchOptions {
   cacheLogits?: string;
   cacheLimit: number;
   dtype: WrittenDtype;
-}
-
-/** What a model reached on the tasks. */
-interface Judged {
-  model: string;
-  tasks: Record<string, { accuracy: number; goldLossPerToken: number }>;
 }
 
 /** `postnas distill`: the final training of a hybrid. */
@@ -94,7 +88,7 @@ export function distillCommand(): Command {
     }
     const { batches, tasks } = dataOf(teacher, options);
     const shape = { batch: options.rows, length: options.length };
-    const judged: Judged[] = [];
+    const judged: JudgedModel[] = [];
     const judge = async (model: string, hybrid: Hybrid) => {
       judged.push(await judgedOn(tasks, model, hybrid, options, signal));
     };
@@ -134,11 +128,16 @@ export function distillCommand(): Command {
     result(
       { command: commandLine('distill', [first!, second!], options), hybrid, stages, judged },
       [
-        scores(judged),
+        scoreTable(tasks, judged),
+        ...(judged.length > 1 ? [againstTeacher(tasks, judged)] : []),
         '',
         ...stages.map(({ name, steps, loss }) => `${name}: ${steps} steps, loss ${loss.toFixed(4)}`),
         `${tokens.toLocaleString('en')} tokens in ${duration(seconds)}`,
         `hybrid: ${hybrid}`,
+        '',
+        'next, use it, or see what it takes:',
+        `  postnas generate ${hybrid} --prompt "Once upon a time"`,
+        `  postnas info ${hybrid}`,
       ].join('\n'),
     );
   });
@@ -150,10 +149,10 @@ async function judgedOn(
   { config, weights }: Hybrid,
   { threads, device }: Pick<BatchOptions, 'threads' | 'device'>,
   signal: AbortSignal,
-): Promise<Judged> {
+): Promise<JudgedModel> {
   const scorer = new PathScorer(new Network(config, weights), { threads, device });
   const path = config.layers.map(() => 0);
-  const judged: Judged = { model, tasks: {} };
+  const judged: JudgedModel = { model, tasks: {} };
   try {
     for (const { plan } of tasks) {
       const [score] = await scorer.scoreTask([path], plan, { signal });
@@ -164,19 +163,4 @@ async function judgedOn(
     await scorer.dispose();
   }
   return judged;
-}
-
-/** A row per model. */
-function scores(judged: readonly Judged[]): string {
-  const names = Object.keys(judged[0]!.tasks);
-  return table(
-    ['', ...names.flatMap((name) => [`${name} %`, 'loss'])],
-    judged.map(({ model, tasks }) => [
-      model === 'teacher' || model === 'hybrid' ? model : `after ${model}`,
-      ...names.flatMap((name) => [
-        (100 * tasks[name]!.accuracy).toFixed(1),
-        tasks[name]!.goldLossPerToken.toFixed(3),
-      ]),
-    ]),
-  );
 }

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import { totalBytes } from '../../mixers/state-bytes.ts';
 import { hasWeights, openCheckpoint, openConfig } from '../../model/checkpoint.ts';
+import type { ModelConfig } from '../../model/config.ts';
 import { resolveModel } from '../../model/hub.ts';
 import { mixerToJson } from '../../model/mixer-json.ts';
 import { tensorBytes, WRITTEN_DTYPES, type WrittenDtype } from '../../model/safetensors.ts';
@@ -49,6 +50,7 @@ export function infoCommand(): Command {
           embeddingParameters,
           weights,
           context,
+          contextLength: config.maxPositionEmbeddings,
           dtype,
           layers: layers.map((layer) => ({ ...layer, mixer: mixerToJson(layer.mixer) })),
           stateBytes,
@@ -59,21 +61,14 @@ export function infoCommand(): Command {
           `model         ${config.modelType}, ${layers.length} layers of width ${config.hiddenSize}`,
           `architecture  ${architecture}`,
           `parameters    ${grouped(parameters)}, of them embedding ${grouped(embeddingParameters)}`,
+          `context       ${grouped(config.maxPositionEmbeddings)} tokens${scalingText(config)}`,
           `weights       ${weights ? `${weights.dtypes.join(', ')}, ${readable(weights.bytes)}` : 'none here'}`,
           ...mixerLines(layers.map((layer) => layer.mixer)),
           '',
-          table(
-            ['layer', 'mixer', 'parameters', 'in the mixer', 'state'],
-            layers.map((layer, i) => [
-              String(i + 1),
-              layer.mixer.kind,
-              grouped(layer.parameters),
-              grouped(layer.mixerParameters),
-              readable(totalBytes(layer.state)),
-            ]),
-          ),
+          table(['layers', 'mixer', 'parameters of each', 'in the mixer', 'state'], layerRows(layers)),
           '',
           `state of a sequence of ${grouped(context)} tokens, caches in ${dtype}, recurrent states in F32:`,
+          ...beyondContext(context, config),
           table(
             ['', 'parameters', 'bytes', ''],
             [
@@ -101,19 +96,60 @@ function weightFiles(weights: TensorSource): { dtypes: string[]; bytes: number }
   };
 }
 
-/** A line for every mixer with the layers, counted from 1, that have it: 'gla heads=4 ... rope=true, layers 1-3, 5'. */
-function mixerLines(mixers: readonly MixerSpec[]): string[] {
-  const layersOf = new Map<string, number[]>();
-  for (const [i, mixer] of mixers.entries()) {
-    const { kind, ...rest } = mixerToJson(mixer);
-    const sizes = Object.entries(rest).map(([name, value]) => `${name}=${value}`);
-    const text = [kind, ...sizes].join(' ');
-    layersOf.set(text, [...(layersOf.get(text) ?? []), i + 1]);
-  }
-  return [...layersOf].map(([text, layers], i) => {
-    const title = i === 0 ? 'mixers' : '';
-    return `${title.padEnd(14)}${text}, layers ${ranges(layers)}`;
+/** How far beyond what it was first trained on its rotations are scaled, if they are. */
+function scalingText({ ropeScaling }: ModelConfig): string {
+  if (!ropeScaling) return '';
+  const { type, factor } = ropeScaling;
+  const from =
+    'originalMaxPositionEmbeddings' in ropeScaling
+      ? `, from ${grouped(ropeScaling.originalMaxPositionEmbeddings)}`
+      : '';
+  return ` (max_position_embeddings; RoPE scaling ${type}, factor ${factor}${from})`;
+}
+
+/** Said where the sequence is longer than the model reads. */
+function beyondContext(tokens: number, { maxPositionEmbeddings }: ModelConfig): string[] {
+  if (tokens <= maxPositionEmbeddings) return [];
+  return [
+    `(longer than this model's context of ${grouped(maxPositionEmbeddings)} tokens: this is the memory it would take, but the`,
+    ' model was not trained for such texts, and generate and serve stop at its context)',
+  ];
+}
+
+/** A row for all layers that are alike: '0-6, 8-29'. */
+function layerRows(layers: ReturnType<typeof summarise>['layers']): string[][] {
+  const alike = layers.map(({ mixer, parameters, mixerParameters, state }) =>
+    JSON.stringify([mixer, parameters, mixerParameters, state]),
+  );
+  return [...layersBy(alike).values()].map((numbers) => {
+    const { mixer, parameters, mixerParameters, state } = layers[numbers[0]!]!;
+    return [
+      ranges(numbers),
+      mixer.kind,
+      grouped(parameters),
+      grouped(mixerParameters),
+      readable(totalBytes(state)),
+    ];
   });
+}
+
+/** A line for every mixer with the layers that have it: 'gla heads=4 ... rope=true, layers 0-2, 4'. */
+function mixerLines(mixers: readonly MixerSpec[]): string[] {
+  const texts = mixers.map((mixer) => {
+    const { kind, ...rest } = mixerToJson(mixer);
+    return [kind, ...Object.entries(rest).map(([name, value]) => `${name}=${value}`)].join(' ');
+  });
+  return [...layersBy(texts)].map(([text, layers], i) => {
+    const title = i === 0 ? 'mixers' : '';
+    return `${title.padEnd(14)}${text}, ${layers.length === 1 ? 'layer' : 'layers'} ${ranges(layers)}`;
+  });
+}
+
+/** The layers that have the same text, counted from 0 as checkpoints name them (`model.layers.0`). */
+function layersBy(texts: readonly string[]): Map<string, number[]> {
+  const found = new Map<string, number[]>();
+  for (const [layer, text] of texts.entries()) found.set(text, [...(found.get(text) ?? []), layer]);
+  return found;
 }
 
 /** Ascending numbers, runs of them by their ends: [1, 2, 3, 5] -> '1-3, 5' */

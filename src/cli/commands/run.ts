@@ -15,10 +15,10 @@ import { type Perform, runRecipe, runUnit, stagesOf } from '../../search/run/run
 import type { Unit } from '../../search/run/stage.ts';
 import { checkFree } from '../../util/folder-lock.ts';
 import type { OnProgress } from '../../util/progress.ts';
-import { spreadOf } from '../../util/statistics.ts';
 import { action, type Common, wholeNumber } from '../command.ts';
-import { dataOf, deviceOption } from '../data-options.ts';
+import { dataOf, deviceOption, unseenTasks } from '../data-options.ts';
 import { duration } from '../progress.ts';
+import { runSummary } from '../run-summary.ts';
 import { table } from '../table.ts';
 import { type WatchOptions, watched, watchOptions } from '../watch.ts';
 import { asWorker, performInWorkers } from '../workers.ts';
@@ -69,7 +69,7 @@ export function run(): Command {
       return;
     }
     const result = await runFromRecipe(common, recipe!, { ...options, out });
-    common.result(result, summary(result, out));
+    common.result(result, runSummary(result, out));
   });
 }
 
@@ -154,7 +154,7 @@ async function contextOf(
     out,
     batches,
     tasks,
-    freshTasks: dataOf(model, { ...options, examples, examplesSeed: FRESH }).tasks,
+    freshTasks: unseenTasks(model, options, { examples }),
     threads,
     device: device ?? recipe.device,
     command: `postnas run ${path}`,
@@ -162,9 +162,6 @@ async function contextOf(
     signal,
   };
 }
-
-/** Seed of examples that no stage of the search has seen. */
-const FRESH = 11;
 
 function shownEstimate({ stages, tokens, seconds }: Estimate, jobs: number): string {
   const rows = stages.map((stage) => [
@@ -179,35 +176,4 @@ function shownEstimate({ stages, tokens, seconds }: Estimate, jobs: number): str
     table(['stage', 'trainings', 'tokens', 'about'], [...rows, total]),
     `${jobs} side by side; judging and timing come on top`,
   ].join('\n');
-}
-
-/** The result for people: what each stage decided, and what is left of the base's abilities. */
-export function summary(result: RunResult, out: string): string {
-  const { placement, blocks, design, dimensions, windows, final } = result;
-  const decided = [
-    ...placement.runs.map((run) => [`full attention, seed ${run.seed}`, run.placement.join(' ')]),
-    ...[blocks, design, dimensions].flatMap((stage) => (stage ? [[stage.stage, stage.choice.name]] : [])),
-    ...(windows ? [['sliding windows', windows.chosen.join(' ') || 'none']] : []),
-  ];
-  const lines = [table(['stage', 'decided'], decided as string[][])];
-  if (final) {
-    const tasks = Object.keys(final.base.tasks);
-    const shown = (values: number[]) => {
-      const { mean, deviation } = spreadOf(values.map((value) => 100 * value))!;
-      return mean.toFixed(1) + (deviation === undefined ? '' : ` ± ${deviation.toFixed(1)}`);
-    };
-    const names = final.runs[0]!.stages.map(({ name }) => name);
-    const rows = names.map((name, i) => [
-      name,
-      ...tasks.map((task) => shown(final.runs.map(({ stages }) => stages[i]!.judged.tasks[task]!.accuracy))),
-    ]);
-    const base = ['base', ...tasks.map((task) => shown([final.base.tasks[task]!.accuracy]))];
-    lines.push('', table(['after', ...tasks.map((task) => `${task} %`)], [base, ...rows]), '');
-    lines.push(`architecture: ${final.architecture}`, `hybrid:  ${final.runs[0]!.hybrid}`);
-  }
-  lines.push(
-    `${result.tokens.toLocaleString('en')} tokens, ${duration(result.seconds)} of work`,
-    `report:  ${join(out, 'report.html')}`,
-  );
-  return lines.join('\n');
 }

@@ -8,9 +8,15 @@ import type { SearchResult } from '../../search/result.ts';
 import type { PathSampling } from '../../search/supernet.ts';
 import { InputError } from '../../util/errors.ts';
 import { action, type Common, wholeNumber } from '../command.ts';
-import { commandLine, type DataOptions, dataOf, withData } from '../data-options.ts';
-import { duration } from '../progress.ts';
-import { table } from '../table.ts';
+import {
+  commandLine,
+  type DataOptions,
+  dataOf,
+  sharedOptions,
+  unseenTasks,
+  withData,
+} from '../data-options.ts';
+import { searchSummary } from '../search-summary.ts';
 
 interface SearchOptions extends DataOptions {
   out: string;
@@ -51,7 +57,7 @@ export function search(): Command {
   withData(command);
   return action<SearchOptions>(command, async (common, options, [model]) => {
     const result = await runSearch(common, await resolveModel(model!), options);
-    common.result(result, summary(result, options.out));
+    common.result(result, searchSummary(result, options.out, sharedOptions(options)));
   });
 }
 
@@ -71,6 +77,7 @@ async function runSearch(
     budget: options.budget,
     seeds: Array.from({ length: options.seeds }, (_, i) => i + 1),
     ...dataOf(model, options),
+    unseenTasks: unseenTasks(model, options),
     align: { ...shape, steps: options.alignSteps, rate },
     supernet: {
       ...shape,
@@ -99,26 +106,4 @@ function samplingRule(rule: string, budget: number): PathSampling {
   if (rule === 'budget') return { rule, budget };
   if (rule === 'uniform' || rule === 'coin') return { rule };
   throw new InputError(`--sampling ${rule}: expected budget, uniform or coin`);
-}
-
-/** The result for people: each searcher's placement and scores at the full budget. */
-function summary(result: SearchResult, out: string): string {
-  const tasks = result.objective.map(({ task }) => task);
-  const percent = (x: number) => (100 * x).toFixed(1);
-  const cells = (judged: SearchResult['base']) => tasks.map((task) => percent(judged.tasks[task]!.accuracy));
-  const rows = result.runs.flatMap((run) =>
-    run.searchers.map(({ name, best }) => {
-      const last = best.at(-1)!;
-      return [String(run.seed), name, last.placement.join(' '), last.score.toFixed(4), ...cells(last)];
-    }),
-  );
-  const parent = ['', 'parent', 'all', result.base.score.toFixed(4), ...cells(result.base)];
-  return [
-    table(['seed', 'search', 'full layers', 'score', ...tasks.map((task) => `${task} %`)], [parent, ...rows]),
-    '',
-    ...result.runs.map((run) => `seed ${run.seed}: ${run.architecture}`),
-    `${result.tokens.toLocaleString('en')} tokens in ${duration(result.seconds)}`,
-    `report:  ${join(out, 'report.html')}`,
-    `hybrid:  ${join(out, `seed-${result.runs[0]!.seed}`, 'hybrid')}`,
-  ].join('\n');
 }

@@ -4,8 +4,9 @@ import { Command } from 'commander';
 import { Model } from '../../runtime/model.ts';
 import { InputError } from '../../util/errors.ts';
 import { action, wholeNumber } from '../command.ts';
+import { runSummary } from '../run-summary.ts';
 import { type WatchOptions, watchOptions } from '../watch.ts';
-import { runFromRecipe, summary } from './run.ts';
+import { runFromRecipe } from './run.ts';
 
 /** The recipe that the package ships for its embedded base model, which `postnas pretrain` made. */
 const QUICK = fileURLToPath(new URL('../../../recipes/quick.json', import.meta.url));
@@ -31,6 +32,6 @@ export function start(): Command {
     await using hybrid = await Model.fromPretrained(result.final!.runs[0]!.hybrid, { signal });
     let text = PROMPT;
     for await (const token of hybrid.generate(PROMPT, { maxNewTokens: 48, signal })) text += token.text;
-    common.result({ ...result, generated: text }, `${summary(result, out)}\nit writes: ${text}`);
+    common.result({ ...result, generated: text }, `${runSummary(result, out)}\nit writes: ${text}`);
   });
 }

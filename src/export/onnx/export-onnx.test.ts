@@ -67,6 +67,11 @@ describe.each([
     [EVERY_MIXER.rwkv7, attention, { ...EVERY_MIXER.rwkv7, valueRank: 4 }],
     {},
   ] as const,
+  [
+    'norms of queries and keys in linear mixers',
+    [{ ...EVERY_MIXER.gla, qkNorm: true }, attention, { ...EVERY_MIXER.mamba2, qkNorm: true }],
+    {},
+  ] as const,
   ['windows alone', [EVERY_MIXER.sliding_window, EVERY_MIXER.sliding_window], {}] as const,
 ])('%s', (_, layers, more) => {
   const config = tinyConfig([...layers] as MixerSpec[], more);

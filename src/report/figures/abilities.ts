@@ -56,7 +56,8 @@ export function abilitiesFigure(findings: Findings): Figure | undefined {
   };
 }
 
-function abilitiesOf({ tasks, base, searched, uniform, allLinear }: Findings): Ability[] {
+function abilitiesOf({ tasks, compared, searched, uniform }: Findings): Ability[] {
+  const { base, allLinear } = compared;
   return tasks.flatMap((measure) => {
     const found = fullSpread(measure, searched);
     const whole = measure.of(base);
@@ -106,7 +107,7 @@ function titleOf(abilities: readonly Ability[], budget: number): string {
 
 function captionOf(abilities: readonly Ability[]): string {
   const value = ({ measure, searched, base }: Ability) =>
-    `${measure.quantity} ${measure.show(searched.mean)}, base ${measure.show(base)}`;
+    `${measure.quantity} ${measure.brief(searched.mean)}, base ${measure.brief(base)}`;
   const order = [...abilities].sort((a, b) => standing(b) - standing(a));
   const best = order[0]!;
   const worst = order.at(-1)!;

@@ -1,7 +1,9 @@
+import { spreadOf } from '../../util/statistics.ts';
 import { type Figure, panelColumns, panels } from '../figure.ts';
-import { type Findings, meanGain } from '../findings.ts';
+import { type Findings, pairedChanges } from '../findings.ts';
 import { html } from '../html.ts';
 import type { Measure } from '../measure.ts';
+import { evidenceOf } from '../paired.ts';
 import { counted } from '../text.ts';
 import { curveDomain, curveLegend, drawCurve, pointsOf, seriesOf } from './curve-chart.ts';
 
@@ -57,14 +59,17 @@ function chosenFor({ tasks, guiding, overall }: Findings): string {
 interface Gain {
   measure: Measure;
   gain: number;
+  evidence: ReturnType<typeof evidenceOf>;
 }
 
 /** Of the search over uniform placement, accuracies first, the largest first. */
 function gainsOf({ tasks, searched, uniform }: Findings): Gain[] {
   return tasks
     .flatMap((measure) => {
-      const gain = meanGain(measure, searched, uniform);
-      return gain === undefined ? [] : { measure, gain };
+      const change =
+        searched && uniform && spreadOf(pairedChanges(measure, searched, uniform).map((each) => each.change));
+      if (!change) return [];
+      return { measure, gain: measure.gain(change.mean, 0), evidence: evidenceOf(measure, change) };
     })
     .sort((a, b) =>
       a.measure.kind === b.measure.kind ? b.gain - a.gain : a.measure.kind === 'accuracy' ? -1 : 1,
@@ -73,17 +78,18 @@ function gainsOf({ tasks, searched, uniform }: Findings): Gain[] {
 
 function titleOf(gains: readonly Gain[], budget: number): string {
   if (gains.length === 0) return 'Every ability by number of full layers';
-  const ahead = gains.filter(({ measure, gain }) => gain > 0 && !measure.isNothing(gain)).length;
+  const ahead = gains.filter(({ evidence }) => evidence === 'better').length;
   const at = `at ${counted(budget, 'full layer')}`;
-  if (ahead === gains.length) return `Searching beats uniform placement in every ability ${at}`;
-  return `Searching beats uniform placement in ${ahead} of ${gains.length} abilities ${at}`;
+  if (ahead === 0) return `No ability is decidedly better than with uniform placement ${at}`;
+  if (ahead === gains.length) return `Every ability is decidedly better than with uniform placement ${at}`;
+  return `${ahead} of ${gains.length} abilities ${ahead === 1 ? 'is' : 'are'} decidedly better than with uniform placement ${at}`;
 }
 
 function captionOf(gains: readonly Gain[], budget: number): string {
   if (gains.length === 0) return `Values at each number of full-attention layers up to ${budget}.`;
-  const parts = gains.map(({ measure, gain }) => {
-    if (measure.isNothing(gain)) return `${measure.name} stays the same`;
-    return `${measure.name} gets ${gain > 0 ? 'better' : 'worse'} by ${measure.showSize(gain)}`;
+  const parts = gains.map(({ measure, gain, evidence }) => {
+    if (measure.isNothing(gain)) return `${measure.name} the same`;
+    return `${measure.name} ${measure.showSize(gain)} ${gain > 0 ? 'better' : 'worse'}${evidence === 'undecided' ? ' (undecided)' : ''}`;
   });
   return `Against uniform placement at ${counted(budget, 'full layer')}: ${parts.join(', ')}.`;
 }

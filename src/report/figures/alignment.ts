@@ -43,7 +43,7 @@ export function alignmentFigure(findings: Findings): Figure | undefined {
         { value: spread.mean, show: fixed(spread.mean, DECIMALS) },
         ...(seeds.length > 1
           ? result.runs.map(({ alignment }) => {
-              const value = alignment[layer - 1];
+              const value = alignment[layer];
               return value === undefined ? undefined : { value, show: fixed(value, DECIMALS) };
             })
           : []),
@@ -57,8 +57,8 @@ function barsOf({ layers, result, headline }: Findings): Bar[] {
     const spread = spreadOf(result.runs.flatMap(({ alignment }) => alignment[i] ?? []));
     if (!spread) return [];
     const kept = headline.run.placement.includes(i);
-    const title = `layer ${i + 1}${kept ? ' (keeps full attention)' : ''}: error ${fixed(spread.mean, DECIMALS)}`;
-    return { layer: i + 1, spread, kept, value: spread.mean, seeds: spread.values, marked: kept, title };
+    const title = `layer ${i}${kept ? ' (keeps full attention)' : ''}: error ${fixed(spread.mean, DECIMALS)}`;
+    return { layer: i, spread, kept, value: spread.mean, seeds: spread.values, marked: kept, title };
   });
 }
 
@@ -82,7 +82,7 @@ function captionOf(bars: readonly Bar[], { headline, budget }: Findings): string
   const range =
     `Errors run from ${fixed(easiest.spread.mean, DECIMALS)} (layer ${easiest.layer}) to ` +
     `${fixed(hardest.spread.mean, DECIMALS)} (layer ${hardest.layer}).`;
-  const worst = order.slice(0, budget).map((i) => bars[i]!.layer - 1);
+  const worst = order.slice(0, budget).map((i) => bars[i]!.layer);
   if (worst.length === 0) return range;
   const kept = worst.filter((layer) => headline.run.placement.includes(layer)).length;
   const among = `Of the ${counted(worst.length, 'layer')} with the largest error (${layersText(worst.sort((a, b) => a - b))}) the search kept ${kept}`;

@@ -1,9 +1,11 @@
 import { spreadOf } from '../../util/statistics.ts';
+import { standingsOf } from '../baselines.ts';
 import { type Figure, responsive } from '../figure.ts';
-import { type Findings, fullSpread, meanGain, pairedChanges } from '../findings.ts';
+import { type Findings, fullSpread, pairedChanges } from '../findings.ts';
 import { html } from '../html.ts';
+import { evidenceOf } from '../paired.ts';
 import { NARROW, WIDE } from '../svg.ts';
-import { capitalised, counted } from '../text.ts';
+import { capitalised, counted, listed } from '../text.ts';
 import { curveLegend, drawCurve, pointsOf, seriesOf } from './curve-chart.ts';
 
 /** Searched against uniform over budgets, as in the paper's Figure 5b. */
@@ -37,7 +39,7 @@ export function budgetCurveFigure(findings: Findings): Figure {
             count(point.size),
             count(seed),
             cell(value),
-            placement.map((layer) => layer + 1).join(' '),
+            placement.join(' '),
           ]),
         ),
       ),
@@ -47,11 +49,14 @@ export function budgetCurveFigure(findings: Findings): Figure {
 }
 
 function titleOf({ overall, searched, uniform, budget }: Findings): string {
-  const gain = meanGain(overall, searched, uniform);
+  const change =
+    searched && uniform && spreadOf(pairedChanges(overall, searched, uniform).map((each) => each.change));
   const at = counted(budget, 'full layer');
-  if (gain === undefined) return `By number of full-attention layers: ${overall.phrase}`;
-  if (overall.isNothing(gain)) return `Searched and uniform placement are equal at ${at}`;
-  return `The searched placement scores ${overall.showSize(gain)} ${gain > 0 ? 'better' : 'worse'} than uniform at ${at}`;
+  if (!change) return `By number of full-attention layers: ${overall.phrase}`;
+  const evidence = evidenceOf(overall, change);
+  if (evidence === 'undecided')
+    return `Searched and uniform placement cannot be told apart at ${at}${change.values.length === 1 ? ': one seed decides nothing' : ''}`;
+  return `The searched placement is ${overall.showSize(change.mean)} ${evidence} than uniform at ${at}`;
 }
 
 function captionOf(findings: Findings): string {
@@ -63,6 +68,7 @@ function captionOf(findings: Findings): string {
     `${first}${againstUniform(findings)}.`,
     againstRandom(findings),
     againstBest(findings),
+    uniformRank(findings),
     fewerLayers(findings),
   ]
     .filter(Boolean)
@@ -78,10 +84,20 @@ function againstUniform({ overall, searched, uniform }: Findings): string {
   return `, uniform ${overall.showSpread(value)}${seeds}`;
 }
 
-function againstRandom({ overall, searchers }: Findings): string {
+function againstRandom(findings: Findings): string {
+  const { overall, searchers } = findings;
   const random = searchers.find(({ role }) => role === 'random');
   const value = fullSpread(overall, random);
-  return random && value ? `${capitalised(random.label)} placements: ${overall.showSpread(value)}.` : '';
+  if (!random || !value) return '';
+  const standing = standingsOf(findings, overall).find(({ baseline }) =>
+    baseline.name.includes(random.label),
+  );
+  const seen = !standing
+    ? ''
+    : standing.evidence === 'undecided'
+      ? ', not distinguishable from the searched one'
+      : `, ${standing.evidence === 'better' ? 'worse' : 'better'} than the searched one`;
+  return `${capitalised(random.label)} placements: ${overall.showSpread(value)}${seen}.`;
 }
 
 function againstBest({ overall, searched, exhaustive, budget, layers }: Findings): string {
@@ -92,8 +108,20 @@ function againstBest({ overall, searched, exhaustive, budget, layers }: Findings
   if (!changes) return '';
   const behind = overall.gain(changes.mean, 0);
   return overall.isNothing(behind)
-    ? `The search found the best of all placements of ${budget} in ${layers} layers.`
+    ? `With every seed the search found the best of all placements of ${budget} in ${layers} layers, by the examples it saw.`
     : `The best of all placements of ${budget} in ${layers} layers is ${overall.showSize(behind)} better still.`;
+}
+
+/** Where uniform placement stands among all of the budget, seed by seed. */
+function uniformRank({ overall, uniform, everyPlacement }: Findings): string {
+  const ranks = (everyPlacement ?? []).flatMap(({ seed, judged }) => {
+    const own = uniform?.outcomes.find((outcome) => outcome.seed === seed)?.full;
+    const value = own && overall.of(own);
+    if (value === undefined) return [];
+    return 1 + judged.filter((each) => overall.gain(overall.of(each)!, value) > 0).length;
+  });
+  if (ranks.length === 0) return '';
+  return `Of all ${everyPlacement![0]!.judged.length} placements uniform ranks ${listed(ranks.map((rank) => `${rank}th`))}${ranks.length > 1 ? ', seed by seed' : ''}.`;
 }
 
 /** How few searched layers already do what the uniform placement of the whole budget does. */
@@ -102,5 +130,5 @@ function fewerLayers({ overall, searched, uniform, budget }: Findings): string {
   if (!searched || target === undefined) return '';
   const reached = pointsOf(searched, overall).find(({ spread }) => overall.gain(spread.mean, target) >= 0);
   if (!reached || reached.size === 0 || reached.size >= budget) return '';
-  return `Already ${counted(reached.size, 'searched layer')} ${reached.size === 1 ? 'does' : 'do'} as well as ${budget} uniform ones.`;
+  return `In the mean ${counted(reached.size, 'searched layer')} already ${reached.size === 1 ? 'does' : 'do'} as well as ${budget} uniform ones.`;
 }

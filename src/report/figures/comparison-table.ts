@@ -16,7 +16,8 @@ export function comparisonTable(
   comparison: Comparison,
   { id, caption, first, columns }: { id: string; caption: string; first: string; columns: readonly Column[] },
 ): Html {
-  const { measures, ranked, result, seeds } = comparison;
+  const { ranked, result, seeds } = comparison;
+  const measures = comparison.measures.flatMap((measure) => measure.columns);
   const { device, context, tokens } = result.decode;
   const spread = seeds.length > 1 ? `, mean ± standard deviation over ${seeds.length} seeds` : '';
   return html`${renderTable({
@@ -58,5 +59,5 @@ export function comparisonTable(
 <p class="note">Taken is ${comparison.taken.label}, by the rule: ${result.choice.rule}. Parameters and state are those of one
   block; decoding is one sequence through the whole hybrid on the ${deviceName(device)}, ${counted(tokens, 'token')} after ${context}, the
   middle of ${counted(result.candidates[0]!.decode.length, 'round')}. Every candidate was trained on
-  ${amount(result.trainedTokens)} tokens${seeds.length > 1 && ' per seed'}.</p>`;
+  ${amount(result.trainedTokens)} tokens${seeds.length > 1 && ' per seed'}, and judged on the examples that the choice was made on.</p>`;
 }

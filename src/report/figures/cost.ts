@@ -20,7 +20,7 @@ export function costFigure(findings: Findings): Figure | undefined {
     caption:
       `Everything together took ${duration(result.seconds)} and ${amount(result.tokens)} tokens` +
       `${seeds.length > 1 ? ` for ${counted(seeds.length, 'seed')}` : ''}. ` +
-      'A placement is judged once per seed: a later searcher gets what an earlier one has judged for nothing.',
+      'A placement is judged once per seed: what one searcher has judged costs the next one nothing.',
     table: {
       caption: `Cost of each stage${perSeed}`,
       header: ['Stage', 'Seconds', 'Tokens', 'Tokens per second'],

@@ -46,11 +46,11 @@ function cellsOf(rows: readonly Row[], scale: number): Cell[] {
       return [
         {
           task: measure.name,
-          layer: layer + 1,
+          layer,
           step: Math.max(0, Math.min(HEAT_STEPS - 1, step)),
           short: measure.digits(spread.mean, measure.kind === 'accuracy' ? 0 : 2),
           long: measure.digits(spread.mean),
-          title: `only layer ${layer + 1} full, ${measure.name}: ${measure.showSpread(spread)}${gap}`,
+          title: `only layer ${layer} full, ${measure.name}: ${measure.showSpread(spread)}${gap}`,
         },
       ];
     }),
@@ -229,13 +229,13 @@ function keptLayers(findings: Findings): Kept[] {
   const { seeds } = findings;
   return timesKept(findings).flatMap((times, i): Kept[] => {
     if (times === 0) return [];
-    const title = `layer ${i + 1} kept by ${times} of ${counted(seeds.length, 'seed')}`;
-    return [{ layer: i + 1, share: times / seeds.length, title }];
+    const title = `layer ${i} kept by ${times} of ${counted(seeds.length, 'seed')}`;
+    return [{ layer: i, share: times / seeds.length, title }];
   });
 }
 
 function numbered(layers: number): number[] {
-  return Array.from({ length: layers }, (_, layer) => layer + 1);
+  return Array.from({ length: layers }, (_, layer) => layer);
 }
 
 function describe(rows: readonly Row[]): string {
@@ -243,7 +243,7 @@ function describe(rows: readonly Row[]): string {
     const best = order[0];
     return best === undefined
       ? []
-      : `${measure.name}: best with layer ${best + 1} (${measure.showSpread(layers[best]!)}).`;
+      : `${measure.name}: best with layer ${best} (${measure.showSpread(layers[best]!)}).`;
   });
   return parts.join(' ');
 }

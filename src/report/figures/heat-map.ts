@@ -4,6 +4,7 @@ import { type Figure, responsive } from '../figure.ts';
 import { type Findings, onlyLayer, spreadOver } from '../findings.ts';
 import { type Content, html } from '../html.ts';
 import type { Measure } from '../measure.ts';
+import { evidenceOf, pairedSpread } from '../paired.ts';
 import type { Cell } from '../table.ts';
 import { capitalised, layersText, listed, percent } from '../text.ts';
 import { narrowMap, rampLegend, scaleOf, wideMap } from './heat-map-chart.ts';
@@ -21,6 +22,8 @@ export interface Row {
   closed: (number | undefined)[];
   /** The layers that were measured, the best first. */
   order: number[];
+  /** Whether seeds decide that the best layer is better than the next. */
+  leads: boolean;
 }
 
 /** Undefined if no layer was measured alone. */
@@ -44,7 +47,7 @@ export function heatMapFigure(findings: Findings): Figure | undefined {
       caption: `Full attention in one layer only${mean}`,
       header: ['Layer', ...rows.map(({ measure }) => `${measure.name}, ${measure.axis}`)],
       rows: Array.from({ length: layers }, (_, layer) => [
-        `${layer + 1}`,
+        `${layer}`,
         ...rows.map((row) => cell(row.measure, row.layers[layer]?.mean)),
       ]),
       footer: [
@@ -82,14 +85,29 @@ function rowsOf(findings: Findings): Row[] {
           : undefined,
       ),
       order,
+      leads: leads(measure, order, findings),
     };
   });
+}
+
+function leads(measure: Measure, [best, second]: readonly number[], findings: Findings): boolean {
+  if (best === undefined || second === undefined) return true;
+  const runs = findings.result.runs.map(({ seed, heatMap }) => ({ seed, heatMap }));
+  const alone = (layer: number) =>
+    runs.flatMap(({ seed, heatMap }) => {
+      const judged = heatMap.find(({ placement }) => placement.length === 1 && placement[0] === layer);
+      return judged ? [{ seed, judged }] : [];
+    });
+  const change = pairedSpread(measure, alone(best), alone(second));
+  return change !== undefined && evidenceOf(measure, change) === 'better';
 }
 
 function unitsOf(rows: readonly Row[]): string {
   const units = {
     accuracy: 'accuracy in\u00a0%, higher is better',
-    loss: 'gold loss in nats per token, lower is better',
+    loss: 'loss of the right answer in nats per token, lower is better',
+    text: 'loss in nats per token, lower is better',
+    perplexity: 'perplexity, lower is better',
     score: 'scores, higher is better',
   };
   return [...new Set(rows.map(({ measure }) => units[measure.kind]))].join(', or ');
@@ -111,9 +129,14 @@ function titleOf(rows: readonly Row[]): string {
   if (led.size === 0) return 'No layer brings much back by itself';
   const parts = [...led].slice(0, MOST_NAMED).map(([layer, names], i) => {
     const verb = i === 0 ? ' matters most' : '';
-    return `layer ${layer + 1}${verb} for ${listed(names)}`;
+    return `layer ${layer}${verb} for ${listed(names)}`;
   });
-  return capitalised(parts.join(', '));
+  const named = new Set([...led.values()].slice(0, MOST_NAMED).flat());
+  const undecided = rows.filter(({ measure, leads }) => named.has(measure.name) && !leads);
+  const names = listed(undecided.map(({ measure }) => measure.name));
+  const rest =
+    undecided.length > 0 ? `: undecided${undecided.length === named.size ? '' : ` for ${names}`}` : '';
+  return capitalised(parts.join(', ')) + rest;
 }
 
 function captionOf(rows: readonly Row[], findings: Findings): Content {
@@ -131,14 +154,14 @@ function sentenceOf(
   if (best === undefined) return undefined;
   const value = measure.show(layers[best]!.mean);
   const share = closed[best];
-  if (allLinear === undefined || base === undefined) return `layer ${best + 1} is best with ${value}.`;
+  if (allLinear === undefined || base === undefined) return `layer ${best} is best with ${value}.`;
   if (share === undefined)
     return 'all linear is as good as the base model, so there is nothing to bring back.';
   if (share < MATTERS) return `no layer closes more than ${percent(Math.max(0, share))} of the gap.`;
   const next =
-    second === undefined ? '' : `; next is layer ${second + 1} with ${measure.show(layers[second]!.mean)}`;
+    second === undefined ? '' : `; next is layer ${second} with ${measure.show(layers[second]!.mean)}`;
   return (
-    `layer ${best + 1} takes it from ${measure.show(allLinear)} to ${value}, ${percent(share)} of the way to the ` +
+    `layer ${best} takes it from ${measure.show(allLinear)} to ${value}, ${percent(share)} of the way to the ` +
     `base model${votesFor(measure, best, findings)}${next}.`
   );
 }

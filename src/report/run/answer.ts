@@ -3,13 +3,17 @@ import type { RunResult } from '../../search/run/result.ts';
 import { median } from '../../util/statistics.ts';
 import { architectureBlocks, architectureKey, lettersOf } from '../architecture.ts';
 import type { Comparison } from '../comparison.ts';
+import { samePlacement } from '../findings.ts';
 import { type Content, type Html, html } from '../html.ts';
 import { letterName, traitsOf } from '../mixers.ts';
+import { verdictParagraph } from '../sections/answer.ts';
 import { type Cell, renderTable } from '../table.ts';
 import { amount, bytes, counted, deviceName, duration, fixed, layersText, percent, rate } from '../text.ts';
+import { placementVerdict, takenVerdict } from '../verdict.ts';
 import type { Stages } from './claims.ts';
 import { changeToBase, type FinalFindings } from './final-findings.ts';
 import { goesOn } from './goes-on.ts';
+import { windowsBalance } from './windows-changes.ts';
 
 /** The answer before everything else: the architecture, what is kept, what it costs, what was decided and how. */
 export function runAnswer(stages: Stages): Html {
@@ -22,6 +26,7 @@ export function runAnswer(stages: Stages): Html {
       : letterName(letter);
   return html`<p class="eyebrow">PostNAS · ${model.path} · ${amount(model.parameters)} parameters · ${result.created.slice(0, 10)}</p>
 <h1>${headline(stages)}</h1>
+${verdictParagraph(search)}
 <p class="lead">${lead(stages, architecture)}</p>
 ${architectureBlocks(architecture, { large: true })}
 <p class="key">${architectureKey(architecture, name)}</p>
@@ -112,29 +117,46 @@ function keptCard(final: FinalFindings): Card[] {
 }
 
 /** What each stage decided, and by which rule. */
-function decisions({ result, blocks, design, dimensions }: Stages): Html {
+function decisions({ result, search, blocks, design, dimensions }: Stages): Html {
   const { layers } = result.placement.model;
   const comparison = (name: string, found: Comparison | undefined): Cell[][] =>
-    found ? [[name, decisionOf(found), found.result.choice.rule]] : [];
+    found ? [[name, decisionOf(found), found.result.choice.rule, takenVerdict(found)]] : [];
   const on = goesOn(blocks, design);
   return renderTable({
     id: 'decisions',
     caption: 'What was decided',
-    header: ['Stage', 'Decision', 'Rule'],
+    header: ['Stage', 'Decision', 'Rule', 'What the seeds say'],
     stacked: true,
     rows: [
       [
         '1 Placement',
-        `full attention in ${layersText(result.chosen.placement)} of ${layers}`,
+        `full attention in ${layersText(result.chosen.placement)} of ${layers}${foundBy(result)}`,
         result.chosen.rule,
+        placementVerdict(search),
       ],
       ...comparison('2 Block', blocks),
       ...comparison('3 Design of the JetBlock', design),
-      ...(on ? [['Goes on', on.taken === design?.taken ? 'the JetBlock' : on.taken.label, on.why]] : []),
+      ...(on
+        ? [
+            [
+              'Taken into stage 4',
+              on.taken === design?.taken ? 'the JetBlock' : on.taken.label,
+              on.why,
+              undefined,
+            ],
+          ]
+        : []),
       ...comparison('4 Heads and widths', dimensions),
       ...(result.windows ? [windowsDecision(result.windows)] : []),
     ],
   });
+}
+
+/** In how many seeds the search found the placement that is kept, where not in all. */
+function foundBy({ placement, chosen }: RunResult): string {
+  const { runs } = placement;
+  const same = runs.filter((run) => samePlacement(run.placement, chosen.placement)).length;
+  return same === runs.length ? '' : `, found with ${same} of ${counted(runs.length, 'seed')}`;
 }
 
 /** '4 heads, keys 32 and values 32 wide', or the name of the candidate. */
@@ -147,7 +169,8 @@ function decisionOf({ taken, result }: Comparison): string {
     : size;
 }
 
-function windowsDecision({ chosen, rule, window }: NonNullable<RunResult['windows']>): Cell[] {
+function windowsDecision(windows: NonNullable<RunResult['windows']>): Cell[] {
+  const { chosen, rule, window } = windows;
   const where = chosen.length === 0 ? 'none' : `${counted(window, 'token')} in ${layersText(chosen)}`;
-  return ['Windows', where, rule];
+  return ['Windows', where, rule, windowsBalance(windows) || undefined];
 }

@@ -20,6 +20,7 @@ export function blocksSection(comparison: Comparison): Html {
     };
   return html`${renderFigure(scoresFigure(comparison))}
 ${claimNotes(orderClaims(comparison))}
+<p class="note">${NORMS}</p>
 ${comparisonTable(comparison, {
   id: 'blocks-table',
   caption: 'Blocks in place of attention',
@@ -30,6 +31,13 @@ ${comparisonTable(comparison, {
   ],
 })}`;
 }
+
+/** What the comparison holds against some of them. */
+const NORMS =
+  'Blocks start from the parent’s projections of queries, keys, values and outputs. If the parent normalises queries and keys ' +
+  'by head (Qwen3 does, and models/base), those norms are dropped, unless a block is named with +qk_norm (QK norm). Blocks by the delta ' +
+  'rule (DeltaNet, Gated DeltaNet, KDA, JetBlock, and RWKV7 where it corrects) normalise keys by themselves; RetNet, GLA and ' +
+  'Mamba2 do not, which counts against them here.';
 
 function scoresFigure(comparison: Comparison): Figure {
   const { overall, ranked, seeds, result, taken } = comparison;

@@ -13,7 +13,7 @@ export interface Claim {
   verdict: Verdict;
 }
 
-/** Undecided: the difference is no larger than its standard error over the seeds. */
+/** Undecided: the 95 % interval of the paired differences holds 0. */
 type Verdict = 'holds' | 'does not hold' | 'undecided' | 'not measured';
 
 export function notMeasured(says: string): Claim {
@@ -31,6 +31,11 @@ export function verdictOf(measure: Measure, change: Spread): Verdict {
 export function changeText(measure: Measure, change: Spread): string {
   const unit = measure.changeUnit && ` ${measure.changeUnit}`;
   return `${measure.changeDigitsOf(change)}${unit} ${overSeeds(change)}`;
+}
+
+/** 'decided', or 'undecided' */
+export function decidedText(measure: Measure, change: Spread): string {
+  return evidenceOf(measure, change) === 'undecided' ? 'undecided' : 'decided';
 }
 
 /** 'JetBlock 88.0 ± 0.4 %, Gated DeltaNet 86.2 ± 0.5 %' */

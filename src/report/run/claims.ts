@@ -1,5 +1,6 @@
 import type { RunResult } from '../../search/run/result.ts';
 import { spreadOf } from '../../util/statistics.ts';
+import { standingsOf, UNIFORM } from '../baselines.ts';
 import type { Comparison } from '../comparison.ts';
 import { type Findings, fullSpread, pairedChanges } from '../findings.ts';
 import { type Html, html } from '../html.ts';
@@ -37,8 +38,9 @@ export function claimsTable(stages: Stages): Html {
       { value: verdict, show: verdictMark(verdict) },
     ]),
   })}
-<p class="note">Differences are taken seed by seed; ± is the standard deviation over seeds. Undecided is a difference no larger
-  than its standard error. One model on one machine: what holds here may not elsewhere, and the other way round.</p>`;
+<p class="note">Differences are taken seed by seed; ± is the standard deviation over seeds. A difference is decided where the
+  95 % interval of the paired differences (Student’s t) leaves out 0; with one seed nothing is. One model on one machine:
+  what holds here may not hold elsewhere.</p>`;
 }
 
 function claimsOf({ result, search, blocks, design, dimensions, final }: Stages): Claim[] {
@@ -53,9 +55,22 @@ function claimsOf({ result, search, blocks, design, dimensions, final }: Stages)
   ];
 }
 
+/** What the paper does not compare with, but any search has to beat. */
+function againstChance(findings: Findings): string {
+  const { overall } = findings;
+  const others = standingsOf(findings, overall).filter(({ baseline }) => baseline.name !== UNIFORM);
+  return others
+    .map(({ baseline, change, evidence }) => {
+      const decided = evidence === 'undecided' ? 'undecided' : `decidedly ${evidence}`;
+      return ` Against ${baseline.name} ${changeText(overall, change)}: ${decided}.`;
+    })
+    .join('');
+}
+
 const SAYS = 'Searched placement of full attention beats uniform placement';
 
-function placementClaim({ overall, searched, uniform, budget }: Findings): Claim {
+function placementClaim(findings: Findings): Claim {
+  const { overall, searched, uniform, budget } = findings;
   const change =
     searched && uniform && spreadOf(pairedChanges(overall, searched, uniform).map((each) => each.change));
   const [value, other] = [fullSpread(overall, searched), fullSpread(overall, uniform)];
@@ -64,7 +79,7 @@ function placementClaim({ overall, searched, uniform, budget }: Findings): Claim
     says: SAYS,
     found:
       `With ${counted(budget, 'full layer')} ${overall.phrase} ${overall.showSpread(value)}, uniform ${overall.showSpread(other)}: ` +
-      `${changeText(overall, change)}.`,
+      `${changeText(overall, change)}.${againstChance(findings)}`,
     verdict: verdictOf(overall, change),
   };
 }

@@ -124,7 +124,7 @@ function captionOf(
     list.length > 0 ? [`${what}: ${listed(list.map(({ label }) => label))}.`] : [];
   return [
     ...part(better, 'Better than the released design'),
-    ...part(undecided, 'Not to be told from it'),
+    ...part(undecided, 'Not distinguishable from it'),
     ...part(worse, 'Worse'),
   ].join(' ');
 }
@@ -147,7 +147,10 @@ export function designClaims(comparison: Comparison | undefined): Claim[] {
       ? {
           says: SAYS.superfluous,
           found: `Static convolutions on q and k beside it: ${changeText(overall, added)}.`,
-          verdict: evidenceOf(overall, added) === 'better' ? 'does not hold' : 'holds',
+          // That nothing is added is not shown by a difference that seeds leave undecided.
+          verdict: ({ better: 'does not hold', worse: 'holds', undecided: 'undecided' } as const)[
+            evidenceOf(overall, added)
+          ],
         }
       : notMeasured(SAYS.superfluous),
     releasedAgainst(SAYS.better, comparison, 'all-static', 'static ones everywhere, as in Gated DeltaNet'),
@@ -158,7 +161,12 @@ export function designClaims(comparison: Comparison | undefined): Claim[] {
 function convolutionClaims(comparison: Comparison): Claim[] {
   return [
     ...designClaims(comparison),
-    releasedAgainst('Beside: a convolution is better than none', comparison, 'vConv-none', 'no convolution'),
+    releasedAgainst(
+      'Not in the paper: a convolution is better than none',
+      comparison,
+      'vConv-none',
+      'no convolution',
+    ),
   ];
 }
 

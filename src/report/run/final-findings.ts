@@ -1,11 +1,13 @@
 import type { FinalResult, RunResult } from '../../search/run/result.ts';
-import { type Spread, spreadOf } from '../../util/statistics.ts';
+import { decidedSign, type Spread, spreadOf } from '../../util/statistics.ts';
 import { keptShare, type Measure, meanOf, taskMeasures } from '../measure.ts';
 
 /** The final model turned towards its reader. */
 export interface FinalFindings {
   result: FinalResult;
   seeds: readonly number[];
+  /** Whether its examples were drawn so that none is among those that choices were made on. */
+  apart: boolean;
   /** The mean, where there are several tasks, then every task. */
   measures: readonly Measure[];
   tasks: readonly Measure[];
@@ -34,6 +36,7 @@ export function finalFindings({ final, placement }: RunResult): FinalFindings | 
   return {
     result: final,
     seeds: final.runs.map(({ seed }) => seed),
+    apart: placement.unseen !== undefined,
     tasks,
     measures: mean ? [mean, ...tasks] : tasks,
     kept: spreadOf(
@@ -67,6 +70,19 @@ export function valuesAfter(
 export const KEPT_POINTS = 3;
 
 export function isKept(measure: Measure, change: Spread, base: number): boolean {
-  const unit = measure.kind === 'accuracy' ? 1 : Math.abs(base);
-  return measure.gain(change.mean, 0) >= (-KEPT_POINTS / 100) * unit;
+  return measure.gain(change.mean, 0) >= -allowed(measure, base);
+}
+
+/** Whether seeds decide that it is kept ('better' than the least that counts as kept). */
+export function keptEvidence(
+  measure: Measure,
+  { values }: Spread,
+  base: number,
+): 'better' | 'worse' | 'undecided' {
+  const sign = decidedSign(values.map((value) => measure.gain(value, 0) + allowed(measure, base)));
+  return sign > 0 ? 'better' : sign < 0 ? 'worse' : 'undecided';
+}
+
+function allowed(measure: Measure, base: number): number {
+  return (KEPT_POINTS / 100) * (measure.kind === 'accuracy' ? 1 : Math.abs(base));
 }

@@ -15,6 +15,7 @@ import {
   type FinalFindings,
   isKept,
   KEPT_POINTS,
+  keptEvidence,
   stageName,
   valuesAfter,
 } from './final-findings.ts';
@@ -37,7 +38,7 @@ function stagesFigure(final: FinalFindings): Figure {
     reading: html`Each ability right after the search and after each stage of distillation: learning the base model’s hidden
       states, then its predictions, then both predictions and text with all weights. The dotted line is the base model.${
         seeds.length > 1 && ` Large dots are means over ${seeds.length} seeds, small ones the seeds.`
-      } None of the ${result.examples} examples per task was seen by the search.`,
+      } ${setText(final)}`,
     legend: legendOf([
       { icon: drawIcon([Plot.dot([[0.5, 0.5]], { r: 5, fill: 'var(--full)' })]), label: 'hybrid' },
       { icon: ruleIcon(), label: 'base model' },
@@ -82,8 +83,17 @@ function stagesFigure(final: FinalFindings): Figure {
   };
 }
 
+/** Results from before sets were drawn apart may share some examples with the search. */
+function setText({ apart, result }: FinalFindings): string {
+  return apart
+    ? `None of the ${result.examples} examples per task is among those that the search chose on.`
+    : `The ${result.examples} examples per task were drawn with another seed than those that the search chose on, without ` +
+        'keeping the two apart: a few may be in both.';
+}
+
 function changesTable(final: FinalFindings): Html {
-  const { measures, tasks, stages, seeds, result } = final;
+  const { tasks, stages, seeds, result } = final;
+  const measures = final.measures.flatMap((measure) => measure.columns);
   return renderTable({
     id: 'final-table',
     caption: `The final model against the base${seeds.length > 1 ? `, mean ± standard deviation over ${seeds.length} seeds` : ''}`,
@@ -106,11 +116,15 @@ function changesTable(final: FinalFindings): Html {
         after(stages[0]!),
         after(stages.at(-1)!),
         changeCell(measure, change),
-        change && base !== undefined ? (isKept(measure, change, base) ? 'yes' : 'no') : undefined,
+        change && base !== undefined && measure.kind !== 'perplexity'
+          ? KEPT[keptEvidence(measure, change, base)]
+          : undefined,
       ];
     }),
   });
 }
+
+const KEPT = { better: 'yes', worse: 'no', undecided: 'undecided' };
 
 /** For losses points mean nothing: their share of the base's is taken. */
 function within(tasks: readonly Measure[]): string {
@@ -123,7 +137,14 @@ function standings(final: FinalFindings) {
   return tasks.flatMap((measure) => {
     const base = measure.of(result.base);
     const change = changeToBase(final, measure, stages.at(-1)!);
-    return change && base !== undefined ? { measure, change, kept: isKept(measure, change, base) } : [];
+    return change && base !== undefined
+      ? {
+          measure,
+          change,
+          kept: isKept(measure, change, base),
+          evidence: keptEvidence(measure, change, base),
+        }
+      : [];
   });
 }
 
@@ -171,7 +192,11 @@ export function finalClaim(final: FinalFindings | undefined): Claim {
       (lost.length === 0
         ? `Every ability is ${within(final.tasks)}.`
         : `Not ${within(final.tasks)}: ${name(lost)}.`),
-    verdict: lost.length === 0 ? 'holds' : 'does not hold',
+    verdict: all.some(({ evidence }) => evidence === 'worse')
+      ? 'does not hold'
+      : all.every(({ evidence }) => evidence === 'better')
+        ? 'holds'
+        : 'undecided',
   };
 }
 

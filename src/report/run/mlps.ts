@@ -71,7 +71,7 @@ function scatterFigure(mlps: MlpsResult, overall: Measure): Figure {
         ...runs.flatMap(({ seed }) => [`Frozen, seed ${seed}`, `Trained, seed ${seed}`]),
       ],
       rows: placements.map((placement, i) => [
-        placement.map((layer) => layer + 1).join(' ') || 'none',
+        placement.join(' ') || 'none',
         ...runs.flatMap(({ frozen, trained }) =>
           [frozen, trained].map((list) => valueCell(overall, list[i])),
         ),
@@ -100,7 +100,7 @@ function bestTable(mlps: MlpsResult, overall: Measure): Html {
       ...mlps.runs.flatMap((run) =>
         [run.frozen, run.trained].map((list): Cell => {
           const judged = list[bestOf(list)[rank]!]!;
-          const layers = judged.placement.map((layer) => layer + 1).join(', ') || 'none';
+          const layers = judged.placement.join(', ') || 'none';
           const value = overall.of(judged);
           return {
             value: layers,

@@ -19,6 +19,5 @@ export function runSettings(result: RunResult): Html {
 <details class="data"><summary>The recipe, defaults filled in</summary>
 <pre tabindex="0"><code>${json}</code></pre>
 <p>${downloadLink('recipe.json', 'application/json', json)}</p></details>
-<p>${downloadLink('run-result.json', 'application/json', `${JSON.stringify(result)}\n`, 'Download the result of the run (JSON)')}
-  <small>Layers count from 1 in this report and from 0 in the file.</small></p>`;
+<p>${downloadLink('run-result.json', 'application/json', `${JSON.stringify(result)}\n`, 'Download the result of the run (JSON)')}</p>`;
 }

@@ -1,24 +1,25 @@
-import type { Judged } from '../../search/placement/searcher.ts';
 import type { WindowsResult } from '../../search/run/result.ts';
 import type { Spread } from '../../util/statistics.ts';
 import { numberCell } from '../cells.ts';
 import { type Figure, renderFigure, responsive } from '../figure.ts';
 import { curveLegend, drawCurve, pointsOf, type Searched, seriesOf } from '../figures/curve-chart.ts';
 import { type LayerBar, layerBars } from '../figures/layer-bars.ts';
-import { type SearcherFindings, samePlacement, searcherLabel } from '../findings.ts';
+import { type SearcherFindings, searcherLabel } from '../findings.ts';
 import { type Html, html } from '../html.ts';
 import { type Measure, overallMeasure } from '../measure.ts';
-import { evidenceOf, pairedSpread, type SeedJudged } from '../paired.ts';
+import { evidenceOf, pairedSpread } from '../paired.ts';
 import { NARROW, WIDE } from '../svg.ts';
 import { capitalised, counted, layersText } from '../text.ts';
-import { changeText } from './claim.ts';
+import { changeText, decidedText } from './claim.ts';
+import { runsOf, windowsBalance, windowsTable } from './windows-changes.ts';
 
 /** The second placement: which linear layers get a sliding window instead. */
 
 export function windowsSection(windows: WindowsResult, layers: number): Html {
   const overall = overallMeasure(windows);
   const alone = aloneFigure(windows, overall, layers);
-  return html`<p>${chosenText(windows, overall)}</p>
+  return html`<p>${chosenText(windows, overall)} ${windowsBalance(windows)}</p>
+${windowsTable(windows)}
 ${alone && renderFigure(alone)}
 ${renderFigure(curveFigure(windows, overall))}`;
 }
@@ -27,19 +28,10 @@ function chosenText(windows: WindowsResult, overall: Measure): string {
   const { chosen, rule, window } = windows;
   const change = gainOf(windows, overall, chosen);
   const gain = change
-    ? ` ${capitalised(overall.phrase)} against no window: ${changeText(overall, change)}.`
+    ? ` ${capitalised(overall.phrase)} against no window: ${changeText(overall, change)}, ${decidedText(overall, change)}.`
     : '';
   if (chosen.length === 0) return `No layer gets a window, by the rule: ${rule}.`;
   return `A window of ${counted(window, 'token')} goes into ${layersText(chosen)}, by the rule: ${rule}.${gain}`;
-}
-
-/** Of one placement of windows, where a seed judged it. */
-function runsOf({ runs }: WindowsResult, placement: readonly number[]): SeedJudged[] {
-  return runs.flatMap(({ seed, alone, searchers }) => {
-    const all: readonly Judged[] = [...alone, ...searchers.flatMap(({ best }) => best)];
-    const judged = all.find((each) => samePlacement(each.placement, placement));
-    return judged ? { seed, judged } : [];
-  });
 }
 
 /** Against no window, seed by seed. */
@@ -57,26 +49,25 @@ function aloneFigure(windows: WindowsResult, overall: Measure, layers: number): 
       if (!change) return [];
       return [
         {
-          layer: layer + 1,
+          layer,
           change,
           value: overall.plotted(change.mean),
           seeds: change.values.map((value) => overall.plotted(value)),
           marked: windows.chosen.includes(layer),
-          title: `layer ${layer + 1}: ${changeText(overall, change)}`,
+          title: `layer ${layer}: ${changeText(overall, change)}`,
         },
       ];
     },
   );
   if (bars.length === 0) return undefined;
-  const ranked = [...bars].sort((a, b) => overall.gain(b.change.mean, a.change.mean));
-  const best = ranked[0]!;
   const helps = bars.filter(({ change }) => evidenceOf(overall, change) === 'better');
+  const best = [...helps].sort((a, b) => overall.gain(b.change.mean, a.change.mean))[0]!;
   const unit = overall.changeUnit && ` (${overall.changeUnit})`;
   return {
     id: 'windows-alone',
     title:
       helps.length === 0
-        ? 'No window helps by itself'
+        ? 'No window by itself is decidedly better than none'
         : `A window in layer ${best.layer} alone brings most, ${overall.showSize(best.change.mean)}`,
     reading: html`Change of the ${overall.phrase} with a window in one layer only, against none, taken seed by seed;
       ${overall.higherIsBetter ? 'up' : 'down'} is better. <span class="mark">Coloured bars</span> are the layers that got a
@@ -88,10 +79,8 @@ function aloneFigure(windows: WindowsResult, overall: Measure, layers: number): 
       axis: `change of ${overall.quantity}${unit}`,
       description: `${bars.map(({ layer, change }) => `layer ${layer}: ${overall.changeDigits(change.mean)}`).join(', ')}.`,
     }),
-    caption: `By more than a standard error, a window alone is better than none in ${counted(helps.length, 'layer')} of ${bars.length}${
-      helps.length > 0 && helps.length <= MOST_NAMED
-        ? `: ${layersText(helps.map(({ layer }) => layer - 1))}`
-        : ''
+    caption: `A window alone is decidedly better than none in ${counted(helps.length, 'layer')} of ${bars.length}${
+      helps.length > 0 && helps.length <= MOST_NAMED ? `: ${layersText(helps.map(({ layer }) => layer))}` : ''
     }.`,
     table: {
       caption: 'A window in one layer only, against none',
@@ -115,7 +104,7 @@ function searchedOf({ runs, budget }: WindowsResult): Searched {
       const found = searchers.find((searcher) => searcher.name === name)?.best ?? [];
       const best = [...found].sort((a, b) => a.placement.length - b.placement.length);
       const full = best.at(-1);
-      return full ? [{ seed, best, full, seconds: 0, tokens: 0 }] : [];
+      return full ? [{ seed, best, full, drawn: [], seconds: 0, tokens: 0 }] : [];
     });
     return { name, label: searcherLabel(name), role, outcomes };
   });
@@ -150,7 +139,7 @@ function curveFigure(windows: WindowsResult, overall: Measure): Figure {
             numberCell(size),
             numberCell(seed),
             numberCell(value, (each) => overall.digits(each)),
-            placement.map((layer) => layer + 1).join(' '),
+            placement.join(' '),
           ]),
         ),
       ),

@@ -1,9 +1,12 @@
 import { spreadOf } from '../../util/statistics.ts';
 import { architectureBlocks } from '../architecture.ts';
+import { standingsOf } from '../baselines.ts';
 import { type Findings, fullSpread, pairedChanges } from '../findings.ts';
 import { type Content, type Html, html } from '../html.ts';
 import { keptShare } from '../measure.ts';
+import { evidenceOf } from '../paired.ts';
 import { amount, counted, duration, layersText, percent } from '../text.ts';
+import { measuredOn, placementVerdict } from '../verdict.ts';
 import { mixerName } from './mixer-name.ts';
 
 /** The answer before everything else: which layers keep full attention, how good that is, what it cost to find out. */
@@ -14,6 +17,7 @@ export function answer(findings: Findings): Html {
   const kept = run.placement.length;
   return html`<p class="eyebrow">Placement search · ${model.path} · ${result.created.slice(0, 10)}</p>
 <h1>${kept === 0 ? `No layer of ${layers} keeps full attention` : `Full attention stays in ${layersText(run.placement)} of ${layers}`}</h1>
+${verdictParagraph(findings)}
 <p class="lead">PostNAS replaces the attention of most layers, whose memory grows with every token, by ${mixerName(mixer)}, whose
   memory stays the same, and searches for the few layers that must keep it. Allowed here: ${counted(budget, 'layer')} with full
   attention.</p>
@@ -24,6 +28,14 @@ ${architectureBlocks(run.architecture, { large: true })}
 <div class="cards">${cards(findings).map(
     ({ value, label }) => html`<div class="card"><b>${value}</b><span>${label}</span></div>`,
   )}</div>`;
+}
+
+/** What the search has shown, before anything else is said. */
+export function verdictParagraph(findings: Findings): Html | undefined {
+  const verdict = placementVerdict(findings);
+  return verdict === undefined
+    ? undefined
+    : html`<p class="lead">${verdict} <small>${measuredOn(findings)}</small></p>`;
 }
 
 function otherLetters(architecture: string): string[] {
@@ -40,7 +52,8 @@ function seedAgreement({ result, headline }: Findings): string {
 }
 
 function cards(findings: Findings): { value: Content; label: Content }[] {
-  const { result, overall, tasks, searched, uniform, exhaustive, base, seeds } = findings;
+  const { result, overall, tasks, searched, exhaustive, compared, seeds } = findings;
+  const { base } = compared;
   const list: { value: Content; label: Content }[] = [];
   const value = fullSpread(overall, searched);
   const whole = overall.of(base);
@@ -59,22 +72,29 @@ function cards(findings: Findings): { value: Content; label: Content }[] {
         label: `${overall.quantity} against the base model’s ${overall.show(whole)}${mean}`,
       });
     }
-    for (const [reference, label] of [
-      [uniform, 'against uniform placement'],
-      [exhaustive, 'against the best of all placements'],
-    ] as const) {
-      const changes =
-        reference && spreadOf(pairedChanges(overall, searched, reference).map(({ change }) => change));
-      if (changes) {
+    for (const measure of tasks.filter(({ kind }) => kind === 'text')) {
+      const [own, parent] = [fullSpread(measure, searched), measure.of(base)];
+      if (own && parent !== undefined) {
         list.push({
-          value: overall.showChange(changes.mean),
-          label: `${overall.kind === 'accuracy' ? '' : `${overall.quantity} `}${label} with as many full layers${
-            changes.deviation === undefined
-              ? ''
-              : `, ${overall.plusMinus(changes.deviation).trim()} over ${counted(changes.values.length, 'seed')}`
-          }`,
+          value: measure.brief(own.mean),
+          label: `${measure.phrase}${mean} (perplexity ${measure.columns[1]!.digits(Math.exp(own.mean))}); the base model’s: ${measure.show(parent)}`,
         });
       }
+    }
+    const best =
+      exhaustive && spreadOf(pairedChanges(overall, searched, exhaustive).map(({ change }) => change));
+    const compared = standingsOf(findings, overall).map(({ baseline, change }) => ({ ...baseline, change }));
+    if (best) compared.push({ name: 'the best of all placements', runs: [], change: best });
+    for (const { name, change } of compared) {
+      const spread =
+        change.deviation === undefined
+          ? ''
+          : `, ${overall.plusMinus(change.deviation).trim()} over ${counted(change.values.length, 'seed')}`;
+      const evidence = evidenceOf(overall, change) === 'undecided' ? ': undecided' : '';
+      list.push({
+        value: overall.showChange(change.mean),
+        label: `${overall.kind === 'accuracy' ? '' : `${overall.quantity} `}against ${name} with as many full layers${spread}${evidence}`,
+      });
     }
   }
   list.push({

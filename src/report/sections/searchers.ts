@@ -5,29 +5,36 @@ import { type Content, type Html, html } from '../html.ts';
 import type { Measure } from '../measure.ts';
 import { type Cell, renderTable, type Table } from '../table.ts';
 import { amount, layersText } from '../text.ts';
+import { scoreText } from '../verdict.ts';
 
 /** The searchers at the full budget, side by side, then seed by seed. */
 export function searchersTable(findings: Findings): Html {
   const { seeds } = findings;
   return html`${renderTable(summary(findings))}
-<p class="note">${unitsOf(findings)} Values are measured on paths through the super network, on the very examples that the searchers look at:
-  whoever looks at more placements has more chances to be lucky, so exhaustive search is the upper limit here, not the truth.
-  Differences are taken seed by seed${seeds.length > 1 && '; ± is the standard deviation over seeds'}.
-  Seconds and tokens count only placements that no searcher before had judged.</p>
+<p class="note">${unitsOf(findings)} Values are measured on paths through the super network, ${
+    findings.compared.unseen
+      ? 'on examples that the searchers did not see; the figures by number of full layers and by layer show the examples that they chose on'
+      : 'on the very examples that the searchers choose on: whoever looks at more placements has more chances to be lucky, so exhaustive search is an upper limit here'
+  }. Differences are taken seed by seed${seeds.length > 1 && '; ± is the standard deviation over seeds'}.
+  Seconds and tokens of a searcher leave out placements that were judged before it.</p>
 ${seeds.length > 1 && html`<details class="data"><summary>Every seed</summary>${renderTable(everySeed(findings))}</details>`}`;
 }
 
-function unitsOf({ tasks }: Findings): string {
+function unitsOf({ tasks, overall }: Findings): string {
   const kinds = new Set(tasks.map(({ kind }) => kind));
   const units = [
     kinds.has('accuracy') && '% is accuracy, higher is better.',
-    kinds.has('loss') && 'Nats are the gold loss per token, lower is better.',
+    kinds.has('loss') && 'Nats are the loss of the right answer per token, lower is better.',
+    kinds.has('text') &&
+      'Nats are the loss per token of held-out text, perplexity is its exponential: lower is better.',
+    overall.kind === 'score' && `Score is ${scoreText(overall)}`,
   ];
   return units.filter((unit) => unit !== false).join(' ');
 }
 
 function summary(findings: Findings): Table {
-  const { overall, searchers, uniform, base, allLinear, layers, seeds } = findings;
+  const { overall, searchers, uniform, compared, layers, seeds } = findings;
+  const { base, allLinear } = compared;
   const measures = measuresOf(findings);
   const spreadCells = (spread: (measure: Measure) => Spread | undefined): Cell[] =>
     measures.map((measure) => {
@@ -100,7 +107,7 @@ function everySeed(findings: Findings): Table {
       outcomes.map(({ seed, full, seconds, tokens }): Cell[] => [
         label,
         { value: seed, show: seed },
-        full.placement.map((layer) => layer + 1).join(' '),
+        full.placement.join(' '),
         ...measures.map((measure): Cell => {
           const value = measure.of(full);
           return value === undefined ? undefined : { value, show: measure.digits(value) };
@@ -114,7 +121,8 @@ function everySeed(findings: Findings): Table {
 
 /** The mean, unless it is that of a single task, and every task. */
 function measuresOf({ overall, tasks, guiding }: Findings): Measure[] {
-  return guiding.length > 1 ? [overall, ...tasks] : [...tasks];
+  const columns = tasks.flatMap((task) => task.columns);
+  return guiding.length > 1 ? [overall, ...columns] : columns;
 }
 
 /** What was taken first, then what it is compared with. */
@@ -136,7 +144,7 @@ function grouped({ outcomes }: SearcherFindings): { placement: readonly number[]
 
 function placementsValue(searcher: SearcherFindings): string {
   return grouped(searcher)
-    .map(({ placement }) => placement.map((layer) => layer + 1).join(' '))
+    .map(({ placement }) => placement.join(' '))
     .join('; ');
 }
 

@@ -49,12 +49,11 @@ ${renderTable({
     return [
       { value: run.seed, show: run.seed },
       { value: run.architecture, show: html`<code>${run.architecture}</code>` },
-      run.placement.map((layer) => layer + 1).join(' '),
+      run.placement.join(' '),
       { value: run.supernetLoss, show: fixed(run.supernetLoss, 4) },
       value === undefined ? undefined : { value, show: overall.digits(value) },
     ];
   }),
 })}
-<p>${downloadLink('search-result.json', 'application/json', `${JSON.stringify(result, null, 2)}\n`, 'Download the search result (JSON)')}
-  <small>Layers count from 1 in this report and from 0 in the file.</small></p>`;
+<p>${downloadLink('search-result.json', 'application/json', `${JSON.stringify(result, null, 2)}\n`, 'Download the search result (JSON)')}</p>`;
 }

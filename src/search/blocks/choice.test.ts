@@ -38,6 +38,18 @@ describe('the best, then the fastest', () => {
     const below = found('below', [0.49, 0.69, 0.59], [99]);
     expect(bestThenFastest.choose([best, below]).name).toBe('best');
   });
+  test('more than a standard error, or a deviation, is not enough: the 95 % interval of the differences has to leave out 0', () => {
+    // 0.01, 0.02 and 0.03 below: mean 0.02, deviation 0.01, 0.0248 to each side.
+    const below = found('below', [0.49, 0.68, 0.57], [99]);
+    expect(bestThenFastest.choose([best, below]).name).toBe('below');
+    // 0.02, 0.03 and 0.04 below: 0.03 with as much to each side.
+    const decided = found('decided', [0.48, 0.67, 0.56], [99]);
+    expect(bestThenFastest.choose([best, decided]).name).toBe('best');
+  });
+  test('a large difference is not given away for speed because few seeds leave it undecided', () => {
+    const wild = found('wild', [0.6, 0.4, 0.5], [99]);
+    expect(bestThenFastest.choose([best, wild]).name).toBe('best');
+  });
   test('one seed: the highest score alone', () => {
     expect(bestThenFastest.choose([found('a', [0.5], [1]), found('b', [0.49], [9])]).name).toBe('a');
   });

@@ -1,4 +1,4 @@
-import { average, median, spreadOf } from '../../util/statistics.ts';
+import { average, decidedSign, median } from '../../util/statistics.ts';
 import type { BlockFindings } from './result.ts';
 
 /**
@@ -21,18 +21,21 @@ export const decodeSpeed = ({ decode }: BlockFindings) => median(decode);
 const highest = (candidates: readonly BlockFindings[], value: (candidate: BlockFindings) => number) =>
   candidates.reduce((best, each) => (value(each) > value(best) ? each : best));
 
-/** Whether `other`, seed by seed, is worse than `best` by no more than one standard error of the difference. */
+/** As good by the mean, too: few seeds leave even large differences undecided. Of the score: 3 points, 0.03 nats. */
+const CLOSE = 0.03;
+
+/** Whether seeds leave it undecided that `best` is better than `other`, by a difference that is small. */
 function asGood(other: BlockFindings, best: BlockFindings): boolean {
   const differences = scores(best).map((score, i) => score - scores(other)[i]!);
-  const { mean, deviation = 0 } = spreadOf(differences)!;
-  return mean <= deviation / Math.sqrt(differences.length);
+  // One seed decides nothing: its highest score is taken.
+  return differences.length > 1 && decidedSign(differences) === 0 && average(differences) <= CLOSE;
 }
 
 /** Stages 2 and 3: quality decides, speed where quality cannot. */
 export const bestThenFastest: ChoiceRule = {
   text:
-    'the highest mean score over the seeds; among those that are worse, seed by seed, by at most one standard error ' +
-    'of the difference, the one that decodes fastest',
+    'the highest mean score over the seeds; if others are close to it (by 3 points of accuracy or 0.03 nats) and the ' +
+    'difference is undecided (0 lies in the 95 % interval of the paired differences), the fastest of these and of it',
   choose(candidates) {
     const best = highest(candidates, meanScore);
     return highest(

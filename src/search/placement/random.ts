@@ -13,7 +13,8 @@ export function randomSearch(samples: number): Searcher {
         const placement = asPlacement(random.shuffled(all).slice(0, budget));
         drawn.set(placementKey(placement), placement);
       }
-      return { best: top(await judge([...drawn.values()]), 1) };
+      const judged = await judge([...drawn.values()]);
+      return { best: top(judged, 1), drawn: judged };
     },
   };
 }

@@ -30,6 +30,8 @@ export interface SearchContext {
 interface SearchOutcome {
   /** The best placement for each number of full layers that was looked at, fewest first. */
   best: Judged[];
+  /** All that were drawn, where they were drawn by chance. */
+  drawn?: Judged[];
 }
 
 export interface Searcher {

@@ -18,7 +18,7 @@ export interface RunContext {
   batches: TrainingData;
   /** What the search is judged on. */
   tasks: readonly ObjectiveTask[];
-  /** The same tasks with examples that no stage of the search has seen. */
+  /** The same tasks with examples that nothing is chosen on: what is found is compared and reported on these. */
   freshTasks: readonly ObjectiveTask[];
   threads?: number;
   /** Where it is trained and judged; the CPU unless told. */

@@ -24,7 +24,6 @@ export function stageIdentity({
   const data = dataHash(batches, recipe.length);
   return (name) => {
     const upTo = STAGES.slice(0, STAGES.indexOf(name) + 1).map((each) => parts[each]);
-    const fresh = name === 'final' ? freshTasks : null;
-    return identityOf(parent, generation, data, common, upTo, tasks, fresh);
+    return identityOf(parent, generation, data, common, upTo, tasks, freshTasks);
   };
 }

@@ -31,6 +31,7 @@ export function placementSettings(context: RunContext): SearchSettings {
     budget,
     seeds: recipe.seeds,
     tasks: ledBy(context.tasks, placement.objective),
+    unseenTasks: ledBy(context.freshTasks, placement.objective),
     batches,
     align: training(recipe, placement, placement.alignSteps, rate),
     supernet: {

@@ -3,19 +3,21 @@ import { dirname, relative, resolve } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../util/errors.ts';
 import { bounds, MOST_ENTRIES } from '../bounds.ts';
-import { linearKinds } from '../linear-mixer.ts';
+import { checkName, linearKinds } from '../linear-mixer.ts';
 
 /**
  * A whole run of PostNAS as data: stages 1 to 4, sliding windows and the final training. A stage that is absent is
  * left out. What a stage does is in the file of its name.
  */
 
-/** A kind of linear mixer, with `+rope` behind it to rotate queries and keys as the parent does. */
-const kind = z
-  .string()
-  .refine((name) => (linearKinds() as readonly string[]).includes(name.replace(/\+rope$/, '')), {
-    error: () => `expected one of ${linearKinds().join(', ')}`,
-  });
+/** A kind of linear mixer, with `+rope` or `+qk_norm` behind it for queries and keys as the parent has them. */
+const kind = z.string().superRefine((name, { addIssue }) => {
+  try {
+    checkName(name);
+  } catch (error) {
+    addIssue({ code: 'custom', message: (error as Error).message });
+  }
+});
 /** 'recall:accuracy' or 'held-out-loss:loss:16': a task, its metric, and its number of examples. */
 const task = z
   .string()

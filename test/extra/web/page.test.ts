@@ -40,6 +40,22 @@ afterEach(async () => {
 const text = async (selector: string) => (await page.locator(selector).textContent()) ?? '';
 const press = (name: string) => page.getByRole('button', { name, exact: true }).click();
 
+/** How many opaque pixels of a canvas have each colour, as '#rrggbb'. */
+async function coloursOf(selector: string): Promise<Map<string, number>> {
+  const counts = await page.locator(selector).evaluate((element) => {
+    const canvas = element as HTMLCanvasElement;
+    const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
+    const found: Record<string, number> = {};
+    for (let i = 0; i < data.length; i += 4) {
+      if (data[i + 3] !== 255) continue;
+      const colour = `#${[0, 1, 2].map((c) => data[i + c]!.toString(16).padStart(2, '0')).join('')}`;
+      found[colour] = (found[colour] ?? 0) + 1;
+    }
+    return found;
+  });
+  return new Map(Object.entries(counts));
+}
+
 describe('the embedded hybrid', () => {
   test('answers every example, and says what it costs', async () => {
     page = await open(browser, site.url);
@@ -78,6 +94,28 @@ describe('the embedded hybrid', () => {
     await press('Do sums');
     expect(await verdict(page)).toMatch(/✓/);
     expect(await text('#speed-text')).toBe('base hybrid ');
+  });
+
+  test.each([
+    // --model, --parent and --muted of the style sheet.
+    ['light', ['#1f66b0', '#c2410c'], '#58616f'],
+    ['dark', ['#74b3f6', '#ff9457'], '#a5aebb'],
+  ] as const)('charts are drawn in the colours of the %s page', async (colorScheme, lines, axis) => {
+    page = await open(browser, site.url, { colorScheme });
+    await ready(page);
+    await press('Do sums');
+    expect(await verdict(page)).toMatch(/✓/);
+    const pixels = await coloursOf('#memory-chart canvas');
+    for (const colour of lines) expect(pixels.get(colour) ?? 0, colour).toBeGreaterThan(50);
+    // Of letters few pixels are covered wholly.
+    expect(pixels.get(axis) ?? 0, axis).toBeGreaterThan(5);
+    expect(pixels.get('#000000') ?? 0).toBe(0);
+    // A page that is open changes with the system.
+    const other = colorScheme === 'dark' ? 'light' : 'dark';
+    await page.emulateMedia({ colorScheme: other });
+    await page.waitForTimeout(300);
+    const changed = await coloursOf('#memory-chart canvas');
+    for (const colour of lines) expect(changed.get(colour) ?? 0, colour).toBe(0);
   });
 
   test('stops when told, and writes again', async () => {

@@ -1,0 +1,66 @@
+import { join } from 'node:path';
+import { comparisonOf } from '../report/comparison.ts';
+import { findingsOf } from '../report/findings.ts';
+import { type FinalFindings, finalFindings, stageName, valuesAfter } from '../report/run/final-findings.ts';
+import { windowsBalance } from '../report/run/windows-changes.ts';
+import { placementVerdict, takenVerdict } from '../report/verdict.ts';
+import type { RunResult } from '../search/run/result.ts';
+import { spreadOf } from '../util/statistics.ts';
+import { duration } from './progress.ts';
+import { plain, table } from './table.ts';
+
+/** What a whole run found, for people at a terminal: what each stage decided, and what is left of the base's abilities. */
+export function runSummary(result: RunResult, out: string): string {
+  const { placement, chosen, blocks, design, dimensions, windows, final } = result;
+  const compared = [blocks, design, dimensions].flatMap((stage) => (stage ? [comparisonOf(stage)] : []));
+  const decided = [
+    ['full attention, layers from 0', chosen.placement.join(' ')],
+    ...compared.map(({ result, taken }) => [result.stage, taken.found.name]),
+    ...(windows ? [['sliding windows', windows.chosen.join(' ') || 'none']] : []),
+  ];
+  const verdicts = [
+    placementVerdict(findingsOf(placement, result.mlps)),
+    ...compared.map(takenVerdict),
+    windows &&
+      windowsBalance(windows).replace('They gain', 'Windows gain').replace('They cost', 'Windows cost'),
+  ];
+  const found = finalFindings(result);
+  return plain(
+    [
+      table(['stage', 'decided'], decided),
+      '',
+      ...verdicts.filter(Boolean),
+      ...(found && final
+        ? [
+            '',
+            finalTable(found),
+            '',
+            `architecture: ${final.architecture}`,
+            `hybrid:  ${final.runs[0]!.hybrid}`,
+          ]
+        : []),
+      `${result.tokens.toLocaleString('en')} tokens, ${duration(result.seconds)} of work`,
+      `report:  ${join(out, 'report.html')}`,
+      ...(final
+        ? ['', 'next, use it:', `  postnas generate ${final.runs[0]!.hybrid} --prompt "Once upon a time"`]
+        : []),
+    ].join('\n'),
+  );
+}
+
+function finalTable(found: FinalFindings): string {
+  const { result, stages } = found;
+  const columns = found.tasks.flatMap((task) => task.columns);
+  const base = columns.map((measure) => {
+    const value = measure.of(result.base);
+    return value === undefined ? '' : measure.digits(value);
+  });
+  const rows = stages.map((stage) => [
+    stage === 'search' ? stageName(stage) : `after ${stage}`,
+    ...columns.map((measure) => {
+      const spread = spreadOf(valuesAfter(result, measure, stage).map(({ value }) => value));
+      return spread ? measure.digitsOf(spread) : '';
+    }),
+  ]);
+  return table(['', ...columns.map(({ heading }) => heading)], [['base', ...base], ...rows]);
+}
