@@ -10,14 +10,8 @@ import { writeFileAtomic, writeFileAtomicAsync } from '../util/files.ts';
 import type { OnProgress } from '../util/progress.ts';
 import type { ModelConfig } from './config.ts';
 import { Folder } from './folder.ts';
-import {
-  configFromHf,
-  configToHf,
-  defaultGeneration,
-  type GenerationConfig,
-  generationToHf,
-  type HfDtype,
-} from './hf-config.ts';
+import { defaultGeneration, type GenerationConfig, generationToHf } from './generation-config.ts';
+import { configFromHf, configToHf, type HfDtype } from './hf-config.ts';
 import type { JsonObject } from './json-fields.ts';
 import { readJsonObject } from './json-file.ts';
 import { TOKENIZER_FILES } from './model-files.ts';

@@ -1,4 +1,4 @@
-import type { GenerationConfig } from '../model/hf-config.ts';
+import type { GenerationConfig } from '../model/generation-config.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import { InputError } from '../util/errors.ts';
 import { createSampler, logSumExp, type Sampler, type SamplingOptions, topLogProbs } from './sampler.ts';

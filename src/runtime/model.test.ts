@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
 import { tinyTokenizerFiles } from '../../test/support/tiny-tokenizer.ts';
 import { saveCheckpoint } from '../model/checkpoint.ts';
-import type { GenerationConfig } from '../model/hf-config.ts';
+import type { GenerationConfig } from '../model/generation-config.ts';
 import { InputError } from '../util/errors.ts';
 import type { GeneratedToken } from './continuation.ts';
 import { Model } from './model.ts';

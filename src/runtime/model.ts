@@ -1,6 +1,6 @@
 import type { Device } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
-import type { GenerationConfig } from '../model/hf-config.ts';
+import type { GenerationConfig } from '../model/generation-config.ts';
 import type { HubOptions, ModelFiles } from '../model/model-files.ts';
 import { openModel } from '../model/open-model.ts';
 import type { DeviceDtype } from '../model/quantized-tensors.ts';

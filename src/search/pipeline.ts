@@ -5,7 +5,7 @@ import { showArchitecture } from '../mixers/registry.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import { hasWeights, openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
 import type { ModelConfig } from '../model/config.ts';
-import type { GenerationConfig } from '../model/hf-config.ts';
+import type { GenerationConfig } from '../model/generation-config.ts';
 import type { TokenBatches } from '../train/batches.ts';
 import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';

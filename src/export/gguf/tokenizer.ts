@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadTokenizer } from '../../model/folder.ts';
-import type { GenerationConfig } from '../../model/hf-config.ts';
+import type { GenerationConfig } from '../../model/generation-config.ts';
 import { CONTROL, NORMAL, UNUSED, USER_DEFINED, wordSplitName } from '../../model/import/gguf-tokenizer.ts';
 import { isObject } from '../../model/json-fields.ts';
 import { readJsonObject } from '../../model/json-file.ts';

@@ -6,7 +6,7 @@ import type { RopeScaling } from '../../mixers/spec.ts';
 import { InputError } from '../../util/errors.ts';
 import type { ModelConfig } from '../config.ts';
 import { FileBytes } from '../file-bytes.ts';
-import type { GenerationConfig } from '../hf-config.ts';
+import type { GenerationConfig } from '../generation-config.ts';
 import type { TensorInfo, TensorSource } from '../tensor-source.ts';
 import { BLOCK_TYPES, type BlockType } from './gguf-blocks.ts';
 import { type GgufTensor, type GgufValue, readGgufHeader } from './gguf-header.ts';

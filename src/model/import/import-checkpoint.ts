@@ -4,7 +4,7 @@ import type { OnProgress } from '../../util/progress.ts';
 import { saveCheckpoint } from '../checkpoint.ts';
 import type { ModelConfig } from '../config.ts';
 import { FileBytes } from '../file-bytes.ts';
-import { defaultGeneration, type GenerationConfig } from '../hf-config.ts';
+import { defaultGeneration, type GenerationConfig } from '../generation-config.ts';
 import type { WrittenDtype } from '../safetensors.ts';
 import type { TensorSource } from '../tensor-source.ts';
 import { Tokenizer } from '../tokenizer.ts';
