@@ -70,6 +70,16 @@ test('the pieces of text are the text of all tokens', async () => {
   }
 });
 
+test('what generation_config.json asks for and is not followed is told', async () => {
+  const others = { no_repeat_ngram_size: 3, transformers_version: '5.24.0' };
+  await using told = await Model.fromPretrained(await folder('told', { minP: 0.5, others }), { threads: 1 });
+  expect(told.notices).toEqual([
+    expect.stringMatching(/told\/generation_config\.json: no_repeat_ngram_size is 3, which is not followed/),
+  ]);
+  expect(told.generation.minP).toBe(0.5);
+  expect(model.notices).toEqual([]);
+});
+
 test('a seed gives the same tokens again, another seed others', async () => {
   const ids = async (seed: number) =>
     idsOf(await collect(model.generate('a', { maxNewTokens: 20, temperature: 2, seed, ...endless }))).join();
