@@ -81,7 +81,7 @@ test('a hybrid: one eps, made up for in the weights; a gate of one half', async 
   expect(architecture).toBe('qwen35');
   const { metadata } = readGgufHeader(new FileBytes(path));
   expect(metadata.get('qwen35.attention.layer_norm_rms_epsilon')).toBeCloseTo(1e-5, 12);
-  expect(metadata.get('qwen35.attention.recurrent_layers')).toEqual([true, false]);
+  expect(metadata.get('qwen35.attention.recurrent_layers')).toEqual(Uint8Array.of(1, 0));
   expect(metadata.get('qwen35.ssm.state_size')).toBe(8);
   const near = (name: string, expected: Float32Array, factor: number) => {
     for (const [i, x] of read(path, name).entries()) expect(x).toBeCloseTo(expected[i]! * factor, 5);
