@@ -21,7 +21,7 @@ import { checkWeights, FiniteTensors } from './weights.ts';
 
 export const SINGLE = 'model.safetensors';
 export const INDEX = 'model.safetensors.index.json';
-const CONFIG = 'config.json';
+export const CONFIG = 'config.json';
 const GENERATION = 'generation_config.json';
 
 export interface Checkpoint {

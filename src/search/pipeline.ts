@@ -6,6 +6,7 @@ import type { MixerSpec } from '../mixers/spec.ts';
 import { hasWeights, openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { GenerationConfig } from '../model/generation-config.ts';
+import { refuseInputs } from '../model/output-place.ts';
 import type { TokenBatches } from '../train/batches.ts';
 import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
@@ -151,6 +152,7 @@ export async function searchSeed(settings: SearchSettings, seed: number): Promis
     fingerprint,
   );
   const folder = join(settings.out, `seed-${seed}`);
+  refuseInputs(join(folder, 'hybrid'), [settings.model]);
   const found = join(folder, 'found.json');
   if (!hasWeights(join(folder, 'hybrid'))) rmSync(found, { force: true });
   return remember(found, identity, () => searchOnce({ ...settings, generation, fingerprint }, network, seed));

@@ -4,6 +4,7 @@ import type { Device } from '../../graph/index.ts';
 import { mixerOf } from '../../mixers/registry.ts';
 import { stateBytes, totalBytes } from '../../mixers/state-bytes.ts';
 import { openCheckpoint, saveCheckpoint } from '../../model/checkpoint.ts';
+import { refuseInputs } from '../../model/output-place.ts';
 import { countParameters } from '../../model/parameters.ts';
 import type { TokenBatches } from '../../train/batches.ts';
 import { InputError } from '../../util/errors.ts';
@@ -74,6 +75,7 @@ export async function compareBlocks(settings: CompareSettings): Promise<BlocksRe
   const { config, weights, generation } = openCheckpoint(model);
   const placement = asPlacement(settings.placement);
   check(settings, config.layers.length, longestPrompt(config, decode.tokens));
+  refuseInputs(join(out, 'hybrid'), [model]);
   mkdirSync(out, { recursive: true });
   const fresh = () => new Network(config, weights);
   let spent = 0;
