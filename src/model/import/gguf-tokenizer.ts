@@ -99,6 +99,11 @@ export function wordSplitName(tokenizer: JsonObject): string | undefined {
   });
 }
 
+/** Whether a word that is in the vocabulary is taken whole under that name. */
+export function ignoresMerges(wordSplit: string): boolean {
+  return WORD_SPLITS[wordSplit]!.ignoreMerges;
+}
+
 /** What a pre-tokenizer does, whatever fields it leaves out. */
 function essence(step: unknown): unknown {
   if (!isObject(step)) return step;
@@ -235,7 +240,19 @@ function configFromGguf(metadata: GgufMetadata, tokens: readonly string[]): Json
     const id = metadata.tokenId(key, tokens.length);
     if (id !== undefined) config[name] = tokens[id];
   }
-  if (metadata.has('tokenizer.chat_template'))
-    config.chat_template = metadata.text('tokenizer.chat_template');
+  const template = templateFromGguf(metadata);
+  if (template !== undefined) config.chat_template = template;
   return config;
+}
+
+/** The usual chat template, or a list where there are others by name. */
+function templateFromGguf(metadata: GgufMetadata): unknown {
+  const key = 'tokenizer.chat_template';
+  const usual = metadata.has(key) ? metadata.text(key) : undefined;
+  const names = metadata.has('tokenizer.chat_templates') ? metadata.texts('tokenizer.chat_templates') : [];
+  if (names.length === 0) return usual;
+  return [
+    ...(usual === undefined ? [] : [{ name: 'default', template: usual }]),
+    ...names.map((name) => ({ name, template: metadata.text(`${key}.${name}`) })),
+  ];
 }
