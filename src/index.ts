@@ -21,7 +21,7 @@ export type {
 export { type Checkpoint, openCheckpoint, type SaveOptions, saveCheckpoint } from './model/checkpoint.ts';
 export type { ModelConfig } from './model/config.ts';
 export { loadTokenizer } from './model/folder.ts';
-export type { GenerationConfig } from './model/hf-config.ts';
+export type { GenerationConfig } from './model/generation-config.ts';
 export { pull, resolveModel } from './model/hub.ts';
 export { type ImportOptions, importCheckpoint } from './model/import/import-checkpoint.ts';
 export { asJetNemotron } from './model/jet-nemotron.ts';

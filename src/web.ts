@@ -6,7 +6,7 @@
 export type { MixerSpec } from './mixers/spec.ts';
 export { blobFiles } from './model/blob-files.ts';
 export type { ModelConfig } from './model/config.ts';
-export type { GenerationConfig } from './model/hf-config.ts';
+export type { GenerationConfig } from './model/generation-config.ts';
 export type { HubOptions, ModelFiles } from './model/model-files.ts';
 export { type ModelSummary, summarise } from './model/summary.ts';
 export type { ChatMessage, ChatTemplateOptions, Tokenizer } from './model/tokenizer.ts';

@@ -1,14 +1,16 @@
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readJsonObject } from '../model/json-file.ts';
 import { TOKENIZER_FILES } from '../model/model-files.ts';
-import { InputError } from '../util/errors.ts';
+import { type Claim, claimFolder } from '../model/output-place.ts';
 import { writeFileAtomic } from '../util/files.ts';
 
 /** What exports into a folder do alike. */
 
-/** Files of models in folders that an export replaces. */
-const REPLACED = /^(onnx|config\.json|generation_config\.json)$|\.(safetensors|safetensors\.index\.json)$/;
+/** Files of models in folders that an export replaces; a tokenizer of another model would be taken for its own. */
+const REPLACED = (name: string) =>
+  /^(onnx|config\.json|generation_config\.json)$|\.(safetensors|safetensors\.index\.json)$/.test(name) ||
+  TOKENIZER_FILES.includes(name);
 const STAGING = '.exporting';
 
 /**
@@ -16,20 +18,14 @@ const STAGING = '.exporting';
  * interrupted export leaves what was there. The model that was in the folder goes then.
  *
  * @returns the written files, relative to the folder
- * @throws InputError where the folder has something in it and `overwrite` does not say that it may go
+ * @throws InputError where the folder may not be written to
  */
 export async function writeFolder(
   folder: string,
-  overwrite: boolean,
+  claim: Claim,
   write: (staging: string) => Promise<void>,
 ): Promise<string[]> {
-  if (existsSync(folder)) {
-    if (!statSync(folder).isDirectory()) throw new InputError(`${folder} is no folder`);
-    const found = readdirSync(folder).filter((name) => name !== STAGING);
-    if (found.length > 0 && !overwrite) {
-      throw new InputError(`${folder} has ${found[0]} in it: choose another folder, or --overwrite`);
-    }
-  }
+  claimFolder(folder, claim);
   const staging = join(folder, STAGING);
   const clear = () => rmSync(staging, { recursive: true, force: true });
   clear(); // what a killed process may have left
@@ -39,9 +35,13 @@ export async function writeFolder(
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name).slice(staging.length + 1));
     for (const name of readdirSync(folder)) {
-      if (REPLACED.test(name)) rmSync(join(folder, name), { recursive: true });
+      if (REPLACED(name)) rmSync(join(folder, name), { recursive: true });
     }
-    for (const name of readdirSync(staging)) renameSync(join(staging, name), join(folder, name));
+    // config.json comes last: without it no one takes the folder for a model.
+    const names = readdirSync(staging).sort(
+      (a, b) => Number(a === 'config.json') - Number(b === 'config.json'),
+    );
+    for (const name of names) renameSync(join(staging, name), join(folder, name));
     return written.sort();
   } finally {
     clear();
@@ -70,11 +70,4 @@ export function chatTemplate(folder: string): unknown {
     if (template !== undefined) return template;
   }
   return undefined;
-}
-
-/** @throws InputError where a file is there that may not be replaced */
-export function freeFile(path: string, overwrite: boolean): void {
-  if (!existsSync(path)) return;
-  if (statSync(path).isDirectory()) throw new InputError(`${path} is a folder, expected a file`);
-  if (!overwrite) throw new InputError(`${path} is there already: choose another name, or --overwrite`);
 }

@@ -24,7 +24,7 @@ export const JET_CODE = {
 export interface ExportJetOptions {
   /** Of all weights. */
   dtype: WrittenDtype;
-  /** A folder whose tokenizer files are copied. */
+  /** The model's folder, whose tokenizer files are copied and which is not written to. */
   tokenizerFrom?: string;
   overwrite?: boolean;
   onProgress?: OnProgress;
@@ -41,7 +41,8 @@ export function exportJet(
   { overwrite = false, ...options }: ExportJetOptions,
 ): Promise<string[]> {
   const jet = asJetNemotron(config);
-  return writeFolder(folder, overwrite, (staging) =>
+  const inputs = options.tokenizerFrom === undefined ? [] : [options.tokenizerFrom];
+  return writeFolder(folder, { inputs, overwrite }, (staging) =>
     saveCheckpoint(staging, jet, weights, { ...options, generation, configFields: { auto_map: AUTO_MAP } }),
   );
 }

@@ -18,7 +18,22 @@ interface LinearRopeScaling {
   factor: number;
 }
 
-export type RopeScaling = Llama3RopeScaling | LinearRopeScaling;
+/** YaRN (Peng et al. 2023): planes that turn often keep their speed, slow ones are divided by `factor`. */
+interface YarnRopeScaling {
+  type: 'yarn';
+  factor: number;
+  originalMaxPositionEmbeddings: number;
+  /** Planes that turn more often than this over the original context keep their speed. */
+  betaFast: number;
+  /** Planes that turn less often than this are slowed down in full. */
+  betaSlow: number;
+  /** The planes where the ramp between the two begins and ends are whole numbers. */
+  truncate: boolean;
+  /** Of cosines and sines: logits of attention grow by its square. */
+  attentionFactor: number;
+}
+
+export type RopeScaling = Llama3RopeScaling | LinearRopeScaling | YarnRopeScaling;
 
 /** What a mixer has to know of the decoder around it. Letters of docs/glossary.md in brackets. */
 export interface MixerContext {

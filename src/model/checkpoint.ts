@@ -2,27 +2,21 @@
  * A model as a Hugging Face folder: config.json, generation_config.json, model.safetensors or its shards with an
  * index, and the tokenizer's files.
  */
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { QUANTIZED_BLOCK } from '../graph/index.ts';
 import { InputError } from '../util/errors.ts';
 import { writeFileAtomic, writeFileAtomicAsync } from '../util/files.ts';
 import type { OnProgress } from '../util/progress.ts';
 import type { ModelConfig } from './config.ts';
 import { Folder } from './folder.ts';
-import {
-  configFromHf,
-  configToHf,
-  defaultGeneration,
-  type GenerationConfig,
-  generationToHf,
-  type HfDtype,
-} from './hf-config.ts';
+import { defaultGeneration, type GenerationConfig, generationToHf } from './generation-config.ts';
+import { configFromHf, configToHf, type HfDtype } from './hf-config.ts';
 import type { JsonObject } from './json-fields.ts';
 import { readJsonObject } from './json-file.ts';
 import { TOKENIZER_FILES } from './model-files.ts';
 import { bitsOf, quantizedBytes, quantizedToWrite } from './quantized-tensors.ts';
-import { type Checkpoint, INDEX, readCheckpoint, readConfig, SINGLE } from './read-checkpoint.ts';
+import { type Checkpoint, CONFIG, INDEX, readCheckpoint, readConfig, SINGLE } from './read-checkpoint.ts';
 import { safetensorsParts, type TensorToWrite, tensorBytes, type WrittenDtype } from './safetensors.ts';
 import type { TensorSource } from './tensor-source.ts';
 import { FiniteTensors } from './weights.ts';
@@ -109,19 +103,29 @@ export async function saveCheckpoint(
       writeFileAtomic(join(staging, file), text);
     const generation = options.generation ?? defaultGeneration(config);
     writeJson(join(staging, 'generation_config.json'), generationToHf(generation));
-    writeJson(join(staging, 'config.json'), {
+    writeJson(join(staging, CONFIG), {
       ...configToHf(config, HF_DTYPE[options.dtype]),
       ...options.configFields,
     });
-    const written = new Set(readdirSync(staging));
-    for (const file of written) renameSync(join(staging, file), join(dir, file));
-    for (const file of readdirSync(dir)) {
-      const isWeights = file === SINGLE || file === INDEX || SHARD.test(file);
-      if (isWeights && !written.has(file)) rmSync(join(dir, file)); // of an earlier save with another sharding
-    }
+    moveInto(dir, staging);
   } finally {
     clear();
   }
+}
+
+/** Puts a whole model in place of what was there. config.json comes last: without it no one takes the folder for one. */
+function moveInto(dir: string, staging: string): void {
+  const written = new Set(readdirSync(staging));
+  // Of an earlier save with another sharding, or of another model, whose tokenizer would be taken for this one's.
+  const isOld = (file: string) =>
+    file === SINGLE ||
+    file === INDEX ||
+    SHARD.test(file) ||
+    (written.has('tokenizer.json') && TOKENIZER_FILES.includes(file));
+  rmSync(join(dir, CONFIG), { force: true });
+  for (const file of readdirSync(dir)) if (isOld(file) && !written.has(file)) rmSync(join(dir, file));
+  written.delete(CONFIG);
+  for (const file of [...written, CONFIG]) renameSync(join(staging, file), join(dir, file));
 }
 
 function writeJson(path: string, value: unknown): void {
@@ -145,6 +149,7 @@ async function writeWeights(
     }),
   );
   const total = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+  checkSpace(dir, total);
   let done = 0;
   const report = () => onProgress?.({ stage: 'write weights', done, total, unit: 'bytes' });
   report(); // reading, or making, the first tensor may take a while
@@ -174,6 +179,18 @@ async function writeWeights(
     );
     writeJson(join(dir, INDEX), { metadata: { total_size: total }, weight_map: weightMap });
   }
+}
+
+/** @throws InputError where the disk has not so many bytes left: before hours of writing, not after */
+function checkSpace(dir: string, bytes: number): void {
+  let place = resolve(dir);
+  while (!existsSync(place) && dirname(place) !== place) place = dirname(place);
+  const { bavail, bsize } = statfsSync(place);
+  if (bytes <= bavail * bsize) return;
+  const gigabytes = (count: number) => `${(count / 1e9).toFixed(1)} GB`;
+  throw new InputError(
+    `the weights take ${gigabytes(bytes)}, and the disk of ${place} has ${gigabytes(bavail * bsize)} left`,
+  );
 }
 
 function fiveDigits(n: number): string {

@@ -24,7 +24,7 @@ export class FileBytes extends Bytes {
   }
 
   open<T>(use: (fill: Fill) => T): T {
-    const fd = openSync(this.path, 'r');
+    const fd = this.system(() => openSync(this.path, 'r'));
     try {
       if (identityOf(fstatSync(fd)) !== this.identity) {
         throw new InputError(`${this.path} was changed after it had been opened; open it again`);
@@ -38,9 +38,19 @@ export class FileBytes extends Bytes {
   private fill(fd: number, target: Uint8Array, position: number, what: string): void {
     for (let done = 0; done < target.byteLength; ) {
       // A single read is limited to 2 GB by the system.
-      const count = readSync(fd, target, done, Math.min(target.byteLength - done, 1 << 30), position + done);
+      const most = Math.min(target.byteLength - done, 1 << 30);
+      const count = this.system(() => readSync(fd, target, done, most, position + done));
       if (count === 0) throw this.tooShort(what, target.byteLength - done);
       done += count;
+    }
+  }
+
+  /** Refusals by the system name the file. */
+  private system<T>(call: () => T): T {
+    try {
+      return call();
+    } catch (error) {
+      throw new InputError(`cannot read ${this.path}: ${(error as Error).message}`);
     }
   }
 }

@@ -2,13 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { releasedJetBlock } from '../mixers/jet-block.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import type { ModelConfig } from './config.ts';
-import {
-  configFromHf,
-  configToHf,
-  defaultGeneration,
-  generationFromHf,
-  generationToHf,
-} from './hf-config.ts';
+import { defaultGeneration, generationFromHf, generationToHf } from './generation-config.ts';
+import { configFromHf, configToHf } from './hf-config.ts';
 import { mixerToJson } from './mixer-json.ts';
 
 const SIZES = {
@@ -100,8 +95,8 @@ describe('families', () => {
       ropeTheta: 9,
       ropeScaling: null,
     });
-    expect(() => llama({ rope_scaling: { rope_type: 'yarn', factor: 2 } })).toThrow(
-      /rope_scaling: rope_type is "yarn", expected 'default', 'linear' or 'llama3'/,
+    expect(() => llama({ rope_scaling: { rope_type: 'longrope', factor: 2 } })).toThrow(
+      /rope_scaling: rope_type is "longrope", expected 'default', 'linear', 'llama3' or 'yarn'/,
     );
     expect(() => llama({ rope_scaling: { rope_type: 'llama3', factor: 2 } })).toThrow(
       /low_freq_factor is missing/,
@@ -125,6 +120,9 @@ describe('families', () => {
     const types = ['sliding_attention', 'full_attention', 'sliding_attention'];
     expect(kinds({ use_sliding_window: true, layer_types: types })).toEqual([32, attention, 32]);
     expect(() => kinds({ use_sliding_window: true, layer_types: ['full_attention'] })).toThrow(/3 entries/);
+    expect(() => kinds({ layer_types: types })).toThrow(
+      /layer_types is .*expected 'full_attention' alone where use_sliding_window/,
+    );
   });
 });
 

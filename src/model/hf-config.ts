@@ -1,13 +1,16 @@
 /**
- * Hugging Face's config.json and generation_config.json <-> ModelConfig. Defaults and meanings follow the
+ * Hugging Face's config.json <-> ModelConfig. Defaults and meanings follow the
  * configuration classes of `transformers` (models/llama, models/qwen2, models/qwen3) and of Jet-Nemotron.
  */
-import type { MixerSpec, RopeScaling } from '../mixers/spec.ts';
+import type { MixerSpec } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
+import { checkSizes, MOST_LAYERS } from './check-sizes.ts';
 import type { ModelConfig } from './config.ts';
+import { QUANT_METHOD, refuseUnsupported } from './config-fields.ts';
 import { jetLayersFromHf, jetLayersToHf, whyNotJetNemotron } from './jet-nemotron.ts';
-import { Fields, isObject, type JsonObject } from './json-fields.ts';
+import { Fields, type JsonObject } from './json-fields.ts';
 import { mixerFromJson, mixerToJson } from './mixer-json.ts';
+import { readRope, ropeScalingToHf } from './rope-config.ts';
 
 const SUPPORTED = ['llama', 'qwen2', 'qwen3', 'jet_nemotron', 'postnas'] as const;
 type ModelType = ModelConfig['modelType'];
@@ -50,7 +53,6 @@ export function configFromHf(path: string, json: JsonObject): ModelConfig {
       `${path}: model_type '${modelType}' is not supported; supported are ${SUPPORTED.join(', ')}`,
     );
   }
-  refuseUnsupported(fields, modelType);
 
   const defaults = DEFAULTS[modelType];
   const hiddenSize = fields.integer('hidden_size');
@@ -67,7 +69,8 @@ export function configFromHf(path: string, json: JsonObject): ModelConfig {
   const headDim = fields.integer('head_dim', modelType === 'qwen3' ? 128 : hiddenSize / numHeads);
   if (headDim % 2 !== 0) throw fields.wrong('head_dim', 'an even number (rotary pairs)');
   const bosIds = fields.tokenIds('bos_token_id');
-  return {
+  const maxPositionEmbeddings = fields.integer('max_position_embeddings', defaults.maxPositions);
+  const config: ModelConfig = {
     modelType,
     vocabSize: fields.integer('vocab_size'),
     hiddenSize,
@@ -76,38 +79,23 @@ export function configFromHf(path: string, json: JsonObject): ModelConfig {
     numKvHeads,
     headDim,
     rmsNormEps: fields.positive('rms_norm_eps', 1e-6),
-    ...readRope(fields, defaults.ropeTheta),
+    ...readRope(fields, defaults.ropeTheta, maxPositionEmbeddings),
     ...readBiases(fields, modelType),
     qkNorm: modelType === 'qwen3' || (modelType === 'postnas' && fields.boolean('qk_norm', false)),
     tieWordEmbeddings: fields.boolean('tie_word_embeddings', defaults.tieWordEmbeddings),
-    maxPositionEmbeddings: fields.integer('max_position_embeddings', defaults.maxPositions),
+    maxPositionEmbeddings,
     initializerRange: fields.positive('initializer_range', 0.02),
     bosTokenId: bosIds[0] ?? null,
     eosTokenIds: fields.tokenIds('eos_token_id'),
     layers: readLayers(fields, modelType),
   };
+  refuseUnsupported(fields, config);
+  checkSizes(path, config);
+  return config;
 }
-
-/** The only way of holding weights in few bits that is read: quantized-tensors.ts describes it. */
-const QUANT_METHOD = 'postnas';
 
 /** What weights are stored in: a float type, or blocks of few bits. */
 export type HfDtype = 'float32' | 'float16' | 'bfloat16' | { bits: number; block_size: number };
-
-function refuseUnsupported(fields: Fields, modelType: ModelType): void {
-  const refuse = (name: string, expected: string) => {
-    const error = fields.wrong(name, expected);
-    error.message += ` (model_type '${modelType}'; supported are ${SUPPORTED.join(', ')})`;
-    throw error;
-  };
-  if (!['silu', 'swish'].includes(fields.string('hidden_act', 'silu'))) refuse('hidden_act', "'silu'");
-  if (fields.positive('partial_rotary_factor', 1) !== 1) refuse('partial_rotary_factor', '1');
-  const quantization = fields.object.quantization_config;
-  const ours = isObject(quantization) && quantization.quant_method === QUANT_METHOD;
-  if (fields.has('quantization_config') && !ours) {
-    refuse('quantization_config', `weights in F32, F16 or BF16, or quant_method '${QUANT_METHOD}'`);
-  }
-}
 
 function readBiases(fields: Fields, modelType: ModelType) {
   const attention = fields.boolean('attention_bias', false);
@@ -130,40 +118,8 @@ function readBiases(fields: Fields, modelType: ModelType) {
   }
 }
 
-/** transformers 5 keeps theta and scaling together in `rope_parameters`; before, they were two fields. */
-function readRope(
-  fields: Fields,
-  defaultTheta: number,
-): { ropeTheta: number; ropeScaling: RopeScaling | null } {
-  const rope = fields.child('rope_parameters') ?? fields.child('rope_scaling');
-  const ropeTheta = rope?.has('rope_theta')
-    ? rope.positive('rope_theta')
-    : fields.positive('rope_theta', defaultTheta);
-  if (!rope) return { ropeTheta, ropeScaling: null };
-  const key = rope.has('rope_type') ? 'rope_type' : 'type';
-  switch (rope.string(key, 'default')) {
-    case 'default':
-      return { ropeTheta, ropeScaling: null };
-    case 'linear':
-      return { ropeTheta, ropeScaling: { type: 'linear', factor: rope.positive('factor') } };
-    case 'llama3':
-      return {
-        ropeTheta,
-        ropeScaling: {
-          type: 'llama3',
-          factor: rope.positive('factor'),
-          lowFreqFactor: rope.positive('low_freq_factor'),
-          highFreqFactor: rope.positive('high_freq_factor'),
-          originalMaxPositionEmbeddings: rope.integer('original_max_position_embeddings'),
-        },
-      };
-    default:
-      throw rope.wrong(key, "'default', 'linear' or 'llama3'");
-  }
-}
-
 function readLayers(fields: Fields, modelType: ModelType): MixerSpec[] {
-  const count = fields.integer('num_hidden_layers');
+  const count = fields.integer('num_hidden_layers', undefined, 1, MOST_LAYERS);
   if (modelType === 'postnas') {
     const list = fields.list('layers');
     if (list.length !== count) {
@@ -175,18 +131,24 @@ function readLayers(fields: Fields, modelType: ModelType): MixerSpec[] {
   }
   if (modelType === 'jet_nemotron') return jetLayersFromHf(fields, count);
   const layers: MixerSpec[] = Array.from({ length: count }, () => ({ kind: 'attention' }));
-  const windowed = modelType !== 'llama' && fields.boolean('use_sliding_window', false);
-  if (!windowed || fields.object.sliding_window === null) return layers;
+  if (modelType === 'llama') return layers;
 
   // Qwen: the layers from max_window_layers on see the last sliding_window tokens; `layer_types` says so outright.
-  const window = fields.integer('sliding_window', 4096);
-  const firstWindow = fields.integer('max_window_layers', 28, 0);
+  const windowed = fields.boolean('use_sliding_window', false) && fields.object.sliding_window !== null;
+  const window = windowed ? fields.integer('sliding_window', 4096) : null;
+  const firstWindow = windowed ? fields.integer('max_window_layers', 28, 0) : count;
   const types = fields.has('layer_types') ? fields.list('layer_types') : undefined;
   if (types && types.length !== count) throw fields.wrong('layer_types', `${count} entries`);
   return layers.map((attention, i) => {
     const type = types ? types[i] : i < firstWindow ? 'full_attention' : 'sliding_attention';
-    if (type === 'sliding_attention') return { kind: 'sliding_window', window };
     if (type === 'full_attention') return attention;
+    if (type === 'sliding_attention') {
+      if (window !== null) return { kind: 'sliding_window', window };
+      throw fields.wrong(
+        'layer_types',
+        "'full_attention' alone where use_sliding_window and sliding_window give no window",
+      );
+    }
     throw fields.wrong('layer_types', "'full_attention' or 'sliding_attention' for each layer");
   });
 }
@@ -285,66 +247,7 @@ function windowToHf(config: ModelConfig): JsonObject {
   };
 }
 
-function ropeScalingToHf(scaling: RopeScaling | null): JsonObject | null {
-  if (!scaling) return null;
-  if (scaling.type === 'linear') return { rope_type: 'linear', factor: scaling.factor };
-  return {
-    rope_type: 'llama3',
-    factor: scaling.factor,
-    low_freq_factor: scaling.lowFreqFactor,
-    high_freq_factor: scaling.highFreqFactor,
-    original_max_position_embeddings: scaling.originalMaxPositionEmbeddings,
-  };
-}
-
-function oneOrMany(ids: number[]): number | number[] | null {
+/** As Hugging Face writes token ids. */
+export function oneOrMany(ids: number[]): number | number[] | null {
   return ids.length > 1 ? ids : (ids[0] ?? null);
-}
-
-/** How a model's makers want text to be generated. Absent fields leave the choice to the caller. */
-export interface GenerationConfig {
-  bosTokenId: number | null;
-  eosTokenIds: number[];
-  doSample?: boolean;
-  temperature?: number;
-  topK?: number;
-  topP?: number;
-  repetitionPenalty?: number;
-  maxNewTokens?: number;
-}
-
-/** What holds when there is no generation_config.json. */
-export function defaultGeneration(config: ModelConfig): GenerationConfig {
-  return { bosTokenId: config.bosTokenId, eosTokenIds: config.eosTokenIds };
-}
-
-/** generation_config.json; token ids that it leaves out are those of the model. */
-export function generationFromHf(path: string, json: JsonObject, config: ModelConfig): GenerationConfig {
-  const fields = new Fields(path, json);
-  const eosTokenIds = fields.tokenIds('eos_token_id');
-  const generation: GenerationConfig = {
-    bosTokenId: fields.tokenIds('bos_token_id')[0] ?? config.bosTokenId,
-    eosTokenIds: eosTokenIds.length > 0 ? eosTokenIds : config.eosTokenIds,
-  };
-  if (fields.has('do_sample')) generation.doSample = fields.boolean('do_sample');
-  if (fields.has('temperature')) generation.temperature = fields.number('temperature');
-  if (fields.has('top_k')) generation.topK = fields.integer('top_k', undefined, 0);
-  if (fields.has('top_p')) generation.topP = fields.number('top_p');
-  if (fields.has('repetition_penalty')) generation.repetitionPenalty = fields.positive('repetition_penalty');
-  if (fields.has('max_new_tokens')) generation.maxNewTokens = fields.integer('max_new_tokens');
-  return generation;
-}
-
-export function generationToHf(generation: GenerationConfig): JsonObject {
-  const json: JsonObject = {
-    bos_token_id: generation.bosTokenId,
-    eos_token_id: oneOrMany(generation.eosTokenIds),
-    do_sample: generation.doSample,
-    temperature: generation.temperature,
-    top_k: generation.topK,
-    top_p: generation.topP,
-    repetition_penalty: generation.repetitionPenalty,
-    max_new_tokens: generation.maxNewTokens,
-  };
-  return Object.fromEntries(Object.entries(json).filter(([, value]) => value !== undefined));
 }

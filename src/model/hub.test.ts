@@ -20,14 +20,17 @@ import { pull, resolveModel } from './hub.ts';
 /** The routes of the Hub that are used, for one repository org/tiny. */
 const SHA = '0123456789abcdef0123456789abcdef01234567';
 const weights = Buffer.from(Array.from({ length: 3000 }, (_, i) => i % 251));
-const files: Record<string, Buffer> = {
+/** A test may give the repository other ones. */
+let files: Record<string, Buffer>;
+const ordinary: Record<string, Buffer> = {
   'config.json': Buffer.from('{"model_type":"llama"}'),
   'tokenizer.json': Buffer.from('{}'),
   'model.safetensors': weights,
   'README.md': Buffer.from('not wanted'),
   'pytorch_model.bin': Buffer.from('not wanted either'),
 };
-const sha1 = (data: Buffer) => createHash('sha1').update(data).digest('hex');
+/** As git names a file. */
+const sha1 = (data: Buffer) => createHash('sha1').update(`blob ${data.length}\0`).update(data).digest('hex');
 const sha256 = (data: Buffer) => createHash('sha256').update(data).digest('hex');
 
 interface Seen {
@@ -90,6 +93,7 @@ afterAll(() => new Promise((closed) => server.close(closed)));
 beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), 'postnas-hub-'));
   seen = [];
+  files = ordinary;
   send = (response, data) => response.end(data);
   vi.stubEnv('HF_HOME', home);
   vi.stubEnv('HF_ENDPOINT', `http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
@@ -99,6 +103,10 @@ beforeEach(() => {
     'HF_TOKEN',
     'HF_TOKEN_PATH',
     'HF_HUB_OFFLINE',
+    'TRANSFORMERS_OFFLINE',
+    'HUGGING_FACE_HUB_TOKEN',
+    'HF_HUB_DISABLE_IMPLICIT_TOKEN',
+    'XDG_CACHE_HOME',
   ]) {
     vi.stubEnv(name, undefined);
   }
@@ -184,6 +192,56 @@ describe('pull', () => {
     await pull('org/tiny');
   });
 
+  test('damaged small files are refused by their git hash', async () => {
+    send = (response, data) => response.end(data.length > 1000 ? data : Buffer.alloc(data.length, ' '));
+    await expect(pull('org/tiny')).rejects.toThrow(
+      /(config|tokenizer)\.json was damaged on the way: its git hash is not/,
+    );
+  });
+
+  test('the files that the index names, whatever they are called, and no other sets of weights', async () => {
+    const [one, two] = ['model.safetensors-00001-of-00002.safetensors', 'second half.safetensors'];
+    files = {
+      'config.json': ordinary['config.json']!,
+      'model.safetensors.index.json': Buffer.from(JSON.stringify({ weight_map: { a: one, b: two, c: one } })),
+      'consolidated.safetensors': weights,
+      'model.fp16.safetensors': weights,
+      'model-00001-of-00002.safetensors': weights,
+      [one]: weights,
+      [two]: Buffer.from('the second'),
+    };
+    const progress: number[] = [];
+    const folder = await pull('org/tiny', { onProgress: ({ done, total }) => progress.push(done / total) });
+    expect(readdirSync(folder).sort()).toEqual(
+      ['config.json', 'model.safetensors.index.json', one, two].sort(),
+    );
+    expect(progress).toEqual(progress.toSorted((a, b) => a - b));
+    expect(progress.at(-1)).toBe(1);
+    seen = [];
+    expect(await resolveModel('org/tiny')).toBe(folder);
+    expect(seen).toEqual([]);
+  });
+
+  test('an index that names what is not there, or leads out of the folder', async () => {
+    const index = (file: string) => ({
+      'config.json': ordinary['config.json']!,
+      'model.safetensors.index.json': Buffer.from(JSON.stringify({ weight_map: { a: file } })),
+    });
+    files = index('gone.safetensors');
+    await expect(pull('org/tiny')).rejects.toThrow(/index\.json names gone\.safetensors, which is not there/);
+    rmSync(join(home, 'hub'), { recursive: true });
+    files = index('../../../../token');
+    await expect(pull('org/tiny')).rejects.toThrow(/expected the name of a file beside the index/);
+  });
+
+  test('weights of other kinds are named', async () => {
+    files = { ...ordinary, 'model.fp16.safetensors': weights };
+    delete files['model.safetensors'];
+    await expect(pull('org/tiny')).rejects.toThrow(
+      /no config\.json with model\.safetensors.*; it has pytorch_model\.bin, model\.fp16\.safetensors, which are not read/,
+    );
+  });
+
   test('abort ends it', async () => {
     const controller = new AbortController();
     send = (response, data) => {
@@ -221,6 +279,58 @@ describe('pull', () => {
   });
 });
 
+describe('the environment of huggingface_hub', () => {
+  test('TRANSFORMERS_OFFLINE counts where HF_HUB_OFFLINE is not set; nothing is asked', async () => {
+    vi.stubEnv('TRANSFORMERS_OFFLINE', '1');
+    await expect(pull('org/tiny')).rejects.toThrow(/is not in .*hub, and TRANSFORMERS_OFFLINE is set/);
+    await expect(resolveModel('org/tiny')).rejects.toThrow(/TRANSFORMERS_OFFLINE is set/);
+    expect(seen).toEqual([]);
+    vi.stubEnv('HF_HUB_OFFLINE', '0');
+    await pull('org/tiny');
+  });
+
+  test('~ and names in paths', async () => {
+    vi.stubEnv('HOME', home);
+    vi.stubEnv('USERPROFILE', home);
+    const at = (...parts: string[]) => join(home, ...parts, 'models--org--tiny/snapshots', SHA);
+    vi.stubEnv('HF_HOME', '~/x');
+    expect(await pull('org/tiny')).toBe(at('x/hub'));
+    vi.stubEnv('HF_HOME', ['$HOME/$', '{MINE}/$NOTHING_OF_THE_KIND'].join(''));
+    vi.stubEnv('MINE', 'y');
+    expect(await pull('org/tiny')).toBe(at('y/$NOTHING_OF_THE_KIND/hub'));
+    vi.stubEnv('HF_HOME', '');
+    vi.stubEnv('XDG_CACHE_HOME', join(home, 'z'));
+    expect(await pull('org/tiny')).toBe(at('z/huggingface/hub'));
+    vi.stubEnv('HUGGINGFACE_HUB_CACHE', '~/older');
+    expect(await pull('org/tiny')).toBe(at('older'));
+    vi.stubEnv('HF_HUB_CACHE', '~/newer');
+    expect(await pull('org/tiny')).toBe(at('newer'));
+    expect(existsSync('~')).toBe(false);
+  });
+
+  test('the older name of the token, its file elsewhere, and none', async () => {
+    const sent = async () => {
+      seen = [];
+      await pull('org/tiny');
+      return seen[0]?.authorization;
+    };
+    vi.stubEnv('HUGGING_FACE_HUB_TOKEN', ' hf_older\n');
+    expect(await sent()).toBe('Bearer hf_older');
+    vi.stubEnv('HF_TOKEN', 'hf_newer');
+    expect(await sent()).toBe('Bearer hf_newer');
+    vi.stubEnv('HF_HUB_DISABLE_IMPLICIT_TOKEN', '1');
+    expect(await sent()).toBeUndefined();
+    vi.stubEnv('HF_HUB_DISABLE_IMPLICIT_TOKEN', '');
+    vi.stubEnv('HF_TOKEN', '');
+    vi.stubEnv('HUGGING_FACE_HUB_TOKEN', '');
+    vi.stubEnv('HOME', home);
+    vi.stubEnv('USERPROFILE', home);
+    vi.stubEnv('HF_TOKEN_PATH', '~/secret');
+    writeFileSync(join(home, 'secret'), 'hf_file\n');
+    expect(await sent()).toBe('Bearer hf_file');
+  });
+});
+
 describe('resolveModel', () => {
   test('a folder, a cached model, a download', async () => {
     expect(await resolveModel(home)).toBe(home);
@@ -244,6 +354,48 @@ describe('resolveModel', () => {
     await expect(resolveModel('org/tiny')).rejects.toThrow(/not in/);
     writeFileSync(join(snapshot(), 'model-00001-of-00001.safetensors'), '');
     expect(await resolveModel('org/tiny')).toBe(snapshot());
+  });
+
+  test('a snapshot without its tokenizer is completed, or offline refused by name', async () => {
+    await pull('org/tiny');
+    // As a tool leaves it that has loaded the weights alone: without a listing of the commit.
+    rmSync(join(snapshot(), 'tokenizer.json'));
+    const listing = join(home, 'hub/models--org--tiny/trees', `${SHA}.json`);
+    expect(JSON.parse(readFileSync(listing, 'utf8')).files['model.safetensors']).toEqual({
+      size: weights.length,
+      blob_id: sha1(weights),
+      lfs_sha256: sha256(weights),
+      lfs_size: weights.length,
+    });
+    for (const listed of [true, false]) {
+      if (!listed) rmSync(listing);
+      vi.stubEnv('HF_HUB_OFFLINE', '1');
+      seen = [];
+      await expect(resolveModel('org/tiny')).rejects.toThrow(
+        /org\/tiny \(main\) is not in .* as a whole: it lacks tokenizer\.json, and HF_HUB_OFFLINE is set/,
+      );
+      expect(seen).toEqual([]);
+    }
+    vi.stubEnv('HF_HUB_OFFLINE', '');
+    expect(await resolveModel('org/tiny')).toBe(snapshot());
+    expect(existsSync(join(snapshot(), 'tokenizer.json'))).toBe(true);
+  });
+
+  test('a model that has no tokenizer is whole without one', async () => {
+    files = { 'config.json': ordinary['config.json']!, 'model.safetensors': weights };
+    await pull('org/tiny');
+    seen = [];
+    expect(await resolveModel('org/tiny')).toBe(snapshot());
+    rmSync(join(home, 'hub/models--org--tiny/trees'), { recursive: true });
+    const absent = join(home, 'hub/models--org--tiny/.no_exist', SHA);
+    mkdirSync(absent, { recursive: true });
+    writeFileSync(join(absent, 'tokenizer.json'), '');
+    expect(await resolveModel('org/tiny')).toBe(snapshot());
+    expect(seen).toEqual([]);
+  });
+
+  test.each(['../../../etc', 'a/../../b', '..\\x'])('revision %s is refused', async (revision) => {
+    await expect(resolveModel('org/tiny', { revision })).rejects.toThrow(/is no branch, tag or commit/);
   });
 
   test('HF_HUB_CACHE goes before HF_HOME', async () => {

@@ -331,7 +331,7 @@ describe('a folder whose tensors are not those of its configuration', () => {
     ],
     [
       { num_hidden_layers: 3, layer_types: json.layer_types.slice(0, 3) },
-      "tensor 'model.layers.3.input_layernorm.weight' has no place in the configured model",
+      "tensor 'model.layers.3.input_layernorm.weight' has no place in the configured model, nor have 11 others",
     ],
     [{ tie_word_embeddings: false }, "tensor 'lm_head.weight' of shape [64,24] is missing"],
   ])('%j', (change, message) => {

@@ -8,7 +8,7 @@ import type { JetBlockSpec, MixerSpec } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
 import { sameData } from '../util/same-data.ts';
 import type { ModelConfig } from './config.ts';
-import { Fields, type JsonObject } from './json-fields.ts';
+import { Fields, type JsonObject, shown } from './json-fields.ts';
 
 const KINDS = { attn: 'attention', swa: 'sliding_window', jet: 'jet_block' } as const;
 type LayerType = keyof typeof KINDS;
@@ -71,7 +71,7 @@ function layerTypes(fields: Fields, count: number): LayerType[] {
   for (const [i, type] of types.entries()) {
     if (typeof type !== 'string' || !Object.hasOwn(KINDS, type)) {
       throw new InputError(
-        `${fields.path}: layer_types[${i}] is ${JSON.stringify(type)}, expected one of ${TYPES.join(', ')}`,
+        `${fields.path}: layer_types[${i}] is ${shown(type)}, expected one of ${TYPES.join(', ')}`,
       );
     }
   }

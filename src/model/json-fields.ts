@@ -3,8 +3,17 @@ import { InputError } from '../util/errors.ts';
 
 export type JsonObject = Record<string, unknown>;
 
-/** @throws InputError when the text is not JSON or not an object */
+/** What is nested deeper would overflow the stack of whoever walks through it; Rust's serde_json has this limit too. */
+const DEEPEST = 128;
+/** Of a value in a message, in characters. */
+const SHOWN = 120;
+
+/**
+ * @param path the file, for messages
+ * @throws InputError when the text is not JSON, not an object, or nested deeper than 128 levels
+ */
 export function parseJsonObject(path: string, text: string): JsonObject {
+  if (isTooDeep(text)) throw new InputError(`${path} is nested deeper than ${DEEPEST} levels`);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -15,9 +24,38 @@ export function parseJsonObject(path: string, text: string): JsonObject {
   return value;
 }
 
+function isTooDeep(text: string): boolean {
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    switch (text.charCodeAt(i)) {
+      case 0x22: // the string that begins here is left out
+        for (i++; i < text.length && text.charCodeAt(i) !== 0x22; i++) if (text.charCodeAt(i) === 0x5c) i++;
+        break;
+      case 0x5b:
+      case 0x7b:
+        if (++depth > DEEPEST) return true;
+        break;
+      case 0x5d:
+      case 0x7d:
+        depth--;
+        break;
+    }
+  }
+  return false;
+}
+
+/** A value from a file as a message shows it: its beginning where it is long. */
+export function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'missing';
+  return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
+}
+
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+/** The largest whole number that is believed: no size, count or position of a model is beyond it. */
+const LARGEST = 2 ** 31 - 1;
 
 /** The fields of one object; null counts as absent, as in Hugging Face's configurations. */
 export class Fields {
@@ -34,10 +72,12 @@ export class Fields {
     return this.object[name] !== undefined && this.object[name] !== null;
   }
 
-  /** A whole number of at least `least` (1 unless told). */
-  integer(name: string, fallback?: number, least = 1): number {
-    const ok = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= least;
-    return this.get(name, fallback, ok, `a whole number of at least ${least}`);
+  /** A whole number of at least `least` (1 unless told) and at most `most`. */
+  integer(name: string, fallback?: number, least = 1, most = LARGEST): number {
+    const ok = (value: unknown) =>
+      Number.isInteger(value) && (value as number) >= least && (value as number) <= most;
+    const upTo = most === LARGEST ? '' : ` and at most ${most}`;
+    return this.get(name, fallback, ok, `a whole number of at least ${least}${upTo}`);
   }
 
   /** A finite number of at least 0. */
@@ -80,15 +120,13 @@ export class Fields {
     if (!this.has(name)) return [];
     const value = this.object[name];
     const list = Array.isArray(value) ? value : [value];
-    if (!list.every((id) => Number.isSafeInteger(id) && id >= 0))
+    if (!list.every((id) => Number.isInteger(id) && id >= 0 && id <= LARGEST))
       throw this.wrong(name, 'a token id or a list');
     return list as number[];
   }
 
   wrong(name: string, expected: string): InputError {
-    return new InputError(
-      `${this.path}: ${name} is ${JSON.stringify(this.object[name])}, expected ${expected}`,
-    );
+    return new InputError(`${this.path}: ${name} is ${shown(this.object[name])}, expected ${expected}`);
   }
 
   private get<T>(

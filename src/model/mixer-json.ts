@@ -3,7 +3,7 @@ import { JET_BLOCK_SPACE } from '../mixers/jet-block.ts';
 import { customKinds, unknownMixer } from '../mixers/registry.ts';
 import type { BuiltInKind, MixerSpec } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
-import { Fields, isObject, type JsonObject } from './json-fields.ts';
+import { Fields, isObject, type JsonObject, shown } from './json-fields.ts';
 
 type FieldType<V> = undefined extends V
   ? 'flag'
@@ -71,8 +71,7 @@ function toSnake(name: string): string {
 
 /** @param path where the value stands, for messages. Throws InputError for an unknown kind or a wrong field. */
 export function mixerFromJson(path: string, value: unknown): MixerSpec {
-  if (!isObject(value))
-    throw new InputError(`${path} is ${JSON.stringify(value)}, expected a mixer {kind, ...}`);
+  if (!isObject(value)) throw new InputError(`${path} is ${shown(value)}, expected a mixer {kind, ...}`);
   const fields = new Fields(path, value);
   const kind = fields.string('kind');
   const custom: readonly string[] = customKinds();

@@ -127,6 +127,13 @@ export class QuantizedTensors implements TensorSource {
     };
   }
 
+  *pieces(name: string): Generator<Uint8Array> {
+    if (!this.source.pieces) throw new Error('the source of these tensors gives no pieces');
+    for (const part of this.isQuantized(name) ? [name, name + SCALES] : [name]) {
+      yield* this.source.pieces(part);
+    }
+  }
+
   private isQuantized(name: string): boolean {
     return this.source.has(name + SCALES);
   }

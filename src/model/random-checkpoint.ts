@@ -1,4 +1,6 @@
 /** A model folder with fresh weights, of any configuration: for tests of loading and speed, or to train from. */
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import type { Parameter } from '../mixers/mixer.ts';
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
@@ -7,6 +9,7 @@ import { hasWeights, openConfig, saveCheckpoint } from './checkpoint.ts';
 import type { ModelConfig } from './config.ts';
 import { loadTokenizer } from './folder.ts';
 import { modelParameters } from './parameters.ts';
+import { CONFIG } from './read-checkpoint.ts';
 import type { WrittenDtype } from './safetensors.ts';
 import type { TensorInfo, TensorSource } from './tensor-source.ts';
 
@@ -78,6 +81,13 @@ export async function initCheckpoint(
   const { dtype = 'F32', seed = 1, tokenizer, shardBytes, onProgress, signal } = options;
   const model = openConfig(config);
   if (hasWeights(dir)) throw new InputError(`${dir} holds weights already; choose another folder`);
+  if (
+    existsSync(join(dir, CONFIG)) &&
+    resolve(dir, CONFIG) !== resolve(config) &&
+    resolve(dir) !== resolve(config)
+  ) {
+    throw new InputError(`${dir} has another config.json in it; choose another folder`);
+  }
   if (tokenizer !== undefined) loadTokenizer(tokenizer, { modelVocabSize: model.vocabSize });
   await saveCheckpoint(dir, model, new RandomWeights(model, seed), {
     dtype,

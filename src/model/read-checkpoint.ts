@@ -1,10 +1,19 @@
 import { InputError } from '../util/errors.ts';
 import type { ModelConfig } from './config.ts';
-import { configFromHf, defaultGeneration, type GenerationConfig, generationFromHf } from './hf-config.ts';
+import { unknownFields } from './config-fields.ts';
+import {
+  defaultGeneration,
+  type GenerationConfig,
+  generationFromHf,
+  notFollowed,
+} from './generation-config.ts';
+import { configFromHf } from './hf-config.ts';
 import { Fields, isObject } from './json-fields.ts';
 import { type ModelFiles, readJson } from './model-files.ts';
 import { QuantizedTensors } from './quantized-tensors.ts';
+import { unusedTheta } from './rope-config.ts';
 import { Safetensors } from './safetensors-reader.ts';
+import { resolveWeights } from './stored-weights.ts';
 import type { TensorInfo, TensorSource } from './tensor-source.ts';
 import { checkWeights, FiniteTensors } from './weights.ts';
 
@@ -12,7 +21,7 @@ import { checkWeights, FiniteTensors } from './weights.ts';
 
 export const SINGLE = 'model.safetensors';
 export const INDEX = 'model.safetensors.index.json';
-const CONFIG = 'config.json';
+export const CONFIG = 'config.json';
 const GENERATION = 'generation_config.json';
 
 export interface Checkpoint {
@@ -20,6 +29,8 @@ export interface Checkpoint {
   /** Read tensor by tensor; a tensor with NaN or infinities is refused when it is read. */
   weights: TensorSource;
   generation: GenerationConfig;
+  /** Sentences on what the files say and the model does not follow; to be shown once, where it is opened. */
+  notices?: readonly string[];
 }
 
 /**
@@ -29,13 +40,37 @@ export interface Checkpoint {
  * @throws InputError naming file, tensor or field and what was expected
  */
 export function readCheckpoint(files: ModelFiles): Checkpoint {
-  const config = readConfig(files);
-  const generation = files.has(GENERATION)
-    ? generationFromHf(files.open(GENERATION).path, readJson(files, GENERATION), config)
-    : defaultGeneration(config);
-  const weights = readWeights(files);
+  const told = readConfig(files);
+  const { generation, notices } = readGeneration(files, told);
+  const { config, weights, notices: ofWeights } = resolveWeights(told, readWeights(files));
   checkWeights(config, weights, { where: files.path });
-  return { config, weights: new FiniteTensors(weights, files.path), generation };
+  return {
+    config,
+    weights: new FiniteTensors(weights, files.path),
+    generation,
+    notices: [...configNotices(files, told), ...ofWeights, ...notices],
+  };
+}
+
+function readGeneration(
+  files: ModelFiles,
+  config: ModelConfig,
+): { generation: GenerationConfig; notices: string[] } {
+  if (!files.has(GENERATION)) return { generation: defaultGeneration(config), notices: [] };
+  const json = readJson(files, GENERATION);
+  const { path } = files.open(GENERATION);
+  return { generation: generationFromHf(path, json, config), notices: notFollowed(path, json) };
+}
+
+function configNotices(files: ModelFiles, config: ModelConfig): string[] {
+  const json = readJson(files, CONFIG);
+  const { path } = files.open(CONFIG);
+  const unknown = unknownFields(json, config);
+  const theta = unusedTheta(json);
+  return [
+    ...(unknown.length > 0 ? [`${path}: not known, and not followed: ${unknown.join(', ')}`] : []),
+    ...(theta === null ? [] : [`${path}: ${theta}`]),
+  ];
 }
 
 /** @throws InputError naming file and field and what was expected */
@@ -67,13 +102,19 @@ function readIndex(files: ModelFiles): Map<string, string> {
   const map = readJson(files, INDEX).weight_map;
   if (!isObject(map)) throw new InputError(`${path}: weight_map is missing, expected {tensor: file}`);
   const fields = new Fields(`${path}: weight_map`, map);
+  if (Object.keys(map).length === 0) throw new InputError(`${path}: weight_map is empty`);
   return new Map(
     Object.keys(map).map((name) => {
       const file = fields.string(name);
-      if (!/^[^/\\]+$/.test(file)) throw fields.wrong(name, 'the name of a file beside the index');
+      if (!isFileName(file)) throw fields.wrong(name, 'the name of a file beside the index');
       return [name, file];
     }),
   );
+}
+
+/** Whether it stays in its folder, on every system. */
+function isFileName(name: string): boolean {
+  return /^[^/\\:\0]+$/.test(name) && name !== '.' && name !== '..';
 }
 
 /** The shards that an index names, as one source. */
@@ -81,19 +122,26 @@ class ShardedTensors implements TensorSource {
   private readonly shardOf = new Map<string, Safetensors>();
 
   constructor(files: ModelFiles) {
-    const shards = new Map<string, Safetensors>();
-    for (const [name, file] of readIndex(files)) {
-      let shard = shards.get(file);
-      if (!shard) {
-        shard = new Safetensors(files.open(file));
-        shards.set(file, shard);
-      }
+    const index = readIndex(files);
+    const { path } = files.open(INDEX);
+    const shards = new Map(
+      [...new Set(index.values())].map((file) => [file, new Safetensors(files.open(file))]),
+    );
+    for (const [name, file] of index) {
+      const shard = shards.get(file)!;
       if (!shard.has(name)) {
-        throw new InputError(
-          `${shard.path} has no tensor '${name}', but ${files.open(INDEX).path} says that it has`,
-        );
+        throw new InputError(`${shard.path} has no tensor '${name}', but ${path} says that it has`);
       }
       this.shardOf.set(name, shard);
+    }
+    // Every tensor of the shards belongs to the model, whether the index lists it or not.
+    for (const shard of shards.values()) {
+      for (const name of shard.names()) {
+        const other = this.shardOf.get(name) ?? shard;
+        if (other !== shard)
+          throw new InputError(`tensor '${name}' is in ${other.path} and in ${shard.path}`);
+        this.shardOf.set(name, shard);
+      }
     }
   }
 
@@ -111,6 +159,10 @@ class ShardedTensors implements TensorSource {
 
   read(name: string): Float32Array<ArrayBuffer> {
     return this.shard(name).read(name);
+  }
+
+  pieces(name: string): Iterable<Uint8Array> {
+    return this.shard(name).pieces(name);
   }
 
   private shard(name: string): Safetensors {

@@ -7,6 +7,7 @@
 import { InputError } from '../util/errors.ts';
 import type { Bytes } from './bytes.ts';
 import { decodeBF16, decodeF16 } from './float-bits.ts';
+import { isObject, parseJsonObject, shown } from './json-fields.ts';
 import type { StoredDtype, TensorInfo, TensorSource } from './tensor-source.ts';
 
 export const DTYPE_BYTES: Record<StoredDtype, number> = {
@@ -35,6 +36,7 @@ const NUMBERS = {
 
 /** The reference implementation refuses longer headers too. */
 const MAX_HEADER = 100_000_000;
+const MOST_DIMENSIONS = 8;
 /** Bytes read from disk and converted at a time. */
 const CHUNK = 1 << 23;
 
@@ -86,6 +88,13 @@ export class Safetensors implements TensorSource {
     return readValues(this.file, this.entry(name));
   }
 
+  *pieces(name: string): Generator<Uint8Array> {
+    const { begin, bytes } = this.entry(name);
+    for (let at = 0; at < bytes; at += CHUNK) {
+      yield this.file.bytes(begin + at, Math.min(CHUNK, bytes - at), `tensor '${name}'`);
+    }
+  }
+
   private entry(name: string): Entry {
     const entry = this.entries.get(name);
     if (!entry) throw new InputError(`${this.path} has no tensor '${name}' (it has ${this.entries.size})`);
@@ -108,41 +117,40 @@ function readHeader(file: Bytes): { header: Record<string, unknown>; dataAt: num
         `(${MAX_HEADER}): truncated, or not a safetensors file`,
     );
   }
-  let header: unknown;
+  const what = `${path}: the safetensors header`;
+  const bytes = file.bytes(8, length, 'the header');
+  let text: string;
   try {
-    header = JSON.parse(
-      new TextDecoder('utf-8', { fatal: true }).decode(file.bytes(8, length, 'the header')),
-    );
-  } catch (error) {
-    throw new InputError(`${path}: the safetensors header is not JSON: ${(error as Error).message}`);
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new InputError(`${what} is no text in UTF-8`);
   }
-  if (typeof header !== 'object' || header === null || Array.isArray(header)) {
-    throw new InputError(`${path}: the safetensors header is not a JSON object`);
-  }
-  return { header: header as Record<string, unknown>, dataAt: 8 + length };
+  return { header: parseJsonObject(what, text), dataAt: 8 + length };
 }
 
 function readMetadata(path: string, value: unknown): Record<string, string> {
   if (value === undefined) return {};
-  const isMap =
-    typeof value === 'object' && value !== null && Object.values(value).every((v) => typeof v === 'string');
-  if (!isMap) throw new InputError(`${path}: __metadata__ of the header is not a map of strings`);
+  if (!isObject(value) || !Object.values(value).every((v) => typeof v === 'string')) {
+    throw new InputError(`${path}: __metadata__ of the header is not a map of strings`);
+  }
   return { ...(value as Record<string, string>) };
 }
 
 function readEntry(path: string, name: string, value: unknown, dataAt: number): Entry {
   const where = `${path}: tensor '${name}'`;
-  const { dtype, shape, data_offsets: offsets } = (value ?? {}) as Record<string, unknown>;
+  const { dtype, shape, data_offsets: offsets } = isObject(value) ? value : {};
   if (typeof dtype !== 'string' || !Object.hasOwn(DTYPE_BYTES, dtype)) {
     throw new InputError(
-      `${where} has dtype ${JSON.stringify(dtype)}, expected one of ${Object.keys(DTYPE_BYTES).join(', ')}`,
+      `${where} has dtype ${shown(dtype)}, expected one of ${Object.keys(DTYPE_BYTES).join(', ')}`,
     );
   }
-  if (!Array.isArray(shape) || !shape.every(isSize)) {
-    throw new InputError(`${where} has shape ${JSON.stringify(shape)}, expected a list of sizes`);
+  if (!Array.isArray(shape) || shape.length > MOST_DIMENSIONS || !shape.every(isSize)) {
+    throw new InputError(
+      `${where} has shape ${shown(shape)}, expected a list of at most ${MOST_DIMENSIONS} sizes`,
+    );
   }
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
-    throw new InputError(`${where} has data_offsets ${JSON.stringify(offsets)}, expected [begin, end]`);
+    throw new InputError(`${where} has data_offsets ${shown(offsets)}, expected [begin, end]`);
   }
   const [begin, end] = offsets as [number, number];
   const bytes =

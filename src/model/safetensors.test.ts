@@ -96,7 +96,7 @@ describe('broken files are refused with file, tensor and expectation', () => {
   const cases: [string, unknown, number, RegExp, number?][] = [
     ['too short for its header', {}, 0, /header length 400 is beyond the file/, 400],
     ['not JSON', '{nonsense', 0, /header is not JSON/],
-    ['not an object', '[1]', 0, /not a JSON object/],
+    ['not an object', '[1]', 0, /header holds no JSON object/],
     ['overlap', { a: f32(0, 8), b: f32(4, 12) }, 12, /tensor 'b' begins at byte .* overlaps tensor 'a'/],
     ['gap', { a: f32(0, 8), b: f32(12, 16) }, 16, /4 bytes between tensor 'a' and tensor 'b'/],
     ['truncated', { a: f32(0, 8), b: f32(8, 16) }, 12, /truncated: tensor 'b' ends at byte/],

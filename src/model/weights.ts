@@ -35,15 +35,18 @@ export function checkWeights(
     }
   }
   const known = new Set(expected.map((tensor) => tensor.name));
-  const extra = weights.names().find((name) => !known.has(name) && !isRedundant(name, config));
-  if (extra) throw new InputError(`${where}tensor '${extra}' has no place in the configured model`);
+  const extra = weights.names().filter((name) => !known.has(name) && !isRedundant(name, config));
+  if (extra.length > 0) {
+    const others = extra.length > 1 ? `, nor have ${extra.length - 1} others` : '';
+    throw new InputError(`${where}tensor '${extra[0]}' has no place in the configured model${others}`);
+  }
   if (options.values) {
     const checked = new FiniteTensors(weights, options.where);
     for (const { name } of expected) checked.read(name);
   }
 }
 
-/** Tensors that old checkpoints carry although they can be computed, and a second copy of tied embeddings. */
+/** Tensors that old checkpoints carry although they can be computed, and a copy of the embedding it is tied to. */
 function isRedundant(name: string, config: ModelConfig): boolean {
   return name.endsWith('rotary_emb.inv_freq') || (name === 'lm_head.weight' && config.tieWordEmbeddings);
 }

@@ -1,14 +1,16 @@
 import { type Value, type Values, zeros } from '../graph/index.ts';
-import { ropeFrequencies } from '../mixers/rope.ts';
+import { ropeFrequencies, ropeMagnitude } from '../mixers/rope.ts';
 import type { ModelConfig } from '../model/config.ts';
 
 /** The tables of angles that programs take, `cos.{width}` and `sin.{width}` [tokens, width / 2], filled for each run. */
 export class AngleTables {
   readonly values: Values = {};
+  private readonly magnitude: number;
   private readonly tables: { frequencies: readonly number[]; cos: Float32Array; sin: Float32Array }[];
 
   /** @param widths of heads that are rotated */
   constructor(config: ModelConfig, widths: readonly number[], tokens: number) {
+    this.magnitude = ropeMagnitude(config);
     this.tables = widths.map((width) => {
       const table = (name: string) => {
         const value: Value = zeros([tokens, width / 2]);
@@ -25,8 +27,8 @@ export class AngleTables {
     for (const { frequencies, cos, sin } of this.tables) {
       for (const [i, position] of positions.entries()) {
         for (const [j, frequency] of frequencies.entries()) {
-          cos[i * frequencies.length + j] = Math.cos(position * frequency);
-          sin[i * frequencies.length + j] = Math.sin(position * frequency);
+          cos[i * frequencies.length + j] = this.magnitude * Math.cos(position * frequency);
+          sin[i * frequencies.length + j] = this.magnitude * Math.sin(position * frequency);
         }
       }
     }

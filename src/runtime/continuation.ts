@@ -1,4 +1,4 @@
-import type { GenerationConfig } from '../model/hf-config.ts';
+import type { GenerationConfig } from '../model/generation-config.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import { InputError } from '../util/errors.ts';
 import { createSampler, logSumExp, type Sampler, type SamplingOptions, topLogProbs } from './sampler.ts';
@@ -88,8 +88,9 @@ export class Continuation {
       throw new InputError(`topLogProbs is ${top}, expected a whole number of at least 0`);
     }
     this.top = top;
-    this.sample = createSampler(samplingOptions(options, writer.generation));
-    this.maxTokens = maxNewTokens ?? writer.generation.maxNewTokens ?? MAX_NEW_TOKENS;
+    const { generation } = writer;
+    this.sample = createSampler(samplingOptions(options, generation));
+    this.maxTokens = maxNewTokens ?? tokenLimit(generation, prompt.length);
     if (!Number.isInteger(this.maxTokens) || this.maxTokens < 1) {
       throw new InputError(`maxNewTokens is ${this.maxTokens}, expected a whole number above 0`);
     }
@@ -102,13 +103,20 @@ export class Continuation {
     this.constraint = options.constraint?.();
     this.tokens = [...prompt];
     this.promptTokens = prompt.length;
-    this.text = new TextStream(writer.tokenizer, prompt, stopStrings(options.stop));
+    this.text = new TextStream(writer.tokenizer, prompt, stopStrings(options.stop ?? generation.stopStrings));
+  }
+
+  /** What the model's makers rule out after so many tokens, but not later. */
+  private notYet(written: number): Iterable<number> {
+    const { minNewTokens = 0, beginSuppressTokens = [] } = this.writer.generation;
+    return [...(written < minNewTokens ? this.ends : []), ...(written === 0 ? beginSuppressTokens : [])];
   }
 
   /** Chooses the token after these logits. One with `finish` is the last. */
   next(logits: Float32Array): GeneratedToken {
     const { tokens, promptTokens, constraint } = this;
-    const allowed = constraint ? constraint.mask(logits, this.ends) : logits;
+    const possible = without(logits, this.notYet(tokens.length - promptTokens));
+    const allowed = constraint ? constraint.mask(possible, this.ends) : possible;
     const id = this.sample(allowed, tokens, promptTokens);
     const token = {
       id,
@@ -146,13 +154,32 @@ function samplingOptions(options: SamplingOptions, generation: GenerationConfig)
     temperature: options.temperature ?? (sampling ? (generation.temperature ?? 1) : 0),
     topK: options.topK ?? generation.topK,
     topP: options.topP ?? generation.topP,
-    minP: options.minP,
+    minP: options.minP ?? generation.minP,
     repetitionPenalty: options.repetitionPenalty ?? generation.repetitionPenalty,
     frequencyPenalty: options.frequencyPenalty,
     presencePenalty: options.presencePenalty,
-    logitBias: options.logitBias,
+    logitBias: { ...suppressed(generation.suppressTokens), ...options.logitBias },
     seed: options.seed,
   };
+}
+
+function suppressed(ids: readonly number[] = []): Record<number, number> {
+  return Object.fromEntries(ids.map((id) => [id, Number.NEGATIVE_INFINITY]));
+}
+
+function tokenLimit({ maxNewTokens, maxLength }: GenerationConfig, promptTokens: number): number {
+  if (maxNewTokens !== undefined) return maxNewTokens;
+  // A prompt that is as long by itself leaves the usual number.
+  return maxLength !== undefined && maxLength > promptTokens ? maxLength - promptTokens : MAX_NEW_TOKENS;
+}
+
+/** The logits without some tokens; the same array where there are none. */
+function without(logits: Float32Array, ids: Iterable<number>): Float32Array {
+  const gone = [...ids];
+  if (gone.length === 0) return logits;
+  const result = logits.slice();
+  for (const id of gone) if (id < result.length) result[id] = Number.NEGATIVE_INFINITY;
+  return result;
 }
 
 function stopStrings(stop: string | readonly string[] = []): readonly string[] {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
 import { tinyTokenizerFiles } from '../../test/support/tiny-tokenizer.ts';
 import { saveCheckpoint } from '../model/checkpoint.ts';
-import type { GenerationConfig } from '../model/hf-config.ts';
+import type { GenerationConfig } from '../model/generation-config.ts';
 import { InputError } from '../util/errors.ts';
 import type { GeneratedToken } from './continuation.ts';
 import { Model } from './model.ts';
@@ -68,6 +68,16 @@ test('the pieces of text are the text of all tokens', async () => {
     const all = [...model.tokenizer!.encode('hello'), ...idsOf(tokens)];
     expect(`hello${textOf(tokens)}`).toBe(model.tokenizer!.decode(all));
   }
+});
+
+test('what generation_config.json asks for and is not followed is told', async () => {
+  const others = { no_repeat_ngram_size: 3, transformers_version: '5.24.0' };
+  await using told = await Model.fromPretrained(await folder('told', { minP: 0.5, others }), { threads: 1 });
+  expect(told.notices).toEqual([
+    expect.stringMatching(/told\/generation_config\.json: no_repeat_ngram_size is 3, which is not followed/),
+  ]);
+  expect(told.generation.minP).toBe(0.5);
+  expect(model.notices).toEqual([]);
 });
 
 test('a seed gives the same tokens again, another seed others', async () => {

@@ -1,6 +1,6 @@
 import type { Device } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
-import type { GenerationConfig } from '../model/hf-config.ts';
+import type { GenerationConfig } from '../model/generation-config.ts';
 import type { HubOptions, ModelFiles } from '../model/model-files.ts';
 import { openModel } from '../model/open-model.ts';
 import type { DeviceDtype } from '../model/quantized-tensors.ts';
@@ -60,6 +60,8 @@ export class Model {
     private readonly name: string,
     /** Snapshots of prompts; null where none are kept. */
     readonly prefixes: PrefixCache | null,
+    /** Sentences on what the model's files say and this package does not follow, to be shown to the user. */
+    readonly notices: readonly string[],
   ) {}
 
   /**
@@ -70,7 +72,7 @@ export class Model {
    */
   static async fromPretrained(source: string | ModelFiles, options: LoadOptions = {}): Promise<Model> {
     const files = typeof source === 'string' ? await openModel(source, options) : source;
-    const { config, weights, generation } = readCheckpoint(files);
+    const { config, weights, generation, notices = [] } = readCheckpoint(files);
     const tokenizer = files.has('tokenizer.json') ? readTokenizer(files) : null;
     const { prefixCacheBytes = 0 } = options;
     if (!(prefixCacheBytes >= 0)) {
@@ -84,6 +86,7 @@ export class Model {
       generation,
       typeof source === 'string' ? source : files.path,
       prefixes,
+      notices,
     );
   }
 

@@ -1,8 +1,9 @@
-import { mkdirSync, statfsSync } from 'node:fs';
+import { existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Device, memoryOf, type Values } from '../graph/index.ts';
-import { type Checkpoint, openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
+import { type Checkpoint, hasWeights, openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
 import { LayerPrograms } from '../model/layer-programs.ts';
+import { refuseInputs } from '../model/output-place.ts';
 import type { WrittenDtype } from '../model/safetensors.ts';
 import type { TrainingData } from '../train/batches.ts';
 import { type Objective, train } from '../train/trainer.ts';
@@ -102,6 +103,7 @@ async function distillAlone(
   to: Checkpoint,
 ): Promise<DistillResult> {
   const { out, signal } = settings;
+  claimHybrid(settings, stages);
   await settings.beforeStages?.();
   const teacher = new Network(from.config, from.weights);
   let student = new Network(to.config, to.weights);
@@ -137,6 +139,15 @@ async function distillAlone(
     signal,
   });
   return result;
+}
+
+/** The place of the result: neither an input, nor a model that another run has left. */
+function claimHybrid({ out, teacher, student }: DistillSettings, stages: readonly Stage[]): void {
+  const hybrid = join(out, 'hybrid');
+  refuseInputs(hybrid, [teacher, student]);
+  if (hasWeights(hybrid) && !stages.some(({ name }) => existsSync(join(out, name)))) {
+    throw new InputError(`${hybrid} holds a model that this run has not made: choose another folder`);
+  }
 }
 
 /** The stages that have steps; `linear` says of each layer whether its mixer took attention's place. */

@@ -5,7 +5,8 @@ import { showArchitecture } from '../mixers/registry.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import { openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
 import type { ModelConfig } from '../model/config.ts';
-import type { GenerationConfig } from '../model/hf-config.ts';
+import type { GenerationConfig } from '../model/generation-config.ts';
+import { refuseInputs } from '../model/output-place.ts';
 import type { TrainingData } from '../train/batches.ts';
 import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
@@ -160,6 +161,7 @@ export async function searchSeed(settings: SearchSettings, seed: number): Promis
   const fingerprint = searchIdentity(settings, network);
   const identity = seedIdentity(settings, fingerprint, generation, seed);
   const folder = join(settings.out, `seed-${seed}`);
+  refuseInputs(join(folder, 'hybrid'), [settings.model]);
   const found = join(folder, 'found.json');
   if (!holdsModel(join(folder, 'hybrid'))) rmSync(found, { force: true });
   return remember(

@@ -1,5 +1,5 @@
 /** `postnas quantize` and `postnas eval` as processes: what weights of few bits take and cost. */
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -42,6 +42,36 @@ test('a folder of 8 bits is smaller, is evaluated and writes', async () => {
   expect(tokens).toHaveLength(4);
   for (const token of tokens) expect(token.top).toHaveLength(2);
   expect(usage).toMatchObject({ completionTokens: 4, cachedTokens: 0 });
+});
+
+test('never over its input, and over another model by --overwrite alone', async () => {
+  const [model, other] = [join(folder, 'input'), join(folder, 'other')];
+  const quantize = async (...args: string[]) => {
+    const { code, stderr } = await postnas(['quantize', ...args, '--dtype', 'BF16', '--quiet']);
+    return { code, stderr };
+  };
+  expect(await quantize('models/hybrid', model)).toMatchObject({ code: 0 });
+  const before = readFileSync(join(model, 'model.safetensors'));
+  for (const more of [[], ['--overwrite']]) {
+    const { code, stderr } = await quantize(model, model, ...more);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/is what is read: choose another folder/);
+  }
+  expect(readFileSync(join(model, 'model.safetensors')).equals(before)).toBe(true);
+
+  mkdirSync(other);
+  writeFileSync(join(other, 'config.json'), 'mine');
+  writeFileSync(join(other, 'chat_template.jinja'), 'of another model');
+  expect(await quantize(model, other)).toEqual({
+    code: 1,
+    stderr: expect.stringMatching(/has chat_template\.jinja in it: choose another folder, or --overwrite/),
+  });
+  expect(readFileSync(join(other, 'config.json'), 'utf8')).toBe('mine');
+  expect(await quantize(model, other, '--overwrite')).toMatchObject({ code: 0 });
+  expect(readFileSync(join(other, 'model.safetensors')).equals(before)).toBe(true);
+  expect(existsSync(join(other, 'chat_template.jinja'))).toBe(
+    existsSync('models/hybrid/chat_template.jinja'),
+  );
 });
 
 test('16 bits of what has 16 bits are the same weights', async () => {

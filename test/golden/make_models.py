@@ -23,14 +23,15 @@ Run from the repository root, deterministic:
 
     python3 -m venv ~/postnas-venv
     ~/postnas-venv/bin/pip install torch==2.15.0 transformers==5.23.0 safetensors==0.8.0 numpy==2.4.6
-    ~/postnas-venv/bin/python test/golden/make_models.py
+    ~/postnas-venv/bin/python test/golden/make_models.py [name ...]
 
 Written with Python 3.11, torch 2.15.0 (CPU), transformers 5.23.0. The logits may differ in the last digit
-with another build of torch.
+with another build of torch. `llama-yarn` and `qwen2-own-head`: transformers 5.24.0.
 """
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import torch
@@ -84,6 +85,14 @@ MODELS = {
         31, "float32", None, True),
     "qwen2": (QWEN2_TIED, 10, "float32", None, False),
     "qwen2-f16": (QWEN2_TIED, 10, "float16", None, False),
+    # rope_scaling counts, rope_parameters beside it does not.
+    "llama-yarn": (
+        {**LLAMA, "num_hidden_layers": 1, "tie_word_embeddings": False, "rope_theta": 500.0,
+         "rope_parameters": {"rope_type": "default", "rope_theta": 70.0},
+         "rope_scaling": {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 32}},
+        5, "float32", None, False),
+    # The configuration ties the head, the file has another one.
+    "qwen2-own-head": ({**QWEN2_TIED, "num_hidden_layers": 1}, 13, "float32", None, False),
     "qwen3": (QWEN3_TIED, 24, "float32", None, False),
     "qwen3-bf16": (QWEN3_TIED, 24, "bfloat16", None, True),
 }
@@ -126,6 +135,9 @@ def write(name: str) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder)).float()
     randomise(model, seed)
+    if name == "qwen2-own-head":
+        generator = torch.Generator().manual_seed(seed + 1000)
+        model.lm_head.weight = torch.nn.Parameter(0.2 * torch.randn(model.lm_head.weight.shape, generator=generator))
     model.to(getattr(torch, dtype)).save_pretrained(folder, **({"max_shard_size": shard_size} if shard_size else {}))
     (folder / "generation_config.json").unlink(missing_ok=True)
     if not own_config:
@@ -152,5 +164,5 @@ def write(name: str) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(2)
-    for name in MODELS:
+    for name in sys.argv[1:] or MODELS:
         write(name)

@@ -52,6 +52,7 @@ export function evalCommand(): Command {
     }
     const loading = { dtype, kvDtype, threads, onProgress: progress.report, signal };
     await using model = await Model.fromPretrained(name!, loading);
+    for (const notice of model.notices) progress.log(notice);
     const { tokenizer } = model;
     if (!tokenizer) throw new InputError(`${name} has no tokenizer.json, which texts and tasks need`);
     const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });

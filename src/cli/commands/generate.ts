@@ -79,6 +79,7 @@ export function generate(): Command {
       onProgress: progress.report,
       signal,
     });
+    for (const notice of model.notices) progress.log(notice);
     const { temperature, topK, topP, minP, repetitionPenalty, seed, stop } = options;
     const { frequencyPenalty, presencePenalty, logitBias, topLogprobs: topLogProbs } = options;
     const generateOptions: GenerateOptions = {

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { openCheckpoint, type SaveOptions, saveCheckpoint } from '../../model/checkpoint.ts';
 import { resolveModel } from '../../model/hub.ts';
+import { claimFolder } from '../../model/output-place.ts';
 import { action } from '../command.ts';
 
 /** `postnas quantize`: a model folder with weights of fewer bits. */
@@ -16,15 +17,17 @@ export function quantizeCommand(): Command {
         .choices(['q8', 'q4', 'F16', 'BF16'])
         .default('q8'),
     )
+    .option('--overwrite', 'replace a model that is in the folder')
     .addHelpText(
       'after',
       '\nOf few bits, embedding and head have 8 at least; norms, gates and convolutions stay float32.\n' +
         '\nExample:\n  postnas quantize runs/hybrid ./hybrid-q4 --dtype q4',
     );
-  return action<Pick<SaveOptions, 'dtype'>>(
+  return action<Pick<SaveOptions, 'dtype'> & { overwrite?: boolean }>(
     command,
-    async ({ progress, signal, result }, { dtype }, [model, folder]) => {
+    async ({ progress, signal, result }, { dtype, overwrite }, [model, folder]) => {
       const source = await resolveModel(model!, { onProgress: progress.report, signal });
+      claimFolder(folder!, { inputs: [source], overwrite });
       const { config, weights, generation } = openCheckpoint(source);
       await saveCheckpoint(folder!, config, weights, {
         dtype,

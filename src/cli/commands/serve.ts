@@ -111,6 +111,7 @@ export function serveCommand(): Command {
       onProgress: progress.report,
       signal,
     });
+    for (const notice of model.notices) log.warn(notice);
     const name = options.name ?? basename(resolve(path));
     const server = await serve(model, [...new Set([name, path])], {
       ...{ host, port, apiKey, origins, log },

@@ -62,6 +62,7 @@ function architectureOf(config: ModelConfig): Architecture {
   const refuse = (why: string): never => {
     throw new InputError(`the model cannot be exported to GGUF: ${why}`);
   };
+  if (ropeScaling?.type === 'yarn') refuse("RoPE scaling of type 'yarn' is not exported");
   if (!layers.every(({ kind }) => kind === 'attention')) {
     const why = whyNotHybrid(config);
     return why === null ? 'qwen35' : refuse(why);

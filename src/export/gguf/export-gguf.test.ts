@@ -8,10 +8,12 @@ import { tinyTokenizerFiles } from '../../../test/support/tiny-tokenizer.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { FileBytes } from '../../model/file-bytes.ts';
+import type { GenerationConfig } from '../../model/generation-config.ts';
 import { GgufFile } from '../../model/import/gguf.ts';
 import { BLOCK_TYPES } from '../../model/import/gguf-blocks.ts';
 import { readGgufHeader } from '../../model/import/gguf-header.ts';
 import { tokenizerFromGguf } from '../../model/import/gguf-tokenizer.ts';
+import { templateProcessing } from '../../model/import/tokenizer-json.ts';
 import { modelParameters } from '../../model/parameters.ts';
 import { Tokenizer } from '../../model/tokenizer.ts';
 import { exportGguf, type GgufDtype } from './export-gguf.ts';
@@ -81,7 +83,7 @@ test('a hybrid: one eps, made up for in the weights; a gate of one half', async 
   expect(architecture).toBe('qwen35');
   const { metadata } = readGgufHeader(new FileBytes(path));
   expect(metadata.get('qwen35.attention.layer_norm_rms_epsilon')).toBeCloseTo(1e-5, 12);
-  expect(metadata.get('qwen35.attention.recurrent_layers')).toEqual([true, false]);
+  expect(metadata.get('qwen35.attention.recurrent_layers')).toEqual(Uint8Array.of(1, 0));
   expect(metadata.get('qwen35.ssm.state_size')).toBe(8);
   const near = (name: string, expected: Float32Array, factor: number) => {
     for (const [i, x] of read(path, name).entries()) expect(x).toBeCloseTo(expected[i]! * factor, 5);
@@ -130,6 +132,121 @@ test('the tokenizer is read again as it was; ids without a token are unused', as
   expect(metadata.text('tokenizer.chat_template')).toBe(tinyTokenizerFiles['chat_template.jinja']);
 });
 
+describe('ids and templates', () => {
+  const config = tinyConfig([attention]);
+  /** The files of the tiny tokenizer, changed. */
+  const changedTokenizer = (
+    change: (
+      json: Record<string, unknown> & {
+        model: Record<string, unknown>;
+        added_tokens: Record<string, unknown>[];
+      },
+    ) => void,
+    files: Record<string, unknown> = {},
+  ) => {
+    const folder = join(dir, `tokenizer-${count++}`);
+    mkdirSync(folder);
+    const json = JSON.parse(tinyTokenizerFiles['tokenizer.json']);
+    change(json);
+    writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(json));
+    for (const [name, value] of Object.entries(files))
+      writeFileSync(join(folder, name), JSON.stringify(value));
+    return folder;
+  };
+  const processor = (before: number[], after: number[]) => (json: Record<string, unknown>) => {
+    json.post_processor = templateProcessing(before, after, (id) => ['<unk>', '<s>', '</s>'][id]!);
+  };
+  const write = async (tokenizerFrom: string, generation: GenerationConfig) => {
+    const path = join(dir, `${count++}.gguf`);
+    await exportGguf(
+      path,
+      { config, weights: randomWeights(config), generation },
+      { dtype: 'f32', tokenizerFrom },
+    );
+    const file = new GgufFile(path);
+    const { tokenizer: json, config: more } = tokenizerFromGguf(file.metadata);
+    return { file, tokenizer: new Tokenizer(json, more), more };
+  };
+
+  test('a bos that the tokenizer puts in front and no configuration names', async () => {
+    const folder = changedTokenizer(processor([1], []));
+    const { file, tokenizer } = await write(folder, { bosTokenId: null, eosTokenIds: [2] });
+    expect(file.generation).toEqual({ bosTokenId: 1, eosTokenIds: [2] });
+    expect(file.metadata.boolean('tokenizer.ggml.add_bos_token', false)).toBe(true);
+    expect(tokenizer.encode('a')[0]).toBe(1);
+  });
+
+  test('a bos that is named and not put', async () => {
+    const { file, tokenizer } = await write(
+      changedTokenizer(() => {}),
+      { bosTokenId: 1, eosTokenIds: [2] },
+    );
+    expect(file.generation.bosTokenId).toBe(1);
+    expect(tokenizer.encode('a')).toHaveLength(1);
+  });
+
+  test('three tokens that end a text, in their order; an end that is put after a text', async () => {
+    const { file } = await write(tokenizer, { bosTokenId: 1, eosTokenIds: [5, 2, 7] });
+    expect(file.generation.eosTokenIds).toEqual([5, 2, 7]);
+    expect(file.config.eosTokenIds).toEqual([5, 2, 7]);
+    const after = await write(changedTokenizer(processor([1], [2])), { bosTokenId: 1, eosTokenIds: [5, 2] });
+    expect(after.file.generation.eosTokenIds).toEqual([2, 5]);
+    expect(after.tokenizer.encode('a').at(-1)).toBe(2);
+  });
+
+  test('templates by name, tokens for padding, sampling settings', async () => {
+    const chat_template = [
+      { name: 'default', template: 'usual' },
+      { name: 'tool_use', template: 'with tools' },
+    ];
+    const folder = changedTokenizer(() => {}, {
+      'tokenizer_config.json': { chat_template, pad_token: '<unk>', unk_token: { content: '<unk>' } },
+    });
+    const generation = {
+      bosTokenId: 1,
+      eosTokenIds: [2],
+      doSample: true,
+      temperature: 0.6,
+      topK: 20,
+      minP: 0.05,
+    };
+    const { file, more } = await write(folder, generation);
+    expect(more).toMatchObject({ chat_template, pad_token: '<unk>', unk_token: '<unk>' });
+    expect(file.generation).toEqual(generation);
+    const greedy = await write(folder, { ...generation, doSample: false });
+    expect(greedy.file.generation).toEqual({ bosTokenId: 1, eosTokenIds: [2] });
+  });
+
+  test.each<[string, () => string, number[], RegExp]>([
+    [
+      'four ends',
+      () => tokenizer,
+      [2, 3, 4, 5],
+      /4 tokens end a text \(2, 3, 4, 5\), a GGUF file names at most 3/,
+    ],
+    [
+      'two tokens in front',
+      () => changedTokenizer(processor([1, 0], [])),
+      [2],
+      /puts 2 tokens before a text and 0 after/,
+    ],
+    [
+      'words that are not merged',
+      () => changedTokenizer(({ model }) => Object.assign(model, { ignore_merges: true })),
+      [2],
+      /ignore_merges is true, for 'gpt-2' it would be false, which a GGUF file cannot say/,
+    ],
+    [
+      'an added token that takes spaces',
+      () => changedTokenizer(({ added_tokens: [first] }) => Object.assign(first!, { rstrip: true })),
+      [2],
+      /the added token "<unk>" has rstrip, which a GGUF file cannot say/,
+    ],
+  ])('%s: refused', async (_, folder, eosTokenIds, message) => {
+    await expect(write(folder(), { bosTokenId: 1, eosTokenIds })).rejects.toThrow(message);
+  });
+});
+
 describe('is refused, naming layer, block and reason', () => {
   const { jet_block, sliding_window, gla, rwkv7 } = EVERY_MIXER;
   test.each<[string, MixerSpec[], Partial<ModelConfig>, RegExp]>([
@@ -148,6 +265,22 @@ describe('is refused, naming layer, block and reason', () => {
     ['parent', [gdn, attention], { qkNorm: false }, /layer 1 \(attention\): .*normalises queries and keys/],
     ['biases', [gdn, attention], { qkvBias: true }, /the parent has biases/],
     ['no attention', [gdn, gdn], {}, /no layer has full attention/],
+    [
+      'YaRN',
+      [attention],
+      {
+        ropeScaling: {
+          type: 'yarn',
+          factor: 2,
+          originalMaxPositionEmbeddings: 64,
+          betaFast: 32,
+          betaSlow: 1,
+          truncate: true,
+          attentionFactor: 1,
+        },
+      },
+      /RoPE scaling of type 'yarn' is not exported/,
+    ],
     ['Qwen3 with biases', [attention], { qkvBias: true }, /qwen3\) that has biases/],
     ['wide heads', [attention], { qkNorm: false, qkvBias: true, headDim: 16 }, /qwen2 .* here 4 x 16/],
   ])('%s', async (_, layers, more, message) => {

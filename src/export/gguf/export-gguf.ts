@@ -1,10 +1,10 @@
 import { basename, resolve } from 'node:path';
 import { type Checkpoint, refuseBeyondHalf } from '../../model/checkpoint.ts';
+import { claimFile } from '../../model/output-place.ts';
 import { bitsOf, type WeightDtype } from '../../model/quantized-tensors.ts';
 import { InputError } from '../../util/errors.ts';
 import { writeFileAtomicAsync } from '../../util/files.ts';
 import type { OnProgress } from '../../util/progress.ts';
-import { freeFile } from '../folder.ts';
 import { planGguf } from './architecture.ts';
 import { encodeBlocks } from './blocks.ts';
 import { type GgufTensor, type GgufType, ggufParts, tensorBytes } from './gguf-file.ts';
@@ -39,7 +39,7 @@ export async function exportGguf(
   { dtype, tokenizerFrom, overwrite = false, onProgress, signal }: ExportGgufOptions,
 ): Promise<string> {
   const { architecture, metadata, tensors } = planGguf(config);
-  freeFile(path, overwrite);
+  claimFile(path, { inputs: [tokenizerFrom], overwrite });
   let [done, total] = [0, 0];
   const planned = tensors.map((plan): GgufTensor => {
     const { name, shape } = plan;

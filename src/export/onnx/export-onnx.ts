@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { writeOnnx } from '../../graph/index.ts';
 import type { Checkpoint } from '../../model/checkpoint.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { configToHf, generationToHf } from '../../model/hf-config.ts';
+import { generationToHf } from '../../model/generation-config.ts';
+import { configToHf } from '../../model/hf-config.ts';
 import type { JsonObject } from '../../model/json-fields.ts';
 import { readJsonObject } from '../../model/json-file.ts';
 import { writeFileAtomic, writeFileAtomicAsync } from '../../util/files.ts';
@@ -30,7 +31,7 @@ export const ONNX_DTYPES = Object.keys(DTYPES) as OnnxDtype[];
 export interface ExportOnnxOptions {
   /** Types of weights, each a model of its own; the first is taken where the user does not choose. */
   dtypes: readonly OnnxDtype[];
-  /** A folder whose tokenizer files are copied. */
+  /** The model's folder, whose tokenizer files are copied and which is not written to. */
   tokenizerFrom?: string;
   /** The folder may have something in it; a model that is there is replaced. */
   overwrite?: boolean;
@@ -65,7 +66,8 @@ export function exportOnnx(
       onProgress?.({ stage: 'write weights', done, total, unit: 'bytes' });
     }
   };
-  return writeFolder(folder, overwrite, async (staging) => {
+  const inputs = tokenizerFrom === undefined ? [] : [tokenizerFrom];
+  return writeFolder(folder, { inputs, overwrite }, async (staging) => {
     for (const { model, weights, files } of plans) {
       for (const { name, parts } of files) {
         await writeFileAtomicAsync(join(staging, 'onnx', name), counted(parts()), signal);

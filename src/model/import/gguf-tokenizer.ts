@@ -4,7 +4,7 @@
  */
 import { InputError } from '../../util/errors.ts';
 import { isObject, type JsonObject } from '../json-fields.ts';
-import type { GgufMetadata } from './gguf.ts';
+import type { GgufMetadata } from './gguf-metadata.ts';
 import {
   type AddedToken,
   addedTokenJson,
@@ -99,6 +99,11 @@ export function wordSplitName(tokenizer: JsonObject): string | undefined {
   });
 }
 
+/** Whether a word that is in the vocabulary is taken whole under that name. */
+export function ignoresMerges(wordSplit: string): boolean {
+  return WORD_SPLITS[wordSplit]!.ignoreMerges;
+}
+
 /** What a pre-tokenizer does, whatever fields it leaves out. */
 function essence(step: unknown): unknown {
   if (!isObject(step)) return step;
@@ -142,7 +147,7 @@ export function tokenizerFromGguf(metadata: GgufMetadata): TokenizerFiles {
   throw metadata.wrong('tokenizer.ggml.model', "'gpt2' or 'llama'");
 }
 
-function firstRepeated(tokens: string[]): string | undefined {
+function firstRepeated(tokens: readonly string[]): string | undefined {
   const seen = new Set<string>();
   for (const token of tokens) {
     if (seen.has(token)) return token;
@@ -151,19 +156,10 @@ function firstRepeated(tokens: string[]): string | undefined {
   return undefined;
 }
 
-/** The id under `tokenizer.ggml.{name}_token_id`, when it is one of the tokens. */
-function tokenId(metadata: GgufMetadata, name: string, count: number): number | undefined {
-  const key = `tokenizer.ggml.${name}_token_id`;
-  if (!metadata.has(key)) return undefined;
-  const id = metadata.number(key);
-  if (!Number.isInteger(id) || id < 0 || id >= count) throw metadata.wrong(key, `an id below ${count}`);
-  return id;
-}
-
 /** The ids that the file wants around a text. */
 function around(metadata: GgufMetadata, count: number, addBos: boolean): [before: number[], after: number[]] {
   const ids = (name: string, fallback: boolean) => {
-    const id = tokenId(metadata, name, count);
+    const id = metadata.tokenId(name, count);
     return id !== undefined && metadata.boolean(`tokenizer.ggml.add_${name}_token`, fallback) ? [id] : [];
   };
   return [ids('bos', addBos), ids('eos', false)];
@@ -171,7 +167,7 @@ function around(metadata: GgufMetadata, count: number, addBos: boolean): [before
 
 function byteLevelJson(
   metadata: GgufMetadata,
-  tokens: string[],
+  tokens: readonly string[],
   types: number[],
   added: AddedToken[],
 ): JsonObject {
@@ -208,7 +204,7 @@ function byteLevelJson(
 
 function scoredJson(
   metadata: GgufMetadata,
-  tokens: string[],
+  tokens: readonly string[],
   types: number[],
   added: AddedToken[],
 ): JsonObject {
@@ -225,11 +221,11 @@ function scoredJson(
     prefixSpace: metadata.boolean('tokenizer.ggml.add_space_prefix', true),
     before,
     after,
-    unknownId: tokenId(metadata, 'unknown', tokens.length) ?? 0,
+    unknownId: metadata.tokenId('unknown', tokens.length) ?? 0,
   });
 }
 
-function configFromGguf(metadata: GgufMetadata, tokens: string[]): JsonObject {
+function configFromGguf(metadata: GgufMetadata, tokens: readonly string[]): JsonObject {
   const config: JsonObject = {
     tokenizer_class: 'PreTrainedTokenizerFast',
     clean_up_tokenization_spaces: false,
@@ -241,10 +237,22 @@ function configFromGguf(metadata: GgufMetadata, tokens: string[]): JsonObject {
     ['unk_token', 'unknown'],
     ['pad_token', 'padding'],
   ] as const) {
-    const id = tokenId(metadata, key, tokens.length);
+    const id = metadata.tokenId(key, tokens.length);
     if (id !== undefined) config[name] = tokens[id];
   }
-  if (metadata.has('tokenizer.chat_template'))
-    config.chat_template = metadata.text('tokenizer.chat_template');
+  const template = templateFromGguf(metadata);
+  if (template !== undefined) config.chat_template = template;
   return config;
+}
+
+/** The usual chat template, or a list where there are others by name. */
+function templateFromGguf(metadata: GgufMetadata): unknown {
+  const key = 'tokenizer.chat_template';
+  const usual = metadata.has(key) ? metadata.text(key) : undefined;
+  const names = metadata.has('tokenizer.chat_templates') ? metadata.texts('tokenizer.chat_templates') : [];
+  if (names.length === 0) return usual;
+  return [
+    ...(usual === undefined ? [] : [{ name: 'default', template: usual }]),
+    ...names.map((name) => ({ name, template: metadata.text(`${key}.${name}`) })),
+  ];
 }

@@ -401,7 +401,13 @@ describe('tokenizers', () => {
       /token_type is a list, expected 257/,
     );
     expect(() =>
-      tokenizerOf({ ...metadata, 'tokenizer.ggml.tokens': ['a', 'a'], 'tokenizer.ggml.token_type': [1, 1] }),
+      tokenizerOf({
+        ...metadata,
+        'tokenizer.ggml.tokens': ['a', 'a'],
+        'tokenizer.ggml.token_type': [1, 1],
+        'tokenizer.ggml.bos_token_id': 1,
+        'tokenizer.ggml.eos_token_id': 1,
+      }),
     ).toThrow(/tokens holds "a" twice/);
   });
 

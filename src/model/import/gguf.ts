@@ -4,12 +4,15 @@
  */
 import type { RopeScaling } from '../../mixers/spec.ts';
 import { InputError } from '../../util/errors.ts';
+import { checkSizes, MOST_LAYERS } from '../check-sizes.ts';
 import type { ModelConfig } from '../config.ts';
 import { FileBytes } from '../file-bytes.ts';
-import type { GenerationConfig } from '../hf-config.ts';
+import type { GenerationConfig } from '../generation-config.ts';
 import type { TensorInfo, TensorSource } from '../tensor-source.ts';
 import { BLOCK_TYPES, type BlockType } from './gguf-blocks.ts';
-import { type GgufTensor, type GgufValue, readGgufHeader } from './gguf-header.ts';
+import { generationFromGguf } from './gguf-generation.ts';
+import { type GgufTensor, readGgufHeader } from './gguf-header.ts';
+import { GgufMetadata } from './gguf-metadata.ts';
 import { pairsToHalves } from './rotary.ts';
 
 const ARCHITECTURES = ['llama', 'qwen2'] as const;
@@ -32,62 +35,20 @@ const LAYER_NAMES: Record<string, string> = {
   ffn_up: 'mlp.up_proj',
   ffn_down: 'mlp.down_proj',
 };
+/** Keys of the architecture that change what other models compute, with the values that change nothing. */
+const CHANGING = {
+  expert_count: 0,
+  'attention.sliding_window': 0,
+  'attention.clamp_kqv': 0,
+  'attention.max_alibi_bias': 0,
+  logit_scale: 1,
+  embedding_scale: 1,
+  residual_scale: 1,
+  attn_logit_softcapping: 0,
+  final_logit_softcapping: 0,
+};
 /** Divisors of the rotary frequencies: how GGUF stores Llama 3's scaling. */
 const ROPE_FACTORS = 'rope_freqs.weight';
-
-/** Typed reading of the metadata; every mistake names the file and the key. */
-export class GgufMetadata {
-  readonly path: string;
-  private readonly values: Map<string, GgufValue>;
-
-  constructor(path: string, values: Map<string, GgufValue>) {
-    this.path = path;
-    this.values = values;
-  }
-
-  number(key: string, fallback?: number): number {
-    const value = this.values.get(key);
-    if (value === undefined && fallback !== undefined) return fallback;
-    if (typeof value === 'number' || typeof value === 'bigint') return Number(value);
-    throw this.wrong(key, 'a number');
-  }
-
-  text(key: string, fallback?: string): string {
-    const value = this.values.get(key) ?? fallback;
-    if (typeof value !== 'string') throw this.wrong(key, 'a text');
-    return value;
-  }
-
-  boolean(key: string, fallback: boolean): boolean {
-    const value = this.values.get(key) ?? fallback;
-    if (typeof value !== 'boolean') throw this.wrong(key, 'true or false');
-    return value;
-  }
-
-  texts(key: string): string[] {
-    return this.list(key, 'string', 'a list of texts');
-  }
-
-  numbers(key: string): number[] {
-    return this.list(key, 'number', 'a list of numbers');
-  }
-
-  has(key: string): boolean {
-    return this.values.has(key);
-  }
-
-  wrong(key: string, expected: string): InputError {
-    const value = this.values.get(key);
-    const found = value === undefined ? 'missing' : Array.isArray(value) ? 'a list' : String(value);
-    return new InputError(`${this.path}: ${key} is ${found}, expected ${expected}`);
-  }
-
-  private list<T>(key: string, type: 'string' | 'number', expected: string): T[] {
-    const value = this.values.get(key);
-    if (!Array.isArray(value) || value.some((item) => typeof item !== type)) throw this.wrong(key, expected);
-    return value as T[];
-  }
-}
 
 interface Stored extends GgufTensor {
   block: BlockType;
@@ -122,8 +83,10 @@ export class GgufFile implements TensorSource {
       if (tensor.name === ROPE_FACTORS) factors = stored;
       else this.tensors.set(huggingFaceName(path, tensor.name), stored);
     }
-    this.generation = this.readGeneration();
-    this.config = this.readConfig(factors && this.decode(factors));
+    refuseOverlaps(path, [...this.tensors.values(), ...(factors ? [factors] : [])]);
+    this.generation = generationFromGguf(this.metadata, this.tokenCount());
+    this.config = this.readConfig(factors);
+    checkSizes(path, this.config);
   }
 
   names(): string[] {
@@ -181,17 +144,39 @@ export class GgufFile implements TensorSource {
     return out;
   }
 
-  private readConfig(ropeFactors: Float32Array | undefined): ModelConfig {
+  private vocabSize(): number {
+    const { shape } = this.info('model.embed_tokens.weight');
+    const [rows] = shape;
+    if (shape.length === 2 && rows! > 0) return rows!;
+    throw new InputError(
+      `${this.file.path}: tensor 'token_embd.weight' has shape [${shape}], expected a matrix`,
+    );
+  }
+
+  /** One more than the largest id that may be named: which of them are tokens, the tokenizer's reader tells. */
+  private tokenCount(): number {
+    const key = 'tokenizer.ggml.tokens';
+    const listed = this.metadata.has(key) ? this.metadata.texts(key).length : 0;
+    return Math.max(listed, this.vocabSize());
+  }
+
+  private readConfig(ropeFactors: Stored | undefined): ModelConfig {
     const { metadata, architecture: arch } = this;
-    const size = (key: string, fallback?: number) => {
+    const size = (key: string, fallback?: number, most = 1 << 24) => {
       const value = metadata.number(`${arch}.${key}`, fallback);
-      if (!Number.isInteger(value) || value < 1 || value > 1 << 24) {
-        throw metadata.wrong(`${arch}.${key}`, 'a size');
+      if (!Number.isInteger(value) || value < 1 || value > most) {
+        throw metadata.wrong(`${arch}.${key}`, `a size: a whole number from 1 to ${most}`);
       }
       return value;
     };
-    if (metadata.number(`${arch}.expert_count`, 0) > 0) {
-      throw metadata.wrong(`${arch}.expert_count`, '0: mixtures of experts are not supported');
+    for (const [key, neutral] of Object.entries(CHANGING)) {
+      const full = `${arch}.${key}`;
+      if (metadata.number(full, neutral) !== neutral) {
+        throw metadata.wrong(
+          full,
+          `${neutral}: another value changes what is computed, and is not supported`,
+        );
+      }
     }
     const hiddenSize = size('embedding_length');
     const numHeads = size('attention.head_count');
@@ -202,19 +187,19 @@ export class GgufFile implements TensorSource {
     if (size('rope.dimension_count', headDim) !== headDim) {
       throw metadata.wrong(`${arch}.rope.dimension_count`, `the whole head, ${headDim}`);
     }
-    const theta = shortest(metadata.number(`${arch}.rope.freq_base`, 10000));
+    const theta = shortest(metadata.positive(`${arch}.rope.freq_base`, 10000));
     return {
       modelType: arch,
-      vocabSize: this.info('model.embed_tokens.weight').shape[0]!,
+      vocabSize: this.vocabSize(),
       hiddenSize,
       intermediateSize: size('feed_forward_length'),
       numHeads,
       numKvHeads: size('attention.head_count_kv', numHeads),
       headDim,
-      rmsNormEps: shortest(metadata.number(`${arch}.attention.layer_norm_rms_epsilon`)),
+      rmsNormEps: shortest(metadata.positive(`${arch}.attention.layer_norm_rms_epsilon`)),
       ropeTheta: theta,
       ropeScaling: ropeFactors
-        ? llama3Scaling(this.file.path, headDim, theta, ropeFactors)
+        ? llama3Scaling(this.file.path, headDim, theta, this.factorsOf(ropeFactors, headDim))
         : this.linearScaling(),
       qkvBias: this.has('model.layers.0.self_attn.q_proj.bias'),
       oBias: this.has('model.layers.0.self_attn.o_proj.bias'),
@@ -223,20 +208,20 @@ export class GgufFile implements TensorSource {
       tieWordEmbeddings: !this.has('lm_head.weight'),
       maxPositionEmbeddings: size('context_length'),
       initializerRange: 0.02,
-      ...this.generation,
-      layers: Array.from({ length: size('block_count') }, () => ({ kind: 'attention' })),
+      bosTokenId: this.generation.bosTokenId,
+      eosTokenIds: this.generation.eosTokenIds,
+      layers: Array.from({ length: size('block_count', undefined, MOST_LAYERS) }, () => ({
+        kind: 'attention',
+      })),
     };
   }
 
-  private tokenId(name: string): number | undefined {
-    const key = `tokenizer.ggml.${name}_token_id`;
-    return this.metadata.has(key) ? this.metadata.number(key) : undefined;
-  }
-
-  /** A text ends with the end-of-text token, or in a conversation with the end of a turn. */
-  private readGeneration(): GenerationConfig {
-    const ends = [this.tokenId('eos'), this.tokenId('eot')].filter((id) => id !== undefined);
-    return { bosTokenId: this.tokenId('bos') ?? null, eosTokenIds: [...new Set(ends)] };
+  private factorsOf(tensor: Stored, headDim: number): Float32Array {
+    const { shape } = tensor;
+    if (shape.length === 1 && shape[0] === headDim / 2) return this.decode(tensor);
+    throw new InputError(
+      `${this.file.path}: tensor '${ROPE_FACTORS}' has shape [${shape}], expected [${headDim / 2}]`,
+    );
   }
 
   private linearScaling(): RopeScaling | null {
@@ -247,7 +232,7 @@ export class GgufFile implements TensorSource {
     if (type === 'none') return null;
     if (type !== 'linear') throw metadata.wrong(key, "'none' or 'linear'");
     const current = `${arch}.rope.scaling.factor`;
-    const factor = metadata.number(metadata.has(current) ? current : old);
+    const factor = metadata.positive(metadata.has(current) ? current : old);
     return factor === 1 ? null : { type: 'linear', factor };
   }
 }
@@ -260,6 +245,17 @@ function byteCount(tensor: Stored): number {
   return (valueCount(tensor) / tensor.block.values) * tensor.block.bytes;
 }
 
+/** @throws InputError naming two tensors that have bytes in common */
+function refuseOverlaps(path: string, tensors: Stored[]): void {
+  const sorted = tensors.filter((tensor) => byteCount(tensor) > 0).sort((a, b) => a.position - b.position);
+  for (const [i, tensor] of sorted.entries()) {
+    const before = sorted[i - 1];
+    if (before && before.position + byteCount(before) > tensor.position) {
+      throw new InputError(`${path}: tensors '${before.name}' and '${tensor.name}' overlap`);
+    }
+  }
+}
+
 /** A float32 from the file as the decimal that its author wrote: 1e-5, not 0.000009999999747378752. */
 function shortest(value: number): number {
   return Number(value.toPrecision(7));
@@ -268,8 +264,11 @@ function shortest(value: number): number {
 function huggingFaceName(path: string, name: string): string {
   const match = /^(?:blk\.(\d+)\.)?(\w+)\.(weight|bias)$/.exec(name);
   const [, layer, part = '', kind] = match ?? [];
-  const found = layer === undefined ? NAMES[part] : LAYER_NAMES[part];
-  if (!found) throw new InputError(`${path}: tensor '${name}' has no place in a Llama or Qwen2 model`);
+  const names = layer === undefined ? NAMES : LAYER_NAMES;
+  const found = Object.hasOwn(names, part) ? names[part] : undefined;
+  if (!found) {
+    throw new InputError(`${path}: tensor '${name.slice(0, 100)}' has no place in a Llama or Qwen2 model`);
+  }
   return layer === undefined ? `${found}.${kind}` : `model.layers.${layer}.${found}.${kind}`;
 }
 
@@ -299,7 +298,7 @@ function llama3Scaling(
     const expected = 1 / ((1 - smooth) / factor + smooth);
     return Math.abs(found - expected) < 1e-3 * expected;
   });
-  if (factors.length !== headDim / 2 || !fits) {
+  if (!fits) {
     throw new InputError(
       `${path}: ${ROPE_FACTORS} holds frequency factors other than Llama 3's, which are not supported`,
     );

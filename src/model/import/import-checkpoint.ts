@@ -4,7 +4,8 @@ import type { OnProgress } from '../../util/progress.ts';
 import { saveCheckpoint } from '../checkpoint.ts';
 import type { ModelConfig } from '../config.ts';
 import { FileBytes } from '../file-bytes.ts';
-import { defaultGeneration, type GenerationConfig } from '../hf-config.ts';
+import { defaultGeneration, type GenerationConfig } from '../generation-config.ts';
+import { claimFolder, refuseInputs } from '../output-place.ts';
 import type { WrittenDtype } from '../safetensors.ts';
 import type { TensorSource } from '../tensor-source.ts';
 import { Tokenizer } from '../tokenizer.ts';
@@ -20,6 +21,8 @@ export interface ImportOptions {
   dtype?: WrittenDtype;
   /** The tokenizer of a llama2.c model; looked for beside the model unless told. */
   tokenizer?: string;
+  /** What is in the folder may go. */
+  overwrite?: boolean;
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }
@@ -43,6 +46,9 @@ export async function importCheckpoint(
   options: ImportOptions = {},
 ): Promise<void> {
   options.signal?.throwIfAborted();
+  claimFolder(dir, { inputs: [], overwrite: options.overwrite });
+  // A file of another name might be one of those that are written.
+  if (!/\.(gguf|bin)$/.test(file)) refuseInputs(dir, [file]);
   const { config, weights, generation, tokenizer } = openForeign(file, options.tokenizer);
   checkWeights(config, weights, { where: file });
   const { vocabSize } = new Tokenizer(tokenizer.tokenizer, tokenizer.config);

@@ -1,4 +1,5 @@
 /** Parts of a tokenizer.json (the format of Hugging Face's `tokenizers`) that the importers share. */
+import { InputError } from '../../util/errors.ts';
 import type { JsonObject } from '../json-fields.ts';
 
 export interface AddedToken {
@@ -19,16 +20,25 @@ export function addedTokenJson({ id, content, special }: AddedToken): JsonObject
   return { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special };
 }
 
+/** Of a piece, in characters: the ways to split it are tried one by one. SentencePiece's own limit is 16 unless told. */
+const LONGEST_PIECE = 1024;
+
 /**
  * SentencePiece's BPE merges whichever adjacent pair makes the piece of the best score. As merges for a tokenizer.json:
  * every way to split a piece into two other pieces, best score first.
  *
  * @param pieces text and score of the pieces that may be merged into or out of, in the order of their ids
+ * @throws InputError for a piece of more than 1,024 characters
  */
 function mergesByScore(pieces: { text: string; score: number }[]): [string, string][] {
   const ids = new Map(pieces.map(({ text }, id) => [text, id]));
   const merges: { left: number; right: number; score: number }[] = [];
   for (const { text, score } of pieces) {
+    if (text.length > LONGEST_PIECE) {
+      throw new InputError(
+        `a token of the vocabulary has ${text.length} characters, expected at most ${LONGEST_PIECE}`,
+      );
+    }
     const characters = [...text];
     let left = '';
     for (const [i, character] of characters.slice(0, -1).entries()) {

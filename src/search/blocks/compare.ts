@@ -4,6 +4,7 @@ import { mixerOf } from '../../mixers/registry.ts';
 import { stateBytes, totalBytes } from '../../mixers/state-bytes.ts';
 import { openCheckpoint, saveCheckpoint } from '../../model/checkpoint.ts';
 import type { ModelConfig } from '../../model/config.ts';
+import { refuseInputs } from '../../model/output-place.ts';
 import { countParameters } from '../../model/parameters.ts';
 import type { TrainingData } from '../../train/batches.ts';
 import { InputError } from '../../util/errors.ts';
@@ -80,6 +81,7 @@ async function compareAlone(settings: CompareSettings): Promise<BlocksResult> {
   const { model, out, candidates, seeds, tasks, decode, threads = 0 } = settings;
   const { config, weights, generation } = openCheckpoint(model);
   const placement = asPlacement(settings.placement);
+  refuseInputs(join(out, 'hybrid'), [model]);
   const fresh = () => new Network(config, weights);
   let spent = 0;
   const base = await judgeParent(settings, fresh());
