@@ -1,9 +1,9 @@
 /** The graph engine: record tensor operations, differentiate them, run them through ONNX Runtime. */
+export { type RightBytes, ZERO_BYTE } from './bytes.ts';
 export { denormalsAreZero, flushDenormals } from './denormals.ts';
 export type { Dim, Shape } from './dim.ts';
 export { addDims, mulDims, subDims } from './dim.ts';
 export { evaluate } from './evaluate.ts';
-export { integersAreExact } from './exact-integers.ts';
 export { grad, gradients } from './grad.ts';
 export { type Memory, memoryOf } from './memory.ts';
 export { type NdArray, ndarray } from './ndarray.ts';
@@ -35,6 +35,7 @@ export {
   quantize,
   rotationSize,
 } from './quantized.ts';
+export { rightBytes } from './right-bytes.ts';
 export { roundedRows, SMALLEST_ROUNDED, turnedRows } from './rounded.ts';
 export { RowQuantizer } from './row-quantized.ts';
 export { swappedFrom } from './swapped-from.ts';

@@ -7,6 +7,7 @@ import {
   type TensorProto,
   type ValueInfoProto,
 } from 'onnx-buf';
+import { type RightBytes, ZERO_BYTE } from './bytes.ts';
 import { type Dim, type Shape, sameShape, termsOf } from './dim.ts';
 import { type NdArray, ndarray } from './ndarray.ts';
 
@@ -51,6 +52,8 @@ export class Emitter {
     private readonly symbols: ReadonlyMap<string, Axis>,
     /** Products with weights have few rows. */
     readonly fewRows = false,
+    /** Of what type right factors of bytes are to be. */
+    readonly rightBytes: RightBytes = 'uint8',
     /** Of all names, in a graph within another. */
     private readonly prefix = '',
   ) {}
@@ -64,7 +67,7 @@ export class Emitter {
   subgraph(inputs: readonly Tensor[], outputs: readonly Tensor[]): GraphProto {
     const prefix = `${this.name()}/body`;
     const names = new Map(inputs.map((x, i) => [x, `${prefix}_in${i}`]));
-    const body = new Emitter(this.device, symbolsOf(names), this.fewRows, prefix);
+    const body = new Emitter(this.device, symbolsOf(names), this.fewRows, this.rightBytes, prefix);
     const fed = [...names].map(([x, name]) => valueInfo(name, x.dtype, x.shape));
     const results = emitGraph(
       body,
@@ -221,7 +224,8 @@ export interface JoinedProducts {
  * Writes the graph that computes the outputs.
  *
  * With `fewRows`, products with weights have few rows, and are laid out for that on a device. `sequence` names an output
- * before all others, an empty list of tensors.
+ * before all others, an empty list of tensors. Right factors of bytes become `rightBytes`: uint8, with which all machines
+ * multiply exactly, unless int8 is asked for.
  *
  * @param inputs every `input` tensor that the outputs depend on, with its name in the model
  * @param weights the inputs that become initialisers; their shapes are static
@@ -235,9 +239,15 @@ export function writeOnnx(
     joined = [],
     fewRows = false,
     sequence = null,
-  }: { joined?: readonly JoinedProducts[]; fewRows?: boolean; sequence?: string | null } = {},
+    rightBytes,
+  }: {
+    joined?: readonly JoinedProducts[];
+    fewRows?: boolean;
+    sequence?: string | null;
+    rightBytes?: RightBytes;
+  } = {},
 ): Uint8Array<ArrayBuffer> {
-  const emitter = new Emitter(device, symbolsOf(inputs), fewRows);
+  const emitter = new Emitter(device, symbolsOf(inputs), fewRows, rightBytes);
   const names = new Map<Tensor, string>(inputs);
   const fed: ValueInfoProto[] = [];
   const partOf = new Set(productsOf(joined).map(({ inputs }) => inputs[1]!));
@@ -454,11 +464,9 @@ export function emitLinear(
   }
   if (layout === 'rows') {
     const { values, sizes } = integers(emitter, x, shape[1]!);
-    const inputs = [values, weight, integerScale(emitter), scales, integerZero(emitter)];
-    return emitter.node('Mul', [
-      emitter.node('MatMulIntegerToFloat', inputs, {}, { domain: CONTRIB }),
-      sizes,
-    ]);
+    const b = { name: weight, type: 'int8' } as const;
+    const product = emitByteProduct(emitter, values, b, [integerScale(emitter), scales], ZERO_BYTE);
+    return emitter.node('Mul', [product, sizes]);
   }
   const [N, K] = shape as [number, number];
   // Level 4: products of 8 bits, of which ONNX Runtime has its fastest kernels.
@@ -511,9 +519,30 @@ function integerScale(emitter: Emitter): string {
   return emitter.constant('float32', ndarray([], [1 / 127]));
 }
 
-/** What stands for 0: the kernels take one factor without a sign. */
-function integerZero(emitter: Emitter): string {
-  return emitter.constant('uint8', ndarray([], [128]));
+function byte(emitter: Emitter, value: number): string {
+  return emitter.constant('uint8', ndarray([], [value]));
+}
+
+/**
+ * (a - zero) b for uint8 a, times a factor and one of each column. Of b as uint8, which is what it becomes where the machine
+ * multiplies no int8 exactly, ZERO_BYTE stands for 0. (What does not change is turned when the program is compiled.)
+ */
+export function emitByteProduct(
+  emitter: Emitter,
+  a: string,
+  b: { name: string; type: RightBytes },
+  factors: readonly [scale: string, scales: string],
+  zero: number,
+): string {
+  const turned = b.type === 'int8' && emitter.rightBytes === 'uint8';
+  const right = turned
+    ? // The sign bit is the other way round then.
+      emitter.node('BitwiseXor', [emitter.cast(b.name, 'uint8'), byte(emitter, ZERO_BYTE)])
+    : b.name;
+  const zeros = [zero, turned || b.type === 'uint8' ? ZERO_BYTE : 0];
+  const given = zeros[1] === 0 ? zeros.slice(0, 1) : zeros;
+  const inputs = [a, right, ...factors, ...given.map((value) => byte(emitter, value))];
+  return emitter.node('MatMulIntegerToFloat', inputs, {}, { domain: CONTRIB });
 }
 
 /** Rows of x [..., K], turned, as integers, each relative to its largest value, and those largest values [..., 1]. */
@@ -534,7 +563,7 @@ function integers(
   const tiny = emitter.constant('float32', ndarray([], [1e-30]));
   const sizes = emitter.node('Max', [most, tiny]);
   const scaled = emitter.node('Mul', [rows, emitter.node('Reciprocal', [sizes])]);
-  const values = emitter.node('QuantizeLinear', [scaled, integerScale(emitter), integerZero(emitter)]);
+  const values = emitter.node('QuantizeLinear', [scaled, integerScale(emitter), byte(emitter, ZERO_BYTE)]);
   emitter.integers.set(name, { values, sizes });
   return { values, sizes };
 }

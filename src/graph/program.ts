@@ -12,7 +12,7 @@ import {
   Value,
 } from './onnxruntime.ts';
 import { linearWeights, type Quantized, type RowQuantized, stackQuantized } from './quantized.ts';
-
+import { rightBytes } from './right-bytes.ts';
 import { type DType, GraphError, type Node, type Tensor, topologicalOrder } from './tensor.ts';
 import { resultsStayUnread } from './unread-results.ts';
 import { requireWebGpu } from './webgpu.ts';
@@ -103,13 +103,19 @@ export class Program {
     const external = new Map(
       [...given].filter(([x]) => !parts.has(x)).map(([x, value]) => [x, store.add(value)]),
     );
-    const places = device === 'cpu' && (await resultsStayUnread());
+    const cpu = device === 'cpu';
+    const places = cpu && (await resultsStayUnread());
     const model = writeOnnx(
       Object.fromEntries(names.map((name, i) => [outputName(i), outputs[name]!])),
       new Map(inputs.map((x, i) => [x, inputName(i)])),
       external,
       device,
-      { joined, fewRows, sequence: places ? UNREADABLE_RESULT : null },
+      {
+        joined,
+        fewRows,
+        sequence: places ? UNREADABLE_RESULT : null,
+        rightBytes: cpu ? await rightBytes() : undefined,
+      },
     );
     const nonEmpty = new Map<Dim, string>();
     for (const node of topologicalOrder(Object.values(outputs))) {

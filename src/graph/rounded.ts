@@ -1,3 +1,4 @@
+import { type RightBytes, ZERO_BYTE } from './bytes.ts';
 import { constant } from './ops/constant.ts';
 import { abs, div, maximum, mul } from './ops/elementwise.ts';
 import { nearestByte } from './ops/integers.ts';
@@ -20,8 +21,12 @@ export function turnedRows(x: Tensor): Tensor {
   return reshape(matmul(parts, constant(hadamard(size).data, [size, size])), x.shape);
 }
 
-/** `levels` int8 [..., K], -127 to 127, and the `largest` value of each row [..., 1]: a value is levels largest / 127. */
-export function roundedRows(x: Tensor): Record<'levels' | 'largest', Tensor> {
+/**
+ * `levels` [..., K], -127 to 127, as right factors of products of bytes, and the `largest` value of each row [..., 1]: a
+ * value is levels largest / 127.
+ */
+export function roundedRows(x: Tensor, type: RightBytes = 'int8'): Record<'levels' | 'largest', Tensor> {
   const largest = maximum(max(abs(x), -1, true), SMALLEST_ROUNDED);
-  return { levels: nearestByte(mul(x, div(127, largest))), largest };
+  const zero = type === 'int8' ? null : ZERO_BYTE;
+  return { levels: nearestByte(mul(x, div(127, largest)), zero), largest };
 }

@@ -1,16 +1,26 @@
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { Random } from '../util/random.ts';
 import {
   dequantize,
   float32,
   input,
-  integersAreExact,
   linear,
   Program,
   quantize,
+  type RightBytes,
   RowQuantizer,
 } from './index.ts';
 import { hadamard, rotationSize } from './quantized.ts';
+
+/** What programs are told of the machine, in place of what was found out. */
+const told = vi.hoisted(() => ({ type: null as RightBytes | null }));
+vi.mock(import('./right-bytes.ts'), async (original) => {
+  const { rightBytes } = await original();
+  return { rightBytes: async () => told.type ?? rightBytes() };
+});
+afterEach(() => {
+  told.type = null;
+});
 
 function normal(count: number, seed: number): Float32Array<ArrayBuffer> {
   const random = new Random(seed);
@@ -69,6 +79,19 @@ for (const [bits, K] of [
   });
 }
 
-test('says whether the integers of this machine are exact', async () => {
-  expect(typeof (await integersAreExact())).toBe('boolean');
+test('products by rows are the same bits in the form of machines without VNNI', async () => {
+  const [T, N, K] = [5, 24, 192];
+  const x = normal(T * K, 2);
+  x.fill(300, 0, K);
+  const [xs, w] = [input('x', 'float32', [1, 'T', K]), input('w', 'float32', [N, K])];
+  await using quantizer = new RowQuantizer();
+  const weights = new Map([[w, await quantizer.quantize(quantize(normal(N * K, 1), [N, K], 8))]]);
+  const product = async () => {
+    await using program = await Program.compile({ y: linear(xs, w) }, { weights });
+    const { y } = await program.run({ x: float32(x, [1, T, K]) });
+    return y!.data;
+  };
+  const own = await product();
+  told.type = 'uint8';
+  expect(await product()).toEqual(own);
 });

@@ -8,6 +8,7 @@ import {
   max,
   maximum,
   mul,
+  type RightBytes,
   reshape,
   slice,
   softmax,
@@ -43,8 +44,6 @@ interface Beside {
   hidden: Tensor;
   /** What is packed before. */
   packed: readonly PackedKeys[];
-  /** Of the digits of packed-attention.ts. */
-  base: number;
 }
 
 /**
@@ -52,14 +51,14 @@ interface Beside {
  *
  * @returns [KV, G, 1, d]
  */
-export function attendBeside({ q, k, v, ownK, ownV, hidden, packed, base }: Beside): Tensor {
+export function attendBeside({ q, k, v, ownK, ownV, hidden, packed }: Beside): Tensor {
   const score = (keys: Tensor) => matmul(q, keys, { transB: true });
   const scores = concat([add(score(k), hidden), score(ownK)], 3);
   const floored = denormalsAreZero() ? scores : maximum(scores, sub(max(scores, -1, true), LEAST));
   const weigh = (weights: Tensor) =>
     add(matmul(slice(weights, 3, 0, -1), v), mul(slice(weights, 3, -1), ownV));
   if (packed.length === 0) return weigh(softmax(floored));
-  const rounded = roundedQuery(q, base);
+  const rounded = roundedQuery(q);
   const sums = packed.map((keys) => packedSums(rounded, keys));
   return [...sums, sumsOf(floored, weigh)].reduce(merge).o;
 }
@@ -69,14 +68,14 @@ export function attendBeside({ q, k, v, ownK, ownV, hidden, packed, base }: Besi
  * with `{name}.packed.` before them.
  *
  * @param heads q [1, H, 1, d], k and v [1, KV, 1, d]
- * @param base of digits, where there is something packed
+ * @param packed of what type keys and values are that are packed before, if any
  * @returns what the query gets [1, H, 1, d]; the new key and value
  */
 export function attendToBlock(
   name: string,
   { q, k, v }: Record<'q' | 'k' | 'v', Tensor>,
   hidden: Tensor,
-  base: number | null,
+  packed: RightBytes | null,
 ): Record<'attended' | 'k' | 'v', Tensor> {
   const [, H, , d] = q.shape as [1, number, 1, number];
   const KV = k.shape[1] as number;
@@ -90,8 +89,7 @@ export function attendToBlock(
     ownK: own(k),
     ownV: own(v),
     hidden,
-    packed: base === null ? [] : [{ name: `${name}.packed.`, parts: 'N', hides: false }],
-    base: base ?? 0,
+    packed: packed === null ? [] : [{ name: `${name}.packed.`, parts: 'N', hides: false, bytes: packed }],
   });
   return { attended: reshape(attended, [1, H, 1, d]), k, v };
 }

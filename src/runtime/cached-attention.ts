@@ -1,9 +1,8 @@
-import { type Device, float32, type Value } from '../graph/index.ts';
+import { type Device, float32, type RightBytes, type Value } from '../graph/index.ts';
 import { HIDDEN, HiddenKeys, hiddenKeys } from './hidden-keys.ts';
 import { KeptPrograms } from './kept-programs.ts';
 import { type Block, PART, rowsOfBlock } from './kv-blocks.ts';
 import type { KvCache } from './kv-cache.ts';
-import { digitBase } from './packed-attention.ts';
 import { type Packed, packedInputs } from './packed-blocks.ts';
 import { groupsOf, type SeveralKind, severalQueries } from './several-queries.ts';
 import { type HeadShape, overBlock, overParts, type PartsKind } from './single-query.ts';
@@ -114,20 +113,19 @@ export class CachedAttentionPrograms {
       ...{ ownK: rowOf(k, place - start), ownV: rowOf(v, place - start) },
     };
     const packed = packedSeen(cache, place, 1).map(({ packed, start, hides }, n) => {
-      for (const [kind, value] of Object.entries(packedInputs(cache.shape, packed)))
-        given[`${n}.${kind}`] = value;
+      const inputs = packedInputs(cache.shape, packed);
+      for (const [kind, value] of Object.entries(inputs)) given[`${n}.${kind}`] = value;
       if (hides) {
         const { parts } = packed;
         const values = hiddenKeys(1, parts * PART, place - start, window);
         given[`${n}.bias`] = float32(values, [parts, 1, 1, PART]);
       }
-      return { hides };
+      return { hides, bytes: inputs.k.type as RightBytes };
     });
     const few = packed.length === 0 && capacity <= FEW_KEYS;
     const options = few ? { ...this.options, threads: 1 } : this.options;
-    const base = packed.length > 0 ? await digitBase() : 0;
     const key = few ? 'few' : JSON.stringify({ packed });
-    const program = await this.programs.get(key, () => overBlock(this.shape, packed, base), options);
+    const program = await this.programs.get(key, () => overBlock(this.shape, packed), options);
     await program.run(given, { o: result });
   }
 
@@ -193,7 +191,7 @@ export class CachedAttentionPrograms {
         const parts = Math.min(PARTS, packed.parts - from);
         const given = packedInputs(cache.shape, { ...packed, first: packed.first + from, parts });
         const bias = hidden(parts * PART, first - start - from * PART);
-        await run({ over: 'block', packed: true, hides }, given, bias);
+        await run({ over: 'block', packed: given.k.type as RightBytes, hides }, given, bias);
       }
     }
     const exact = blocksSeen(cache, first, T);
@@ -205,7 +203,7 @@ export class CachedAttentionPrograms {
       const from = over === 'block' ? 0 : before;
       const bias = hidden(block.capacity - from, row - from);
       const { k, v } = block;
-      await run({ over, packed: false, hides }, { k, v }, bias, i === exact.length - 1);
+      await run({ over, packed: null, hides }, { k, v }, bias, i === exact.length - 1);
     }
   }
 

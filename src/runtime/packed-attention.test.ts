@@ -1,16 +1,19 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { hadamard, rotationSize } from '../graph/index.ts';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { hadamard, type RightBytes, rotationSize } from '../graph/index.ts';
 import { Random } from '../util/random.ts';
 import { CachedAttentionPrograms } from './cached-attention.ts';
 import { PART } from './kv-blocks.ts';
 import { KvCache } from './kv-cache.ts';
 import { Packer, packedInputs } from './packed-blocks.ts';
 
-/** Of 8 bits unless a test says otherwise, which it does for a machine without instructions for them. */
-const exact = vi.hoisted(() => ({ integers: true }));
+/** What is packed is told of the machine, in place of what was found out. Programs know better. */
+const told = vi.hoisted(() => ({ type: null as RightBytes | null }));
 vi.mock(import('../graph/index.ts'), async (original) => {
   const graph = await original();
-  return { ...graph, integersAreExact: async () => exact.integers && (await graph.integersAreExact()) };
+  return { ...graph, rightBytes: async () => told.type ?? graph.rightBytes() };
+});
+afterEach(() => {
+  told.type = null;
 });
 
 const [H, KV, d] = [4, 2, 12];
@@ -68,9 +71,14 @@ function plain(
   );
 }
 
-async function check(window: number, lengths: readonly number[], steps: number): Promise<KvCache> {
+async function check(
+  window: number,
+  lengths: readonly number[],
+  steps: number,
+  packs = packer,
+): Promise<KvCache> {
   const random = new Random(1);
-  const cache = new KvCache({ heads: KV, width: d, window }, packer);
+  const cache = new KvCache({ heads: KV, width: d, window }, packs);
   const given = { k: [] as number[][][], v: [] as number[][][] };
   for (const part of ['k', 'v'] as const) given[part] = Array.from({ length: KV }, () => []);
   for (const T of lengths) {
@@ -143,19 +151,15 @@ test.each(cases)('attends as its definition does, %s', async (_, window, lengths
   expect(found.join(' ')).toBe(expected);
 });
 
-test('attends in products of 7 bits where those of 8 overflow', async () => {
-  exact.integers = false;
-  const others = new CachedAttentionPrograms({ H, KV, d }, { threads: 1 });
-  const eight = programs;
-  programs = others;
-  try {
-    await check(Number.POSITIVE_INFINITY, [4096, 1, 1], 63);
-  } finally {
-    programs = eight;
-    exact.integers = true;
-    await others.dispose();
-  }
-});
+test.each(['int8', 'uint8'] as const)(
+  'attends as its definition does where keys and values are %s',
+  async (type) => {
+    told.type = type;
+    await using own = new Packer({ threads: 1, longest: 16_384 });
+    const { packed, shape } = await check(Number.POSITIVE_INFINITY, [4096, 1, 700, 1], 127, own);
+    expect(packedInputs(shape, packed[0]!).k.type).toBe(type);
+  },
+);
 
 test('restores what was saved of 8 bits', async () => {
   const random = new Random(2);

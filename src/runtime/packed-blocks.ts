@@ -4,13 +4,16 @@ import {
   input,
   max,
   mul,
+  type RightBytes,
   reshape,
+  rightBytes,
   rotationSize,
   roundedRows,
   type Tensor,
   transpose,
   turnedRows,
   Value,
+  ZERO_BYTE,
 } from '../graph/index.ts';
 import { KeptPrograms } from './kept-programs.ts';
 import { BLOCK, type Block, type CacheShape, PART } from './kv-blocks.ts';
@@ -44,12 +47,15 @@ const KINDS = {
 type Kind = keyof typeof KINDS;
 const NAMES = Object.keys(KINDS) as Kind[];
 
+/** -127 to 127, as Uint8Array around ZERO_BYTE (`RightBytes`). */
+type Levels = Int8Array | Uint8Array;
+
 interface Store {
   /** Parts that there is room for. */
   room: number;
   /** Parts that have been written. */
   used: number;
-  memory: Record<Kind, Int8Array | Float32Array>;
+  memory: Record<Kind, Levels | Float32Array>;
 }
 
 /** Some parts of a store, one behind the other. */
@@ -59,7 +65,7 @@ export interface Packed {
   readonly parts: number;
 }
 
-/** Packs exact blocks by a program, compiled for the first of them. */
+/** Packs exact blocks by a program, compiled for the first of them, of the type that this machine multiplies best. */
 export class Packer implements AsyncDisposable {
   private readonly programs: KeptPrograms;
   private readonly longest: number;
@@ -79,8 +85,9 @@ export class Packer implements AsyncDisposable {
     const { heads, width } = shape;
     const last = packed.at(-1);
     const goesOn = last && last.first + last.parts === last.store.used && last.store.used < last.store.room;
-    const { store, first, parts } = goesOn ? last : { store: this.store(shape), first: 0, parts: 0 };
-    const program = await this.programs.get(`${heads} ${width}`, () => packing(shape));
+    const bytes = await rightBytes();
+    const { store, first, parts } = goesOn ? last : { store: this.store(shape, bytes), first: 0, parts: 0 };
+    const program = await this.programs.get(`${heads} ${width}`, () => packing(shape, bytes));
     const added = { store, first: first + parts, parts: BLOCK_PARTS };
     // From here on no other sequence takes the same place.
     store.used += BLOCK_PARTS;
@@ -90,11 +97,12 @@ export class Packer implements AsyncDisposable {
   }
 
   /** An empty store. What a window has left behind is let go of by stores: none is longer than the window. */
-  private store(shape: CacheShape): Store {
+  private store(shape: CacheShape, bytes: RightBytes): Store {
     const room = BLOCK_PARTS * Math.ceil(Math.min(this.longest, shape.window) / BLOCK);
     const of = (kind: Kind) => {
       const size = room * KINDS[kind](shape).reduce((a, b) => a * b);
-      return kind === 'k' || kind === 'v' ? new Int8Array(size) : new Float32Array(size);
+      if (kind !== 'k' && kind !== 'v') return new Float32Array(size);
+      return bytes === 'int8' ? new Int8Array(size) : new Uint8Array(size);
     };
     const memory = Object.fromEntries(NAMES.map((kind) => [kind, of(kind)])) as Store['memory'];
     return { room, used: 0, memory };
@@ -105,16 +113,15 @@ export class Packer implements AsyncDisposable {
   }
 }
 
-/** The values of some parts, over the memory of their store: k int8 [parts, KV, d, PART] and so on. */
+/** The values of some parts, over the memory of their store: k [parts, KV, d, PART] and so on. */
 export function packedInputs(shape: CacheShape, { store, first, parts }: Packed): Record<Kind, Value> {
   const of = (kind: Kind) => {
     const dims = KINDS[kind](shape);
     const size = dims.reduce((a, b) => a * b);
     const data = store.memory[kind].subarray(first * size, (first + parts) * size);
     const all = [parts, ...dims];
-    return data instanceof Int8Array
-      ? new Value('int8', data as Int8Array<ArrayBuffer>, all)
-      : float32(data as Float32Array<ArrayBuffer>, all);
+    if (data instanceof Float32Array) return float32(data, all);
+    return new Value(data instanceof Int8Array ? 'int8' : 'uint8', data, all);
   };
   return Object.fromEntries(NAMES.map((kind) => [kind, of(kind)])) as Record<Kind, Value>;
 }
@@ -134,7 +141,8 @@ export function unpack(
 ): void {
   const { heads, width } = shape;
   const { k, v, kFactors, vShares, vLargest } = packedInputs(shape, packed);
-  const levels = (part === 'k' ? k : v).data as Int8Array;
+  const levels = (part === 'k' ? k : v).data as Levels;
+  const zero = levels instanceof Int8Array ? 0 : ZERO_BYTE;
   const numbers = ({ data }: Value) => data as Float32Array;
   for (let i = 0; i < rows.length / width; i++) {
     const [matrix, column] = [Math.floor(i / PART) * heads + head, i % PART];
@@ -142,7 +150,7 @@ export function unpack(
     const factor =
       part === 'k' ? numbers(kFactors)[token]! : numbers(vShares)[token]! * numbers(vLargest)[matrix]!;
     const [first, step] = part === 'k' ? [matrix * PART * width + column, PART] : [token * width, 1];
-    for (let c = 0; c < width; c++) rows[i * width + c] = levels[first + c * step]! * factor;
+    for (let c = 0; c < width; c++) rows[i * width + c] = (levels[first + c * step]! - zero) * factor;
   }
   if (part === 'k') turnRows(rows, rotationSize(width));
 }
@@ -154,13 +162,13 @@ export function packedBytes(shape: CacheShape, parts: number): number {
 }
 
 /** From keys and values [KV, BLOCK, d] to what is kept of them. */
-function packing({ heads, width }: CacheShape): Record<Kind, Tensor> {
+function packing({ heads, width }: CacheShape, bytes: RightBytes): Record<Kind, Tensor> {
   const rows = (name: string) => {
     const parts = reshape(input(name, 'float32', [heads, BLOCK, width]), [heads, BLOCK_PARTS, PART, width]);
     return transpose(parts, [1, 0, 2, 3]);
   };
   const rounded = (x: Tensor) => {
-    const { levels, largest } = roundedRows(x);
+    const { levels, largest } = roundedRows(x, bytes);
     return { levels, factors: reshape(mul(largest, 1 / 127), [BLOCK_PARTS, heads, 1, PART]) };
   };
   const k = rounded(turnedRows(rows('k')));

@@ -7,11 +7,12 @@ import {
   FAST_BLOCKS,
   fill,
   input,
-  integersAreExact,
   mulDims,
   Program,
   pad,
+  type RightBytes,
   reshape,
+  rightBytes,
   rmsNorm,
   slice,
   swapLast,
@@ -25,7 +26,6 @@ import { head, type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } fr
 import { layerPrefix, modelParameters } from '../model/parameters.ts';
 import { attendToBlock } from './block-attention.ts';
 import type { ByRow, EngineWeights, Reading } from './engine-weights.ts';
-import { digitBase } from './packed-attention.ts';
 
 /**
  * The decoder cut at every layer whose keys and values are kept in a cache: a program runs up to the heads of such a
@@ -122,9 +122,9 @@ export class Segments {
     options: SegmentOptions,
   ): Promise<Segments> {
     const { padTo, device = 'cpu' } = options;
-    const base = form === 'whole, packed' ? await digitBase() : null;
-    const recorded = record(config, form, padTo, base);
-    const byRow = await layout(device, form === 'piece');
+    const packed = form === 'whole, packed' ? await rightBytes() : null;
+    const recorded = record(config, form, padTo, packed);
+    const byRow = layout(device, form === 'piece');
     const segments: Segment[] = [];
     try {
       for (const { outputs, state } of recorded.segments) {
@@ -153,13 +153,13 @@ export async function compileHead(
 ): Promise<Program> {
   const weights = weightInputs(modelParameters(config));
   const logits = head(config, input('x', 'float32', ['B', 'T', config.hiddenSize]), weights);
-  const byRow = await layout(options.device);
+  const byRow = layout(options.device);
   return compileWith(source, { logits }, weights, { ...options, byRow });
 }
 
-/** What is laid out by row, where integers give exact sums. */
-async function layout(device: Device = 'cpu', manyRows = false): Promise<ByRow | undefined> {
-  if (device !== 'cpu' || !(await integersAreExact())) return undefined;
+/** What is laid out by row: on the CPU, which has the products of integers. */
+function layout(device: Device = 'cpu', manyRows = false): ByRow | undefined {
+  if (device !== 'cpu') return undefined;
   return manyRows || !FAST_BLOCKS ? 'all' : 'large';
 }
 
@@ -183,7 +183,7 @@ interface Recorded {
   firstShape: number[] | null;
 }
 
-function record(config: ModelConfig, form: Form, padTo: number, base: number | null): Recorded {
+function record(config: ModelConfig, form: Form, padTo: number, packed: RightBytes | null): Recorded {
   const [B, T]: [Dim, Dim] = [form === 'step' ? 'B' : 1, form === 'piece' ? 'T' : 1];
   const weights = weightInputs(modelParameters(config));
   const { hiddenSize, numHeads, headDim, rmsNormEps } = config;
@@ -213,7 +213,7 @@ function record(config: ModelConfig, form: Form, padTo: number, base: number | n
       const normed = rmsNorm(x, layerWeights['input_layernorm.weight']!, rmsNormEps);
       const heads: MixerInput = { x: normed, params, form: 'recurrent', positions, angles };
       if (form === 'whole' || form === 'whole, packed') {
-        const { attended, k, v } = attendToBlock(`${i}`, cached.heads(spec, config, heads), hidden, base);
+        const { attended, k, v } = attendToBlock(`${i}`, cached.heads(spec, config, heads), hidden, packed);
         outputs[`${i}.k`] = k;
         outputs[`${i}.v`] = v;
         x = mlpBlock(config, add(x, cached.output(attended, params)), layerWeights);

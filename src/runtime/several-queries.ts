@@ -3,6 +3,7 @@ import {
   type Dim,
   input,
   matmul,
+  type RightBytes,
   reshape,
   slice,
   subDims,
@@ -18,8 +19,8 @@ import { merge, type Sums, sumsOf } from './sums.ts';
 export interface SeveralKind {
   /** What is summed by itself: a block, or the end of it that the queries stand in, and what comes before. */
   over: 'block' | 'end and earlier';
-  /** Whether keys are packed. */
-  packed: boolean;
+  /** Of what type keys and values are where they are packed. */
+  packed: RightBytes | null;
   /** Whether some of a block's keys are hidden from some queries. */
   hides: boolean;
   /** With sums of earlier blocks. */
@@ -61,7 +62,7 @@ export function severalQueries(
 ): Record<string, Tensor> {
   const { H, KV, d } = shape;
   const G = H / KV;
-  const keys = packed ? packedKeys(shape) : exactKeys(shape);
+  const keys = packed ? packedKeys(shape, packed) : exactKeys(shape);
   const rows = (name: string, width: number) => input(name, 'float32', [KV, G * groups, 'Q', width]);
   const q = keys.turn(rows('q', d));
   const [k, v] = [unsqueeze(keys.k, 1), unsqueeze(keys.v, 1)];

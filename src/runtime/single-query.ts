@@ -1,6 +1,7 @@
 import { add, input, matmul, reshape, squeeze, type Tensor, unsqueeze } from '../graph/index.ts';
 import { attendBeside } from './block-attention.ts';
 import { PART } from './kv-blocks.ts';
+import type { PackedKeys } from './packed-attention.ts';
 import { sumsOf, together } from './sums.ts';
 
 /** The programs of cached-attention.ts for one query of each head, which comes multiplied by d^-0.5. */
@@ -18,8 +19,7 @@ export interface HeadShape {
  */
 export function overBlock(
   { H, KV, d }: HeadShape,
-  packed: readonly { hides: boolean }[],
-  base: number,
+  packed: readonly Pick<PackedKeys, 'hides' | 'bytes'>[],
 ): Record<string, Tensor> {
   const G = H / KV;
   const block = (name: string) => input(name, 'float32', [KV, 1, 'C', d]);
@@ -31,8 +31,7 @@ export function overBlock(
     ownK: own('ownK'),
     ownV: own('ownV'),
     hidden: input('bias', 'float32', [1, 'C']),
-    packed: packed.map(({ hides }, n) => ({ name: `${n}.`, parts: `N${n}`, hides })),
-    base,
+    packed: packed.map((keys, n) => ({ ...keys, name: `${n}.`, parts: `N${n}` })),
   });
   return { o: reshape(attended, [KV, G, d]) };
 }

@@ -1,7 +1,9 @@
 /** Products of 8-bit integers, and how to get at integers. For the CPU; none has a gradient. */
+
+import { isByte, type RightBytes, ZERO_BYTE } from '../bytes.ts';
 import { showShape } from '../dim.ts';
-import { ndarray } from '../ndarray.ts';
-import { CONTRIB } from '../onnx-proto.ts';
+import { type NdArray, ndarray } from '../ndarray.ts';
+import { emitByteProduct } from '../onnx.ts';
 import { GraphError, type Op, record, type Tensor } from '../tensor.ts';
 import { scalar } from './constant.ts';
 import { broadcastShapes } from './elementwise.ts';
@@ -9,15 +11,14 @@ import { plainProduct } from './matmul.ts';
 
 const integerProductOp: Op<{ zero: number }> = {
   name: 'integerProduct',
-  emit: (emitter, [a, b, scale, scales], { attributes: { zero } }) => {
-    const zeroPoint = zero === 0 ? [] : [emitter.constant('uint8', ndarray([], [zero]))];
-    return [
-      emitter.node('MatMulIntegerToFloat', [a!, b!, scale!, scales!, ...zeroPoint], {}, { domain: CONTRIB }),
-    ];
+  emit: (emitter, [a, b, scale, scales], { attributes: { zero }, inputs }) => {
+    const right = { name: b!, type: inputs[1]!.dtype as RightBytes };
+    return [emitByteProduct(emitter, a!, right, [scale!, scales!], zero)];
   },
   vjp: () => [null, null, null, null],
-  evaluate: ([a, b, scale, scales], { attributes: { zero } }) => {
-    const product = plainProduct({ shape: a!.shape, data: a!.data.map((x) => x - zero) }, b!);
+  evaluate: ([a, b, scale, scales], { attributes: { zero }, inputs }) => {
+    const less = ({ shape, data }: NdArray, by: number) => ({ shape, data: data.map((x) => x - by) });
+    const product = plainProduct(less(a!, zero), less(b!, inputs[1]!.dtype === 'uint8' ? ZERO_BYTE : 0));
     const [M, N] = product.shape.slice(-2) as [number, number];
     const data = product.data.map((x, i) => {
       const column = scales!.data.length === 1 ? 0 : Math.floor(i / (M * N)) * N + (i % N);
@@ -28,9 +29,10 @@ const integerProductOp: Op<{ zero: number }> = {
 };
 
 /**
- * (a - zero) b, times `scale` and each column times its own factor: uint8 [..., M, K] x int8 [..., K, N] gives float32
- * [..., M, N]. Exact but for the factors, where the machine has instructions for it (`integersAreExact`); elsewhere as
- * long as `a` has values of 7 bits. `scale` is [], `scales` [..., 1, N] with the axes in front of b, or [] for one factor.
+ * (a - zero) b, times `scale` and each column times its own factor: uint8 [..., M, K] x [..., K, N] gives float32
+ * [..., M, N]. b is int8, or uint8 that stands for so much less ZERO_BYTE. Exact but for the factors; of the two
+ * `rightBytes` says which needs no turning on the machine at hand. `scale` is [], `scales` [..., 1, N] with the axes in
+ * front of b, or [] for one factor.
  */
 export function integerProduct(
   a: Tensor,
@@ -42,8 +44,8 @@ export function integerProduct(
   }: { zero?: number; scale?: Tensor; scales?: Tensor } = {},
 ): Tensor {
   const shapes = () => `${a} x ${b}`;
-  if (a.dtype !== 'uint8' || b.dtype !== 'int8' || a.rank < 2 || b.rank < 2) {
-    throw new GraphError(`integerProduct: needs matrices of uint8 and int8, got ${shapes()}`);
+  if (a.dtype !== 'uint8' || !isByte(b.dtype) || a.rank < 2 || b.rank < 2) {
+    throw new GraphError(`integerProduct: needs matrices of uint8 and int8 (or uint8), got ${shapes()}`);
   }
   const [front, N] = [b.shape.slice(0, -2), b.shape.at(-1)!];
   if (a.shape.at(-1) !== b.shape.at(-2)) throw new GraphError(`integerProduct: ${shapes()} do not fit`);
@@ -60,26 +62,18 @@ export function integerProduct(
   return record(integerProductOp, [a, b, scale, scales], { zero }, 'float32', shape);
 }
 
-const lastDigitOp: Op<{ base: number }> = {
-  name: 'lastDigit',
-  emit: (emitter, [x], { attributes: { base } }) => {
-    const whole = emitter.cast(x!, 'int32');
-    // From 32 to 8 bits a cast keeps the lower ones.
-    if (base === 256) return [emitter.cast(whole, 'uint8')];
-    return [
-      emitter.cast(emitter.node('Mod', [whole, emitter.constant('int32', ndarray([], [base]))]), 'uint8'),
-    ];
-  },
+const lastByteOp: Op = {
+  name: 'lastByte',
+  // From 32 to 8 bits a cast keeps the lower ones.
+  emit: (emitter, [x]) => [emitter.cast(emitter.cast(x!, 'int32'), 'uint8')],
   vjp: () => [null],
-  evaluate: ([x], { attributes: { base } }) => [
-    { shape: x!.shape, data: x!.data.map((value) => Math.floor(value) % base) },
-  ],
+  evaluate: ([x]) => [{ shape: x!.shape, data: x!.data.map((value) => Math.floor(value) % 256) }],
 };
 
-/** The last digit, to a base of at most 256, of what stands before the point of numbers from 0 on: uint8. */
-export function lastDigit(x: Tensor, base: number): Tensor {
-  if (x.dtype !== 'float32') throw new GraphError(`lastDigit: needs a float32 tensor, got ${x}`);
-  return record(lastDigitOp, [x], { base }, 'uint8', x.shape);
+/** The lower 8 bits of what stands before the point of numbers from 0 on: uint8. */
+export function lastByte(x: Tensor): Tensor {
+  if (x.dtype !== 'float32') throw new GraphError(`lastByte: needs a float32 tensor, got ${x}`);
+  return record(lastByteOp, [x], {}, 'uint8', x.shape);
 }
 
 const nearestByteOp: Op<{ zero: number | null }> = {

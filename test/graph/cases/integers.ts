@@ -1,4 +1,4 @@
-import { integerProduct, lastDigit, nearestByte } from '../../../src/graph/index.ts';
+import { integerProduct, lastByte, nearestByte } from '../../../src/graph/index.ts';
 import { at, below, type Draw, type OpCase, positive, range, total } from '../op-case.ts';
 
 const noWebGpu = 'WebGPU has no products of integers';
@@ -6,12 +6,15 @@ const noFloat16 = 'factors are float32';
 const byte: Draw = (random) => random.below(256);
 const signed: Draw = (random) => random.below(255) - 127;
 
-const product = (zero: number): OpCase['expect'] => {
+/** @param zeroB what stands for 0 in b */
+const product = (zero: number, zeroB = 0): OpCase['expect'] => {
   return ({ a, b, scale, scales }, index) => {
     const batch = index.slice(0, -2);
     const [i, j] = index.slice(-2) as [number, number];
     const inner = range(b!.shape.at(-2)!);
-    const sum = total(inner.map((k) => (at(a!, [...batch, i, k]) - zero) * at(b!, [...batch, k, j])));
+    const sum = total(
+      inner.map((k) => (at(a!, [...batch, i, k]) - zero) * (at(b!, [...batch, k, j]) - zeroB)),
+    );
     return sum * (scale ? scale.data[0]! : 1) * (scales ? at(scales, [...batch, 0, j]) : 1);
   };
 };
@@ -45,29 +48,65 @@ export const integerCases: OpCase[] = [
     expect: product(128),
     ...{ noWebGpu, noFloat16 },
   },
-  ...[256, 128].map(
-    (base): OpCase => ({
-      op: 'lastDigit',
-      title: `base ${base}`,
-      inputs: {
-        x: {
-          shape: ['T', 3],
-          gradient: false,
-          draw: (random, i, sizes) => below(65_536)(random, i, sizes) + 0.75,
+  {
+    op: 'integerProduct',
+    title: 'uint8 on both sides',
+    inputs: {
+      a: { shape: ['H', 'M', 64], dtype: 'uint8', draw: byte, gradient: false },
+      b: { shape: ['N', 'H', 64, 5], dtype: 'uint8', draw: byte, gradient: false },
+      scales: { shape: ['N', 'H', 1, 5], gradient: false, draw: positive },
+    },
+    sizes: [
+      { N: 2, H: 3, M: 2 },
+      { N: 1, H: 2, M: 1 },
+    ],
+    build: ({ a, b, scales }) => integerProduct(a!, b!, { zero: 128, scales: scales! }),
+    expect: product(128, 128),
+    ...{ noWebGpu, noFloat16 },
+  },
+  // Pairs of their products are beyond 16 bits, in both directions; rows of one and of several have kernels of their own.
+  ...(['int8', 'uint8'] as const).flatMap((dtype) =>
+    [1, 7].map((M): OpCase => {
+      const [least, zero] = dtype === 'int8' ? [-128, 0] : [0, 128];
+      return {
+        op: 'integerProduct',
+        title: `the largest values of ${dtype}, rows: ${M}`,
+        inputs: {
+          a: { shape: [M, 96], dtype: 'uint8', draw: () => 255, gradient: false },
+          b: {
+            shape: [96, 33],
+            dtype,
+            draw: (_random, i) => least + (i % 2 === 0 ? 255 : 0),
+            gradient: false,
+          },
         },
-      },
-      sizes: [{ T: 50 }, { T: 1 }],
-      build: ({ x }) => lastDigit(x!, base),
-      expect: ({ x }, index) => Math.floor(at(x!, index)) % base,
-      ...{ noWebGpu, noFloat16 },
+        build: ({ a, b }) => integerProduct(a!, b!),
+        expect: product(0, zero),
+        ...{ noWebGpu, noFloat16 },
+      };
     }),
   ),
   {
-    op: 'lastDigit',
-    title: 'base 10',
-    inputs: { x: { shape: [4], gradient: false, draw: (_random, i) => [0, 9.99, 10, 65_535][i]! } },
-    build: ({ x }) => lastDigit(x!, 10),
-    expect: ({ x }, index) => Math.floor(at(x!, index)) % 10,
+    op: 'lastByte',
+    title: 'numbers from 0 on',
+    inputs: {
+      x: {
+        shape: ['T', 3],
+        gradient: false,
+        draw: (random, i, sizes) => below(65_536)(random, i, sizes) + 0.75,
+      },
+    },
+    sizes: [{ T: 50 }, { T: 1 }],
+    build: ({ x }) => lastByte(x!),
+    expect: ({ x }, index) => Math.floor(at(x!, index)) % 256,
+    ...{ noWebGpu, noFloat16 },
+  },
+  {
+    op: 'lastByte',
+    title: 'around whole turns',
+    inputs: { x: { shape: [5], gradient: false, draw: (_random, i) => [0, 9.99, 255.9, 256, 65_535][i]! } },
+    build: ({ x }) => lastByte(x!),
+    expect: (_, [i]) => [0, 9, 255, 0, 255][i!]!,
     ...{ noWebGpu, noFloat16 },
   },
   {
