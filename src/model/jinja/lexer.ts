@@ -45,9 +45,11 @@ const CLOSING: Record<string, string> = { '(': ')', '[': ']', '{': '}' };
  * @throws TemplateError for what is no template
  */
 export function* tokens(template: string): Generator<Token> {
+  if (template.length > 1_000_000) throw new TemplateError('it has more than a million characters');
   const source = template.replace(NEWLINE, '\n').replace(/\n$/, '');
   let at = 0;
   let line = 1;
+  let newline = source.indexOf('\n');
   let lineStarts = true;
   const token = (type: Token['type'], value: string): Token => ({ type, value, line });
   const match = (pattern: RegExp) => {
@@ -56,7 +58,7 @@ export function* tokens(template: string): Generator<Token> {
   };
   /** Moves on to the end of what was read. */
   const move = (to: number) => {
-    for (let i = source.indexOf('\n', at); i >= 0 && i < to; i = source.indexOf('\n', i + 1)) line++;
+    for (; newline >= 0 && newline < to; newline = source.indexOf('\n', newline + 1)) line++;
     lineStarts = to > at ? source[to - 1] === '\n' : lineStarts;
     at = to;
   };

@@ -117,21 +117,21 @@ describe('work is bounded', () => {
     ['{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}', /nested too deeply|too much work/],
     ['{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}', /nested too deeply|too much work/],
     ["{% set ns = namespace(s='a') %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}", '64 million'],
-    ["{% set ns = namespace(s='a') %}{% for i in range(99) %}{% set ns.s = ns.s.replace('a', ns.s) %}{% endfor %}", 'too much work'],
+    ["{% set ns = namespace(s='aa') %}{% for i in range(99) %}{% set ns.s = ns.s.replace('a', ns.s) %}{% endfor %}", 'too much work'],
     ["{% set ns = namespace(s=['a']) %}{% for i in range(99) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s }}", 'too much work'],
     ["{% set ns = namespace(s=['a']) %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}", 'too much work'],
     ["{% set s = 'ab' * 500000 %}{% for i in range(100000) %}{{ s in s }}{% endfor %}", 'too much work'],
     ["{% set s = 'ab' * 500000 %}{% for i in range(100000) %}{{ s | upper }}{% endfor %}", 'too much work'],
     ["{{ (range(9999) | list) | join(range(9999) | join) }}", 'too much work'],
     ['{{ range(100000) | unique | list }}', 'too much work'],
-    [`{{ ${'('.repeat(200_000)}1${')'.repeat(200_000)} }}`, 'nested too deeply'],
-    [`{{ ${'not '.repeat(200_000)}1 }}`, 'nested too deeply'],
-    [`{{ ${'['.repeat(200_000)}${']'.repeat(200_000)} }}`, 'nested too deeply'],
-    ['{% if x %}'.repeat(100_000), 'nested too deeply'],
-  ])('%.80s', (template, message) => {
+    [`{{ ${'('.repeat(100_000)}1${')'.repeat(100_000)} }}`, 'nested too deeply'],
+    [`{{ ${'not '.repeat(100_000)}1 }}`, 'nested too deeply'],
+    ['x'.repeat(1_000_001), 'more than a million characters'],
+    [`{{ ${'['.repeat(100_000)}${']'.repeat(100_000)} }}`, 'nested too deeply'],
+    ['{% if x %}'.repeat(90_000), 'nested too deeply'],
+  ])('%s', (template, message) => {
     const before = performance.now();
     expect(() => render(template)).toThrow(message);
-    console.log(Math.round(performance.now() - before), template.slice(0,80));
     expect(performance.now() - before).toBeLessThan(5000);
   });
 
