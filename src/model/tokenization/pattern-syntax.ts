@@ -28,9 +28,10 @@ const any = (...tests: Test[]): Test => (code) => tests.some((test) => test(code
 const not = (test: Test): Test => (code) => !test(code);
 const one = (code: number): Test => (other) => other === code;
 
-export const isSpace = property('White_Space');
+const isSpace = property('White_Space');
 const digit = property('Nd');
-export const isWord = any(property('Alphabetic'), property('M'), digit, property('Pc'));
+const isWord = any(property('Alphabetic'), property('M'), digit, property('Pc'));
+export const isWordOutside = any(isWord, (code) => '²³¹¼½¾'.includes(String.fromCodePoint(code)));
 const hex: Test = (code) => code < 128 && /[\da-f]/i.test(String.fromCharCode(code));
 const newline = one(10);
 
@@ -281,6 +282,9 @@ class Parser {
       }));
       return { kind: 'atomic', item: { kind: 'choice', items } };
     }
+    // Oniguruma's word characters are a few more outside of brackets than within.
+    if (this.skip('w')) return { kind: 'class', test: isWordOutside };
+    if (this.skip('W')) return { kind: 'class', test: not(isWordOutside) };
     const escaped = this.escaped();
     const test = typeof escaped === 'number' ? this.folded(one(escaped), flags) : escaped;
     return { kind: 'class', test };
@@ -375,6 +379,8 @@ class Parser {
   private folded(test: Test, { ignoreCase }: Flags): Test {
     if (!ignoreCase) return test;
     return (code) => {
+      // The Turkish letters i fold to themselves alone.
+      if (code === 0x130 || code === 0x131) return test(code);
       const text = String.fromCodePoint(code);
       const upper = text.toUpperCase();
       const forms = [text, text.toLowerCase(), upper, upper.toLowerCase()];

@@ -15,6 +15,8 @@ const atCharacters = (matches: RegExp, behavior: Behavior) => at((text) => chara
 
 const SPACE = /\p{White_Space}/u;
 const PUNCTUATION = /[\p{P}!-/:-@[-`{-~]/u;
+const WORDS_OR_NOT =
+  /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gu;
 /** GPT-2's words (Radford et al. 2019). */
 const WORDS = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
@@ -86,10 +88,10 @@ const PRE_TOKENIZERS: Record<string, (json: Json, where: string) => PreTokenize>
       return invert ? pieces.map((piece) => ({ ...piece, match: !piece.match })) : pieces;
     }, behavior);
   },
-  Whitespace: () => {
-    const words = new Pattern('\\w+|[^\\w\\s]+');
-    return each((split) => cut(split, words.pieces(split.text).map((p) => ({ ...p, match: !p.match })), 'Removed'));
-  },
+  Whitespace: () =>
+    each(({ text, first }) =>
+      Array.from(text.matchAll(WORDS_OR_NOT), (match) => ({ text: match[0], first: first && match.index === 0 })),
+    ),
   WhitespaceSplit: () => atCharacters(SPACE, 'Removed'),
 };
 
