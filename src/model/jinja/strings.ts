@@ -1,0 +1,242 @@
+import { SPACE } from './lexer.ts';
+import { type Native, native, required, textOf, wholeOf } from './native.ts';
+import { characters, iterate, TemplateError, Tuple, textLength, typeName, type Value, type Work } from './values.ts';
+
+/** Python's methods of str. */
+
+const LEADING = new RegExp(`^[${SPACE}]+`);
+const TRAILING = new RegExp(`[${SPACE}]+$`);
+const WORDS = new RegExp(`[^${SPACE}]+`, 'g');
+const LINES = /[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]|$)/g;
+
+/** @param sides 1 the left one, 2 the right one, 3 both */
+export function strip(work: Work, text: string, chars: Value, sides: 1 | 2 | 3): string {
+  work.spend(text.length / 16);
+  if (chars === null) {
+    const left = sides & 1 ? text.replace(LEADING, '') : text;
+    return sides & 2 ? left.slice(0, left.length - trailing(left)) : left;
+  }
+  const set = new Set(characters(textOf(chars, 'strip()')));
+  const points = characters(text);
+  let [start, end] = [0, points.length];
+  if (sides & 1) while (start < end && set.has(points[start]!)) start++;
+  if (sides & 2) while (end > start && set.has(points[end - 1]!)) end--;
+  return points.slice(start, end).join('');
+}
+
+/** A pattern that is anchored at the end alone would be tried at every blank of the text. */
+function trailing(text: string): number {
+  let n = 0;
+  while (n < text.length && TRAILING.test(text[text.length - 1 - n]!)) n++;
+  return n;
+}
+
+function split(work: Work, text: string, separator: Value, limit: number, fromRight: boolean): string[] {
+  work.spend(text.length / 16);
+  const most = limit < 0 ? Number.POSITIVE_INFINITY : limit;
+  if (separator !== null) {
+    const between = textOf(separator, 'split()');
+    if (between === '') throw new TemplateError('split() has an empty separator');
+    const parts = work.list(text.split(between));
+    if (parts.length - 1 <= most) return parts;
+    return fromRight
+      ? [parts.slice(0, parts.length - most).join(between), ...parts.slice(parts.length - most)]
+      : [...parts.slice(0, most), parts.slice(most).join(between)];
+  }
+  const words = work.list([...text.matchAll(WORDS)]);
+  if (words.length - 1 < most) return words.map(([word]) => word);
+  if (most === 0) return words.length === 0 ? [] : [strip(work, text, null, fromRight ? 2 : 1)];
+  if (fromRight) {
+    const kept = words.slice(words.length - most);
+    const rest = text.slice(0, kept[0]!.index).replace(TRAILING, '');
+    return [...(rest === '' ? [] : [rest]), ...kept.map(([word]) => word)];
+  }
+  const next = words[most];
+  return [...words.slice(0, most).map(([word]) => word), ...(next ? [text.slice(next.index)] : [])];
+}
+
+export function splitLines(work: Work, text: string, keepEnds = false): string[] {
+  const lines = work.list(text.match(LINES) ?? []).filter((line) => line !== '');
+  return keepEnds ? lines : lines.map((line) => line.replace(/(?:\r\n|[^])$/, (end) => (LINE_END.test(end) ? '' : end)));
+}
+const LINE_END = /^(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])$/;
+
+export function replace(work: Work, text: string, old: string, by: string, count: number): string {
+  work.spend(text.length / 64);
+  if (count < 0) {
+    // The pieces would be too many before their length is known.
+    const times = old === '' ? text.length + 1 : text.split(old).length - 1;
+    if (times * by.length + text.length > 64_000_000) work.spend(Number.POSITIVE_INFINITY);
+    if (old === '') return work.text(['', ...characters(text), ''].join(by));
+    return work.text(text.replaceAll(old, () => by));
+  }
+  const parts = old === '' ? ['', ...characters(text), ''] : text.split(old);
+  const most = Math.min(count, parts.length - 1);
+  return work.text(parts.slice(0, most + 1).join(by) + (most + 1 < parts.length ? old : '') + parts.slice(most + 1).join(old));
+}
+
+/** From `start` to `end` as Python counts them, with the number of characters before. */
+function part(text: string, start: Value, end: Value): { text: string; before: number } {
+  if (start === null && end === null) return { text, before: 0 };
+  const points = characters(text);
+  const clamp = (value: Value, other: number) => {
+    if (value === null) return other;
+    const at = wholeOf(value, 'a position');
+    return Math.max(0, at < 0 ? at + points.length : at);
+  };
+  const from = clamp(start, 0);
+  return { text: points.slice(from, clamp(end, points.length)).join(''), before: from };
+}
+
+function find(work: Work, text: string, sub: Value, start: Value, end: Value, last: boolean): number {
+  work.spend(text.length / 64);
+  const within = part(text, start, end);
+  const needle = textOf(sub, 'find()');
+  const at = last ? within.text.lastIndexOf(needle) : within.text.indexOf(needle);
+  return at < 0 ? -1 : within.before + textLength(within.text.slice(0, at));
+}
+
+function affix(name: string, has: (text: string, affix: string) => boolean): Native {
+  return native({ self: required, prefix: required, start: null, end: null }, (_, self: string, prefix: Value, start: Value, end: Value) => {
+    const { text } = part(self, start, end);
+    const all = prefix instanceof Tuple ? prefix.items : [prefix];
+    return all.some((one) => has(text, textOf(one, name)));
+  });
+}
+
+const found = (name: string, last: boolean, required_: boolean): Native =>
+  native({ self: required, sub: required, start: null, end: null }, (work, self: string, sub: Value, start: Value, end: Value) => {
+    const at = find(work, self, sub, start, end, last);
+    if (at < 0 && required_) throw new TemplateError(`${name} does not find its text`);
+    return at;
+  });
+
+const partition = (last: boolean): Native =>
+  native({ self: required, sep: required }, (work, self: string, sep: Value) => {
+    const between = textOf(sep, 'partition()');
+    if (between === '') throw new TemplateError('partition() has an empty separator');
+    work.text(self);
+    const at = last ? self.lastIndexOf(between) : self.indexOf(between);
+    if (at < 0) return new Tuple(last ? ['', '', self] : [self, '', '']);
+    return new Tuple([self.slice(0, at), between, self.slice(at + between.length)]);
+  });
+
+const stripped = (sides: 1 | 2 | 3): Native =>
+  native({ self: required, chars: null }, (work, self: string, chars: Value) => strip(work, self, chars, sides));
+
+const splitted = (fromRight: boolean): Native =>
+  native({ self: required, sep: null, maxsplit: -1 }, (work, self: string, sep: Value, limit: Value) =>
+    split(work, self, sep, wholeOf(limit, 'split()'), fromRight),
+  );
+
+export function justify(work: Work, text: string, width: Value, fill: Value, leftShare: (room: number) => number): string {
+  const room = Math.max(0, wholeOf(width, 'a width') - textLength(text));
+  work.spend(room);
+  const by = textOf(fill, 'a fill character');
+  const left = leftShare(room);
+  return work.text(by.repeat(left) + text + by.repeat(room - left));
+}
+
+const justified = (share: (room: number, width: number) => number): Native =>
+  native({ self: required, width: required, fillchar: ' ' }, (work, self: string, width: Value, fill: Value) =>
+    justify(work, self, width, fill, (room) => share(room, Number(width))),
+  );
+
+/** Python puts the odd blank to the left where the width is odd. */
+export const centred = (room: number, width: number) => Math.floor(room / 2) + (room & width & 1);
+
+const changed = (change: (text: string) => string): Native =>
+  native({ self: required }, (work, self: string) => work.text(change(self)));
+
+const is = (pattern: RegExp): Native =>
+  native({ self: required }, (work, self: string) => {
+    work.text(self);
+    return pattern.test(self);
+  });
+
+export const capitalize = (text: string) => {
+  const [first = '', ...rest] = characters(text);
+  return first.toUpperCase() + rest.join('').toLowerCase();
+};
+
+const title = (text: string) =>
+  text.replace(/\p{Cased}+/gu, (word) => capitalize(word));
+
+export const stringMethods: Record<string, Native> = {
+  capitalize: changed(capitalize),
+  casefold: changed((text) => text.toLowerCase().replaceAll('ß', 'ss')),
+  center: justified(centred),
+  count: native({ self: required, sub: required, start: null, end: null }, (work, self: string, sub: Value, start: Value, end: Value) => {
+    const { text } = part(work.text(self), start, end);
+    const needle = textOf(sub, 'count()');
+    return needle === '' ? textLength(text) + 1 : text.split(needle).length - 1;
+  }),
+  endswith: affix('endswith()', (text, end) => text.endsWith(end)),
+  expandtabs: native({ self: required, tabsize: 8 }, (work, self: string, size: Value) => {
+    const width = wholeOf(size, 'expandtabs()');
+    let column = 0;
+    const expanded = characters(self).map((character) => {
+      const blanks = character === '\t' && width > 0 ? width - (column % width) : 0;
+      work.spend(blanks + 1);
+      column = character === '\n' || character === '\r' ? 0 : column + (character === '\t' ? blanks : 1);
+      return character === '\t' ? ' '.repeat(blanks) : character;
+    });
+    return work.text(expanded.join(''));
+  }),
+  find: found('find()', false, false),
+  rfind: found('rfind()', true, false),
+  index: found('index()', false, true),
+  rindex: found('rindex()', true, true),
+  isalnum: is(/^[\p{L}\p{N}]+$/u),
+  isalpha: is(/^\p{L}+$/u),
+  isascii: is(/^[\0-\x7f]*$/),
+  isdecimal: is(/^\p{Nd}+$/u),
+  isdigit: is(/^[\p{Nd}²³¹⁰⁴-⁹₀-₉]+$/u),
+  isnumeric: is(/^\p{N}+$/u),
+  islower: is(/^(?=[^]*\p{Lowercase})[^\p{Uppercase}\p{Lt}]*$/u),
+  isupper: is(/^(?=[^]*\p{Uppercase})[^\p{Lowercase}\p{Lt}]*$/u),
+  isspace: is(new RegExp(`^[${SPACE}]+$`)),
+  join: native({ self: required, iterable: required }, (work, self: string, items: Value) => {
+    const texts = iterate(items, work).map((item) => {
+      if (typeof item !== 'string') throw new TemplateError(`join() needs texts, not '${typeName(item)}'`);
+      work.spend((item.length + self.length) / 64);
+      return item;
+    });
+    return work.text(texts.join(self));
+  }),
+  ljust: justified(() => 0),
+  rjust: justified((room) => room),
+  lower: changed((text) => text.toLowerCase()),
+  upper: changed((text) => text.toUpperCase()),
+  swapcase: changed((text) => text.replace(/[^]/gu, (c) => (c === c.toLowerCase() ? c.toUpperCase() : c.toLowerCase()))),
+  lstrip: stripped(1),
+  rstrip: stripped(2),
+  strip: stripped(3),
+  partition: partition(false),
+  rpartition: partition(true),
+  removeprefix: native({ self: required, prefix: required }, (_, self: string, prefix: Value) => {
+    const text = textOf(prefix, 'removeprefix()');
+    return self.startsWith(text) ? self.slice(text.length) : self;
+  }),
+  removesuffix: native({ self: required, suffix: required }, (_, self: string, suffix: Value) => {
+    const text = textOf(suffix, 'removesuffix()');
+    return text !== '' && self.endsWith(text) ? self.slice(0, -text.length) : self;
+  }),
+  replace: native({ self: required, old: required, new: required, count: -1 }, (work, self: string, old: Value, by: Value, count: Value) =>
+    replace(work, self, textOf(old, 'replace()'), textOf(by, 'replace()'), wholeOf(count, 'replace()')),
+  ),
+  split: splitted(false),
+  rsplit: splitted(true),
+  splitlines: native({ self: required, keepends: false }, (work, self: string, keep: Value) =>
+    splitLines(work, self, keep === true || keep === 1),
+  ),
+  startswith: affix('startswith()', (text, start) => text.startsWith(start)),
+  title: changed(title),
+  zfill: native({ self: required, width: required }, (work, self: string, width: Value) => {
+    const sign = /^[+-]/.exec(self)?.[0] ?? '';
+    const room = Math.max(0, wholeOf(width, 'zfill()') - textLength(self));
+    work.spend(room);
+    return work.text(sign + '0'.repeat(room) + self.slice(sign.length));
+  }),
+};
+
