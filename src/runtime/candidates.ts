@@ -63,7 +63,7 @@ export class Candidates {
     for (let i = 0; i < this.vocabulary; i++) {
       const x = scores[i]!;
       if (x <= largest) continue;
-      if (x !== x) throw new Error(`the logit of token ${i} is not a number`);
+      if (Number.isNaN(x)) throw new Error(`the logit of token ${i} is not a number`);
       best = i;
       largest = x;
     }

@@ -201,7 +201,7 @@ test('the same token as by the definition, whatever the logits and options', () 
       repetitionPenalty: random.pick([1, 1.2, 0.7]),
       frequencyPenalty: random.pick([0, 0.5]),
       presencePenalty: random.pick([0, -1]),
-      logitBias: random.pick([{}, { 1: 2, 2: -3, 5000: 1 }]),
+      logitBias: random.pick<Record<number, number>>([{}, { 1: 2, 2: -3, 5000: 1 }]),
       seed: round,
     };
     const [fast, plain] = [createSampler(options), plainSampler(options)];
