@@ -23,8 +23,8 @@ interface Head {
 
 /** States that are kept between two tokens. */
 const MOST_STATES = 4000;
-/** Of which looking at one way that a text may go on is one: together about 30 milliseconds. */
-const MOST_WORK = 2_000_000;
+/** Of which looking at one way that a text may go on is one: together about 20 milliseconds. */
+const MOST_WORK = 1_000_000;
 const STATE_WORK = 40;
 
 export class State {
@@ -146,7 +146,7 @@ export class Automaton {
     for (let stack = pending.pop(); stack !== undefined; stack = pending.pop()) {
       if (stack !== null) this.expand(stack, heads, add);
     }
-    this.spend(STATE_WORK + 10 * seen.size);
+    this.spend(STATE_WORK + 25 * seen.size);
     return new State(this, heads, seen.has(null), stacks);
   }
 

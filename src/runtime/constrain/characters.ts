@@ -1,3 +1,5 @@
+import { InputError } from '../../util/errors.ts';
+import type { Pace } from '../../util/pace.ts';
 import { byteIn, choice, type Expression, literal, oneOf, sequence } from './grammar.ts';
 
 /** Sets of characters (Unicode code points without halves of surrogate pairs), and how they are written. */
@@ -41,39 +43,48 @@ export function has(characters: Characters, codePoint: number): boolean {
 }
 
 const escapes = new Map<string, Characters>();
-/** All characters in order. */
-let everything = '';
+const PIECE = 8192;
+/** That are kept. */
+const MOST_ESCAPES = 256;
 
-/** What the language itself takes an escape such as \p{L} for. */
+/**
+ * What the language itself takes the escapes of a pattern for, such as \\p{L}: to be called before `escaped`.
+ *
+ * @param found is told of each that is not known yet
+ */
+export async function learnEscapes(pattern: string, pace: Pace, found: () => void): Promise<void> {
+  for (const [source] of pattern.matchAll(/\\(?:[dDsSwW]|[pP]\{[\w=]+\})/g)) {
+    if (escapes.has(source)) continue;
+    found();
+    let runs: RegExp;
+    try {
+      runs = new RegExp(`${source}+`, 'gu');
+    } catch {
+      continue;
+    }
+    const ranges: [number, number][] = [];
+    for (const [first, last] of ANY) {
+      for (let from = first; from <= last; from += PIECE) {
+        if (pace.due) await pace.turn();
+        const length = Math.min(PIECE, last - from + 1);
+        const text = String.fromCodePoint(...Array.from({ length }, (_, i) => from + i));
+        const width = from < 0x10000 ? 1 : 2;
+        for (const { 0: run, index } of text.matchAll(runs)) {
+          const at = from + index / width;
+          ranges.push([at, at + run.length / width - 1]);
+        }
+      }
+    }
+    if (escapes.size >= MOST_ESCAPES) escapes.delete(escapes.keys().next().value!);
+    escapes.set(source, union(ranges));
+  }
+}
+
+/** @throws InputError for an escape that has not been learnt */
 export function escaped(source: string): Characters {
   const known = escapes.get(source);
   if (known) return known;
-  if (everything === '') {
-    const parts: string[] = [];
-    for (const [from, to] of ANY) {
-      for (let at = from; at <= to; at += 4096) {
-        const length = Math.min(4096, to - at + 1);
-        parts.push(String.fromCodePoint(...Array.from({ length }, (_, i) => at + i)));
-      }
-    }
-    everything = parts.join('');
-  }
-  const found: [number, number][] = [];
-  for (const [run] of everything.matchAll(new RegExp(`${source}+`, 'gu'))) {
-    found.push([run.codePointAt(0)!, [...run.slice(-2)].at(-1)!.codePointAt(0)!]);
-  }
-  const characters = union(
-    found.flatMap(([from, to]) =>
-      from < 0xd800 && to > 0xdfff
-        ? ([
-            [from, 0xd7ff],
-            [0xe000, to],
-          ] as const)
-        : ([[from, to]] as const),
-    ),
-  );
-  if (escapes.size < 256) escapes.set(source, characters);
-  return characters;
+  throw new InputError(`has ${source}, which is not followed`);
 }
 
 /** Lead bytes of UTF-8 with the first and last character of each, and the bytes that follow. */

@@ -14,10 +14,10 @@ interface Words {
   words: readonly Word[];
   /** Bytes that have been read. */
   depth: number;
-  after?: ReadonlyMap<number, Words>;
+  split?: { ended: readonly Expression[]; after: ReadonlyMap<number, Words> };
 }
 
-interface Word {
+export interface Word {
   /** A character for each byte. */
   text: string;
   /** What follows this word. */
@@ -56,16 +56,15 @@ export const repeat = (part: Expression, min = 0, max = Number.POSITIVE_INFINITY
 /** An expression that is made when it is first needed, for those that contain themselves. */
 export const rule = (make: () => Expression): Expression => ({ kind: 'rule', make });
 
-const nothing = sequence();
-
-/** One of these texts, however many, and what follows it. */
-export function oneWord(
-  texts: Iterable<string>,
-  then: (text: string) => Expression = () => nothing,
-): Expression {
-  const words = Array.from(texts, (text) => ({ text: byteString(text), rest: then(text) }));
-  return { kind: 'words', words, depth: 0 };
+/** One of these texts, however many, each with what follows it. */
+export function oneWord(texts: Iterable<readonly [text: string, rest: Expression]>): Expression {
+  return wordsOf(Array.from(texts, ([text, rest]) => wordOf(text, rest)));
 }
+
+/** Of `wordsOf`, for those who make them in pieces. */
+export const wordOf = (text: string, rest: Expression): Word => ({ text: byteString(text), rest });
+
+export const wordsOf = (words: readonly Word[]): Expression => ({ kind: 'words', words, depth: 0 });
 
 function byteString(text: string): string {
   let ascii = true;
@@ -74,24 +73,53 @@ function byteString(text: string): string {
   return Array.from(encoder.encode(text), (byte) => String.fromCharCode(byte)).join('');
 }
 
+/** Words that are split within a millisecond. */
+export const LONG = 2000;
+
 /** What may come of such words: those that end here, and the others by their next byte. */
-export function splitWords(expression: Words): { ended: Expression[]; after: ReadonlyMap<number, Words> } {
-  const { words, depth } = expression;
-  const ended = words.filter(({ text }) => text.length === depth).map(({ rest }) => rest);
-  if (!expression.after) {
-    const groups = new Map<number, Word[]>();
-    for (const word of words) {
-      if (word.text.length === depth) continue;
-      const byte = word.text.charCodeAt(depth);
-      const group = groups.get(byte);
-      if (group) group.push(word);
-      else groups.set(byte, [word]);
+export function splitWords(expression: Words): {
+  ended: readonly Expression[];
+  after: ReadonlyMap<number, Words>;
+} {
+  expression.split ??= split(expression.words, expression.depth);
+  return expression.split;
+}
+
+/** Splits lists that are so long that it is better done before a token waits for it. */
+export async function splitLong(expression: Expression, breathe: () => Promise<void>): Promise<void> {
+  const pending = [expression];
+  for (let next = pending.pop(); next; next = pending.pop()) {
+    if (next.kind === 'rule') {
+      next.made ??= next.make();
+      pending.push(next.made);
+    } else if (next.kind === 'choice') pending.push(...next.parts.filter(({ kind }) => kind === 'words'));
+    else if (next.kind === 'words' && next.words.length > LONG) {
+      await breathe();
+      pending.push(...splitWords(next).after.values());
     }
-    expression.after = new Map(
-      Array.from(groups, ([byte, group]) => [byte, { kind: 'words', words: group, depth: depth + 1 }]),
-    );
   }
-  return { ended, after: expression.after };
+}
+
+function split(words: readonly Word[], depth: number): NonNullable<Words['split']> {
+  const below = (group: readonly Word[]): Words => ({ kind: 'words', words: group, depth: depth + 1 });
+  // What all words go on with takes no groups. Beyond its end, a text has NaN, which is like nothing.
+  const first = words[0]?.text.charCodeAt(depth) ?? Number.NaN;
+  let alike = 0;
+  while (alike < words.length && words[alike]!.text.charCodeAt(depth) === first) alike++;
+  if (alike > 0 && alike === words.length) return { ended: [], after: new Map([[first, below(words)]]) };
+  const ended: Expression[] = [];
+  const groups = new Map<number, Word[]>();
+  for (const word of words) {
+    if (word.text.length === depth) {
+      ended.push(word.rest);
+      continue;
+    }
+    const byte = word.text.charCodeAt(depth);
+    const group = groups.get(byte);
+    if (group) group.push(word);
+    else groups.set(byte, [word]);
+  }
+  return { ended, after: new Map(Array.from(groups, ([byte, group]) => [byte, below(group)])) };
 }
 
 /** The set of one byte. */

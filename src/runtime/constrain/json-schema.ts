@@ -1,10 +1,10 @@
 import { InputError } from '../../util/errors.ts';
 import { Pace } from '../../util/pace.ts';
-import type { Expression } from './grammar.ts';
-import { expressionOf, findFitting } from './schema/expression.ts';
+import { type Expression, LONG, splitLong } from './grammar.ts';
+import { type Basic, basicOf, expressionOf, findFitting } from './schema/expression.ts';
 import { Unheld } from './schema/keywords.ts';
 import { type Alternative, type Node, Nodes } from './schema/nodes.ts';
-import { checkSize, placeOf, References, shortened } from './schema/reader.ts';
+import { placeOf, References, shortened, survey } from './schema/reader.ts';
 import { Texts } from './schema/texts.ts';
 
 /**
@@ -29,10 +29,10 @@ export async function schemaGrammar(
   { strict = false, path = 'schema' }: { strict?: boolean; path?: string } = {},
 ): Promise<SchemaGrammar> {
   const pace = new Pace();
-  await checkSize(schema, path, pace);
+  const anchors = await survey(schema, path, pace);
   const root = placeOf(schema, path);
   const unheld = new Unheld(strict);
-  const nodes = new Nodes(new References(root), new Texts(unheld, pace), unheld, pace);
+  const nodes = new Nodes(new References(root, anchors), new Texts(unheld, pace), unheld, pace);
   const start = nodes.of(root);
   await nodes.complete();
   findFitting(nodes.all);
@@ -40,8 +40,15 @@ export async function schemaGrammar(
   for (const { nodes: options, path } of nodes.exclusive) {
     if (!apart(options.filter(({ fits }) => fits))) unheld.add(path, 'may fit several of its schemas');
   }
+  if (nodes.all.some(({ alternatives }) => alternatives.some(isLong))) {
+    for (const node of nodes.all) {
+      if (basicOf(node).some(isLong)) await splitLong(expressionOf(node), () => nodes.breathe());
+    }
+  }
   return { grammar: expressionOf(start), unheld: unheld.places };
 }
+
+const isLong = (of: Alternative) => of.kind === 'values' && of.values.size > LONG;
 
 /** The innermost place that makes it so that nothing fits. */
 function unfit(start: Node): Node {
@@ -59,6 +66,7 @@ function parts(of: Alternative): readonly Node[] {
     case 'node':
       return [of.node];
     case 'text':
+    case 'values':
       return [];
     case 'object':
       return of.members.filter(({ required }) => required).map(({ node }) => node);
@@ -72,34 +80,18 @@ const MOST_PAIRS = 2000;
 
 /** Whether no text fits two of the nodes, as far as types and listed values tell. */
 function apart(nodes: readonly Node[]): boolean {
-  const options = nodes.map((node) => basic(node));
+  const options = nodes.map((node) => basicOf(node));
   if ((nodes.length * (nodes.length - 1)) / 2 > MOST_PAIRS) return false;
   return options.every((one, i) =>
     options.slice(i + 1).every((other) => one.every((a) => other.every((b) => differ(a, b)))),
   );
 }
 
-/** Alternatives that are not nodes themselves. */
-function basic(node: Node): Exclude<Alternative, { kind: 'node' }>[] {
-  const seen = new Set([node]);
-  const found: Exclude<Alternative, { kind: 'node' }>[] = [];
-  for (const { alternatives } of seen) {
-    for (const one of alternatives) {
-      if (one.kind === 'node') seen.add(one.node);
-      else found.push(one);
-    }
-  }
-  return found;
-}
-
-function differ(
-  a: Exclude<Alternative, { kind: 'node' }>,
-  b: Exclude<Alternative, { kind: 'node' }>,
-): boolean {
+function differ(a: Basic, b: Basic): boolean {
   const [as, bs] = [typesIn(a), typesIn(b)];
   if (![...as].some((type) => bs.has(type))) return true;
-  if (a.kind === 'text' && b.kind === 'text' && a.values && b.values) {
-    return ![...a.values].some((value) => b.values!.has(value));
+  if (a.kind === 'values' && b.kind === 'values') {
+    return ![...a.values.keys()].some((value) => b.values.has(value));
   }
   if (a.kind !== 'object' || b.kind !== 'object') return false;
   return a.members.some(({ name, node, required }) => {
@@ -111,19 +103,18 @@ function differ(
 }
 
 function listed(node: Node): string[] | null {
-  const all = basic(node).map((one) => (one.kind === 'text' && one.values ? [...one.values] : null));
+  const all = basicOf(node).map((one) => (one.kind === 'values' ? [...one.values.keys()] : null));
   return all.includes(null) ? null : all.flatMap((values) => values!);
 }
 
-function typesIn(of: Exclude<Alternative, { kind: 'node' }>): Set<string> {
+function typesIn(of: Basic): Set<string> {
+  if (of.kind === 'values') return new Set(Array.from(of.values.keys(), typeOfJson));
   if (of.kind !== 'text') return new Set([of.kind]);
-  if (!of.values) return new Set([of.type === 'integer' ? 'number' : of.type]);
-  return new Set(Array.from(of.values, (text) => typeOfJson(text)));
+  return new Set([of.type === 'integer' ? 'number' : of.type]);
 }
 
-function typeOfJson(text: string): string {
-  const value: unknown = text.startsWith('{') || text.startsWith('[') ? null : JSON.parse(text);
-  if (text.startsWith('{')) return 'object';
-  if (text.startsWith('[')) return 'array';
-  return value === null ? 'null' : typeof value;
-}
+const BY_BEGINNING: Record<string, string> = {
+  ...{ '{': 'object', '[': 'array', '"': 'string', t: 'boolean', f: 'boolean', n: 'null' },
+};
+
+const typeOfJson = (text: string): string => BY_BEGINNING[text[0]!] ?? 'number';

@@ -42,21 +42,25 @@ export type States = readonly {
 }[];
 
 const MOST_STATES = 10_000;
-/** Derivatives together: under a second. */
-const MOST_STEPS = 400_000;
-const MOST_OBJECTS = 400_000;
-/** For all languages of a schema. */
-const MOST_STEPS_TOGETHER = 1_500_000;
+/** Sets of characters of one language. */
+const MOST_SETS = 1000;
+/** Work is counted in expressions looked at. One derivative at most, which is done at a stretch: some milliseconds. */
+const MOST_WORK = 40_000;
+const MOST_WORK_OF_LANGUAGE = 2_000_000;
+const MOST_WORK_OF_SCHEMA = 6_000_000;
+/** Derivatives within derivatives. */
+const DEEPEST = 1500;
 
 /** What may still be spent on a schema. */
 export class Effort {
-  private left = MOST_STEPS_TOGETHER;
+  private left = MOST_WORK_OF_SCHEMA;
 
   /** @throws InputError where a schema takes too long */
-  spend(steps: number): void {
-    this.left -= steps;
-    if (this.left < 0)
+  spend(work: number): void {
+    this.left -= work;
+    if (this.left < 0) {
       throw new InputError('the patterns and bounds of the schema take too many states together');
+    }
   }
 }
 
@@ -71,6 +75,10 @@ export class TooLarge extends InputError {
 export class Languages {
   private readonly known = new Map<string, Regular>();
   private count = 0;
+  /** Since the last stretch began, and before it. */
+  private work = 0;
+  private workBefore = 0;
+  private depth = 0;
   private readonly sets: Characters[] = [];
   private readonly setIds = new Map<string, number>();
   private readonly wordIds = new Map<Words, number>();
@@ -82,22 +90,35 @@ export class Languages {
     this.anything = this.repeat(this.one(ANY));
   }
 
+  /** @throws TooLarge where that is too much */
+  spend(work: number): void {
+    this.work += work;
+    if (this.work > MOST_WORK) throw new TooLarge();
+  }
+
   one(ranges: Characters): Regular {
     const characters = union(ranges);
     if (characters.length === 0) return this.none;
     const key = characters.join(';');
     const id = this.setIds.get(key) ?? this.sets.push(characters) - 1;
+    if (this.sets.length > MOST_SETS) throw new TooLarge();
     this.setIds.set(key, id);
     return this.make(`one ${id}`, { kind: 'one', characters }, false);
   }
 
   sequence(...parts: readonly Regular[]): Regular {
-    return parts.reduceRight((rest, first) => {
+    // To the right, so that equal ones are found to be equal.
+    const all: Regular[] = [];
+    for (const part of parts) {
+      let at = part;
+      for (; at.kind === 'sequence'; at = at.rest) all.push(at.first);
+      all.push(at);
+    }
+    this.spend(all.length);
+    return all.reduceRight((rest, first) => {
       if (first === this.none || rest === this.none) return this.none;
       if (first === this.empty) return rest;
       if (rest === this.empty) return first;
-      // To the right, so that equal ones are found to be equal.
-      if (first.kind === 'sequence') return this.sequence(first.first, this.sequence(first.rest, rest));
       const nullable = first.nullable && rest.nullable;
       return this.make(`sequence ${first.id} ${rest.id}`, { kind: 'sequence', first, rest }, nullable);
     }, this.empty);
@@ -105,6 +126,7 @@ export class Languages {
 
   any(...parts: readonly Regular[]): Regular {
     const flat = parts.flatMap((part) => (part.kind === 'any' ? part.parts : [part]));
+    this.spend(flat.length);
     const unique = [...new Set(flat)].filter((part) => part !== this.none).sort((a, b) => a.id - b.id);
     if (unique.includes(this.anything)) return this.anything;
     if (unique.length <= 1) return unique[0] ?? this.none;
@@ -118,6 +140,7 @@ export class Languages {
 
   all(...parts: readonly Regular[]): Regular {
     const flat = parts.flatMap((part) => (part.kind === 'all' ? part.parts : [part]));
+    this.spend(flat.length);
     const unique = [...new Set(flat)].filter((part) => part !== this.anything).sort((a, b) => a.id - b.id);
     if (unique.includes(this.none)) return this.none;
     if (unique.length <= 1) return unique[0] ?? this.anything;
@@ -151,17 +174,22 @@ export class Languages {
   /** These very texts. */
   words(texts: Iterable<string>): Regular {
     const root: Words = { ends: false, after: new Map() };
+    let states = 0;
     for (const text of texts) {
       let at = root;
       for (const character of text) {
         const code = character.codePointAt(0)!;
-        this.one([[code, code]]);
-        const next = at.after.get(code) ?? { ends: false, after: new Map() };
-        at.after.set(code, next);
+        let next = at.after.get(code);
+        if (!next) {
+          if (++states > MOST_STATES) throw new TooLarge();
+          next = { ends: false, after: new Map() };
+          at.after.set(code, next);
+        }
         at = next;
       }
       at.ends = true;
     }
+    for (const character of new Set(Array.from(texts).join(''))) this.text(character);
     return this.wordsFrom(root);
   }
 
@@ -190,7 +218,7 @@ export class Languages {
   private make<T extends object>(key: string, fields: T, nullable: boolean): Regular {
     const known = this.known.get(key);
     if (known) return known;
-    if (this.count >= MOST_OBJECTS) throw new TooLarge();
+    this.spend(1);
     const made = { id: this.count++, nullable, after: new Map(), ...fields } as unknown as Regular;
     this.known.set(key, made);
     return made;
@@ -201,17 +229,16 @@ export class Languages {
    * @throws TooLarge where it takes too many states
    */
   async states(language: Regular, pace: Pace): Promise<States | null> {
+    this.stretch();
     const { kinds, first } = this.kinds();
     const index = new Map([[language, 0]]);
     const order = [language];
     const edges: Map<number, number[]>[] = [];
-    let steps = 0;
     for (let at = 0; at < order.length; at++) {
-      if (pace.due) await pace.turn();
-      this.effort.spend(first.length);
       const byTarget = new Map<number, number[]>();
       for (const [kind, character] of first.entries()) {
-        if (++steps > MOST_STEPS) throw new TooLarge();
+        this.stretch();
+        if (pace.due) await pace.turn();
         const next = this.derive(order[at]!, kind, character);
         if (next === this.none) continue;
         let to = index.get(next);
@@ -227,6 +254,15 @@ export class Languages {
       edges.push(byTarget);
     }
     return trimmed(order, edges, kinds);
+  }
+
+  /** Begins a stretch of work, after which others may have a turn. */
+  private stretch(): void {
+    this.effort.spend(this.work + 1);
+    this.workBefore += this.work + 1;
+    if (this.workBefore > MOST_WORK_OF_LANGUAGE) throw new TooLarge();
+    this.work = 0;
+    this.depth = 0;
   }
 
   /** Characters that no set of the languages tells apart, and one of each kind. */
@@ -246,6 +282,7 @@ export class Languages {
       for (const set of changed) if (!inside.delete(set)) inside.add(set);
       const next = sorted[i + 1];
       if (!next || inside.size === 0) continue;
+      this.spend(inside.size >> 2);
       const key = [...inside].sort((a, b) => a - b).join();
       const ranges = byKey.get(key) ?? [];
       ranges.push([from, next[0] - 1]);
@@ -259,7 +296,10 @@ export class Languages {
   private derive(language: Regular, kind: number, character: number): Regular {
     const known = language.after.get(kind);
     if (known) return known;
+    this.spend(1);
+    if (++this.depth > DEEPEST) throw new TooLarge();
     const found = this.derivative(language, kind, character);
+    this.depth--;
     language.after.set(kind, found);
     return found;
   }

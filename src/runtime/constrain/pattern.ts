@@ -69,6 +69,7 @@ class Translation {
 
   private element(element: AST.Element, after: Following): Following {
     const { languages } = this;
+    languages.spend(1);
     switch (element.type) {
       case 'Character':
       case 'CharacterSet':

@@ -29,25 +29,29 @@ export class TokenTrie {
 
   constructor({ bytes, special }: TokenBytes) {
     this.bytes = bytes;
-    const words: { text: string; id: number }[] = [];
+    const byText = new Map<string, number[]>();
     let most = 0;
     for (const [id, token] of bytes.entries()) {
       if (token.length === 0 || token.length >= 1 << 16 || special.has(id)) continue;
+      const text = String.fromCharCode(...token);
+      const same = byText.get(text);
+      if (same) same.push(id);
+      else byText.set(text, [id]);
       most += token.length;
-      words.push({ text: String.fromCharCode(...token), id });
     }
-    words.sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : a.id - b.id));
+    const texts = [...byText.keys()].sort();
     this.byte = new Uint8Array(most);
     this.depth = new Uint16Array(most);
     this.end = new Int32Array(most);
     this.first = new Int32Array(most);
     this.last = new Int32Array(most);
-    this.ids = Int32Array.from(words, ({ id }) => id);
+    this.ids = Int32Array.from(texts.flatMap((text) => byText.get(text)!));
     let nodes = 0;
     /** The nodes that the last word went through. */
     const path: number[] = [];
     let before = '';
-    for (const [at, { text }] of words.entries()) {
+    let at = 0;
+    for (const text of texts) {
       let alike = 0;
       while (alike < before.length && alike < text.length && before[alike] === text[alike]) alike++;
       while (path.length > alike) this.end[path.pop()!] = nodes;
@@ -58,7 +62,8 @@ export class TokenTrie {
         this.last[nodes] = at;
         path.push(nodes++);
       }
-      this.last[path.at(-1)!] = at + 1;
+      at += byText.get(text)!.length;
+      this.last[path.at(-1)!] = at;
       before = text;
     }
     for (const node of path) this.end[node] = nodes;

@@ -1,6 +1,9 @@
-import { choice, type Expression, oneWord, optional, repeat, rule, sequence } from '../grammar.ts';
+import { choice, type Expression, oneWord, optional, repeat, rule, sequence, wordsOf } from '../grammar.ts';
 import { braces, brackets, comma, keyEnd } from '../json-grammar.ts';
 import type { Alternative, ArrayAlternative, Node, ObjectAlternative } from './nodes.ts';
+
+/** Of a node itself, not of others. */
+export type Basic = Exclude<Alternative, { kind: 'node' }>;
 
 /** The grammar of a schema's nodes, of those that any text fits. */
 
@@ -9,7 +12,7 @@ const expressions = new WeakMap<Node, Expression>();
 export function expressionOf(node: Node): Expression {
   const known = expressions.get(node);
   if (known) return known;
-  const expression = rule(() => choice(...node.alternatives.filter(fits).map(alternative)));
+  const expression = rule(() => together(basicOf(node).filter(fits)));
   expressions.set(node, expression);
   return expression;
 }
@@ -33,6 +36,7 @@ function fits(of: Alternative): boolean {
     case 'node':
       return of.node.fits;
     case 'text':
+    case 'values':
       return true;
     case 'object': {
       const { members, extras, min, max } = of;
@@ -54,17 +58,32 @@ function mostItems({ first, items, max }: ArrayAlternative): number {
   return items?.fits ? max : Math.min(first.length, max);
 }
 
-function alternative(of: Alternative): Expression {
-  switch (of.kind) {
-    case 'node':
-      return expressionOf(of.node);
-    case 'text':
-      return of.expression;
-    case 'object':
-      return braces(membersOf(of));
-    case 'array':
-      return brackets(itemsOf(of));
+/** All that may stand at a node, also by way of others. */
+export function basicOf(node: Node): Basic[] {
+  const seen = new Set([node]);
+  const found: Basic[] = [];
+  for (const { alternatives } of seen) {
+    for (const one of alternatives) {
+      if (one.kind === 'node') seen.add(one.node);
+      else found.push(one);
+    }
   }
+  return found;
+}
+
+/** Alternatives that begin alike are one as long as they do. */
+function together(alternatives: readonly Basic[]): Expression {
+  const words = alternatives.flatMap((of) => (of.kind === 'values' ? [...of.values.values()] : []));
+  const objects = alternatives.flatMap((of) => (of.kind === 'object' ? [membersOf(of)] : []));
+  const first = objects.flatMap((members) => members.words);
+  return choice(
+    ...alternatives.flatMap((of) => (of.kind === 'text' ? [of.expression] : [])),
+    ...alternatives.flatMap((of) => (of.kind === 'array' ? [brackets(itemsOf(of))] : [])),
+    ...(words.length > 0 ? [wordsOf(words)] : []),
+    ...(objects.length > 0
+      ? [braces(choice(oneWord(first), ...objects.flatMap((members) => members.others)))]
+      : []),
+  );
 }
 
 function itemsOf(of: ArrayAlternative): Expression {
@@ -89,7 +108,14 @@ function itemsOf(of: ArrayAlternative): Expression {
   return rest;
 }
 
-function membersOf({ members: all, extras: others, min, max }: ObjectAlternative): Expression {
+/** Members as far as they can come next. */
+interface Members {
+  /** Keys, each with all that follows it. */
+  words: [key: string, rest: Expression][];
+  others: Expression[];
+}
+
+function membersOf({ members: all, extras: others, min, max }: ObjectAlternative): Members {
   const members = all.filter(({ node }) => node.fits);
   const extras = others.filter(({ node }) => node.fits);
   /** Beyond this, how many members there are makes no difference. */
@@ -99,43 +125,45 @@ function membersOf({ members: all, extras: others, min, max }: ObjectAlternative
   for (let i = members.length - 1; i >= 0; i--) needed[i] = needed[i + 1]! + Number(members[i]!.required);
 
   const rules = new Map<number, Expression>();
-  /** What may come from the i-th member on, after so many. */
+  /** What may come behind others, from the i-th member on, after so many. */
   const from = (i: number, count: number): Expression => {
     const key = i * (cap + 1) + count;
-    const known = rules.get(key) ?? rule(() => make(i, count));
+    const known =
+      rules.get(key) ??
+      rule(() => {
+        const { words, others: rest, end } = next(i, count);
+        const more = [...(words.length > 0 ? [oneWord(words)] : []), ...rest];
+        return choice(
+          ...(end ? [sequence()] : []),
+          ...(more.length > 0 ? [sequence(comma, choice(...more))] : []),
+        );
+      });
     rules.set(key, known);
     return known;
   };
-  const make = (i: number, count: number): Expression => {
-    const ways: Expression[] = [];
-    const before = count > 0 ? [comma] : [];
-    const next = Math.min(count + 1, cap);
+  const next = (i: number, count: number): Members & { end: boolean } => {
+    const words: [string, Expression][] = [];
     const room = max - count;
-    const following = new Map<string, { at: number; value: Expression }>();
+    const after = Math.min(count + 1, cap);
     for (let j = i; j < members.length; j++) {
       const { name, node, required } = members[j]!;
       const able = extras.length > 0 || count + members.length - j >= min;
       // One that leaves no room for those that are required is passed over.
-      if (able && room >= needed[j + 1]! + 1)
-        following.set(JSON.stringify(name), { at: j, value: expressionOf(node) });
+      if (able && room >= needed[j + 1]! + 1) {
+        words.push([JSON.stringify(name), sequence(keyEnd, expressionOf(node), from(j + 1, after))]);
+      }
       if (required) break;
     }
-    if (following.size > 0) {
-      const then = (key: string) => {
-        const { at, value } = following.get(key)!;
-        return sequence(keyEnd, value, from(at + 1, next));
-      };
-      ways.push(sequence(...before, oneWord(following.keys(), then)));
-    }
-    if (needed[i] === 0) {
-      if (count >= min) ways.push(sequence());
-      if (room > 0) {
-        for (const { key, node } of extras) {
-          ways.push(sequence(...before, key, keyEnd, expressionOf(node), from(members.length, next)));
-        }
-      }
-    }
-    return choice(...ways);
+    const free = needed[i] === 0;
+    const rest = free && room > 0 ? extras : [];
+    return {
+      words,
+      others: rest.map(({ key, node }) =>
+        sequence(key, keyEnd, expressionOf(node), from(members.length, after)),
+      ),
+      end: free && count >= min,
+    };
   };
-  return from(0, 0);
+  const { words, others: rest, end } = next(0, 0);
+  return { words, others: end ? [...rest, sequence()] : rest };
 }

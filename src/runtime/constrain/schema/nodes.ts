@@ -1,6 +1,6 @@
 import { InputError } from '../../../util/errors.ts';
 import type { Pace } from '../../../util/pace.ts';
-import { type Expression, oneWord } from '../grammar.ts';
+import { type Expression, sequence, type Word, wordOf } from '../grammar.ts';
 import { boolean, nothing } from '../json-grammar.ts';
 import { arrayOf } from './array.ts';
 import { guessedTypes, limits, type TypeName, typesOf, type Unheld, valuesOf } from './keywords.ts';
@@ -22,7 +22,9 @@ export interface Node {
 
 export type Alternative =
   | { kind: 'node'; node: Node }
-  | { kind: 'text'; type: TypeName | 'value'; expression: Expression; values?: ReadonlySet<string> }
+  | { kind: 'text'; type: TypeName; expression: Expression }
+  /** By how they are written in JSON. */
+  | { kind: 'values'; values: ReadonlyMap<string, Word> }
   | ObjectAlternative
   | ArrayAlternative;
 
@@ -45,7 +47,9 @@ export interface ArrayAlternative {
   max: number;
 }
 
-const MOST_NODES = 20_000;
+const nothingMore = sequence();
+
+const MOST_NODES = 10_000;
 /** What has no keyword but these is held to nothing here. */
 const OF_NO_EFFECT = new Set([
   '$ref',
@@ -108,10 +112,15 @@ export class Nodes {
   /** Finds the alternatives of all nodes there are. */
   async complete(): Promise<void> {
     for (const [i, node] of this.all.entries()) {
-      if (this.pace.due) await this.pace.turn();
+      await this.breathe();
       if (node !== this.known.get('none'))
         node.alternatives = await this.alternatives(this.places[i]!, node.path);
     }
+  }
+
+  /** Lets the event loop turn when it is time. */
+  async breathe(): Promise<void> {
+    if (this.pace.due) await this.pace.turn();
   }
 
   private id(schema: Schema): number {
@@ -134,7 +143,7 @@ export class Nodes {
     const guessed = telling ? null : guessedTypes(places);
     const types = guessed && guessed.size > 0 ? guessed : typesOf(places);
     const values = await this.values(places, path);
-    if (values) return this.among(values, types, places);
+    if (values) return await this.among(values, types, places);
     const found: Alternative[] = [];
     for (const type of types) {
       const alternative = await this.typed(type, places);
@@ -175,7 +184,7 @@ export class Nodes {
       if (list.length === 0) throw new InputError(`${shortened(path)}.enum is empty, expected values`);
       const found = new Map<string, unknown>();
       for (const [i, value] of list.entries()) {
-        if (i % 1000 === 0 && this.pace.due) await this.pace.turn();
+        if (i % 1000 === 0) await this.breathe();
         const text = JSON.stringify(value);
         if (common?.has(text) ?? true) found.set(text, value);
       }
@@ -184,18 +193,21 @@ export class Nodes {
     return common;
   }
 
-  private among(
+  private async among(
     values: ReadonlyMap<string, unknown>,
     types: ReadonlySet<TypeName>,
     places: readonly Place[],
-  ): Alternative[] {
+  ): Promise<Alternative[]> {
     for (const { schema, path } of places) {
       const beside = Object.keys(schema).find((key) => limits(key));
       if (beside) this.unheld.add(`${path}.${beside}`, 'stands beside enum or const');
     }
-    const fitting = [...values].filter(([, value]) => isOf(types, value)).map(([text]) => text);
-    if (fitting.length === 0) return [];
-    return [{ kind: 'text', type: 'value', values: new Set(fitting), expression: oneWord(fitting) }];
+    const fitting = new Map<string, Word>();
+    for (const [text, value] of values) {
+      if (fitting.size % 1000 === 0) await this.breathe();
+      if (isOf(types, value)) fitting.set(text, wordOf(text, nothingMore));
+    }
+    return fitting.size > 0 ? [{ kind: 'values', values: fitting }] : [];
   }
 
   private async typed(type: TypeName, places: readonly Place[]): Promise<Alternative | null> {

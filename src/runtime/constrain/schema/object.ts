@@ -36,6 +36,7 @@ export async function objectOf(nodes: Nodes, places: readonly Place[]): Promise<
       if (required.has(name)) return null;
       continue;
     }
+    await nodes.breathe();
     const held: Place[] = [];
     for (const part of parts) held.push(...(await saidOf(nodes, part, name)));
     members.push({ name, node: nodes.of(...held), required: required.has(name) });

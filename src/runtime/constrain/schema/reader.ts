@@ -16,31 +16,45 @@ const MOST_VALUES = 1_000_000;
 /** References that follow each other without anything in between. */
 const MOST_REFERENCES = 200;
 
-/** Looks over a schema before anything is done with it. @throws InputError where it is too deep or too large */
-export async function checkSize(schema: unknown, path: string, pace: Pace): Promise<void> {
+/**
+ * Looks over a schema before anything is done with it.
+ *
+ * @returns places by their `$anchor`
+ * @throws InputError where it is too deep or too large
+ */
+export async function survey(schema: unknown, path: string, pace: Pace): Promise<ReadonlyMap<string, Place>> {
   interface Step {
-    value: unknown;
+    value: object;
     key: string;
     depth: number;
     from: Step | null;
   }
-  const pending: Step[] = [{ value: schema, key: path, depth: 0, from: null }];
+  const pathTo = (step: Step): string => {
+    const keys: string[] = [];
+    for (let at: Step | null = step; at; at = at.from) keys.unshift(at.key);
+    return keys.join('.');
+  };
+  const anchors = new Map<string, Place>();
+  const pending: Step[] = [];
   let count = 0;
+  const visit = (value: unknown, key: string, from: Step | null) => {
+    count++;
+    if (typeof value === 'object' && value)
+      pending.push({ value, key, depth: (from?.depth ?? -1) + 1, from });
+  };
+  visit(schema, path, null);
   for (let step = pending.pop(); step; step = pending.pop()) {
+    if (pace.due) await pace.turn();
     const { value, depth } = step;
-    if ((++count & 1023) === 0 && pace.due) await pace.turn();
-    if (typeof value !== 'object' || value === null) continue;
-    if (depth > DEEPEST) {
-      const keys: string[] = [];
-      for (let at: Step | null = step; at; at = at.from) keys.unshift(at.key);
-      throw new InputError(`${shortened(keys.join('.'))} is nested deeper than ${DEEPEST} levels`);
-    }
-    for (const [key, below] of Object.entries(value)) {
-      if (typeof below === 'object') pending.push({ value: below, key, depth: depth + 1, from: step });
-      else count++;
-    }
+    if (depth > DEEPEST)
+      throw new InputError(`${shortened(pathTo(step))} is nested deeper than ${DEEPEST} levels`);
+    if (Array.isArray(value)) for (let i = 0; i < value.length; i++) visit(value[i], `${i}`, step);
+    else for (const key of Object.keys(value)) visit((value as Schema)[key], key, step);
+    const { $anchor } = value as Schema;
+    if (typeof $anchor === 'string') anchors.set($anchor, { schema: value as Schema, path: pathTo(step) });
     if (count > MOST_VALUES) throw new InputError(`${path} has more than ${MOST_VALUES} values`);
   }
+  return anchors;
 }
 
 /** Places in schemas of absurd shape have paths of absurd length. */
@@ -80,22 +94,10 @@ export function objectOf(value: unknown, path: string): Schema {
 
 /** The places that references within a schema point to. */
 export class References {
-  private readonly anchors = new Map<string, Place>();
-
-  constructor(private readonly root: Place) {
-    const pending: Place[] = [root];
-    const seen = new Set<unknown>();
-    for (let place = pending.pop(); place; place = pending.pop()) {
-      const { schema, path } = place;
-      if (typeof schema !== 'object' || schema === null || seen.has(schema)) continue;
-      seen.add(schema);
-      if (typeof schema.$anchor === 'string') this.anchors.set(schema.$anchor, place);
-      for (const [key, below] of Object.entries(schema)) {
-        if (key === 'enum' || key === 'const' || typeof below !== 'object') continue;
-        pending.push({ schema: below as Schema, path: `${path}.${key}` });
-      }
-    }
-  }
+  constructor(
+    private readonly root: Place,
+    private readonly anchors: ReadonlyMap<string, Place>,
+  ) {}
 
   /** @throws InputError where there is no such place */
   resolve(reference: unknown, path: string): Place {

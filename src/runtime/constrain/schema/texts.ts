@@ -1,6 +1,6 @@
 import { InputError } from '../../../util/errors.ts';
 import type { Pace } from '../../../util/pace.ts';
-import { ANY, inString, utf8 } from '../characters.ts';
+import { ANY, inString, learnEscapes, utf8 } from '../characters.ts';
 import { type Expression, literal, sequence } from '../grammar.ts';
 import { integer, number, string } from '../json-grammar.ts';
 import { Effort, expressionOf, knows, Languages, type Regular, type States, TooLarge } from '../language.ts';
@@ -15,6 +15,7 @@ import { type Place, type Schema, shortened, shown } from './reader.ts';
 /** Something that texts are held to, and its place. */
 interface Demand {
   path: string;
+  pattern?: string;
   language: (languages: Languages) => Regular;
 }
 
@@ -23,6 +24,13 @@ interface Except {
   names: readonly string[];
   patterns: readonly string[];
 }
+
+/** Of looking at all characters. */
+const ESCAPE_WORK = 250_000;
+
+const ofPattern = (pattern: string, path: string): Demand => ({
+  ...{ path, pattern, language: (l) => patternLanguage(l, pattern) },
+});
 
 export class Texts {
   private readonly effort = new Effort();
@@ -62,33 +70,40 @@ export class Texts {
 
   /** Whether a name is of a pattern; no where the pattern cannot be followed. */
   async matches(pattern: string, path: string, name: string): Promise<boolean> {
-    const states = await this.states([{ path, language: (l) => patternLanguage(l, pattern) }]);
+    const states = await this.states([ofPattern(pattern, path)]);
     return states ? knows(states, name) : false;
   }
 
   private demands(places: readonly Place[], { names, patterns: others }: Except): Demand[] {
     const found: Demand[] = [];
     const patterns = valuesOf(places, 'pattern');
-    for (const { value, path } of patterns) {
-      if (typeof value !== 'string')
-        throw new InputError(`${shortened(path)} is ${shown(value)}, expected a pattern`);
-      found.push({ path, language: (l) => patternLanguage(l, value) });
-    }
+    // What is last is given up first where all of it takes too many states.
     for (const { value, path } of valuesOf(places, 'format')) {
       const pattern = typeof value === 'string' ? formatPattern(value) : undefined;
-      if (pattern !== undefined) found.push({ path, language: (l) => patternLanguage(l, pattern) });
+      if (pattern !== undefined) found.push(ofPattern(pattern, path));
       // Beside a pattern, formats of other names say what the pattern is for.
       else if (patterns.length === 0) this.unheld.add(path, `is ${shown(value)}`);
+    }
+    for (const { value, path } of patterns) {
+      if (typeof value !== 'string') {
+        throw new InputError(`${shortened(path)} is ${shown(value)}, expected a pattern`);
+      }
+      found.push(ofPattern(value, path));
     }
     const [place] = places;
     const path = place?.path ?? 'schema';
     if (names.length > 0) found.push({ path, language: (l) => l.not(l.words(names)) });
-    for (const other of others) found.push({ path, language: (l) => l.not(patternLanguage(l, other)) });
+    for (const pattern of others) {
+      found.push({ path, pattern, language: (l) => l.not(patternLanguage(l, pattern)) });
+    }
     return found;
   }
 
   /** What is of all these languages, less those that cannot be followed; undefined if that is all of them. */
   private async states(demands: readonly Demand[]): Promise<States | null | undefined> {
+    for (const { pattern } of demands) {
+      if (pattern) await learnEscapes(pattern, this.pace, () => this.effort.spend(ESCAPE_WORK));
+    }
     const held = demands.filter(({ path, language }) => {
       try {
         language(new Languages());
