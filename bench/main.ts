@@ -4,6 +4,7 @@ const BENCHMARKS: Record<string, () => Promise<{ main(args: string[]): Promise<v
   gpu: () => import('./gpu/main.ts'),
   graph: () => import('./graph.ts'),
   peers: () => import('./peers.ts'),
+  sampling: () => import('./sampling.ts'),
   serve: () => import('./serve.ts'),
   windows: () => import('./windows.ts'),
 };

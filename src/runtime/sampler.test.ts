@@ -1,26 +1,29 @@
 import { describe, expect, test } from 'vitest';
-import { Random } from '../util/random.ts';
 import {
-  argMaxOf,
-  createSampler,
   draw,
-  logSumExp,
   minP,
   occurrencePenalties,
   repetitionPenalty,
   temperature,
   topK,
-  topLogProbs,
   topP,
-} from './sampler.ts';
+} from '../../test/support/plain-sampler.ts';
+import { Random } from '../util/random.ts';
+import { argMaxOf, createSampler, logSumExp, type SamplingOptions, topLogProbs } from './sampler.ts';
 
 const X = Float32Array.of(1.5, -0.5, 3.0, 0.0, 2.25, -2.0, 3.5, 1.0);
 
-/** Which logits are left; the others must be -Infinity and these unchanged. */
-function left(found: Float32Array, from: Float32Array): number[] {
+/** Which scores are left; the others must be -Infinity and these unchanged. */
+function left(found: readonly number[], from: Float32Array): number[] {
   const kept = [...found.keys()].filter((i) => found[i] !== Number.NEGATIVE_INFINITY);
   for (const i of kept) expect(found[i]).toBe(from[i]);
   return kept;
+}
+
+/** Which tokens are ever drawn. */
+function drawn(options: SamplingOptions, from: Float32Array, draws = 4000): number[] {
+  const sample = createSampler({ temperature: 1, seed: 1, ...options });
+  return [...new Set(Array.from({ length: draws }, () => sample(from, [])))].sort((a, b) => a - b);
 }
 
 // Expected values: transformers 5.23 (RepetitionPenaltyLogitsProcessor, TopPLogitsWarper and so on) on the same
@@ -29,16 +32,16 @@ describe('as in transformers', () => {
   test('repetition penalty: smaller where positive, larger where negative, once for each token', () => {
     const x = X.with(6, 3.0);
     const occurring = [2, 1, 2, 7, 3];
-    const close = (found: Float32Array, expected: number[]) =>
+    const close = (found: number[], expected: number[]) =>
       expected.forEach((value, i) => {
         expect(found[i]).toBeCloseTo(value, 5);
       });
-    close(repetitionPenalty(x, occurring, 1.3), [1.5, -0.65, 2.307692, 0, 2.25, -2, 3, 0.769231]);
-    close(repetitionPenalty(x, occurring, 0.8), [1.5, -0.4, 3.75, 0, 2.25, -2, 3, 1.25]);
+    close(repetitionPenalty([...x], occurring, 1.3), [1.5, -0.65, 2.307692, 0, 2.25, -2, 3, 0.769231]);
+    close(repetitionPenalty([...x], occurring, 0.8), [1.5, -0.4, 3.75, 0, 2.25, -2, 3, 1.25]);
   });
 
   test('temperature', () => {
-    expect(temperature(X, 0.5)).toEqual(X.map((x) => 2 * x));
+    expect(temperature([...X], 0.5)).toEqual(Array.from(X, (x) => 2 * x - 7));
   });
 
   test.each([
@@ -49,7 +52,8 @@ describe('as in transformers', () => {
     [100, [0, 1, 2, 3, 4, 5, 6, 7]],
   ])('top-k %d, with a tie for the first place', (k, expected) => {
     const tied = X.with(6, 3.0);
-    expect(left(topK(tied, k), tied)).toEqual(expected);
+    expect(left(topK([...tied], k), tied)).toEqual(expected);
+    expect(drawn({ topK: k, temperature: 3 }, tied)).toEqual(expected);
   });
 
   test.each([
@@ -61,7 +65,8 @@ describe('as in transformers', () => {
     [0.95, [0, 2, 4, 6, 7]],
     [0.999, [0, 1, 2, 3, 4, 5, 6, 7]],
   ])('top-p %d', (p, expected) => {
-    expect(left(topP(X, p), X)).toEqual(expected);
+    expect(left(topP([...X], p), X)).toEqual(expected);
+    expect(drawn({ topP: p }, X)).toEqual(expected);
   });
 
   test.each([
@@ -71,7 +76,8 @@ describe('as in transformers', () => {
     [0.3, [2, 6]],
     [1, [6]],
   ])('min-p %d', (p, expected) => {
-    expect(left(minP(X, p), X)).toEqual(expected);
+    expect(left(minP([...X], p), X)).toEqual(expected);
+    expect(drawn({ minP: p }, X)).toEqual(expected);
   });
 
   test('the order: penalty, temperature, top-k, top-p, min-p', () => {
@@ -95,14 +101,29 @@ describe('as in transformers', () => {
 });
 
 test('frequency and presence penalties count what was written, not the prompt', () => {
-  const penalised = occurrencePenalties(X, [2, 2, 5], { frequency: 0.5, presence: 0.25 });
-  const expected = X.slice();
+  const penalised = occurrencePenalties([...X], [2, 2, 5], { frequency: 0.5, presence: 0.25 });
+  const expected = [...X];
   expected[2]! -= 1.25;
   expected[5]! -= 0.75;
   expect(penalised).toEqual(expected);
   const sample = createSampler({ presencePenalty: 2 });
   expect(sample(Float32Array.of(1, 2), [1], 1)).toBe(1);
   expect(sample(Float32Array.of(1, 2), [1], 0)).toBe(0);
+});
+
+test('a text that grows is counted on, another one anew', () => {
+  const sample = createSampler({ frequencyPenalty: 1 });
+  const x = Float32Array.of(0, 1.5, 0.9);
+  const text = [0];
+  const chosen = [];
+  for (let i = 0; i < 5; i++) {
+    chosen.push(sample(x, text, 1));
+    text.push(chosen.at(-1)!);
+  }
+  expect(chosen).toEqual([1, 2, 1, 0, 2]);
+  expect(sample(x, [0], 1)).toBe(1);
+  text.length = 1;
+  expect(sample(x, text, 1)).toBe(1);
 });
 
 test('a bias moves the logits of its tokens, before the filters', () => {
@@ -121,25 +142,121 @@ test('the most probable tokens, with their log-probabilities', () => {
 
 test('top-p leaves as many of equal tokens as it needs, small ids first', () => {
   const equal = new Float32Array(8);
-  expect(left(topP(equal, 0.45), equal)).toEqual([0, 1, 2, 3]);
+  expect(left(topP([...equal], 0.45), equal)).toEqual([0, 1, 2, 3]);
+  expect(drawn({ topP: 0.45 }, equal)).toEqual([0, 1, 2, 3]);
   const some = Float32Array.of(0, 9, 0, 9);
-  expect(left(topP(some, 0.4), some)).toEqual([1]);
+  expect(left(topP([...some], 0.4), some)).toEqual([1]);
+  expect(drawn({ topP: 0.4 }, some)).toEqual([1]);
+});
+
+test('tokens that have the probability of top-p exactly are enough', () => {
+  const equal = new Float32Array(8);
+  expect(left(topP([...equal], 0.5), equal)).toEqual([0, 1, 2, 3]);
+  expect(drawn({ topP: 0.5 }, equal)).toEqual([0, 1, 2, 3]);
+  // Three of four are needed above a half, and two of four are not above it.
+  expect(drawn({ topP: 0.5 + 2 ** -50 }, equal)).toEqual([0, 1, 2, 3, 4]);
 });
 
 test('filters follow each other: what one has removed stays removed', () => {
-  const filtered = topP(topK(X, 3), 0.8);
+  const filtered = topP(topK([...X], 3), 0.8);
   expect(left(filtered, X)).toEqual([2, 6]);
-  for (let seed = 0; seed < 50; seed++) expect([2, 6]).toContain(draw(filtered, new Random(seed)));
+  for (let i = 0; i < 50; i++) expect([2, 6]).toContain(draw(filtered, i / 50));
+  expect(drawn({ topK: 3, topP: 0.8 }, X)).toEqual([2, 6]);
 });
 
-test('no function changes its logits', () => {
+/** The definition: everything by itself, and in float64. */
+function plainSampler(options: SamplingOptions): ReturnType<typeof createSampler> {
+  const { topK: k = 0, topP: p = 1, minP: least = 0, repetitionPenalty: r = 1, logitBias = {} } = options;
+  const { frequencyPenalty: frequency = 0, presencePenalty: presence = 0, seed = 0 } = options;
+  const random = new Random(seed);
+  return (logits, tokens, promptTokens = tokens.length) => {
+    let scores = Array.from(logits, (x, id) => x + (logitBias[id] ?? 0));
+    scores = repetitionPenalty(scores, tokens, r);
+    scores = occurrencePenalties(scores, tokens.slice(promptTokens), { frequency, presence });
+    scores = temperature(scores, options.temperature!);
+    if (k > 0) scores = topK(scores, k);
+    if (p < 1) scores = topP(scores, p);
+    if (least > 0) scores = minP(scores, least);
+    return draw(scores, random.uniform());
+  };
+}
+
+test('the same token as by the definition, whatever the logits and options', () => {
+  const random = new Random(7);
+  for (let round = 0; round < 150; round++) {
+    const n = random.pick([3, 50, 700, 2000]);
+    // Steps of a quarter make ties.
+    const step = random.pick([0, 0.25]);
+    const spread = random.pick([0.1, 1, 4]);
+    const logits = Float32Array.from({ length: n }, () => {
+      const x = spread * random.normal();
+      return random.uniform() < 0.05 ? Number.NEGATIVE_INFINITY : step ? Math.round(x / step) * step : x;
+    });
+    logits[random.below(n)] = 1;
+    const options: SamplingOptions = {
+      temperature: random.pick([0.01, 0.7, 1, 3]),
+      topK: random.pick([0, 0, 1, 5, 40, 2000]),
+      topP: random.pick([1, 1e-9, 0.5, 0.8, 0.95, 0.9999]),
+      minP: random.pick([0, 0, 0.02, 0.3, 1]),
+      repetitionPenalty: random.pick([1, 1.2, 0.7]),
+      frequencyPenalty: random.pick([0, 0.5]),
+      presencePenalty: random.pick([0, -1]),
+      logitBias: random.pick<Record<number, number>>([{}, { 1: 2, 2: -3, 5000: 1 }]),
+      seed: round,
+    };
+    const [fast, plain] = [createSampler(options), plainSampler(options)];
+    const tokens = Array.from({ length: 12 }, () => random.below(n));
+    for (let i = 0; i < 4; i++) {
+      const id = fast(logits, tokens, 5);
+      expect({ round, options, id }).toEqual({ round, options, id: plain(logits, tokens, 5) });
+      tokens.push(id);
+    }
+  }
+});
+
+describe('at the ends of their ranges', () => {
+  const seen = [1, 6, 7];
+  test.each<[SamplingOptions, number]>([
+    [{ temperature: 1e-40 }, 6],
+    [{ temperature: Number.MIN_VALUE }, 6],
+    [{ temperature: 1e-40, topK: 3, topP: 0.5, minP: 0.5 }, 6],
+    [{ repetitionPenalty: 1e-40 }, 6],
+    [{ repetitionPenalty: 1e-40, temperature: 1e-40 }, 6],
+    [{ repetitionPenalty: Number.MIN_VALUE }, 6],
+    [{ repetitionPenalty: Number.MIN_VALUE, temperature: 1 }, 6],
+    [{ repetitionPenalty: 1e300 }, 2],
+    [{ repetitionPenalty: Number.MAX_VALUE, temperature: 1e-40 }, 2],
+    [{ temperature: 1, topP: Number.MIN_VALUE }, 6],
+    [{ temperature: 1, minP: 1 }, 6],
+    [{ logitBias: { 3: Number.MAX_VALUE }, temperature: 1 }, 3],
+    [{ logitBias: { 6: -Number.MAX_VALUE, 2: -1e40 }, temperature: 0.01 }, 4],
+    [{ logitBias: { 1: Number.MAX_VALUE }, repetitionPenalty: 1e-40, temperature: 1e-40 }, 1],
+  ])('%j takes the most probable token', (options, expected) => {
+    const sample = createSampler({ seed: 3, ...options });
+    for (let i = 0; i < 20; i++) expect(sample(X, seen)).toBe(expected);
+  });
+
+  test('a temperature without end makes all tokens alike', () => {
+    expect(drawn({ temperature: Number.MAX_VALUE }, X)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  });
+
+  test.each([0, 1])('logits that are no numbers, or leave no token, are errors at temperature %d', (t) => {
+    const sample = createSampler({ temperature: t });
+    expect(() => sample(Float32Array.of(1, Number.NaN), [])).toThrow('the logit of token 1 is not a number');
+    expect(() => sample(Float32Array.of(1, Number.POSITIVE_INFINITY), [])).toThrow('token 1 is infinite');
+    expect(() => sample(new Float32Array(3).fill(Number.NEGATIVE_INFINITY), [])).toThrow('no token is left');
+    const none = createSampler({
+      temperature: t,
+      logitBias: { 0: Number.NEGATIVE_INFINITY, 1: Number.NEGATIVE_INFINITY },
+    });
+    expect(() => none(Float32Array.of(1, 2), [])).toThrow('no token is left');
+  });
+});
+
+test('no option changes the logits', () => {
   const copy = X.slice();
-  repetitionPenalty(X, [0, 1, 2], 2);
-  temperature(X, 2);
-  topK(X, 2);
-  topP(X, 0.5);
-  minP(X, 0.5);
-  createSampler({ temperature: 0.5, topK: 3, topP: 0.5, minP: 0.5, repetitionPenalty: 2 })(X, [1]);
+  const options = { temperature: 0.5, topK: 3, topP: 0.5, minP: 0.5, repetitionPenalty: 2 };
+  createSampler({ ...options, presencePenalty: 1, logitBias: { 1: 5 } })(X, [1]);
   expect(X).toEqual(copy);
 });
 

@@ -1,11 +1,13 @@
 import { InputError } from '../util/errors.ts';
 import { Random } from '../util/random.ts';
+import { Candidates } from './candidates.ts';
 
 /**
  * Choosing a token from logits. Meanings and order are those of `transformers` (generation/logits_process.py):
  * repetition penalty, temperature, top-k, top-p, min-p, then one draw. Logit bias, before all of them, and frequency and
- * presence penalties, after the repetition penalty, are those of OpenAI's API, which transformers lacks. What a filter removes becomes -Infinity; no
- * function changes the logits it is given.
+ * presence penalties, after the repetition penalty, are those of OpenAI's API, which transformers lacks. All of it is
+ * computed in float64, on the tokens that are left only; test/support/plain-sampler.ts has the plain definition. The
+ * logits that are given are not changed.
  */
 
 export interface SamplingOptions {
@@ -44,93 +46,6 @@ export function logSumExp(logits: Float32Array): number {
   return largest + Math.log(sum);
 }
 
-/** Probabilities, in float64. */
-function softmaxOf(logits: Float32Array): Float64Array {
-  const total = logSumExp(logits);
-  return Float64Array.from(logits, (x) => Math.exp(x - total));
-}
-
-/** Logits of the tokens that occur, divided by the penalty where positive, multiplied where negative. */
-export function repetitionPenalty(
-  logits: Float32Array,
-  occurring: Iterable<number>,
-  penalty: number,
-): Float32Array {
-  const result = logits.slice();
-  for (const id of new Set(occurring)) {
-    const x = logits[id]!;
-    result[id] = x < 0 ? x * penalty : x / penalty;
-  }
-  return result;
-}
-
-/** Logits less `frequency` for each time that a token occurs, and `presence` once. */
-export function occurrencePenalties(
-  logits: Float32Array,
-  occurring: Iterable<number>,
-  { frequency, presence }: { frequency: number; presence: number },
-): Float32Array {
-  const result = logits.slice();
-  const seen = new Set<number>();
-  for (const id of occurring) {
-    result[id]! -= seen.has(id) ? frequency : frequency + presence;
-    seen.add(id);
-  }
-  return result;
-}
-
-export function temperature(logits: Float32Array, value: number): Float32Array {
-  return logits.map((x) => x / value);
-}
-
-/** The k largest, and whatever is as large as the smallest of them. */
-export function topK(logits: Float32Array, k: number): Float32Array {
-  if (k >= logits.length) return logits;
-  const least = logits.slice().sort()[logits.length - k]!;
-  return logits.map((x) => (x < least ? Number.NEGATIVE_INFINITY : x));
-}
-
-/**
- * Removes the least probable tokens as long as they have at most 1 - p together, never the last one; of equal ones,
- * those with larger ids first.
- */
-export function topP(logits: Float32Array, p: number): Float32Array {
-  const ascending = logits.slice().sort();
-  const total = logSumExp(logits);
-  let count = 0;
-  for (let sum = 0; count < ascending.length - 1; count++) {
-    sum += Math.exp(ascending[count]! - total);
-    if (sum > 1 - p) break;
-  }
-  const least = ascending[count]!;
-  let equal = count - ascending.indexOf(least);
-  const result = logits.slice();
-  for (let i = result.length - 1; i >= 0; i--) {
-    if (result[i]! < least || (result[i] === least && equal-- > 0)) result[i] = Number.NEGATIVE_INFINITY;
-  }
-  return result;
-}
-
-/** Removes what is less probable than p times the most probable. */
-export function minP(logits: Float32Array, p: number): Float32Array {
-  const least = logits[argMaxOf(logits)]! + Math.log(p);
-  return logits.map((x) => (x < least ? Number.NEGATIVE_INFINITY : x));
-}
-
-/** Draws an index with the probabilities of the logits. */
-export function draw(logits: Float32Array, random: Random): number {
-  const probabilities = softmaxOf(logits);
-  let left = random.uniform();
-  let last = 0;
-  for (let i = 0; i < probabilities.length; i++) {
-    if (probabilities[i] === 0) continue;
-    last = i;
-    left -= probabilities[i]!;
-    if (left < 0) break;
-  }
-  return last;
-}
-
 /** The `count` most probable tokens, most probable first, with the logarithms of their probabilities. */
 export function topLogProbs(logits: Float32Array, count: number): { id: number; logProb: number }[] {
   const total = logSumExp(logits);
@@ -148,8 +63,12 @@ export function topLogProbs(logits: Float32Array, count: number): { id: number; 
 
 export type Sampler = (logits: Float32Array, tokens: readonly number[], promptTokens?: number) => number;
 
+/** Penalties beyond these rule as these do, and leave no number that float64 cannot hold. */
+const LARGEST_PENALTY = 1e200;
+
 /**
  * A function that chooses the next token from its logits and all tokens before it, of which the first are the prompt.
+ * It throws an error where the logits are no numbers, or rule out every token.
  *
  * @throws InputError naming an option out of its range
  */
@@ -174,21 +93,51 @@ export function createSampler(options: SamplingOptions): Sampler {
   const seed = options.seed ?? Math.floor(Math.random() * 2 ** 32);
   require('seed', seed, Number.isSafeInteger(seed) && seed >= 0, 'a whole number of at least 0');
   const random = new Random(seed);
-  return (logits, tokens, promptTokens = tokens.length) => {
-    let scores = logits;
-    if (biases.length > 0) {
-      scores = scores.slice();
-      for (const [id, bias] of biases) if (id < scores.length) scores[id]! += bias;
+  const penalty = Math.min(Math.max(r, 1 / LARGEST_PENALTY), LARGEST_PENALTY);
+  const occurring = new Occurrences();
+  const written = new Occurrences();
+  const adjust = (candidates: Candidates, tokens: readonly number[], promptTokens: number): void => {
+    for (const [id, bias] of biases) candidates.change(id, (x) => x + bias);
+    if (penalty !== 1) {
+      for (const id of occurring.in(tokens, 0).keys()) {
+        candidates.change(id, (x) => (x < 0 ? x * penalty : x / penalty));
+      }
     }
-    if (r !== 1) scores = repetitionPenalty(scores, tokens, r);
     if (frequency !== 0 || presence !== 0) {
-      scores = occurrencePenalties(scores, tokens.slice(promptTokens), { frequency, presence });
+      for (const [id, count] of written.in(tokens, promptTokens)) {
+        candidates.change(id, (x) => x - count * frequency - presence);
+      }
     }
-    if (t === 0) return argMaxOf(scores);
-    if (t !== 1) scores = temperature(scores, t);
-    if (k > 0) scores = topK(scores, k);
-    if (p < 1) scores = topP(scores, p);
-    if (least > 0) scores = minP(scores, least);
-    return draw(scores, random);
   };
+  return (logits, tokens, promptTokens = tokens.length) => {
+    const candidates = new Candidates(logits);
+    adjust(candidates, tokens, promptTokens);
+    const best = candidates.best();
+    if (t === 0) return best;
+    if (k > 0) candidates.topK(k);
+    candidates.weigh(best, t);
+    if (p < 1) candidates.topP(p);
+    if (least > 0) candidates.minP(least);
+    return candidates.draw(random.uniform());
+  };
+}
+
+/** How often tokens occur in a text. One that grows is counted on from where it was. */
+class Occurrences {
+  private tokens: readonly number[] | null = null;
+  private from = 0;
+  private until = 0;
+  private counts = new Map<number, number>();
+
+  in(tokens: readonly number[], from: number): ReadonlyMap<number, number> {
+    if (tokens !== this.tokens || from !== this.from || tokens.length < this.until) {
+      [this.tokens, this.from, this.until] = [tokens, from, from];
+      this.counts = new Map();
+    }
+    for (; this.until < tokens.length; this.until++) {
+      const id = tokens[this.until]!;
+      this.counts.set(id, (this.counts.get(id) ?? 0) + 1);
+    }
+    return this.counts;
+  }
 }

@@ -1,4 +1,5 @@
 import { InputError } from '../util/errors.ts';
+import { Pace } from '../util/pace.ts';
 import type { Batch } from './batch.ts';
 import type { GeneratedToken } from './continuation.ts';
 import { FairQueue } from './fair-queue.ts';
@@ -180,21 +181,30 @@ export class Scheduler {
       const { done, value: read } = await job.prompt!.next();
       this.reading.shift();
       if (!done) this.reading.push(job);
-      else this.begin(job, read);
+      else await this.begin(job, read);
     } catch (error) {
       job.drop(error);
       if (this.reading[0] === job) this.reading.shift();
     }
   }
 
-  private begin(job: Job, { sequence, logits, cachedTokens }: PromptRead): void {
+  private async begin(job: Job, { sequence, logits, cachedTokens }: PromptRead): Promise<void> {
     const texts = job.begin(sequence, cachedTokens);
     if (texts.length === 0) sequence.dispose();
     for (const text of texts) {
       this.batch.add(text.sequence);
       this.writing.set(text.sequence, text);
     }
-    for (const text of texts) this.write(text, logits);
+    await this.writeEach(texts.map((text) => [text, logits]));
+  }
+
+  /** The next token of each text; what chooses them may take its time, and others have a turn in between. */
+  private async writeEach(texts: readonly (readonly [Text, Float32Array])[]): Promise<void> {
+    const pace = new Pace();
+    for (const [text, logits] of texts) {
+      if (pace.due) await pace.turn();
+      this.write(text, logits);
+    }
   }
 
   private async writeTokens(): Promise<void> {
@@ -204,7 +214,7 @@ export class Scheduler {
       const started = performance.now();
       const logits = await this.batch.step(ids);
       this.stepTime = performance.now() - started;
-      for (const [sequence, of] of logits) this.write(this.writing.get(sequence)!, of);
+      await this.writeEach(Array.from(logits, ([sequence, of]) => [this.writing.get(sequence)!, of]));
     } catch (error) {
       this.failed(error);
     }

@@ -36,19 +36,19 @@ export interface AnswerPart {
  *
  * @throws ApiError or InputError for what cannot be asked for
  */
-export function answer(
+export async function answer(
   service: Service,
   c: Context<Env>,
   sampling: Sampling,
   conversation: Conversation,
   usage: UsageSum,
-): AsyncGenerator<AnswerPart> {
+): Promise<AsyncGenerator<AnswerPart>> {
   const { model, scheduler, formats } = service;
   const { messages, choices, maxTokens, topLogProbs, stop, format } = conversation;
   const calls = callsOf(service, conversation);
-  const constraint = formats.constraint(format, calls);
   const tools = calls?.tools.map((tool) => ({ type: 'function', function: tool }));
   const { ids, boundaries } = model.encodeChat(messages, tools);
+  const constraint = await formats.constraint(format, calls, (unheld) => tellUnheld(c, unheld));
   usage.prompt(ids.length);
   const written = scheduler.submit({
     ...samplingOf(c, sampling),
@@ -81,6 +81,12 @@ export function answer(
     }
   }
   return parts();
+}
+
+/** What a schema asks for and the text may break, in a header of the answer. */
+function tellUnheld(c: Context<Env>, unheld: readonly string[]): void {
+  const places = encodeURI(unheld.join(', ')).replaceAll('%20', ' ');
+  c.res.headers.set('X-Schema-Unheld', places.slice(0, 1000));
 }
 
 /** The functions that this answer may call. */

@@ -1,4 +1,6 @@
-import { Automaton, choice, type Expression } from '../runtime/constrain/grammar.ts';
+import { createHash } from 'node:crypto';
+import { Automaton } from '../runtime/constrain/automaton.ts';
+import { choice, type Expression } from '../runtime/constrain/grammar.ts';
 import { GrammarConstraint } from '../runtime/constrain/grammar-constraint.ts';
 import { anyObject } from '../runtime/constrain/json-grammar.ts';
 import { schemaGrammar } from '../runtime/constrain/json-schema.ts';
@@ -11,7 +13,8 @@ import { type FunctionTool, toolCallGrammar } from './tool-calls.ts';
 export type Format =
   | { type: 'text' }
   | { type: 'json_object' }
-  | { type: 'json_schema'; schema: Record<string, unknown> };
+  /** With `strict`, a schema that cannot be held to in all of its keywords is refused. */
+  | { type: 'json_schema'; schema: Record<string, unknown>; strict?: boolean };
 
 /** Functions that have to be called, or may be. */
 export interface Calls {
@@ -20,45 +23,79 @@ export interface Calls {
   several: boolean;
 }
 
+interface Compiled {
+  automaton: Automaton;
+  unheld: readonly string[];
+}
+
 /** Grammars that are kept with what was learnt of them. */
 const KEPT = 32;
 
 /** What texts have to be, by the formats that requests ask for. */
 export class Formats {
-  private trie: TokenTrie | null = null;
+  /** null where the model has no tokenizer. */
+  private readonly trie: TokenTrie | null;
   /** The most recently used last. */
-  private readonly automata = new Map<string, Automaton>();
+  private readonly compiled = new Map<string, Promise<Compiled>>();
 
-  constructor(private readonly model: Model) {}
+  constructor(model: Model) {
+    this.trie = model.tokenizer && new TokenTrie(model.tokenizer.tokenBytes);
+  }
 
   /**
+   * Takes its time where a schema is large, and lets the event loop turn meanwhile.
+   *
+   * @param tell is given the places of keywords that the text may break, if there are any
    * @returns nothing where any text will do
    * @throws InputError for a schema that cannot be held to
    */
-  constraint(format: Format | undefined, calls: Calls | null): (() => Constraint) | undefined {
+  async constraint(
+    format: Format | undefined,
+    calls: Calls | null,
+    tell: (unheld: readonly string[]) => void = () => {},
+  ): Promise<(() => Constraint) | undefined> {
     const json = format !== undefined && format.type !== 'text';
     if (!json && !calls?.required) return undefined;
-    const { tokenizer } = this.model;
-    if (!tokenizer)
-      throw new ApiError(400, 'a format needs a model with a tokenizer', { param: 'response_format' });
-    const automaton = this.automaton(JSON.stringify([format, calls]), () => {
-      const ways: Expression[] = [];
-      if (calls) ways.push(toolCallGrammar(calls.tools, calls.several));
-      if (json && !calls?.required) {
-        ways.push(format.type === 'json_object' ? anyObject : schemaGrammar(format.schema));
-      }
-      return choice(...ways);
-    });
-    this.trie ??= new TokenTrie(tokenizer.tokenBytes);
     const { trie } = this;
+    if (!trie)
+      throw new ApiError(400, 'a format needs a model with a tokenizer', { param: 'response_format' });
+    const key = createHash('sha256')
+      .update(JSON.stringify([format, calls]))
+      .digest('base64');
+    const { automaton, unheld } = await this.kept(key, () => compile(json ? format : null, calls));
+    if (unheld.length > 0) tell(unheld);
     return () => new GrammarConstraint(trie, automaton);
   }
 
-  private automaton(key: string, make: () => Expression): Automaton {
-    const automaton = this.automata.get(key) ?? new Automaton(make());
-    this.automata.delete(key);
-    this.automata.set(key, automaton);
-    if (this.automata.size > KEPT) this.automata.delete(this.automata.keys().next().value!);
-    return automaton;
+  private kept(key: string, make: () => Promise<Compiled>): Promise<Compiled> {
+    const { compiled } = this;
+    const made = compiled.get(key) ?? make();
+    compiled.delete(key);
+    compiled.set(key, made);
+    made.catch(() => compiled.delete(key));
+    if (compiled.size > KEPT) compiled.delete(compiled.keys().next().value!);
+    return made;
   }
+}
+
+async function compile(
+  format: Exclude<Format, { type: 'text' }> | null,
+  calls: Calls | null,
+): Promise<Compiled> {
+  const ways: Expression[] = [];
+  const unheld: string[] = [];
+  if (calls) {
+    const { grammar, unheld: places } = await toolCallGrammar(calls.tools, calls.several);
+    ways.push(grammar);
+    unheld.push(...places);
+  }
+  if (format && !calls?.required) {
+    if (format.type === 'json_object') ways.push(anyObject);
+    else {
+      const { grammar, unheld: places } = await schemaGrammar(format.schema, { strict: format.strict });
+      ways.push(grammar);
+      unheld.push(...places);
+    }
+  }
+  return { automaton: new Automaton(choice(...ways)), unheld };
 }

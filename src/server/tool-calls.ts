@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { choice, type Expression, literal, repeat, sequence } from '../runtime/constrain/grammar.ts';
 import { braces, comma, member, space } from '../runtime/constrain/json-grammar.ts';
-import { schemaGrammar } from '../runtime/constrain/json-schema.ts';
+import { type SchemaGrammar, schemaGrammar } from '../runtime/constrain/json-schema.ts';
 import { overlap } from '../runtime/stop.ts';
 
 /**
@@ -18,6 +18,8 @@ export interface FunctionTool {
   name: string;
   description?: string;
   parameters?: Record<string, unknown>;
+  /** Parameters that cannot be held to in all of their keywords are refused. */
+  strict?: boolean;
 }
 
 export interface ToolCall {
@@ -30,19 +32,34 @@ export interface ToolCall {
 /** Whether a model with this chat template writes calls in this form. */
 export const writesToolCalls = (template: string) => template.includes(OPEN);
 
-/** A text that is a call of one of these functions, or several calls. */
-export function toolCallGrammar(tools: readonly FunctionTool[], several: boolean): Expression {
-  const calls = tools.map(({ name, parameters = {} }) =>
-    braces(
-      sequence(
-        member(literal('"name"'), literal(JSON.stringify(name))),
-        comma,
-        member(literal('"arguments"'), schemaGrammar({ type: 'object', ...parameters })),
+/**
+ * A text that is a call of one of these functions, or several calls.
+ *
+ * @throws InputError for parameters that cannot be held to
+ */
+export async function toolCallGrammar(
+  tools: readonly FunctionTool[],
+  several: boolean,
+): Promise<SchemaGrammar> {
+  const calls: Expression[] = [];
+  const unheld: string[] = [];
+  for (const [i, { name, parameters = {}, strict }] of tools.entries()) {
+    const path = `tools[${i}].parameters`;
+    const schema = await schemaGrammar({ type: 'object', ...parameters }, { strict, path });
+    unheld.push(...schema.unheld);
+    calls.push(
+      braces(
+        sequence(
+          member(literal('"name"'), literal(JSON.stringify(name))),
+          comma,
+          member(literal('"arguments"'), schema.grammar),
+        ),
       ),
-    ),
-  );
+    );
+  }
   const call = sequence(literal(OPEN), space, choice(...calls), space, literal(CLOSE));
-  return several ? sequence(call, repeat(sequence(space, call), 0, MOST_CALLS - 1)) : call;
+  const all = sequence(call, repeat(sequence(space, call), 0, MOST_CALLS - 1));
+  return { grammar: several ? all : call, unheld };
 }
 
 /** Takes a text apart as it comes: what is said, and calls, which come whole. */

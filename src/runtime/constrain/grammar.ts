@@ -1,16 +1,28 @@
-/**
- * Context-free grammars over bytes, and the automaton that reads a text by one: every state knows which bytes may
- * follow. A state is a set of stacks of what is still to come (the stacks of a pushdown automaton that runs all
- * alternatives at once); stacks, and states by their stacks, are made once and kept, so that a text in a loop of the
- * grammar walks over known states.
- */
+/** Context-free grammars over bytes, as expressions. `Automaton` reads texts by them. */
 
 export type Expression =
   | { kind: 'bytes'; set: Uint8Array }
   | { kind: 'sequence'; parts: readonly Expression[] }
   | { kind: 'choice'; parts: readonly Expression[] }
   | { kind: 'repeat'; part: Expression; min: number; max: number; less?: Expression }
-  | { kind: 'rule'; make: () => Expression; made?: Expression };
+  | { kind: 'rule'; make: () => Expression; made?: Expression }
+  | Words;
+
+/** Texts of which one is to come, told apart byte by byte as they are needed. */
+interface Words {
+  kind: 'words';
+  words: readonly Word[];
+  /** Bytes that have been read. */
+  depth: number;
+  split?: { ended: readonly Expression[]; after: ReadonlyMap<number, Words> };
+}
+
+export interface Word {
+  /** A character for each byte. */
+  text: string;
+  /** What follows this word. */
+  rest: Expression;
+}
 
 /** One byte of these ranges, ends included. */
 export function byteIn(...ranges: readonly (readonly [number, number])[]): Expression {
@@ -19,13 +31,17 @@ export function byteIn(...ranges: readonly (readonly [number, number])[]): Expre
   return { kind: 'bytes', set };
 }
 
+const bytes = Array.from({ length: 256 }, (_, byte) => byteIn([byte, byte]));
+
 /** One of these ASCII characters. */
 export const oneOf = (characters: string): Expression =>
   byteIn(...Array.from(characters, (c) => [c.charCodeAt(0), c.charCodeAt(0)] as const));
 
+const encoder = new TextEncoder();
+
 /** This very text. */
 export const literal = (text: string): Expression =>
-  sequence(...Array.from(new TextEncoder().encode(text), (byte) => byteIn([byte, byte])));
+  sequence(...Array.from(encoder.encode(text), (byte) => bytes[byte]!));
 
 export const sequence = (...parts: Expression[]): Expression => ({ kind: 'sequence', parts });
 
@@ -33,7 +49,6 @@ export const choice = (...parts: Expression[]): Expression => ({ kind: 'choice',
 
 export const optional = (part: Expression): Expression => repeat(part, 0, 1);
 
-/** @param part must not match an empty text */
 export const repeat = (part: Expression, min = 0, max = Number.POSITIVE_INFINITY): Expression => ({
   ...{ kind: 'repeat', part, min, max },
 });
@@ -41,115 +56,71 @@ export const repeat = (part: Expression, min = 0, max = Number.POSITIVE_INFINITY
 /** An expression that is made when it is first needed, for those that contain themselves. */
 export const rule = (make: () => Expression): Expression => ({ kind: 'rule', make });
 
-/** What is still to come: an expression, then the rest; null for nothing. */
-interface Stack {
-  id: number;
-  expression: Expression;
-  rest: Stack | null;
-  /** What the next byte may be, and what comes after it. */
-  heads?: readonly Head[];
+/** One of these texts, however many, each with what follows it. */
+export function oneWord(texts: Iterable<readonly [text: string, rest: Expression]>): Expression {
+  return wordsOf(Array.from(texts, ([text, rest]) => wordOf(text, rest)));
 }
 
-/** null: the text may end here. */
-type Head = { set: Uint8Array; rest: Stack | null } | null;
+/** Of `wordsOf`, for those who make them in pieces. */
+export const wordOf = (text: string, rest: Expression): Word => ({ text: byteString(text), rest });
 
-export class State {
-  /** By byte; undefined where it has not been looked at, null where it cannot follow. */
-  private readonly followers: (State | null | undefined)[] = new Array(256);
+export const wordsOf = (words: readonly Word[]): Expression => ({ kind: 'words', words, depth: 0 });
 
-  /** @internal */
-  constructor(
-    private readonly automaton: Automaton,
-    private readonly heads: readonly Head[],
-  ) {}
-
-  /** Whether the text may end here. */
-  get accepting(): boolean {
-    return this.heads.includes(null);
-  }
-
-  /** Whether the text has to end here. */
-  get final(): boolean {
-    return this.heads.every((head) => head === null);
-  }
-
-  /** The state after a byte; null where it cannot follow. */
-  next(byte: number): State | null {
-    let known = this.followers[byte];
-    if (known === undefined) {
-      const rests = this.heads.flatMap((head) => (head?.set[byte] ? [head.rest] : []));
-      known = rests.length > 0 ? this.automaton.stateOf(rests) : null;
-      this.followers[byte] = known;
-    }
-    return known;
-  }
+function byteString(text: string): string {
+  let ascii = true;
+  for (let i = 0; i < text.length && ascii; i++) ascii = text.charCodeAt(i) < 0x80;
+  if (ascii) return text;
+  return Array.from(encoder.encode(text), (byte) => String.fromCharCode(byte)).join('');
 }
 
-export class Automaton {
-  readonly start: State;
-  private readonly stacks = new Map<Expression, Map<Stack | null, Stack>>();
-  private readonly states = new Map<string, State>();
-  private count = 0;
+/** Words that are split within a millisecond. */
+export const LONG = 2000;
 
-  constructor(grammar: Expression) {
-    this.start = this.stateOf([this.stack(grammar, null)]);
-  }
+/** What may come of such words: those that end here, and the others by their next byte. */
+export function splitWords(expression: Words): {
+  ended: readonly Expression[];
+  after: ReadonlyMap<number, Words>;
+} {
+  expression.split ??= split(expression.words, expression.depth);
+  return expression.split;
+}
 
-  /** @internal */
-  stateOf(stacks: readonly (Stack | null)[]): State {
-    const unique = [...new Set(stacks)];
-    const key = unique
-      .map((stack) => stack?.id ?? -1)
-      .sort((a, b) => a - b)
-      .join();
-    const known = this.states.get(key);
-    if (known) return known;
-    const state = new State(this, [...new Set(unique.flatMap((stack) => this.heads(stack)))]);
-    this.states.set(key, state);
-    return state;
-  }
-
-  private stack(expression: Expression, rest: Stack | null): Stack {
-    const byRest = this.stacks.get(expression) ?? new Map<Stack | null, Stack>();
-    this.stacks.set(expression, byRest);
-    const stack = byRest.get(rest) ?? { id: this.count++, expression, rest };
-    byRest.set(rest, stack);
-    return stack;
-  }
-
-  private heads(stack: Stack | null): readonly Head[] {
-    if (stack === null) return [null];
-    stack.heads ??= this.expand(stack.expression, stack.rest);
-    return stack.heads;
-  }
-
-  private expand(expression: Expression, rest: Stack | null): readonly Head[] {
-    const push = (part: Expression) => this.heads(this.stack(part, rest));
-    switch (expression.kind) {
-      case 'bytes':
-        return [{ set: expression.set, rest }];
-      case 'sequence': {
-        const all = expression.parts.reduceRight<Stack | null>(
-          (after, part) => this.stack(part, after),
-          rest,
-        );
-        return this.heads(all);
-      }
-      case 'choice':
-        return expression.parts.flatMap(push);
-      case 'rule':
-        expression.made ??= expression.make();
-        return push(expression.made);
-      case 'repeat': {
-        const { part, min, max } = expression;
-        if (max === 0) return this.heads(rest);
-        expression.less ??=
-          max === Number.POSITIVE_INFINITY && min === 0
-            ? expression
-            : repeat(part, Math.max(0, min - 1), max - 1);
-        const once = this.heads(this.stack(part, this.stack(expression.less, rest)));
-        return min > 0 ? once : [...this.heads(rest), ...once];
-      }
+/** Splits lists that are so long that it is better done before a token waits for it. */
+export async function splitLong(expression: Expression, breathe: () => Promise<void>): Promise<void> {
+  const pending = [expression];
+  for (let next = pending.pop(); next; next = pending.pop()) {
+    if (next.kind === 'rule') {
+      next.made ??= next.make();
+      pending.push(next.made);
+    } else if (next.kind === 'choice') pending.push(...next.parts.filter(({ kind }) => kind === 'words'));
+    else if (next.kind === 'words' && next.words.length > LONG) {
+      await breathe();
+      pending.push(...splitWords(next).after.values());
     }
   }
 }
+
+function split(words: readonly Word[], depth: number): NonNullable<Words['split']> {
+  const below = (group: readonly Word[]): Words => ({ kind: 'words', words: group, depth: depth + 1 });
+  // What all words go on with takes no groups. Beyond its end, a text has NaN, which is like nothing.
+  const first = words[0]?.text.charCodeAt(depth) ?? Number.NaN;
+  let alike = 0;
+  while (alike < words.length && words[alike]!.text.charCodeAt(depth) === first) alike++;
+  if (alike > 0 && alike === words.length) return { ended: [], after: new Map([[first, below(words)]]) };
+  const ended: Expression[] = [];
+  const groups = new Map<number, Word[]>();
+  for (const word of words) {
+    if (word.text.length === depth) {
+      ended.push(word.rest);
+      continue;
+    }
+    const byte = word.text.charCodeAt(depth);
+    const group = groups.get(byte);
+    if (group) group.push(word);
+    else groups.set(byte, [word]);
+  }
+  return { ended, after: new Map(Array.from(groups, ([byte, group]) => [byte, below(group)])) };
+}
+
+/** The set of one byte. */
+export const setOf = (byte: number): Uint8Array => (bytes[byte] as { set: Uint8Array }).set;

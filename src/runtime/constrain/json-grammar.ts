@@ -74,9 +74,11 @@ export const nothing = literal('null');
 
 export const comma = sequence(space, literal(','), space);
 
+/** What stands between a key and its value. */
+export const keyEnd = sequence(space, literal(':'), space);
+
 /** A key with its value. */
-export const member = (key: Expression, value: Expression): Expression =>
-  sequence(key, space, literal(':'), space, value);
+export const member = (key: Expression, value: Expression): Expression => sequence(key, keyEnd, value);
 
 export const braces = (members: Expression): Expression =>
   sequence(literal('{'), space, members, space, literal('}'));

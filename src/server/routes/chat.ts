@@ -18,7 +18,7 @@ export async function chatCompletions(service: Service, c: Context<Env>): Promis
   checkModel(service, body.model);
   const usage = new UsageSum();
   c.set('usage', usage);
-  const parts = answer(service, c, body, conversationOf(service, body), usage);
+  const parts = await answer(service, c, body, conversationOf(service, body), usage);
   const base = { id: newId('chatcmpl'), created: now(), model: service.names[0], system_fingerprint: null };
   const logprobs = (tokens: ScoredToken[]) =>
     body.logprobs ? { content: chatLogProbs(service.tokens, tokens, body.top_logprobs ?? 0) } : null;
@@ -113,7 +113,8 @@ function conversationOf(service: Service, body: ChatRequest): Conversation {
 
 function formatOf(format: ChatRequest['response_format']): Format | undefined {
   if (format?.type !== 'json_schema') return format;
-  return { type: 'json_schema', schema: format.json_schema.schema };
+  const { schema, strict } = format.json_schema;
+  return { type: 'json_schema', schema, strict };
 }
 
 /** As chat templates know messages: a system, and arguments of calls as objects. */

@@ -36,7 +36,7 @@ export async function responses(service: Service, c: Context<Env>): Promise<Resp
   checkModel(service, body.model);
   const usage = new UsageSum();
   c.set('usage', usage);
-  const parts = answer(service, c, body, conversationOf(service, body), usage);
+  const parts = await answer(service, c, body, conversationOf(service, body), usage);
   const response = new Answer(service, body, usage);
 
   if (body.stream) {
@@ -208,7 +208,7 @@ function conversationOf(service: Service, body: ResponsesRequest): Conversation 
     tools: body.tools ?? [],
     toolChoice: tool_choice,
     severalCalls: body.parallel_tool_calls ?? true,
-    format: format?.type === 'json_schema' ? { type: 'json_schema', schema: format.schema } : format,
+    format,
     choices: 1,
     maxTokens: checkTokens(service, 'max_output_tokens', body.max_output_tokens),
   };
