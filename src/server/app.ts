@@ -1,6 +1,5 @@
 import { getConnInfo } from '@hono/node-server/conninfo';
 import { type Context, Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
 import { ApiError, asApiError, errorResponse } from './errors.ts';
 import { refuseStrangers, requireKey } from './guard.ts';
@@ -45,15 +44,6 @@ export function createApp(service: Service, { apiKey, loopback, origins }: AppOp
     }
     await next();
   });
-  app.use(
-    '/v1/*',
-    bodyLimit({
-      maxSize: service.limits.body,
-      onError: () => {
-        throw new ApiError(413, `the body is larger than ${service.limits.body} bytes`);
-      },
-    }),
-  );
   app.post('/v1/completions', (c) => completions(service, c));
   app.post('/v1/chat/completions', (c) => chatCompletions(service, c));
   app.post('/v1/responses', (c) => responses(service, c));

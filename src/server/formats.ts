@@ -35,7 +35,7 @@ export class Formats {
    * @returns nothing where any text will do
    * @throws InputError for a schema that cannot be held to
    */
-  constraint(format: Format | undefined, calls: Calls | null): (() => Constraint) | undefined {
+  async constraint(format: Format | undefined, calls: Calls | null): Promise<(() => Constraint) | undefined> {
     const json = format !== undefined && format.type !== 'text';
     if (!json && !calls?.required) return undefined;
     const { tokenizer } = this.model;

@@ -10,6 +10,7 @@ import { createApp } from './app.ts';
 import { ApiError } from './errors.ts';
 import { Formats } from './formats.ts';
 import { isLoopback } from './guard.ts';
+import { Intake } from './intake/intake.ts';
 import { KeptItems } from './kept-items.ts';
 import { Metrics } from './metrics.ts';
 import { type Limits, now, type Service } from './service.ts';
@@ -39,6 +40,9 @@ export interface RunningServer {
 /** Bodies of 4 MiB hold a prompt of a million tokens. */
 const BODY = 4 * 1024 * 1024;
 const SECONDS = 600;
+/** 4 MiB at a megabit per second. */
+const BODY_SECONDS = 40;
+const READ_SECONDS = 10;
 /** Milliseconds between two looks whether all is answered. */
 const POLL = 20;
 
@@ -58,14 +62,32 @@ export async function serve(
     throw new InputError(`${host} can be reached by other machines: give an API key, or serve on 127.0.0.1`);
   }
   const scheduler = new Scheduler(model, options);
+  const { contextLength, maxQueue } = scheduler;
+  const all: Limits = {
+    body: BODY,
+    seconds: SECONDS,
+    bodySeconds: BODY_SECONDS,
+    readSeconds: READ_SECONDS,
+    maxTokens: contextLength,
+    ...limits,
+  };
+  const items = new KeptItems();
+  const settings = {
+    ...{ names, contextLength, maxQueue, maxTokens: all.maxTokens },
+    vocabSize: model.config.vocabSize,
+    boundaries: model.prefixes !== null,
+  };
+  const intake = new Intake(model.files, items, settings, all);
+  await intake.ready();
   const service: Service = {
     model,
     names,
     scheduler,
     tokens: new TokenText(model.tokenizer),
     formats: new Formats(model),
-    items: new KeptItems(),
-    limits: { body: BODY, seconds: SECONDS, maxTokens: scheduler.contextLength, ...limits },
+    intake,
+    items,
+    limits: all,
     metrics: new Metrics(scheduler, model),
     log,
     failed: (c) => (error) => {
@@ -83,7 +105,10 @@ export async function serve(
   const server = createAdaptorServer({ fetch: app.fetch, hostname: host }) as Server;
   // A client that neither reads nor writes holds nothing but its socket; for a little longer than an answer may take.
   server.setTimeout(1000 * (service.limits.seconds + 10));
-  const address = await listen(server, host, port);
+  const address = await listen(server, host, port).catch(async (error: unknown) => {
+    await intake.close();
+    throw error;
+  });
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`,
     scheduler,
@@ -97,6 +122,7 @@ export async function serve(
       for (let i = 0; i < 20 && service.open.size > 0; i++) await setTimeout(POLL);
       server.closeAllConnections();
       await closed;
+      await intake.close();
     },
   };
 }

@@ -1,14 +1,13 @@
 import type { Context } from 'hono';
 import type { ChatMessage } from '../../model/tokenizer.ts';
-import { readBody } from '../body.ts';
-import { type AnswerPart, answer, type Conversation } from '../conversation.ts';
-import { ApiError, asApiError, errorBody } from '../errors.ts';
-import { type ResponsesItem, type ResponsesRequest, responsesRequest } from '../schemas/responses.ts';
-import { checkModel, checkTokens, type Env, newId, now, type Service } from '../service.ts';
+import { type AnswerPart, answer } from '../conversation.ts';
+import { asApiError, errorBody } from '../errors.ts';
+import { assistantMessage } from '../intake/conversation.ts';
+import type { ResponseAsk } from '../intake/response.ts';
+import { type Env, newId, now, type Service } from '../service.ts';
 import { eventStream } from '../sse.ts';
 import type { ToolCall } from '../tool-calls.ts';
 import { UsageSum } from '../usage.ts';
-import { assistantMessage } from './chat.ts';
 
 /** The part of OpenAI's Responses that clients such as Vercel's AI SDK call: text, functions, streaming. */
 
@@ -32,11 +31,10 @@ interface CallItem {
 type OutputItem = MessageItem | CallItem;
 
 export async function responses(service: Service, c: Context<Env>): Promise<Response> {
-  const body = await readBody(c, responsesRequest);
-  checkModel(service, body.model);
+  const { body, conversation } = await service.intake.read('responses', c);
   const usage = new UsageSum();
   c.set('usage', usage);
-  const parts = answer(service, c, body, conversationOf(service, body), usage);
+  const parts = await answer(service, c, body, conversation, usage);
   const response = new Answer(service, body, usage);
 
   if (body.stream) {
@@ -82,7 +80,7 @@ class Answer {
 
   constructor(
     private readonly service: Service,
-    private readonly request: ResponsesRequest,
+    private readonly request: ResponseAsk['body'],
     private readonly usage: UsageSum,
   ) {}
 
@@ -191,65 +189,6 @@ class Answer {
             },
     };
   }
-}
-
-function conversationOf(service: Service, body: ResponsesRequest): Conversation {
-  const wrong = (param: string, message: string) => new ApiError(400, `${param}: ${message}`, { param });
-  if (body.previous_response_id !== undefined) {
-    throw wrong('previous_response_id', 'answers are not kept as conversations here: send the messages');
-  }
-  if (body.max_output_tokens === 0) throw wrong('max_output_tokens', 'expected at least 1');
-  const { format } = body.text ?? {};
-  const { tool_choice = 'auto', instructions, input } = body;
-  const said: ChatMessage[] =
-    typeof input === 'string' ? [{ role: 'user', content: input }] : messagesOf(service, input);
-  return {
-    messages: instructions === undefined ? said : [{ role: 'system', content: instructions }, ...said],
-    tools: body.tools ?? [],
-    toolChoice: tool_choice,
-    severalCalls: body.parallel_tool_calls ?? true,
-    format: format?.type === 'json_schema' ? { type: 'json_schema', schema: format.schema } : format,
-    choices: 1,
-    maxTokens: checkTokens(service, 'max_output_tokens', body.max_output_tokens),
-  };
-}
-
-/** Items as chat templates know them: a turn's text and calls in one message. */
-function messagesOf(service: Service, items: readonly ResponsesItem[]): ChatMessage[] {
-  const messages: ChatMessage[] = [];
-  const add = (message: ChatMessage) => {
-    const last = messages.at(-1);
-    if (message.role !== 'assistant' || last?.role !== 'assistant') {
-      messages.push(message);
-      return;
-    }
-    const calls = [last, message].flatMap(({ tool_calls }) => (tool_calls as unknown[] | undefined) ?? []);
-    const content = `${last.content ?? ''}${message.content ?? ''}`;
-    messages[messages.length - 1] = { ...last, content, ...(calls.length > 0 ? { tool_calls: calls } : {}) };
-  };
-  for (const [i, item] of items.entries()) {
-    if (item.type === 'item_reference') {
-      const known = service.items.get(item.id);
-      if (!known) {
-        const param = `input[${i}].id`;
-        throw new ApiError(
-          400,
-          `${param}: the item ${item.id} is not kept here; send it, or ask with store: false`,
-          {
-            param,
-          },
-        );
-      }
-      add(known);
-    } else if (item.type === 'function_call') {
-      add(assistantMessage('', [{ id: item.call_id, name: item.name, arguments: item.arguments }]));
-    } else if (item.type === 'function_call_output') {
-      add({ role: 'tool', content: item.output, tool_call_id: item.call_id });
-    } else {
-      add({ role: item.role === 'developer' ? 'system' : item.role, content: item.content });
-    }
-  }
-  return messages;
 }
 
 function asMessage(item: OutputItem): ChatMessage {
