@@ -176,7 +176,7 @@ class Answer {
       tool_choice: request.tool_choice ?? 'auto',
       tools: request.tools ?? [],
       top_p: request.top_p ?? null,
-      metadata: {},
+      metadata: request.metadata ?? {},
       usage:
         status === 'in_progress'
           ? null

@@ -14,7 +14,7 @@ export const tokenCount = optional(z.int().min(-1)).transform((value) =>
 );
 
 /**
- * Any whole number of 64 bits; -1 is none, as in vLLM and llama.cpp. Larger than 32 bits, both halves count.
+ * Any whole number of 64 bits, of which both halves count; -1 is none, as in vLLM and llama.cpp.
  */
 const seed = optional(
   z
@@ -26,7 +26,10 @@ const seed = optional(
 ).transform((value) => {
   if (value === undefined || value === -1) return undefined;
   const bits = BigInt.asUintN(64, BigInt(value));
-  return (Number(bits & 0xffffffffn) ^ Number(bits >> 32n)) >>> 0;
+  // The upper half is spread over all bits (the mixing of MurmurHash 3); 0 stays 0, and small seeds as they are.
+  let upper = Number(bits >> 32n);
+  upper = Math.imul(upper ^ (upper >>> 16), 0x85ebca6b);
+  return (Number(bits & 0xffffffffn) ^ upper ^ (upper >>> 13)) >>> 0;
 });
 
 /** Parts of a content joined; what a part says is under its own name. */
