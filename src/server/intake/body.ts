@@ -30,6 +30,10 @@ export class Bodies {
         `the body is encoded with ${cut(encoding)}: send it as it is, without Content-Encoding`,
       );
     }
+    const charset = /charset\s*=\s*"?([^\s;"]+)/i.exec(request.headers['content-type'] ?? '')?.[1];
+    if (charset !== undefined && !/^(utf-?8|(us-)?ascii)$/i.test(charset)) {
+      throw new ApiError(415, `the body's charset is ${cut(charset)}: JSON is sent as UTF-8`);
+    }
     if (Number(request.headers['content-length']) > this.limit) throw this.tooLarge();
     return new Promise((done, fail) => {
       const chunks: Buffer[] = [];

@@ -22,12 +22,10 @@ export interface LaneOptions {
 const WORKER = import.meta.url.endsWith('.ts') ? './worker-from-source.mjs' : './worker.js';
 
 export class Lane {
-  /** Tasks that were done, and threads that were ended because a task took too much. */
-  done = 0;
-  killed = 0;
+  /** Tasks that wait, that were done, and of those the ones that took too much and ended their thread. */
+  readonly tasks = { waiting: 0, done: 0, ended: 0 };
   private readonly pool: Piscina<Task | null, Outcome>;
   private readonly stage: Int32Array;
-  private waiting = 0;
   /** The task before. */
   private last: Promise<unknown> = Promise.resolve();
   private thread: Promise<unknown>;
@@ -55,8 +53,8 @@ export class Lane {
 
   /** @throws ApiError for what takes too much time or memory; Overloaded where too many wait */
   async run(task: Task, signal: AbortSignal): Promise<Outcome> {
-    if (this.waiting >= this.options.queue) throw new Overloaded(Math.ceil(this.options.seconds));
-    this.waiting++;
+    if (this.tasks.waiting >= this.options.queue) throw new Overloaded(Math.ceil(this.options.seconds));
+    this.tasks.waiting++;
     const outcome = this.last.then(() => this.next(task, signal));
     this.last = outcome.catch(() => {});
     return outcome;
@@ -73,7 +71,7 @@ export class Lane {
   }
 
   private async next(task: Task, signal: AbortSignal): Promise<Outcome> {
-    this.waiting--;
+    this.tasks.waiting--;
     signal.throwIfAborted();
     // A task's time does not begin before there is a thread for it.
     await this.thread;
@@ -85,7 +83,7 @@ export class Lane {
     } catch (error) {
       const memory = (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY';
       if (!overtime.signal.aborted && !memory) throw error;
-      this.killed++;
+      this.tasks.ended++;
       this.thread = this.start();
       const what = STAGES[stageOf(this.stage)];
       throw new ApiError(
@@ -97,7 +95,7 @@ export class Lane {
       );
     } finally {
       clearTimeout(timer);
-      this.done++;
+      this.tasks.done++;
     }
   }
 }

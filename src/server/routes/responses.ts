@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
 import type { ChatMessage } from '../../model/tokenizer.ts';
 import { type AnswerPart, answer } from '../conversation.ts';
-import { asApiError, errorBody } from '../errors.ts';
+import { type ApiError, asApiError, errorBody } from '../errors.ts';
 import { assistantMessage } from '../intake/conversation.ts';
 import type { ResponseAsk } from '../intake/response.ts';
 import { type Env, newId, now, type Service } from '../service.ts';
@@ -51,10 +51,8 @@ export async function responses(service: Service, c: Context<Env>): Promise<Resp
           for (const [type, fields] of response.take(part)) yield numbered(type, fields);
       } catch (error) {
         service.failed(c)(error);
-        const { message, type, code } = errorBody(asApiError(error)).error;
-        yield numbered('response.failed', {
-          response: { ...response.body(), error: { message, code: code ?? type } },
-        });
+        response.fail(asApiError(error));
+        yield numbered('response.failed', { response: response.body() });
         return;
       }
       response.keep();
@@ -69,6 +67,9 @@ export async function responses(service: Service, c: Context<Env>): Promise<Resp
   return c.json(response.body());
 }
 
+/** OpenAI's names for why an answer was not finished; `server_error` for any other. */
+const FAILURES: Record<number, string> = { 400: 'invalid_prompt', 429: 'rate_limit_exceeded' };
+
 /** What has been answered so far, and the events that each part of it makes. */
 class Answer {
   status: 'in_progress' | 'completed' | 'incomplete' | 'failed' = 'in_progress';
@@ -77,6 +78,7 @@ class Answer {
   private readonly output: OutputItem[] = [];
   /** The message that is being written. */
   private open: MessageItem | null = null;
+  private error: { code: string; message: string } | null = null;
 
   constructor(
     private readonly service: Service,
@@ -93,8 +95,16 @@ class Answer {
     if (!finish) return;
     // An answer without a word is an empty message.
     if (this.output.length === 0) yield* this.say('');
-    yield* this.close();
     this.status = finish === 'length' ? 'incomplete' : 'completed';
+    yield* this.close(this.status);
+  }
+
+  /** No more will come; what was being said is left as it is. */
+  fail(error: ApiError): void {
+    this.status = 'failed';
+    if (this.open) this.open.status = 'incomplete';
+    const { message } = errorBody(error).error;
+    this.error = { code: FAILURES[error.status] ?? 'server_error', message };
   }
 
   private *say(text: string): Generator<[string, object]> {
@@ -117,10 +127,10 @@ class Answer {
     yield ['response.output_text.delta', { ...this.place(), delta: text, logprobs: [] }];
   }
 
-  private *close(): Generator<[string, object]> {
+  private *close(status: 'completed' | 'incomplete' = 'completed'): Generator<[string, object]> {
     if (!this.open) return;
     const part = this.open.content[0]!;
-    this.open.status = 'completed';
+    this.open.status = status;
     yield ['response.output_text.done', { ...this.place(), text: part.text, logprobs: [] }];
     yield ['response.content_part.done', { ...this.place(), part }];
     yield ['response.output_item.done', { output_index: this.last, item: this.open }];
@@ -162,7 +172,7 @@ class Answer {
       object: 'response',
       created_at: this.created,
       status,
-      error: null,
+      error: this.error,
       incomplete_details: status === 'incomplete' ? { reason: 'max_output_tokens' } : null,
       instructions: request.instructions ?? null,
       max_output_tokens: request.max_output_tokens ?? null,
