@@ -228,6 +228,14 @@ describe('a model whose files are made to take long', () => {
   });
 });
 
+test('a decoder that replaces by a pattern is refused at the start', async () => {
+  const json = JSON.parse(chatTokenizerFiles['tokenizer.json']) as Record<string, unknown>;
+  const replace = { type: 'Replace', pattern: { Regex: '(a+)+$' }, content: '' };
+  const decoder = { type: 'Sequence', decoders: [json.decoder, replace] };
+  const files = { ...chatTokenizerFiles, 'tokenizer.json': JSON.stringify({ ...json, decoder }) };
+  await expect(serveTiny({}, files)).rejects.toThrow('patterns are not used in serving');
+});
+
 describe('connections', () => {
   test('headers or a body that never end are closed', async () => {
     const server = await serveTiny({ limits: { bodySeconds: 0.5 } });

@@ -93,7 +93,12 @@ export async function serve(
     boundaries: model.prefixes !== null,
   };
   const intake = new Intake(model.files, items, settings, limits);
-  await intake.ready();
+  try {
+    await intake.ready();
+  } catch (error) {
+    await intake.close();
+    throw error;
+  }
   const service: Service = {
     model,
     names,

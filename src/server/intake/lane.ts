@@ -1,5 +1,6 @@
 import { Piscina } from 'piscina';
 import { Overloaded } from '../../runtime/scheduler.ts';
+import { InputError } from '../../util/errors.ts';
 import { ApiError } from '../errors.ts';
 import { STAGES, stageOf } from './stage.ts';
 import type { Outcome, Task, WorkerData } from './worker.ts';
@@ -43,12 +44,19 @@ export class Lane {
       recordTiming: false,
       resourceLimits: { maxOldGenerationSizeMb: options.megabytes },
     });
+    // A thread that fails fails its task, too.
+    this.pool.on('error', () => {});
     this.thread = this.start();
   }
 
-  /** The thread has loaded what it needs. @throws as loading does */
+  /** The thread has loaded what it needs. @throws InputError for a tokenizer that cannot be used */
   async ready(): Promise<void> {
-    await this.thread;
+    try {
+      await this.thread;
+    } catch (error) {
+      // The class is lost on the way between threads.
+      throw new InputError((error as Error).message);
+    }
   }
 
   /** @throws ApiError for what takes too much time or memory; Overloaded where too many wait */

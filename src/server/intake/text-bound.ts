@@ -1,5 +1,6 @@
 import { isObject, type JsonObject } from '../../model/json-fields.ts';
 import type { Tokenizer } from '../../model/tokenizer.ts';
+import { InputError } from '../../util/errors.ts';
 
 /** Unicode's normal forms take three bytes to one at most (NFC of Hangul). */
 const SHRINKS = 4;
@@ -33,6 +34,22 @@ function keepsEveryByte({ normalizer, pre_tokenizer, model, added_tokens }: Json
     before.every(({ type, behavior }) => PRE_TOKENIZERS.has(String(type)) && behavior !== 'Removed') &&
     // These take the white space beside them.
     !added.some((token) => isObject(token) && (token.lstrip === true || token.rstrip === true))
+  );
+}
+
+/**
+ * What a model writes is decoded token by token where others wait: not by a pattern, which may try for ever.
+ *
+ * @param json tokenizer.json
+ * @throws InputError
+ */
+export function checkDecoder({ decoder }: JsonObject): void {
+  const pattern = steps(decoder, 'decoders').find(
+    ({ pattern }) => isObject(pattern) && pattern.Regex !== undefined,
+  );
+  if (!pattern) return;
+  throw new InputError(
+    `the tokenizer's decoder replaces what fits ${JSON.stringify(pattern.pattern)}: patterns are not used in serving`,
   );
 }
 

@@ -1,7 +1,7 @@
 import { workerData } from 'node:worker_threads';
 import { blobFiles } from '../../model/blob-files.ts';
 import { readJson } from '../../model/model-files.ts';
-import { readTokenizer } from '../../model/tokenizer.ts';
+import { readTokenizer, type Tokenizer } from '../../model/tokenizer.ts';
 import { InputError } from '../../util/errors.ts';
 import { ApiError, asApiError } from '../errors.ts';
 import { type ChatAsk, readChat } from './chat.ts';
@@ -9,7 +9,7 @@ import { type CompletionAsk, readCompletion } from './completion.ts';
 import { type Items, ItemsNeeded, type ResponseAsk, readResponse } from './response.ts';
 import type { IntakeSettings } from './settings.ts';
 import { entering, STAGES, stageOf } from './stage.ts';
-import { mostCharacters } from './text-bound.ts';
+import { checkDecoder, mostCharacters } from './text-bound.ts';
 
 /** A thread that reads requests: from the bytes of a body to what the scheduler is asked for. */
 
@@ -44,18 +44,25 @@ export type Outcome =
 
 const { path, files, settings: given, stage } = workerData as WorkerData;
 const enter = entering(stage);
-const model = await blobFiles(path, files);
-const tokenizer = model.has('tokenizer.json') ? readTokenizer(model) : null;
-const settings: IntakeSettings = {
-  ...given,
-  mostCharacters: tokenizer
-    ? mostCharacters(readJson(model, 'tokenizer.json'), tokenizer, given.contextLength)
-    : Number.POSITIVE_INFINITY,
-};
+let tokenizer: Tokenizer | null = null;
+let settings: IntakeSettings = { ...given, mostCharacters: Number.POSITIVE_INFINITY };
 
-export default function read(task: Task | null): Outcome | null {
-  // Asked once to hear that the thread is ready.
-  if (!task) return null;
+/** Not where the module is loaded: what fails there ends the process. */
+async function load(): Promise<void> {
+  const model = await blobFiles(path, files);
+  if (!model.has('tokenizer.json')) return;
+  const json = readJson(model, 'tokenizer.json');
+  checkDecoder(json);
+  tokenizer = readTokenizer(model);
+  settings = { ...given, mostCharacters: mostCharacters(json, tokenizer, given.contextLength) };
+}
+
+/** @param task null to load what the thread needs, once */
+export default async function read(task: Task | null): Promise<Outcome | null> {
+  if (!task) {
+    await load();
+    return null;
+  }
   enter('parse');
   try {
     return { ask: ask(task) };

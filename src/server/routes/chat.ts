@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
 import { type AnswerPart, answer } from '../conversation.ts';
+import { jsonAnswer, mapGently } from '../gently.ts';
 import type { ScoredToken } from '../prompt-scores.ts';
 import { type Env, newId, now, type Service } from '../service.ts';
 import { eventStream } from '../sse.ts';
@@ -14,8 +15,8 @@ export async function chatCompletions(service: Service, c: Context<Env>): Promis
   c.set('usage', usage);
   const parts = await answer(service, c, body, conversation, usage);
   const base = { id: newId('chatcmpl'), created: now(), model: service.names[0], system_fingerprint: null };
-  const logprobs = (tokens: ScoredToken[]) =>
-    body.logprobs ? { content: chatLogProbs(service.tokens, tokens, body.top_logprobs ?? 0) } : null;
+  const logprobs = async (tokens: ScoredToken[]) =>
+    body.logprobs ? { content: await chatLogProbs(service.tokens, tokens, body.top_logprobs ?? 0) } : null;
 
   if (body.stream) {
     const withUsage = body.stream_options?.include_usage === true;
@@ -33,7 +34,8 @@ export async function chatCompletions(service: Service, c: Context<Env>): Promis
           yield chunk([{ index, delta, logprobs: null, finish_reason: null }]);
         }
         if (text !== '' || (body.logprobs && calls.length === 0)) {
-          yield chunk([{ index, delta: { content: text }, logprobs: logprobs(tokens), finish_reason: null }]);
+          const delta = { content: text };
+          yield chunk([{ index, delta, logprobs: await logprobs(tokens), finish_reason: null }]);
         }
         for (const call of calls) {
           const at = callsSoFar.get(index) ?? 0;
@@ -48,11 +50,9 @@ export async function chatCompletions(service: Service, c: Context<Env>): Promis
     return eventStream(service.metrics.timed(events()), { last: '[DONE]', onError: service.failed(c) });
   }
 
-  const whole = await gather(parts);
-  return c.json({
-    ...base,
-    object: 'chat.completion',
-    choices: whole.map(({ choice, text, calls, tokens, finish }) => ({
+  const choices = [];
+  for (const { choice, text, calls, tokens, finish } of await gather(parts)) {
+    choices.push({
       index: choice,
       message: {
         role: 'assistant',
@@ -60,11 +60,11 @@ export async function chatCompletions(service: Service, c: Context<Env>): Promis
         refusal: null,
         ...(calls.length > 0 ? { tool_calls: calls.map(callBody) } : {}),
       },
-      logprobs: logprobs(tokens),
+      logprobs: await logprobs(tokens),
       finish_reason: finish,
-    })),
-    usage: usage.body(),
-  });
+    });
+  }
+  return jsonAnswer(c, { ...base, object: 'chat.completion', choices, usage: usage.body() });
 }
 
 /** All parts of each choice together, by their order. */
@@ -94,7 +94,7 @@ function chatLogProbs(text: TokenText, tokens: ScoredToken[], count: number) {
     logprob: finite(logProb ?? 0),
     bytes: [...text.bytes(id)],
   });
-  return tokens.map((token) => ({
+  return mapGently(tokens, (token) => ({
     ...shown(token),
     top_logprobs: (token.top ?? []).slice(0, count).map(shown),
   }));

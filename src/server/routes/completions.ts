@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
 import type { ScheduledToken } from '../../runtime/scheduler.ts';
+import { jsonAnswer, mapGently } from '../gently.ts';
 import type { CompletionAsk } from '../intake/completion.ts';
 import { PromptScores, type ScoredToken } from '../prompt-scores.ts';
 import { type Env, newId, now, type Service, samplingOf } from '../service.ts';
@@ -24,16 +25,18 @@ export async function completions(service: Service, c: Context<Env>): Promise<Re
   c.set('usage', usage);
   const pieces = answer(service, c, ask, usage);
   const base = { id: newId('cmpl'), object: 'text_completion', created: now(), model: service.names[0] };
-  const logprobs = (tokens: ScoredToken[], offset = 0) =>
-    body.logprobs === undefined ? null : legacyLogProbs(service.tokens, tokens, offset);
+  const logprobs = async (tokens: ScoredToken[]) =>
+    body.logprobs === undefined ? null : legacyLogProbs(service.tokens, tokens);
 
   if (body.stream) {
     const withUsage = body.stream_options?.include_usage === true;
     async function* events() {
       for await (const { index, text, tokens, finish } of pieces) {
         if (text === '' && !finish && body.logprobs === undefined) continue;
-        const choice = { index, text, logprobs: logprobs(tokens), finish_reason: finish };
-        yield { data: { ...base, choices: [choice], ...(withUsage ? { usage: null } : {}) } };
+        const choice = { index, text, logprobs: await logprobs(tokens), finish_reason: finish };
+        // That is an echo.
+        const long = tokens.length > 1;
+        yield { data: { ...base, choices: [choice], ...(withUsage ? { usage: null } : {}) }, long };
       }
       if (withUsage) yield { data: { ...base, choices: [], usage: usage.body() } };
     }
@@ -50,15 +53,11 @@ export async function completions(service: Service, c: Context<Env>): Promise<Re
       known.finish = piece.finish ?? known.finish;
     }
   }
-  return c.json({
-    ...base,
-    choices: [...choices.values()]
-      .sort((a, b) => a.index - b.index)
-      .map(({ index, text, tokens, finish }) => ({
-        ...{ index, text, logprobs: logprobs(tokens), finish_reason: finish },
-      })),
-    usage: usage.body(),
-  });
+  const whole = [];
+  for (const { index, text, tokens, finish } of [...choices.values()].sort((a, b) => a.index - b.index)) {
+    whole.push({ index, text, logprobs: await logprobs(tokens), finish_reason: finish });
+  }
+  return jsonAnswer(c, { ...base, choices: whole, usage: usage.body() });
 }
 
 /** All prompts' texts as they are written. */
@@ -130,18 +129,19 @@ async function* pieces(
   }
 }
 
-function legacyLogProbs(text: TokenText, tokens: ScoredToken[], offset: number) {
-  let at = offset;
+async function legacyLogProbs(text: TokenText, tokens: ScoredToken[]) {
+  let at = 0;
+  const shown = await mapGently(tokens, ({ id, logProb, top }) => {
+    const token = text.text(id);
+    const offset = at;
+    at += token.length;
+    const record = top === null || logProb === null ? null : text.record([...top, { id, logProb }]);
+    return { token, logProb: logProb && finite(logProb), record, offset };
+  });
   return {
-    tokens: tokens.map(({ id }) => text.text(id)),
-    token_logprobs: tokens.map(({ logProb }) => logProb && finite(logProb)),
-    top_logprobs: tokens.map(({ id, logProb, top }) =>
-      top === null || logProb === null ? null : text.record([...top, { id, logProb }]),
-    ),
-    text_offset: tokens.map(({ id }) => {
-      const start = at;
-      at += text.text(id).length;
-      return start;
-    }),
+    tokens: shown.map(({ token }) => token),
+    token_logprobs: shown.map(({ logProb }) => logProb),
+    top_logprobs: shown.map(({ record }) => record),
+    text_offset: shown.map(({ offset }) => offset),
   };
 }
