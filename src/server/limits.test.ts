@@ -373,7 +373,8 @@ test('the OpenAPI document has every route, and the fields of its requests', asy
     paths: Record<string, { post?: { requestBody: { content: Record<string, { schema: object }> } } }>;
   };
   expect(Object.keys(document.paths).sort()).toEqual([
-    ...['/health', '/metrics', '/v1/chat/completions', '/v1/completions', '/v1/models', '/v1/responses'],
+    ...['/health', '/metrics', '/openapi.json', '/v1/chat/completions', '/v1/completions', '/v1/models'],
+    ...['/v1/models/{model}', '/v1/responses'],
   ]);
   const schema = (path: string) =>
     document.paths[path]!.post!.requestBody.content['application/json']!.schema;
