@@ -3,6 +3,7 @@ const BENCHMARKS: Record<string, () => Promise<{ main(args: string[]): Promise<v
   align: () => import('./align.ts'),
   gpu: () => import('./gpu/main.ts'),
   graph: () => import('./graph.ts'),
+  hostile: () => import('./hostile.ts'),
   peers: () => import('./peers.ts'),
   sampling: () => import('./sampling.ts'),
   serve: () => import('./serve.ts'),

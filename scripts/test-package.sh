@@ -32,6 +32,16 @@ if (tokens !== 4 || y.data[1] !== 4) throw new Error(`got ${tokens} tokens and $
 JS
 node use.mjs "$model"
 
+# The server's threads load the package's files, too.
+node node_modules/.bin/postnas serve "$model" --port 0 --json --log-level error > ready &
+server=$!
+trap 'kill $server; rm -rf "$work"' EXIT
+for _ in $(seq 100); do [ -s ready ] && break; sleep 0.2; done
+url=$(node -p 'JSON.parse(fs.readFileSync("ready", "utf8")).url')
+curl --silent --fail --show-error "$url/v1/completions" --data '{"prompt": "Story: Tom", "max_tokens": 4}'
+kill $server
+trap 'rm -rf "$work"' EXIT
+
 # The same name is another library in a page: its bundler finds no module of Node.js in it.
 cat > page.js <<'JS'
 import { blobFiles, Model } from 'postnas';

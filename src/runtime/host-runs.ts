@@ -245,7 +245,7 @@ export class HostRuns implements Runs {
       const to = Math.min(T, from + HEAD_ROWS);
       const all = await logits(from, to);
       for (let i = from; i < to; i++) {
-        each(length + i, all.subarray((i - from) * vocabSize, (i - from + 1) * vocabSize));
+        await each(length + i, all.subarray((i - from) * vocabSize, (i - from + 1) * vocabSize));
       }
     }
     return last ? logits(T - 1, T) : undefined;

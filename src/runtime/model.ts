@@ -14,6 +14,7 @@ import {
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { turn } from '../util/turn.ts';
+import { type ChatPrompt, chatPrompt } from './chat-prompt.ts';
 import { Continuation, type ContinuationOptions, type GeneratedToken } from './continuation.ts';
 import { Engine } from './engine.ts';
 import type { KvDtype } from './kv-blocks.ts';
@@ -58,6 +59,8 @@ export class Model {
     readonly tokenizer: Tokenizer | null,
     readonly generation: GenerationConfig,
     private readonly name: string,
+    /** What it was loaded from. */
+    readonly files: ModelFiles,
     /** Snapshots of prompts; null where none are kept. */
     readonly prefixes: PrefixCache | null,
     /** Sentences on what the model's files say and this package does not follow, to be shown to the user. */
@@ -85,6 +88,7 @@ export class Model {
       tokenizer,
       generation,
       typeof source === 'string' ? source : files.path,
+      files,
       prefixes,
       notices,
     );
@@ -148,20 +152,8 @@ export class Model {
   }
 
   /** A conversation up to the assistant's turn, and the ends of its messages, where snapshots are worth keeping. */
-  encodeChat(messages: ChatMessage[], tools?: unknown[]): { ids: number[]; boundaries: number[] } {
-    const tokenizer = this.requireTokenizer();
-    const encode = (count: number, addGenerationPrompt: boolean) => {
-      const text = tokenizer.applyChatTemplate(messages.slice(0, count), { tools, addGenerationPrompt });
-      return tokenizer.encode(text, { addSpecialTokens: false });
-    };
-    const ids = encode(messages.length, true);
-    if (!this.prefixes) return { ids, boundaries: [] };
-    // The end of each message, where the template leaves its beginning as it is.
-    const boundaries = messages.flatMap((_, i) => {
-      const start = encode(i + 1, false);
-      return start.every((id, at) => id === ids[at]) ? [start.length] : [];
-    });
-    return { ids, boundaries };
+  encodeChat(messages: ChatMessage[], tools?: unknown[]): ChatPrompt {
+    return chatPrompt(this.requireTokenizer(), messages, { tools, boundaries: this.prefixes !== null });
   }
 
   private requireTokenizer(): Tokenizer {

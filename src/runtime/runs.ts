@@ -2,8 +2,11 @@ import type { Batch } from './batch.ts';
 import type { Sequence } from './sequence.ts';
 import type { SequenceContent } from './sequence-content.ts';
 
-/** Is given the logits after a token [vocabulary], valid during the call, by the token's place in the sequence. */
-export type EachLogits = (place: number, logits: Float32Array) => void;
+/**
+ * Is given the logits after a token [vocabulary], valid until it is done, by the token's place in the sequence. The next
+ * token waits for it.
+ */
+export type EachLogits = (place: number, logits: Float32Array) => unknown;
 
 /** What an engine lends to its batches. */
 export interface BatchGuard {

@@ -1,8 +1,7 @@
 import { getConnInfo } from '@hono/node-server/conninfo';
 import { type Context, Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
-import { ApiError, asApiError, errorResponse } from './errors.ts';
+import { ApiError, asApiError, cut, errorResponse } from './errors.ts';
 import { refuseStrangers, requireKey } from './guard.ts';
 import { openApi } from './openapi.ts';
 import { chatCompletions } from './routes/chat.ts';
@@ -36,7 +35,8 @@ export function createApp(service: Service, { apiKey, loopback, origins }: AppOp
     const { registry } = service.metrics;
     return c.text(await registry.metrics(), 200, { 'Content-Type': registry.contentType });
   });
-  app.get('/openapi.json', (c) => c.json(openApi(service)));
+  const document = openApi(service);
+  app.get('/openapi.json', (c) => c.json(document));
   app.get('/v1/models', (c) => c.json(models(service)));
   app.get('/v1/models/:name{.+}', (c) => c.json(modelCard(service, c.req.param('name'))));
   app.use('/v1/*', async (_, next) => {
@@ -45,24 +45,21 @@ export function createApp(service: Service, { apiKey, loopback, origins }: AppOp
     }
     await next();
   });
-  app.use(
-    '/v1/*',
-    bodyLimit({
-      maxSize: service.limits.body,
-      onError: () => {
-        throw new ApiError(413, `the body is larger than ${service.limits.body} bytes`);
-      },
-    }),
-  );
   app.post('/v1/completions', (c) => completions(service, c));
   app.post('/v1/chat/completions', (c) => chatCompletions(service, c));
   app.post('/v1/responses', (c) => responses(service, c));
-  app.notFound((c) =>
-    errorResponse(
-      c,
-      new ApiError(404, `there is no ${c.req.method} ${c.req.path}; /openapi.json has what there is`),
-    ),
-  );
+  app.notFound((c) => {
+    const allow = METHODS[c.req.path] ?? (c.req.path.startsWith('/v1/models/') ? READ : undefined);
+    if (!allow) {
+      const what = `${c.req.method} ${cut(c.req.path)}`;
+      return errorResponse(c, new ApiError(404, `there is no ${what}; /openapi.json has what there is`));
+    }
+    if (c.req.method === 'OPTIONS') return c.body(null, 204, { Allow: allow });
+    const wrong = new ApiError(405, `${c.req.path} is not for ${c.req.method}, only for ${allow}`, {
+      headers: { Allow: allow },
+    });
+    return errorResponse(c, wrong);
+  });
   app.onError((error, c) => {
     const shown = asApiError(error);
     if (shown.status >= 500) service.failed(c)(error);
@@ -112,13 +109,19 @@ function observe(service: Service) {
   };
 }
 
+const READ = 'GET, HEAD, OPTIONS';
+const WRITE = 'POST, OPTIONS';
+
+/** What may be done with each path. */
+const METHODS: Record<string, string> = {
+  '/health': READ,
+  '/metrics': READ,
+  '/openapi.json': READ,
+  '/v1/models': READ,
+  '/v1/completions': WRITE,
+  '/v1/chat/completions': WRITE,
+  '/v1/responses': WRITE,
+};
+
 /** Those that count by themselves in metrics: any others are the client's inventions. */
-const ROUTES = new Set([
-  '/health',
-  '/metrics',
-  '/openapi.json',
-  '/v1/models',
-  '/v1/completions',
-  '/v1/chat/completions',
-  '/v1/responses',
-]);
+const ROUTES = new Set(Object.keys(METHODS));

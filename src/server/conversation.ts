@@ -1,26 +1,12 @@
 import type { Context } from 'hono';
-import type { ChatMessage } from '../model/tokenizer.ts';
-import { ApiError } from './errors.ts';
-import type { Calls, Format } from './formats.ts';
+import type { ConversationAsk } from './intake/conversation.ts';
 import type { ScoredToken } from './prompt-scores.ts';
 import type { Sampling } from './schemas/common.ts';
 import { type Env, type Service, samplingOf } from './service.ts';
-import { type FunctionTool, type ToolCall, ToolCallParser, writesToolCalls } from './tool-calls.ts';
+import { type ToolCall, ToolCallParser } from './tool-calls.ts';
 import type { UsageSum } from './usage.ts';
 
 /** The assistant's answer to a conversation, whatever interface it is asked through. */
-
-export interface Conversation {
-  messages: ChatMessage[];
-  tools: readonly FunctionTool[];
-  toolChoice: 'none' | 'auto' | 'required' | { name: string };
-  severalCalls: boolean;
-  format?: Format;
-  stop?: string | string[];
-  choices: number;
-  maxTokens: number;
-  topLogProbs?: number;
-}
 
 /** A part of an answer. */
 export interface AnswerPart {
@@ -40,27 +26,17 @@ export async function answer(
   service: Service,
   c: Context<Env>,
   sampling: Sampling,
-  conversation: Conversation,
+  conversation: ConversationAsk,
   usage: UsageSum,
 ): Promise<AsyncGenerator<AnswerPart>> {
-  const { model, scheduler, formats } = service;
-  const { messages, choices, maxTokens, topLogProbs, stop, format } = conversation;
-  const calls = callsOf(service, conversation);
-  const tools = calls?.tools.map((tool) => ({ type: 'function', function: tool }));
-  const { ids, boundaries } = model.encodeChat(messages, tools);
+  const { scheduler, formats } = service;
+  const { ids, boundaries, calls, choices, maxTokens, topLogProbs, stop, format } = conversation;
   const constraint = await formats.constraint(format, calls, (unheld) => tellUnheld(c, unheld));
   usage.prompt(ids.length);
   const written = scheduler.submit({
     ...samplingOf(c, sampling),
-    ...{
-      prompt: ids,
-      boundaries,
-      choices,
-      stop,
-      topLogProbs,
-      constraint,
-      maxNewTokens: Math.max(1, maxTokens),
-    },
+    ...{ prompt: Array.from(ids), boundaries, choices, stop, topLogProbs, constraint },
+    maxNewTokens: Math.max(1, maxTokens),
   });
   async function* parts(): AsyncGenerator<AnswerPart> {
     const parsers = Array.from({ length: choices }, () => new ToolCallParser());
@@ -87,24 +63,4 @@ export async function answer(
 function tellUnheld(c: Context<Env>, unheld: readonly string[]): void {
   const places = encodeURI(unheld.join(', ')).replaceAll('%20', ' ');
   c.res.headers.set('X-Schema-Unheld', places.slice(0, 1000));
-}
-
-/** The functions that this answer may call. */
-function callsOf({ model }: Service, conversation: Conversation): Calls | null {
-  const { tools, toolChoice, severalCalls } = conversation;
-  const wrong = (param: string, message: string) => new ApiError(400, `${param}: ${message}`, { param });
-  if (toolChoice === 'none') return null;
-  if (tools.length === 0) {
-    if (toolChoice !== 'auto') throw wrong('tool_choice', 'there are no tools');
-    return null;
-  }
-  const template = model.tokenizer?.chatTemplate(true) ?? '';
-  if (!writesToolCalls(template)) {
-    throw wrong('tools', "the model's chat template has no tools in a known form (<tool_call>)");
-  }
-  if (typeof toolChoice === 'string')
-    return { tools, required: toolChoice === 'required', several: severalCalls };
-  const named = tools.filter(({ name }) => name === toolChoice.name);
-  if (named.length === 0) throw wrong('tool_choice', `there is no tool ${toolChoice.name}`);
-  return { tools: named, required: true, several: false };
 }

@@ -16,6 +16,14 @@ export class ApiError extends Error {
   }
 }
 
+/** Characters of a value that a message repeats, and of a message. */
+const [VALUE, MESSAGE] = [200, 2000];
+
+/** What a client sent, as far as a message repeats it. */
+export function cut(value: string, most = VALUE): string {
+  return value.length <= most ? value : `${value.slice(0, most)}... (${value.length} characters)`;
+}
+
 const TYPES: Record<number, string> = {
   401: 'authentication_error',
   403: 'permission_error',
@@ -31,7 +39,10 @@ interface Shape {
 export function errorBody(error: ApiError): Shape {
   const { status, message, details } = error;
   const type = TYPES[status] ?? (status >= 500 ? 'server_error' : 'invalid_request_error');
-  return { error: { message, type, param: details.param ?? null, code: details.code ?? null } };
+  const { param, code = null } = details;
+  return {
+    error: { message: cut(message, MESSAGE), type, param: param === undefined ? null : cut(param), code },
+  };
 }
 
 /** What a client may know of an error: nothing of the code, where it is not the client's. */

@@ -45,17 +45,17 @@ describe('what is wrong is told in the shape of OpenAI, with the field', () => {
     [C, { prompt: [[1], [9999]] }, 400, null, /token id 9999 is not in the vocabulary/],
     [C, { prompt: '' }, 400, null, /the prompt is empty/],
     [C, { prompt: Array(8192).fill(5) }, 400, null, /no room for another/],
-    [C, { prompt: 'a', max_tokens: -1 }, 400, 'max_tokens', />=0/],
+    [C, { prompt: 'a', max_tokens: -2 }, 400, 'max_tokens', />=-1/],
     [C, { prompt: 'a', max_tokens: 5001 }, 400, 'max_tokens', /at most 5000/],
     [C, { prompt: 'a', max_tokens: 1.5 }, 400, 'max_tokens', /int/],
     [C, { prompt: 'a', max_tokens: '5' }, 400, 'max_tokens', /expected number/],
     [C, { prompt: 'a', temperature: 3 }, 400, 'temperature', /<=2/],
-    [C, { prompt: 'a', top_p: 0 }, 400, 'top_p', />0/],
+    [C, { prompt: 'a', top_p: -0.1 }, 400, 'top_p', />=0/],
     [C, { prompt: 'a', n: 5 }, 400, null, /5 texts were asked for at once, at most 4/],
     [C, { prompt: Array(9).fill('a') }, 400, 'prompt', /at most 8 texts/],
     [C, { prompt: 'a', suffix: 'b' }, 400, 'suffix', /only goes on/],
     [C, { prompt: 'a', best_of: 3 }, 400, 'best_of', /same as n/],
-    [C, { prompt: 'a', stop: '' }, 400, 'stop', /./],
+    [C, { prompt: 'a', stop: Array(17).fill('x') }, 400, 'stop', /./],
     [C, { prompt: 'a', logit_bias: { x: 1 } }, 400, 'logit_bias.x', /./],
     [C, { prompt: 'a', logprobs: true }, 400, 'logprobs', /expected number/],
     [C, { prompt: 'a', model: 'gpt-4' }, 404, 'model', /'gpt-4' is not served here, expected 'tiny'/],
@@ -161,6 +161,67 @@ describe('who may ask', () => {
     await locked.stop();
   });
 
+  test('the key: its scheme has no case, and white space around it does not count', async () => {
+    const locked = await serveTiny({ apiKey: ' secret\n' });
+    const status = async (Authorization: string) =>
+      (await fetch(`${locked.url}/v1/models`, { headers: { Authorization } })).status;
+    for (const right of ['bearer secret', 'BEARER   secret', 'Bearer secret ']) {
+      expect(await status(right)).toBe(200);
+    }
+    for (const wrong of ['secret', 'Bearer', 'Bearer ', 'Basic secret', 'Bearersecret', 'Bearer secret x']) {
+      expect(await status(wrong)).toBe(401);
+    }
+    await locked.stop();
+  });
+
+  test('an empty key is none, and told; one that fits into no header is refused', async () => {
+    for (const apiKey of ['', ' \n']) {
+      const open = await serveTiny({ apiKey });
+      expect((await fetch(`${open.url}/v1/models`)).status).toBe(200);
+      expect(open.log.join()).toContain('the API key is empty: none is asked for');
+      await open.stop();
+    }
+    const log = pino({ level: 'silent' });
+    await expect(serve(server.model, ['x'], { host: '0.0.0.0', apiKey: ' ', port: 0, log })).rejects.toThrow(
+      '0.0.0.0 can be reached by other machines: give an API key',
+    );
+    await expect(serve(server.model, ['x'], { apiKey: 'schl\u00fcssel', port: 0, log })).rejects.toThrow(
+      'expected printable ASCII',
+    );
+  });
+
+  test.each([
+    [{ limits: { seconds: 3_000_000 } }, 'limits.seconds (--timeout) is 3000000'],
+    [{ limits: { seconds: 0 } }, 'limits.seconds (--timeout) is 0'],
+    [{ limits: { seconds: Number.NaN } }, 'limits.seconds (--timeout) is NaN'],
+    [{ limits: { body: 1e12 } }, 'limits.body (--max-body) is 1000000000000'],
+    [{ limits: { maxTokens: 0 } }, 'limits.maxTokens (--max-tokens) is 0'],
+    [{ limits: { readSeconds: 1e9 } }, 'limits.readSeconds is 1000000000'],
+    [{ port: 70_000 }, 'port (--port) is 70000, expected a number from 0 to 65535'],
+    [{ port: -1 }, 'port (--port) is -1'],
+    [{ maxBatch: 0 }, 'maxBatch is 0'],
+    [{ contextLength: 1e9 }, 'contextLength is 1000000000'],
+  ])('%j is refused at the start', async (options, message) => {
+    const log = pino({ level: 'silent' });
+    await expect(serve(server.model, ['x'], { port: 0, ...options, log })).rejects.toThrow(message);
+  });
+
+  test('what may be done with a path', async () => {
+    const ask = async (method: string, path: string) => {
+      const { status, headers } = await fetch(`${server.url}${path}`, { method });
+      return [status, headers.get('Allow')];
+    };
+    expect(await ask('HEAD', '/health')).toEqual([200, null]);
+    expect(await ask('HEAD', '/v1/models/tiny')).toEqual([200, null]);
+    expect(await ask('OPTIONS', '/v1/completions')).toEqual([204, 'POST, OPTIONS']);
+    expect(await ask('GET', '/v1/completions')).toEqual([405, 'POST, OPTIONS']);
+    expect(await ask('DELETE', '/v1/models/tiny')).toEqual([405, 'GET, HEAD, OPTIONS']);
+    expect(await ask('POST', '/health')).toEqual([405, 'GET, HEAD, OPTIONS']);
+    expect(await ask('GET', '/v2')).toEqual([404, null]);
+    const [status] = await ask('GET', `/v1/models/${'x'.repeat(5000)}`);
+    expect(status).toBe(404);
+  });
+
   test('no pages of other origins, nor by a name that resolves to loopback', async () => {
     const origin = { headers: { Origin: 'https://evil.example' } };
     expect((await post('/v1/completions', { prompt: 'a' }, origin)).status).toBe(403);
@@ -252,6 +313,27 @@ describe('too much', () => {
     expect(text).toMatch(/data: \{"error":\{"message":"the request took more than 0.3 s"/);
     expect(text).not.toContain('[DONE]');
     await until(() => hasty.scheduler.running === 0);
+
+    // Responses have events for the same, with what was said until then.
+    const asked = { input: 'a', max_output_tokens: 8000, ignore_eos: true, temperature: 0 };
+    expect((await post('/v1/responses', asked, {}, hasty)).status).toBe(504);
+    const told = await (await post('/v1/responses', { ...asked, stream: true }, {}, hasty)).text();
+    const [event, data] = told.trim().split('\n\n').at(-1)!.split('\n');
+    expect(event).toBe('event: response.failed');
+    const { response } = JSON.parse(data!.slice('data: '.length));
+    expect(response).toMatchObject({
+      status: 'failed',
+      error: { code: 'server_error', message: expect.stringContaining('more than 0.3 s') },
+      incomplete_details: null,
+      output: [{ type: 'message', status: 'incomplete' }],
+      usage: { input_tokens: expect.any(Number), output_tokens: expect.any(Number) },
+    });
+    expect(response.usage.output_tokens).toBeGreaterThan(0);
+    expect(response.usage.total_tokens).toBe(response.usage.input_tokens + response.usage.output_tokens);
+
+    const chat = { messages: [{ role: 'user', content: 'a' }], ignore_eos: true, temperature: 0 };
+    const chunks = await (await post('/v1/chat/completions', { ...chat, stream: true }, {}, hasty)).text();
+    expect(chunks).toMatch(/data: \{"error":\{"message":"the request took more than 0.3 s"[^\n]*\n\n$/);
     await hasty.stop();
   });
 });
@@ -291,7 +373,8 @@ test('the OpenAPI document has every route, and the fields of its requests', asy
     paths: Record<string, { post?: { requestBody: { content: Record<string, { schema: object }> } } }>;
   };
   expect(Object.keys(document.paths).sort()).toEqual([
-    ...['/health', '/metrics', '/v1/chat/completions', '/v1/completions', '/v1/models', '/v1/responses'],
+    ...['/health', '/metrics', '/openapi.json', '/v1/chat/completions', '/v1/completions', '/v1/models'],
+    ...['/v1/models/{model}', '/v1/responses'],
   ]);
   const schema = (path: string) =>
     document.paths[path]!.post!.requestBody.content['application/json']!.schema;

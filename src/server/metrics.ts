@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Model } from '../runtime/model.ts';
 import type { Scheduler } from '../runtime/scheduler.ts';
+import type { Intake } from './intake/intake.ts';
 import type { UsageSum } from './usage.ts';
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
@@ -40,7 +41,7 @@ export class Metrics {
     registers: [this.registry],
   });
 
-  constructor(scheduler: Scheduler, { prefixes }: Model) {
+  constructor(scheduler: Scheduler, { prefixes }: Model, { lanes }: Intake) {
     const gauge = (name: string, help: string, value: () => number) =>
       new Gauge({
         name,
@@ -55,6 +56,16 @@ export class Metrics {
     gauge('postnas_places', 'Texts that can be written at once.', () => scheduler.maxBatch);
     gauge('postnas_prefix_cache_bytes', 'Memory of snapshots of prompts.', () => prefixes?.bytes ?? 0);
     gauge('postnas_prefix_cache_hits', 'Prompts that began with a snapshot.', () => prefixes?.hits ?? 0);
+    for (const [lane, { tasks }] of Object.entries(lanes)) {
+      const of = `bodies that are ${lane}`;
+      gauge(`postnas_read_${lane}`, `Requests that were read, of ${of}.`, () => tasks.done);
+      gauge(`postnas_reading_${lane}`, `Requests that wait to be read, of ${of}.`, () => tasks.waiting);
+      gauge(
+        `postnas_read_ended_${lane}`,
+        `Threads that took too long or too much, of ${of}.`,
+        () => tasks.ended,
+      );
+    }
     collectDefaultMetrics({ register: this.registry });
   }
 

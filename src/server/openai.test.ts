@@ -303,6 +303,7 @@ describe('responses', () => {
     expect(whole).toMatchObject({
       status: 'incomplete',
       incomplete_details: { reason: 'max_output_tokens' },
+      output: [{ type: 'message', status: 'incomplete' }],
     });
     expect(whole.usage).toMatchObject({ output_tokens: 20 });
     const stream = client.responses.stream(request);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { answers, statuses } from './schemas/answers.ts';
 import { chatRequest } from './schemas/chat.ts';
 import { completionRequest } from './schemas/completions.ts';
 import { responsesRequest } from './schemas/responses.ts';
@@ -6,72 +7,82 @@ import type { Service } from './service.ts';
 
 /** The interface as an OpenAPI document, its requests from the very schemas that check them. */
 export function openApi({ names }: Service) {
-  const body = (schema: z.ZodType) => {
-    const { $schema: _, ...json } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
-    return { required: true, content: { 'application/json': { schema: json } } };
+  const json = (name: string) => ({
+    'application/json': { schema: { $ref: `#/components/schemas/${name}` } },
+  });
+  const failures = (codes: number[]) =>
+    Object.fromEntries(codes.map((code) => [code, { description: statuses[code], content: json('Error') }]));
+  const guarded = [401, 403, 500];
+  const stream = {
+    'text/event-stream': { schema: { type: 'string', description: 'With `stream`: events as of OpenAI.' } },
   };
-  const error = { $ref: '#/components/responses/Error' };
-  const answers = (description: string, stream: boolean) => ({
-    200: {
-      description,
-      content: {
-        'application/json': { schema: { type: 'object' } },
-        ...(stream ? { 'text/event-stream': { schema: { type: 'string' } } } : {}),
+  const post = (operationId: string, summary: string, schema: z.ZodType, answer: string) => {
+    const { $schema: _, ...request } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+    return {
+      post: {
+        ...{ operationId, summary },
+        requestBody: { required: true, content: { 'application/json': { schema: request } } },
+        responses: {
+          200: { description: 'The answer.', content: { ...json(answer), ...stream } },
+          ...failures([400, 404, 405, 408, 413, 415, 429, 503, 504, ...guarded]),
+        },
       },
+    };
+  };
+  const get = (operationId: string, summary: string, content: object, codes: number[] = guarded) => ({
+    get: {
+      ...{ operationId, summary },
+      responses: { 200: { description: summary, content }, ...failures([405, ...codes]) },
     },
-    default: error,
   });
-  const post = (operationId: string, summary: string, schema: z.ZodType) => ({
-    post: { operationId, summary, requestBody: body(schema), responses: answers('The answer.', true) },
-  });
-  const get = (operationId: string, summary: string, description: string) => ({
-    get: { operationId, summary, responses: answers(description, false) },
-  });
+  const ready = get(
+    'health',
+    'Whether requests are taken; 503 while the server stops.',
+    json('Health'),
+    [403],
+  );
+  const model = get('getModel', 'The model by its name.', json('Model'), [404, ...guarded]);
+  const anyObject = { 'application/json': { schema: { type: 'object' } } };
   return {
     openapi: '3.1.0',
     info: {
       title: `postnas serve ${names[0]}`,
       version: '1',
-      description: "A language model by OpenAI's interface. Fields that are not listed are ignored.",
+      description:
+        "A language model by OpenAI's interface. Fields that are not listed are ignored where they do not change the answer, else refused by name.",
     },
     security: [{}, { key: [] }],
     paths: {
-      '/v1/models': get('listModels', 'The model that is served.', 'A list of one.'),
-      '/v1/completions': post('createCompletion', 'Go on from a text or from tokens.', completionRequest),
-      '/v1/chat/completions': post('createChatCompletion', 'Answer a conversation.', chatRequest),
-      '/v1/responses': post(
-        'createResponse',
-        'Answer a conversation, with items and events.',
-        responsesRequest,
+      '/v1/models': get('listModels', 'The model that is served: a list of one.', json('Models')),
+      '/v1/models/{model}': {
+        parameters: [{ name: 'model', in: 'path', required: true, schema: { type: 'string', minLength: 1 } }],
+        ...model,
+      },
+      '/v1/completions': post(
+        ...(['createCompletion', 'Go on from a text or from tokens.', completionRequest] as const),
+        'Completion',
       ),
-      '/health': get('health', 'Whether requests are taken; 503 while the server stops.', 'They are.'),
-      '/metrics': get('metrics', 'For Prometheus.', 'Metrics in its text format.'),
+      '/v1/chat/completions': post(
+        ...(['createChatCompletion', 'Answer a conversation.', chatRequest] as const),
+        'ChatCompletion',
+      ),
+      '/v1/responses': post(
+        ...(['createResponse', 'Answer a conversation, with items and events.', responsesRequest] as const),
+        'Response',
+      ),
+      '/health': {
+        get: {
+          ...ready.get,
+          security: [],
+          responses: { ...ready.get.responses, 503: { description: 'It stops.', content: json('Health') } },
+        },
+      },
+      '/metrics': get('metrics', 'For Prometheus.', { 'text/plain': { schema: { type: 'string' } } }),
+      '/openapi.json': get('openApi', 'This document.', anyObject),
     },
     components: {
       securitySchemes: { key: { type: 'http', scheme: 'bearer' } },
-      responses: {
-        Error: {
-          description: 'What was wrong; `param` names the field at fault.',
-          content: {
-            'application/json': {
-              schema: {
-                type: 'object',
-                properties: {
-                  error: {
-                    type: 'object',
-                    properties: {
-                      message: { type: 'string' },
-                      type: { type: 'string' },
-                      param: { type: ['string', 'null'] },
-                      code: { type: ['string', 'null'] },
-                    },
-                  },
-                },
-              },
-            },
-          },
-        },
-      },
+      schemas: answers,
     },
   };
 }

@@ -4,8 +4,8 @@ import type { Context } from 'hono';
 import type { Logger } from 'pino';
 import type { Model } from '../runtime/model.ts';
 import type { ScheduledRequest, Scheduler } from '../runtime/scheduler.ts';
-import { ApiError } from './errors.ts';
 import type { Formats } from './formats.ts';
+import type { Intake } from './intake/intake.ts';
 import type { KeptItems } from './kept-items.ts';
 import type { Metrics } from './metrics.ts';
 import type { Sampling } from './schemas/common.ts';
@@ -20,6 +20,7 @@ export interface Service {
   scheduler: Scheduler;
   tokens: TokenText;
   formats: Formats;
+  intake: Intake;
   items: KeptItems;
   limits: Limits;
   metrics: Metrics;
@@ -41,6 +42,10 @@ export interface Limits {
   maxTokens: number;
   /** A request's time from its arrival to the last token. */
   seconds: number;
+  /** For its body to arrive. */
+  bodySeconds: number;
+  /** For reading it: its JSON, the chat template, the tokenizer. */
+  readSeconds: number;
 }
 
 /** What is known of a request beside its body. */
@@ -59,15 +64,6 @@ export function newId(prefix: string): string {
 
 export const now = () => Math.floor(Date.now() / 1000);
 
-/** @throws ApiError for a model that is not served here */
-export function checkModel({ names }: Service, model: string | undefined): void {
-  if (model === undefined || names.includes(model)) return;
-  throw new ApiError(404, `the model '${model}' is not served here, expected '${names[0]}'`, {
-    param: 'model',
-    code: 'model_not_found',
-  });
-}
-
 /** The sampling part of what the scheduler is asked for. */
 export function samplingOf(c: Context<Env>, body: Sampling): Omit<ScheduledRequest, 'prompt'> {
   const { client, signal } = c.get('call');
@@ -85,13 +81,4 @@ export function samplingOf(c: Context<Env>, body: Sampling): Omit<ScheduledReque
     client: body.user ? createHash('sha256').update(body.user).digest('hex') : client,
     signal,
   };
-}
-
-/** @throws ApiError above the server's limit */
-export function checkTokens({ limits }: Service, param: string, tokens: number | undefined): number {
-  if (tokens === undefined) return limits.maxTokens;
-  if (tokens <= limits.maxTokens) return tokens;
-  throw new ApiError(400, `${param} is ${tokens}, at most ${limits.maxTokens} tokens are written here`, {
-    param,
-  });
 }

@@ -1,11 +1,21 @@
 import { asApiError, errorBody } from './errors.ts';
+import { stringifyGently } from './gently.ts';
+
+interface StreamEvent {
+  event?: string;
+  data: unknown;
+  /** Whether it may take more than a moment to write. */
+  long?: boolean;
+}
+
+const json = ({ data, long }: StreamEvent) => (long ? stringifyGently(data) : JSON.stringify(data));
 
 /**
  * Server-sent events from objects, one event each, written as the client reads them. An error after the first byte
  * is an event, too, and then the stream ends.
  */
 export function eventStream(
-  events: AsyncGenerator<{ event?: string; data: unknown }>,
+  events: AsyncGenerator<StreamEvent>,
   { last, onError }: { last?: string; onError: (error: unknown) => void },
 ): Response {
   const encoder = new TextEncoder();
@@ -15,7 +25,7 @@ export function eventStream(
     async pull(controller) {
       try {
         const { done, value } = await events.next();
-        if (!done) return controller.enqueue(line(JSON.stringify(value.data), value.event));
+        if (!done) return controller.enqueue(line(await json(value), value.event));
         if (last !== undefined) controller.enqueue(line(last));
       } catch (error) {
         onError(error);

@@ -23,14 +23,17 @@ export interface TestServer extends RunningServer {
 }
 
 /** A tiny chat model served on loopback, called `tiny`. */
-export async function serveTiny(options: Partial<ServeOptions> = {}): Promise<TestServer> {
+export async function serveTiny(
+  options: Partial<ServeOptions> = {},
+  files: Record<string, string> = chatTokenizerFiles,
+): Promise<TestServer> {
   const dir = mkdtempSync(join(tmpdir(), 'postnas-serve-'));
   const config = tinyConfig(layers, {
     ...{ vocabSize: CHAT_VOCABULARY, maxPositionEmbeddings: 8192, eosTokenIds: [2] },
   });
   await saveCheckpoint(dir, config, randomWeights(config, 3), {
     dtype: 'F32',
-    files: chatTokenizerFiles,
+    files,
     generation: { bosTokenId: null, eosTokenIds: [2] },
   });
   const model = await Model.fromPretrained(dir, { threads: 1, prefixCacheBytes: 64e6 });

@@ -226,7 +226,9 @@ export class DeviceRuns implements Runs {
       await this.follow(rows, results, [sequence]);
     });
     const { memory } = this.store;
-    if (each) for (const [t, row] of (await this.logits(results.x!, false)).entries()) each(first + t, row);
+    if (each) {
+      for (const [t, row] of (await this.logits(results.x!, false)).entries()) await each(first + t, row);
+    }
     memory.free(results.x);
     if (last) return (await this.logits(results.last!))[0];
     memory.free(results.last);

@@ -1,12 +1,8 @@
 import type { Context } from 'hono';
-import type { ChatMessage } from '../../model/tokenizer.ts';
-import { readBody } from '../body.ts';
-import { type AnswerPart, answer, type Conversation } from '../conversation.ts';
-import { ApiError } from '../errors.ts';
-import type { Format } from '../formats.ts';
+import { type AnswerPart, answer } from '../conversation.ts';
+import { jsonAnswer, mapGently } from '../gently.ts';
 import type { ScoredToken } from '../prompt-scores.ts';
-import { type ChatMessageIn, type ChatRequest, chatRequest } from '../schemas/chat.ts';
-import { checkModel, checkTokens, type Env, newId, now, type Service } from '../service.ts';
+import { type Env, newId, now, type Service } from '../service.ts';
 import { eventStream } from '../sse.ts';
 import { finite, type TokenText } from '../token-text.ts';
 import type { ToolCall } from '../tool-calls.ts';
@@ -14,14 +10,13 @@ import { UsageSum } from '../usage.ts';
 
 /** Conversations by the model's chat template. */
 export async function chatCompletions(service: Service, c: Context<Env>): Promise<Response> {
-  const body = await readBody(c, chatRequest);
-  checkModel(service, body.model);
+  const { body, conversation } = await service.intake.read('chat', c);
   const usage = new UsageSum();
   c.set('usage', usage);
-  const parts = await answer(service, c, body, conversationOf(service, body), usage);
+  const parts = await answer(service, c, body, conversation, usage);
   const base = { id: newId('chatcmpl'), created: now(), model: service.names[0], system_fingerprint: null };
-  const logprobs = (tokens: ScoredToken[]) =>
-    body.logprobs ? { content: chatLogProbs(service.tokens, tokens, body.top_logprobs ?? 0) } : null;
+  const logprobs = async (tokens: ScoredToken[]) =>
+    body.logprobs ? { content: await chatLogProbs(service.tokens, tokens, body.top_logprobs ?? 0) } : null;
 
   if (body.stream) {
     const withUsage = body.stream_options?.include_usage === true;
@@ -39,7 +34,8 @@ export async function chatCompletions(service: Service, c: Context<Env>): Promis
           yield chunk([{ index, delta, logprobs: null, finish_reason: null }]);
         }
         if (text !== '' || (body.logprobs && calls.length === 0)) {
-          yield chunk([{ index, delta: { content: text }, logprobs: logprobs(tokens), finish_reason: null }]);
+          const delta = { content: text };
+          yield chunk([{ index, delta, logprobs: await logprobs(tokens), finish_reason: null }]);
         }
         for (const call of calls) {
           const at = callsSoFar.get(index) ?? 0;
@@ -54,11 +50,9 @@ export async function chatCompletions(service: Service, c: Context<Env>): Promis
     return eventStream(service.metrics.timed(events()), { last: '[DONE]', onError: service.failed(c) });
   }
 
-  const whole = await gather(parts);
-  return c.json({
-    ...base,
-    object: 'chat.completion',
-    choices: whole.map(({ choice, text, calls, tokens, finish }) => ({
+  const choices = [];
+  for (const { choice, text, calls, tokens, finish } of await gather(parts)) {
+    choices.push({
       index: choice,
       message: {
         role: 'assistant',
@@ -66,11 +60,11 @@ export async function chatCompletions(service: Service, c: Context<Env>): Promis
         refusal: null,
         ...(calls.length > 0 ? { tool_calls: calls.map(callBody) } : {}),
       },
-      logprobs: logprobs(tokens),
+      logprobs: await logprobs(tokens),
       finish_reason: finish,
-    })),
-    usage: usage.body(),
-  });
+    });
+  }
+  return jsonAnswer(c, { ...base, object: 'chat.completion', choices, usage: usage.body() });
 }
 
 /** All parts of each choice together, by their order. */
@@ -90,72 +84,6 @@ async function gather(parts: AsyncIterable<AnswerPart>): Promise<AnswerPart[]> {
   return whole;
 }
 
-function conversationOf(service: Service, body: ChatRequest): Conversation {
-  const wrong = (param: string, message: string) => new ApiError(400, `${param}: ${message}`, { param });
-  if (body.stream_options && !body.stream) throw wrong('stream_options', 'only with stream');
-  if (body.top_logprobs !== undefined && !body.logprobs) throw wrong('top_logprobs', 'only with logprobs');
-  const { max_completion_tokens, max_tokens, tool_choice = 'auto' } = body;
-  const asked = max_completion_tokens ?? max_tokens;
-  if (asked === 0) throw wrong('max_tokens', 'expected at least 1');
-  const param = max_completion_tokens === undefined ? 'max_tokens' : 'max_completion_tokens';
-  return {
-    messages: body.messages.map(toTemplate),
-    tools: body.tools?.map((tool) => tool.function) ?? [],
-    toolChoice: typeof tool_choice === 'string' ? tool_choice : tool_choice.function,
-    severalCalls: body.parallel_tool_calls ?? true,
-    format: formatOf(body.response_format),
-    stop: body.stop,
-    choices: body.n ?? 1,
-    maxTokens: checkTokens(service, param, asked),
-    topLogProbs: body.top_logprobs,
-  };
-}
-
-function formatOf(format: ChatRequest['response_format']): Format | undefined {
-  if (format?.type !== 'json_schema') return format;
-  const { schema, strict } = format.json_schema;
-  return { type: 'json_schema', schema, strict };
-}
-
-/** As chat templates know messages: a system, and arguments of calls as objects. */
-function toTemplate(message: ChatMessageIn): ChatMessage {
-  if (message.role === 'tool') return message;
-  if (message.role !== 'assistant') {
-    return { role: message.role === 'developer' ? 'system' : message.role, content: message.content };
-  }
-  return assistantMessage(
-    message.content ?? '',
-    message.tool_calls?.map(({ id, function: { name, arguments: json } }) => ({
-      id,
-      name,
-      arguments: json,
-    })) ?? [],
-  );
-}
-
-/** A turn of the assistant as chat templates know it. */
-export function assistantMessage(content: string, calls: readonly ToolCall[]): ChatMessage {
-  return {
-    role: 'assistant',
-    content,
-    ...(calls.length > 0
-      ? {
-          tool_calls: calls.map(({ id, name, arguments: json }) => ({
-            ...{ id, type: 'function', function: { name, arguments: parsed(json) } },
-          })),
-        }
-      : {}),
-  };
-}
-
-function parsed(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return json;
-  }
-}
-
 const callBody = ({ id, name, arguments: json }: ToolCall) => ({
   ...{ id, type: 'function', function: { name, arguments: json } },
 });
@@ -166,7 +94,7 @@ function chatLogProbs(text: TokenText, tokens: ScoredToken[], count: number) {
     logprob: finite(logProb ?? 0),
     bytes: [...text.bytes(id)],
   });
-  return tokens.map((token) => ({
+  return mapGently(tokens, (token) => ({
     ...shown(token),
     top_logprobs: (token.top ?? []).slice(0, count).map(shown),
   }));

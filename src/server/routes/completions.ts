@@ -1,17 +1,14 @@
 import type { Context } from 'hono';
 import type { ScheduledToken } from '../../runtime/scheduler.ts';
-import { readBody } from '../body.ts';
-import { ApiError } from '../errors.ts';
+import { jsonAnswer, mapGently } from '../gently.ts';
+import type { CompletionAsk } from '../intake/completion.ts';
 import { PromptScores, type ScoredToken } from '../prompt-scores.ts';
-import { type CompletionRequest, completionRequest } from '../schemas/completions.ts';
-import { checkModel, checkTokens, type Env, newId, now, type Service, samplingOf } from '../service.ts';
+import { type Env, newId, now, type Service, samplingOf } from '../service.ts';
 import { eventStream, merge } from '../sse.ts';
 import { finite, type TokenText } from '../token-text.ts';
 import { UsageSum } from '../usage.ts';
 
 /** OpenAI's older interface, without roles: what lm-evaluation-harness asks, with echo and log-probabilities. */
-
-const DEFAULT_TOKENS = 16;
 
 /** A part of a choice. */
 interface Piece {
@@ -22,23 +19,24 @@ interface Piece {
 }
 
 export async function completions(service: Service, c: Context<Env>): Promise<Response> {
-  const body = await readBody(c, completionRequest);
-  checkModel(service, body.model);
-  refuse(body);
+  const ask = await service.intake.read('completions', c);
+  const { body } = ask;
   const usage = new UsageSum();
   c.set('usage', usage);
-  const pieces = answer(service, c, body, usage);
+  const pieces = answer(service, c, ask, usage);
   const base = { id: newId('cmpl'), object: 'text_completion', created: now(), model: service.names[0] };
-  const logprobs = (tokens: ScoredToken[], offset = 0) =>
-    body.logprobs === undefined ? null : legacyLogProbs(service.tokens, tokens, offset);
+  const logprobs = async (tokens: ScoredToken[]) =>
+    body.logprobs === undefined ? null : legacyLogProbs(service.tokens, tokens);
 
   if (body.stream) {
     const withUsage = body.stream_options?.include_usage === true;
     async function* events() {
       for await (const { index, text, tokens, finish } of pieces) {
         if (text === '' && !finish && body.logprobs === undefined) continue;
-        const choice = { index, text, logprobs: logprobs(tokens), finish_reason: finish };
-        yield { data: { ...base, choices: [choice], ...(withUsage ? { usage: null } : {}) } };
+        const choice = { index, text, logprobs: await logprobs(tokens), finish_reason: finish };
+        // That is an echo.
+        const long = tokens.length > 1;
+        yield { data: { ...base, choices: [choice], ...(withUsage ? { usage: null } : {}) }, long };
       }
       if (withUsage) yield { data: { ...base, choices: [], usage: usage.body() } };
     }
@@ -55,42 +53,21 @@ export async function completions(service: Service, c: Context<Env>): Promise<Re
       known.finish = piece.finish ?? known.finish;
     }
   }
-  return c.json({
-    ...base,
-    choices: [...choices.values()]
-      .sort((a, b) => a.index - b.index)
-      .map(({ index, text, tokens, finish }) => ({
-        ...{ index, text, logprobs: logprobs(tokens), finish_reason: finish },
-      })),
-    usage: usage.body(),
-  });
-}
-
-function refuse({ suffix, best_of, n = 1, stream_options, stream }: CompletionRequest): void {
-  const wrong = (param: string, message: string) => new ApiError(400, `${param}: ${message}`, { param });
-  if (suffix) throw wrong('suffix', 'text before a suffix cannot be written: the model only goes on');
-  if (best_of !== undefined && best_of !== n) throw wrong('best_of', 'expected the same as n, or nothing');
-  if (stream_options && !stream) throw wrong('stream_options', 'only with stream');
+  const whole = [];
+  for (const { index, text, tokens, finish } of [...choices.values()].sort((a, b) => a.index - b.index)) {
+    whole.push({ index, text, logprobs: await logprobs(tokens), finish_reason: finish });
+  }
+  return jsonAnswer(c, { ...base, choices: whole, usage: usage.body() });
 }
 
 /** All prompts' texts as they are written. */
 function answer(
   service: Service,
   c: Context<Env>,
-  body: CompletionRequest,
+  { body, prompts, maxTokens: maxNewTokens }: CompletionAsk,
   usage: UsageSum,
 ): AsyncGenerator<Piece> {
-  const { scheduler, model, tokens } = service;
   const { n = 1, echo = false, logprobs } = body;
-  const maxNewTokens = checkTokens(service, 'max_tokens', body.max_tokens ?? DEFAULT_TOKENS);
-  const prompts = promptsOf(body.prompt);
-  if (prompts.length * n > scheduler.maxQueue) {
-    throw new ApiError(
-      400,
-      `prompt: ${prompts.length} prompts with ${n} texts each, at most ${scheduler.maxQueue} texts can wait here`,
-      { param: 'prompt' },
-    );
-  }
   const options = {
     ...samplingOf(c, body),
     stop: body.stop,
@@ -98,14 +75,17 @@ function answer(
     maxNewTokens,
     topLogProbs: logprobs,
   };
-  const asked = prompts.map((prompt) => {
-    const ids = model.encode(prompt);
+  const asked = prompts.map(({ ids, text }) => {
     usage.prompt(ids.length);
-    const text = typeof prompt === 'string' ? prompt : tokens.join(ids);
-    return { ids, text, scores: echo && logprobs !== undefined ? new PromptScores(ids, logprobs) : null };
+    const prompt = Array.from(ids);
+    return {
+      prompt,
+      text,
+      scores: echo && logprobs !== undefined ? new PromptScores(prompt, logprobs) : null,
+    };
   });
-  const written = scheduler.submitAll(
-    asked.map(({ ids, scores }) => ({ ...options, prompt: ids, each: scores?.each })),
+  const written = service.scheduler.submitAll(
+    asked.map(({ prompt, scores }) => ({ ...options, prompt, each: scores?.each })),
   );
   return merge(
     asked.map(({ text, scores }, p) => {
@@ -149,23 +129,19 @@ async function* pieces(
   }
 }
 
-function promptsOf(prompt: CompletionRequest['prompt']): (string | number[])[] {
-  if (typeof prompt === 'string') return [prompt];
-  return typeof prompt[0] === 'number' ? [prompt as number[]] : (prompt as string[] | number[][]);
-}
-
-function legacyLogProbs(text: TokenText, tokens: ScoredToken[], offset: number) {
-  let at = offset;
+async function legacyLogProbs(text: TokenText, tokens: ScoredToken[]) {
+  let at = 0;
+  const shown = await mapGently(tokens, ({ id, logProb, top }) => {
+    const token = text.text(id);
+    const offset = at;
+    at += token.length;
+    const record = top === null || logProb === null ? null : text.record([...top, { id, logProb }]);
+    return { token, logProb: logProb && finite(logProb), record, offset };
+  });
   return {
-    tokens: tokens.map(({ id }) => text.text(id)),
-    token_logprobs: tokens.map(({ logProb }) => logProb && finite(logProb)),
-    top_logprobs: tokens.map(({ id, logProb, top }) =>
-      top === null || logProb === null ? null : text.record([...top, { id, logProb }]),
-    ),
-    text_offset: tokens.map(({ id }) => {
-      const start = at;
-      at += text.text(id).length;
-      return start;
-    }),
+    tokens: shown.map(({ token }) => token),
+    token_logprobs: shown.map(({ logProb }) => logProb),
+    top_logprobs: shown.map(({ record }) => record),
+    text_offset: shown.map(({ offset }) => offset),
   };
 }

@@ -1,4 +1,5 @@
-import { checkModel, type Service } from '../service.ts';
+import { checkModel } from '../intake/settings.ts';
+import type { Service } from '../service.ts';
 
 /** The models that there are: one. */
 export function models(service: Service) {
@@ -6,8 +7,8 @@ export function models(service: Service) {
 }
 
 export function modelCard(service: Service, name: string) {
-  checkModel(service, name);
   const { names, started, scheduler } = service;
+  checkModel(names, name);
   return {
     id: names[0],
     object: 'model',

@@ -1,14 +1,13 @@
 import type { Context } from 'hono';
 import type { ChatMessage } from '../../model/tokenizer.ts';
-import { readBody } from '../body.ts';
-import { type AnswerPart, answer, type Conversation } from '../conversation.ts';
-import { ApiError, asApiError, errorBody } from '../errors.ts';
-import { type ResponsesItem, type ResponsesRequest, responsesRequest } from '../schemas/responses.ts';
-import { checkModel, checkTokens, type Env, newId, now, type Service } from '../service.ts';
+import { type AnswerPart, answer } from '../conversation.ts';
+import { type ApiError, asApiError, errorBody } from '../errors.ts';
+import { assistantMessage } from '../intake/conversation.ts';
+import type { ResponseAsk } from '../intake/response.ts';
+import { type Env, newId, now, type Service } from '../service.ts';
 import { eventStream } from '../sse.ts';
 import type { ToolCall } from '../tool-calls.ts';
 import { UsageSum } from '../usage.ts';
-import { assistantMessage } from './chat.ts';
 
 /** The part of OpenAI's Responses that clients such as Vercel's AI SDK call: text, functions, streaming. */
 
@@ -32,11 +31,10 @@ interface CallItem {
 type OutputItem = MessageItem | CallItem;
 
 export async function responses(service: Service, c: Context<Env>): Promise<Response> {
-  const body = await readBody(c, responsesRequest);
-  checkModel(service, body.model);
+  const { body, conversation } = await service.intake.read('responses', c);
   const usage = new UsageSum();
   c.set('usage', usage);
-  const parts = await answer(service, c, body, conversationOf(service, body), usage);
+  const parts = await answer(service, c, body, conversation, usage);
   const response = new Answer(service, body, usage);
 
   if (body.stream) {
@@ -53,10 +51,8 @@ export async function responses(service: Service, c: Context<Env>): Promise<Resp
           for (const [type, fields] of response.take(part)) yield numbered(type, fields);
       } catch (error) {
         service.failed(c)(error);
-        const { message, type, code } = errorBody(asApiError(error)).error;
-        yield numbered('response.failed', {
-          response: { ...response.body(), error: { message, code: code ?? type } },
-        });
+        response.fail(asApiError(error));
+        yield numbered('response.failed', { response: response.body() });
         return;
       }
       response.keep();
@@ -71,6 +67,9 @@ export async function responses(service: Service, c: Context<Env>): Promise<Resp
   return c.json(response.body());
 }
 
+/** OpenAI's names for why an answer was not finished; `server_error` for any other. */
+const FAILURES: Record<number, string> = { 400: 'invalid_prompt', 429: 'rate_limit_exceeded' };
+
 /** What has been answered so far, and the events that each part of it makes. */
 class Answer {
   status: 'in_progress' | 'completed' | 'incomplete' | 'failed' = 'in_progress';
@@ -79,10 +78,11 @@ class Answer {
   private readonly output: OutputItem[] = [];
   /** The message that is being written. */
   private open: MessageItem | null = null;
+  private error: { code: string; message: string } | null = null;
 
   constructor(
     private readonly service: Service,
-    private readonly request: ResponsesRequest,
+    private readonly request: ResponseAsk['body'],
     private readonly usage: UsageSum,
   ) {}
 
@@ -95,8 +95,16 @@ class Answer {
     if (!finish) return;
     // An answer without a word is an empty message.
     if (this.output.length === 0) yield* this.say('');
-    yield* this.close();
     this.status = finish === 'length' ? 'incomplete' : 'completed';
+    yield* this.close(this.status);
+  }
+
+  /** No more will come; what was being said is left as it is. */
+  fail(error: ApiError): void {
+    this.status = 'failed';
+    if (this.open) this.open.status = 'incomplete';
+    const { message } = errorBody(error).error;
+    this.error = { code: FAILURES[error.status] ?? 'server_error', message };
   }
 
   private *say(text: string): Generator<[string, object]> {
@@ -119,10 +127,10 @@ class Answer {
     yield ['response.output_text.delta', { ...this.place(), delta: text, logprobs: [] }];
   }
 
-  private *close(): Generator<[string, object]> {
+  private *close(status: 'completed' | 'incomplete' = 'completed'): Generator<[string, object]> {
     if (!this.open) return;
     const part = this.open.content[0]!;
-    this.open.status = 'completed';
+    this.open.status = status;
     yield ['response.output_text.done', { ...this.place(), text: part.text, logprobs: [] }];
     yield ['response.content_part.done', { ...this.place(), part }];
     yield ['response.output_item.done', { output_index: this.last, item: this.open }];
@@ -164,7 +172,7 @@ class Answer {
       object: 'response',
       created_at: this.created,
       status,
-      error: null,
+      error: this.error,
       incomplete_details: status === 'incomplete' ? { reason: 'max_output_tokens' } : null,
       instructions: request.instructions ?? null,
       max_output_tokens: request.max_output_tokens ?? null,
@@ -178,7 +186,7 @@ class Answer {
       tool_choice: request.tool_choice ?? 'auto',
       tools: request.tools ?? [],
       top_p: request.top_p ?? null,
-      metadata: {},
+      metadata: request.metadata ?? {},
       usage:
         status === 'in_progress'
           ? null
@@ -191,65 +199,6 @@ class Answer {
             },
     };
   }
-}
-
-function conversationOf(service: Service, body: ResponsesRequest): Conversation {
-  const wrong = (param: string, message: string) => new ApiError(400, `${param}: ${message}`, { param });
-  if (body.previous_response_id !== undefined) {
-    throw wrong('previous_response_id', 'answers are not kept as conversations here: send the messages');
-  }
-  if (body.max_output_tokens === 0) throw wrong('max_output_tokens', 'expected at least 1');
-  const { format } = body.text ?? {};
-  const { tool_choice = 'auto', instructions, input } = body;
-  const said: ChatMessage[] =
-    typeof input === 'string' ? [{ role: 'user', content: input }] : messagesOf(service, input);
-  return {
-    messages: instructions === undefined ? said : [{ role: 'system', content: instructions }, ...said],
-    tools: body.tools ?? [],
-    toolChoice: tool_choice,
-    severalCalls: body.parallel_tool_calls ?? true,
-    format,
-    choices: 1,
-    maxTokens: checkTokens(service, 'max_output_tokens', body.max_output_tokens),
-  };
-}
-
-/** Items as chat templates know them: a turn's text and calls in one message. */
-function messagesOf(service: Service, items: readonly ResponsesItem[]): ChatMessage[] {
-  const messages: ChatMessage[] = [];
-  const add = (message: ChatMessage) => {
-    const last = messages.at(-1);
-    if (message.role !== 'assistant' || last?.role !== 'assistant') {
-      messages.push(message);
-      return;
-    }
-    const calls = [last, message].flatMap(({ tool_calls }) => (tool_calls as unknown[] | undefined) ?? []);
-    const content = `${last.content ?? ''}${message.content ?? ''}`;
-    messages[messages.length - 1] = { ...last, content, ...(calls.length > 0 ? { tool_calls: calls } : {}) };
-  };
-  for (const [i, item] of items.entries()) {
-    if (item.type === 'item_reference') {
-      const known = service.items.get(item.id);
-      if (!known) {
-        const param = `input[${i}].id`;
-        throw new ApiError(
-          400,
-          `${param}: the item ${item.id} is not kept here; send it, or ask with store: false`,
-          {
-            param,
-          },
-        );
-      }
-      add(known);
-    } else if (item.type === 'function_call') {
-      add(assistantMessage('', [{ id: item.call_id, name: item.name, arguments: item.arguments }]));
-    } else if (item.type === 'function_call_output') {
-      add({ role: 'tool', content: item.output, tool_call_id: item.call_id });
-    } else {
-      add({ role: item.role === 'developer' ? 'system' : item.role, content: item.content });
-    }
-  }
-  return messages;
 }
 
 function asMessage(item: OutputItem): ChatMessage {

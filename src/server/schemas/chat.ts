@@ -1,11 +1,10 @@
 import { z } from 'zod';
-import { flag, optional, sampling, text, tokenCount, written } from './common.ts';
+import { contentOf, flag, optional, sampling, text, tokenCount, written } from './common.ts';
 
 const part = z.object({ type: z.literal('text'), text: z.string() });
+const refusal = z.object({ type: z.literal('refusal'), refusal: z.string() });
 
-const content = z
-  .union([z.string(), z.array(part)], { error: 'expected a text or a list of parts {type: "text", text}' })
-  .transform((value) => (typeof value === 'string' ? value : value.map(({ text }) => text).join('')));
+const content = contentOf(part, '{type: "text", text}');
 
 const toolCall = z.object({
   id: z.string(),
@@ -17,10 +16,12 @@ const message = z.discriminatedUnion('role', [
   z.object({ role: z.enum(['system', 'developer', 'user']), content, name: text }),
   z.object({
     role: z.literal('assistant'),
-    content: optional(content),
+    content: optional(contentOf(z.discriminatedUnion('type', [part, refusal]), '{type: "text", text}')),
+    name: text,
     tool_calls: optional(z.array(toolCall)),
   }),
-  z.object({ role: z.literal('tool'), content, tool_call_id: z.string() }),
+  // A function without a result.
+  z.object({ role: z.literal('tool'), content: optional(content), tool_call_id: z.string() }),
 ]);
 
 export const jsonSchema = z.record(z.string(), z.unknown());
@@ -53,7 +54,7 @@ export const chatRequest = z.object({
       z.object({ type: z.literal('json_object') }),
       z.object({
         type: z.literal('json_schema'),
-        json_schema: z.object({ name: text, description: text, schema: jsonSchema, strict: flag }),
+        json_schema: z.object({ name: text, description: text, schema: optional(jsonSchema), strict: flag }),
       }),
     ]),
   ),

@@ -1,14 +1,13 @@
 import { z } from 'zod';
 import { functionTool, jsonSchema } from './chat.ts';
-import { flag, optional, sampling, text, tokenCount } from './common.ts';
+import { contentOf, flag, optional, sampling, text, tokenCount } from './common.ts';
 
-const part = z.object({ type: z.enum(['input_text', 'output_text', 'text']), text: z.string() });
+const part = z.discriminatedUnion('type', [
+  z.object({ type: z.enum(['input_text', 'output_text', 'text']), text: z.string() }),
+  z.object({ type: z.literal('refusal'), refusal: z.string() }),
+]);
 
-const content = z
-  .union([z.string(), z.array(part)], {
-    error: 'expected a text or a list of parts {type: "input_text" or "output_text", text}',
-  })
-  .transform((value) => (typeof value === 'string' ? value : value.map(({ text }) => text).join('')));
+const content = contentOf(part, '{type: "input_text" or "output_text", text}');
 
 const message = z.object({
   type: z.literal('message').default('message'),
@@ -66,7 +65,14 @@ export const responsesRequest = z.object({
       ),
     }),
   ),
-  top_logprobs: optional(z.int().min(0).max(20)),
+  include: optional(
+    z.array(
+      z.string().refine((value) => value !== 'message.output_text.logprobs', {
+        error: 'log-probabilities are told by the other two interfaces alone',
+      }),
+    ),
+  ),
+  metadata: optional(z.record(z.string(), z.string())),
   previous_response_id: text,
 });
 
