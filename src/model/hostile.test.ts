@@ -148,7 +148,7 @@ describe('config.json', () => {
     symlinkSync('/dev/zero', path);
     refused(() => openCheckpoint(folder), /is a folder or a device, a file is expected/);
     rmSync(path);
-    execFileSync('mkfifo', [path]);
+    execFileSync('sh', ['-c', 'mkfifo "$0"', path]);
     refused(() => openCheckpoint(folder), /is a folder or a device, a file is expected/);
     rmSync(path);
     mkdirSync(path);
