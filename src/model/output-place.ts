@@ -4,7 +4,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { InputError } from '../util/errors.ts';
 
 /** What writers leave in a folder while they work. */
-export const STAGING = ['.saving', '.exporting'];
+const STAGING = ['.saving', '.exporting'];
 
 export interface Claim {
   /** Files and folders that are read. */

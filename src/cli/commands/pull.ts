@@ -6,8 +6,8 @@ import { action } from '../command.ts';
 export function pullCommand(): Command {
   const command = new Command('pull')
     .description(
-      "download a model from the Hugging Face Hub into the Hub's cache (HF_HOME, HF_HUB_CACHE, HF_TOKEN, " +
-        'HF_ENDPOINT and HF_HUB_OFFLINE are honoured)',
+      "download a model from the Hugging Face Hub into the Hub's cache, by the environment variables of huggingface_hub " +
+        '(HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE)',
     )
     .argument('<model>', 'organisation/name')
     .option('--revision <name>', 'branch, tag or commit', 'main')

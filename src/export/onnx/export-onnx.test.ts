@@ -54,6 +54,17 @@ const PARENTS: Record<string, Partial<ModelConfig>> = {
       originalMaxPositionEmbeddings: 64,
     },
   },
+  YaRN: {
+    ropeScaling: {
+      type: 'yarn',
+      factor: 8,
+      originalMaxPositionEmbeddings: 64,
+      betaFast: 32,
+      betaSlow: 1,
+      truncate: true,
+      attentionFactor: 1.2,
+    },
+  },
 };
 
 describe.each([

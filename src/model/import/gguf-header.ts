@@ -10,7 +10,7 @@ import { shown } from '../json-fields.ts';
 export type GgufValue = number | bigint | boolean | string | readonly string[] | GgufNumbers;
 
 /** A list of numbers or of truth values, in as much memory as it takes in the file. */
-export type GgufNumbers =
+type GgufNumbers =
   | Uint8Array<ArrayBuffer>
   | Int8Array<ArrayBuffer>
   | Uint16Array<ArrayBuffer>

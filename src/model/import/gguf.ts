@@ -2,7 +2,6 @@
  * GGUF files of the Llama and Qwen2 architectures as Hugging Face's tensors and configuration. Names and keys after
  * llama.cpp's gguf-py (constants.py, tensor_mapping.py) and convert_hf_to_gguf.py.
  */
-import type { RopeScaling } from '../../mixers/spec.ts';
 import { InputError } from '../../util/errors.ts';
 import { checkSizes, MOST_LAYERS } from '../check-sizes.ts';
 import type { ModelConfig } from '../config.ts';
@@ -13,6 +12,7 @@ import { BLOCK_TYPES, type BlockType } from './gguf-blocks.ts';
 import { generationFromGguf } from './gguf-generation.ts';
 import { type GgufTensor, readGgufHeader } from './gguf-header.ts';
 import { GgufMetadata } from './gguf-metadata.ts';
+import { linearScaling, llama3Scaling, ROPE_FACTORS, shortest } from './gguf-rope.ts';
 import { pairsToHalves } from './rotary.ts';
 
 const ARCHITECTURES = ['llama', 'qwen2'] as const;
@@ -47,8 +47,6 @@ const CHANGING = {
   attn_logit_softcapping: 0,
   final_logit_softcapping: 0,
 };
-/** Divisors of the rotary frequencies: how GGUF stores Llama 3's scaling. */
-const ROPE_FACTORS = 'rope_freqs.weight';
 
 interface Stored extends GgufTensor {
   block: BlockType;
@@ -200,7 +198,7 @@ export class GgufFile implements TensorSource {
       ropeTheta: theta,
       ropeScaling: ropeFactors
         ? llama3Scaling(this.file.path, headDim, theta, this.factorsOf(ropeFactors, headDim))
-        : this.linearScaling(),
+        : linearScaling(metadata, arch),
       qkvBias: this.has('model.layers.0.self_attn.q_proj.bias'),
       oBias: this.has('model.layers.0.self_attn.o_proj.bias'),
       mlpBias: this.has('model.layers.0.mlp.gate_proj.bias'),
@@ -223,18 +221,6 @@ export class GgufFile implements TensorSource {
       `${this.file.path}: tensor '${ROPE_FACTORS}' has shape [${shape}], expected [${headDim / 2}]`,
     );
   }
-
-  private linearScaling(): RopeScaling | null {
-    const { metadata, architecture: arch } = this;
-    const old = `${arch}.rope.scale_linear`;
-    const key = `${arch}.rope.scaling.type`;
-    const type = metadata.text(key, metadata.has(old) ? 'linear' : 'none');
-    if (type === 'none') return null;
-    if (type !== 'linear') throw metadata.wrong(key, "'none' or 'linear'");
-    const current = `${arch}.rope.scaling.factor`;
-    const factor = metadata.positive(metadata.has(current) ? current : old);
-    return factor === 1 ? null : { type: 'linear', factor };
-  }
 }
 
 function valueCount({ shape }: Stored): number {
@@ -256,11 +242,6 @@ function refuseOverlaps(path: string, tensors: Stored[]): void {
   }
 }
 
-/** A float32 from the file as the decimal that its author wrote: 1e-5, not 0.000009999999747378752. */
-function shortest(value: number): number {
-  return Number(value.toPrecision(7));
-}
-
 function huggingFaceName(path: string, name: string): string {
   const match = /^(?:blk\.(\d+)\.)?(\w+)\.(weight|bias)$/.exec(name);
   const [, layer, part = '', kind] = match ?? [];
@@ -270,38 +251,4 @@ function huggingFaceName(path: string, name: string): string {
     throw new InputError(`${path}: tensor '${name.slice(0, 100)}' has no place in a Llama or Qwen2 model`);
   }
   return layer === undefined ? `${found}.${kind}` : `model.layers.${layer}.${found}.${kind}`;
-}
-
-/**
- * Finds the parameters of Llama 3's scaling that give the stored divisors of the frequencies: all published models
- * have low and high factor 1 and 4 over an original context of 8192, and differ in the factor.
- */
-function llama3Scaling(
-  path: string,
-  headDim: number,
-  theta: number,
-  factors: Float32Array,
-): RopeScaling | null {
-  const factor = Math.max(...factors);
-  if (factor === 1) return null;
-  const scaling = {
-    type: 'llama3' as const,
-    factor,
-    lowFreqFactor: 1,
-    highFreqFactor: 4,
-    originalMaxPositionEmbeddings: 8192,
-  };
-  const { lowFreqFactor: low, highFreqFactor: high, originalMaxPositionEmbeddings: context } = scaling;
-  const fits = [...factors].every((found, j) => {
-    const wavelength = 2 * Math.PI * theta ** ((2 * j) / headDim);
-    const smooth = Math.min(1, Math.max(0, (context / wavelength - low) / (high - low)));
-    const expected = 1 / ((1 - smooth) / factor + smooth);
-    return Math.abs(found - expected) < 1e-3 * expected;
-  });
-  if (!fits) {
-    throw new InputError(
-      `${path}: ${ROPE_FACTORS} holds frequency factors other than Llama 3's, which are not supported`,
-    );
-  }
-  return scaling;
 }

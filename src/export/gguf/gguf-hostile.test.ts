@@ -2,12 +2,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ggufParts, type MetadataValue } from '../../export/gguf/gguf-file.ts';
-import { FileBytes } from '../file-bytes.ts';
-import { GgufFile } from './gguf.ts';
-import { readGgufHeader } from './gguf-header.ts';
+import { FileBytes } from '../../model/file-bytes.ts';
+import { GgufFile } from '../../model/import/gguf.ts';
+import { readGgufHeader } from '../../model/import/gguf-header.ts';
+import { ggufParts, type MetadataValue } from './gguf-file.ts';
 
-/** GGUF files that no one would write but to see what happens. */
+/** GGUF files that no one would write but to see what happens, for the reader of `import`; made by the writer of `export`. */
 
 let dir: string;
 beforeAll(() => {
