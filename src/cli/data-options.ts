@@ -5,7 +5,7 @@ import { loadTokenizer, tokenizerIdentity } from '../model/folder.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { Metric, ObjectiveTask } from '../search/judge.ts';
 import { type Drawn, planTask } from '../tasks/harness.ts';
-import { planText } from '../tasks/held-out-text.ts';
+import { planText, type TextHalf } from '../tasks/held-out-text.ts';
 import { fillRows, worldTasks } from '../tasks/mixture.ts';
 import { vocabularyRecall } from '../tasks/vocabulary-recall.ts';
 import { cachedEncode } from '../tasks/world-tokenizer.ts';
@@ -74,7 +74,8 @@ const SEARCHED = 7;
 const UNSEEN = 11;
 
 /**
- * The same tasks with other examples, of which none is among those of `dataOf`.
+ * The same tasks with other examples, of which none is among those of `dataOf`: rows of held-out text are from the second
+ * half of the file, those of `dataOf` from the first.
  *
  * @param drawn how many of each task that does not say, and with which seed, if not as usual
  * @throws InputError where there are not so many
@@ -154,7 +155,8 @@ function objectiveTask(text: string, options: BatchOptions, tokenizer: Tokenizer
     throw new InputError(`--objective ${text}: '${count}' examples, expected a whole number above 0`);
   }
   const apart = options.apart && { ...options.apart, ...(count !== undefined && { examples }) };
-  return { plan: planOf(name, { ...options, examples, apart }, tokenizer), metric: metric as Metric };
+  const half = apart ? 'second' : 'first';
+  return { plan: planOf(name, { ...options, examples, apart, half }, tokenizer), metric: metric as Metric };
 }
 
 /** @throws InputError for a name that is no task's */
@@ -166,13 +168,16 @@ export function planOf(
     length,
     examplesSeed: seed = SEARCHED,
     apart,
-  }: Pick<BatchOptions, 'examples' | 'heldOut' | 'length' | 'examplesSeed' | 'apart'>,
+    half,
+  }: Pick<BatchOptions, 'examples' | 'heldOut' | 'length' | 'examplesSeed' | 'apart'> & {
+    half?: TextHalf;
+  },
   tokenizer: Tokenizer,
 ): ObjectiveTask['plan'] {
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
   if (name === 'held-out-loss') {
     if (!heldOut) throw new InputError('the objective held-out-loss needs --held-out FILE');
-    return planText(name, readText(heldOut), encode, { rows: examples, length, seed, apart });
+    return planText(name, readText(heldOut), encode, { rows: examples, length, seed, half });
   }
   if (name === 'vocabulary-recall') {
     return planTask(vocabularyRecall(tokenizer.vocabulary(), encode), examples, seed, encode, apart);

@@ -1,7 +1,7 @@
-import { countCombinations } from '../search/placement/exhaustive.ts';
 import type { Judged } from '../search/placement/searcher.ts';
 import type { SearchResult, SearchRun } from '../search/result.ts';
 import type { MlpsResult } from '../search/run/result.ts';
+import { countCombinations } from '../util/combinations.ts';
 import { InputError } from '../util/errors.ts';
 import { type Spread, spreadOf } from '../util/statistics.ts';
 import { guides, type Measure, overallMeasure, taskMeasures } from './measure.ts';

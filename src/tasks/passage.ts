@@ -48,7 +48,7 @@ export function textOf(passage: Passage): string {
 }
 
 /** One example per marked answer, with growing contexts. */
-export function examplesOf(passage: Passage): Example[] {
+function examplesOf(passage: Passage): Example[] {
   let context = '';
   return passage.parts.map(({ before, answer, options, asks = passage.contents[0] }) => {
     context += before;

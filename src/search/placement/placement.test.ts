@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { combinations, countCombinations } from '../../util/combinations.ts';
 import { Random } from '../../util/random.ts';
 import { beamSearch } from './beam.ts';
-import { combinations, countCombinations, exhaustive } from './exhaustive.ts';
+import { exhaustive } from './exhaustive.ts';
 import { randomSearch } from './random.ts';
 import {
   type Judged,

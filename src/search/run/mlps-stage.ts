@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { openCheckpoint } from '../../model/checkpoint.ts';
+import { combinations, countCombinations } from '../../util/combinations.ts';
 import { identityOf, remember } from '../../util/remember.ts';
 import { rankCorrelation } from '../../util/statistics.ts';
 import { Judge } from '../judge.ts';
 import { Network } from '../network.ts';
-import { combinations, countCombinations } from '../placement/exhaustive.ts';
 import { type Judged, type Placement, placementKey } from '../placement/searcher.ts';
 import { PathScorer } from '../scorer.ts';
 import { tokensOf } from '../settings.ts';
