@@ -49,6 +49,21 @@ describe('align', () => {
     for (const [i, error] of errors.entries()) expect(error).toBeLessThan(0.95 * untrained[i]!);
   });
 
+  test('its errors are those of a batch that it was not trained on', async () => {
+    const drawn: number[][] = [];
+    const { fill } = tinyBatches();
+    const batches = {
+      fill: (...[out, width, random]: Parameters<typeof fill>) => {
+        fill(out, width, random);
+        drawn.push([...out]);
+      },
+    };
+    const branches = new BranchWeights(tinyParent(), [0], tinyGla);
+    await align({ branches, batches, shape, seed: 3, schedule: { ...schedule, steps: 4 }, threads: 1 });
+    expect(drawn).toHaveLength(5);
+    expect(new Set(drawn.map((row) => row.join())).size).toBe(5);
+  });
+
   test('leaves the parent as it was', () => {
     expect(frozen(network)).toEqual(before);
   });

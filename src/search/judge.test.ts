@@ -40,6 +40,11 @@ describe('Judge', () => {
     expect(judged!.tasks.say!.goldLoss).toBeCloseTo(3 * say!.goldLossPerToken, 10);
     expect(judged!.tasks.pick!.accuracy).toBe(pick!.accuracy);
     expect(judge.tokens).toBe(6 + 6 + 3 + 6 + 6);
+    // One that does not guide is judged all the same.
+    const [first, second] = tasks as [ObjectiveTask, ObjectiveTask];
+    const [led] = await new Judge(scorer, 3, [first, { ...second, guides: false }]).judge([[1]]);
+    expect(led!.score).toBe(pick!.accuracy);
+    expect(led!.tasks).toEqual(judged!.tasks);
   });
 
   test('a set is judged once, whatever its order; answers come in the order of the questions', async () => {

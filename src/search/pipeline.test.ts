@@ -407,7 +407,7 @@ describe('refusals', () => {
     const faster = { ...settings('').supernet, rate: 1 };
     rmSync(join(dir, 'finished/seed-1/supernet'), { recursive: true });
     await expect(searchPlacement(settings('finished', { ...finished, supernet: faster }))).rejects.toThrow(
-      /finish\/state\.safetensors [^]*\n {2}supernet: saved .*"rate":0.01/,
+      /finish\/state\.safetensors [\s\S]*\n {2}supernet: saved .*"rate":0.01/,
     );
     const other = join(dir, 'other model');
     const { config } = openCheckpoint(model);

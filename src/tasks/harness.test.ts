@@ -58,6 +58,25 @@ describe('scoreExamples', () => {
     expect(score.goldLoss).toBeCloseTo((Math.log(2) + Math.log(1000)) / 2, 12);
   });
 
+  it('takes the first of options that are equally likely', async () => {
+    const undecided: LogProbScorer = {
+      score: async (rows) =>
+        rows.map(({ spans }) =>
+          spans.map(({ candidates = [] }) => ({
+            ...{ logProb: -1, greedy: true },
+            candidates: candidates.map(() => -1),
+          })),
+        ),
+    };
+    for (const [gold, accuracy] of [
+      [0, 1],
+      [1, 0],
+    ] as const) {
+      const plan = planExamples('tie', [{ context: 'a b', options: [' x', ' y'], gold }], encode);
+      expect(await scorePlan(undecided, plan)).toMatchObject({ accuracy, goldLoss: 1 });
+    }
+  });
+
   it('gives longer options rows of their own', async () => {
     const scorer = successor();
     const score = await scorePlan(
