@@ -1,4 +1,4 @@
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { Random } from '../util/random.ts';
 import {
   dequantize,
@@ -94,4 +94,38 @@ test('products by rows are the same bits in the form of machines without VNNI', 
   const own = await product();
   told.type = 'uint8';
   expect(await product()).toEqual(own);
+});
+
+/** Rows in which everything is the largest: in blocks as they are, by row when they have been turned. */
+const FULL = { blocks: () => 1, rows: (k: number) => (k === 0 ? 1 : 0) };
+
+describe.each(['blocks', 'rows'] as const)('weights in %s', (layout) => {
+  test.each([
+    [8, 1],
+    [8, 5],
+    [4, 1],
+    [4, 5],
+  ] as const)('of %i bits do not saturate with the largest values, tokens: %i', async (bits, T) => {
+    const [N, K] = [32, 64];
+    const rows = (count: number) =>
+      Float32Array.from({ length: count * K }, (_, i) => {
+        const sign = Math.floor(i / K) % 2 === 0 ? 1 : -1;
+        return sign * FULL[layout](i % K);
+      });
+    const matrix = quantize(rows(N), [N, K], bits);
+    const exact = dequantize(matrix);
+    const [xs, w] = [input('x', 'float32', ['T', K]), input('w', 'float32', [N, K])];
+    await using quantizer = new RowQuantizer();
+    const weight = layout === 'blocks' ? matrix : await quantizer.quantize(matrix);
+    await using program = await Program.compile({ y: linear(xs, w) }, { weights: new Map([[w, weight]]) });
+    const x = rows(T);
+    const y = (await program.run({ x: float32(x, [T, K]) })).y!.data as Float32Array;
+    for (const [i, found] of y.entries()) {
+      const [t, n] = [Math.floor(i / N), i % N];
+      const product = Array.from({ length: K }, (_, k) => x[t * K + k]! * exact[n * K + k]!).reduce(
+        (a, b) => a + b,
+      );
+      expect(Math.abs(found - product)).toBeLessThan(1e-3 * Math.abs(product));
+    }
+  });
 });
