@@ -12,9 +12,18 @@ export const byteSymbols: readonly string[] = (() => {
   return symbols;
 })();
 
+const encoder = new TextEncoder();
+
 /** A text's UTF-8 bytes as symbols: ' key' becomes 'Ġkey'. */
-export const toSymbols = (text: string) =>
-  Array.from(new TextEncoder().encode(text), (byte) => byteSymbols[byte]!).join('');
+export function toSymbols(text: string): string {
+  let symbols = '';
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit > 127) return Array.from(encoder.encode(text), (byte) => byteSymbols[byte]!).join('');
+    symbols += byteSymbols[unit]!;
+  }
+  return symbols;
+}
 
 const byteOf = new Map(byteSymbols.map((symbol, byte) => [symbol, byte]));
 

@@ -50,7 +50,8 @@ const SPACE_AT_START = /^\p{White_Space}+/u;
 
 /** Finds the longest of some tokens at the first place of any. */
 export class AddedTokenFinder {
-  private readonly byStart = new Map<string, [content: string, token: AddedToken][]>();
+  /** By the first unit of their text: the lengths of those texts, longest first, and the tokens. */
+  private readonly byStart = new Map<string, { lengths: number[]; tokens: Map<string, AddedToken> }>();
   /** Characters that a token begins with. */
   private readonly starts: RegExp | null;
 
@@ -60,11 +61,18 @@ export class AddedTokenFinder {
       const content = normalize(token.content);
       if (content === '') continue;
       const start = content[0]!;
-      const same = this.byStart.get(start) ?? [];
+      let same = this.byStart.get(start);
+      if (!same) {
+        same = { lengths: [], tokens: new Map() };
+        this.byStart.set(start, same);
+      }
       // Of two tokens with the same text, the last counts.
-      this.byStart.set(start, [...same.filter(([other]) => other !== content), [content, token]]);
+      same.tokens.set(content, token);
     }
-    for (const list of this.byStart.values()) list.sort(([a], [b]) => b.length - a.length);
+    for (const { lengths, tokens } of this.byStart.values()) {
+      lengths.push(...new Set(Array.from(tokens.keys(), (content) => content.length)));
+      lengths.sort((a, b) => b - a);
+    }
     const set = [...this.byStart.keys()].map((c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
     this.starts = set === '' ? null : new RegExp(`[${set}]`, 'g');
   }
@@ -80,10 +88,11 @@ export class AddedTokenFinder {
     if (starts) starts.lastIndex = 0;
     for (let found = starts?.exec(text); found; found = starts!.exec(text)) {
       const at = found.index;
-      const match = this.byStart.get(found[0])!.find(([content]) => text.startsWith(content, at));
-      if (!match) continue;
-      const [content, { id, singleWord, lstrip, rstrip }] = match;
-      const end = at + content.length;
+      const { lengths, tokens } = this.byStart.get(found[0])!;
+      const length = lengths.find((length) => tokens.has(text.slice(at, at + length)));
+      if (length === undefined) continue;
+      const end = at + length;
+      const { id, singleWord, lstrip, rstrip } = tokens.get(text.slice(at, end))!;
       starts!.lastIndex = end;
       const before = text.slice(Math.max(0, at - 2), at);
       if (singleWord && (WORD_AT_END.test(before) || WORD_AT_START.test(text.slice(end, end + 2)))) continue;

@@ -2,6 +2,7 @@ import { InputError } from '../../util/errors.ts';
 import type { JsonObject } from '../json-fields.ts';
 import { flagField, listField, textField, wrong } from './component.ts';
 import type { Model } from './models.ts';
+import { PairMap } from './pair-map.ts';
 import { byteToken } from './unigram.ts';
 
 /** Words whose tokens are kept. */
@@ -81,32 +82,31 @@ export function bpe(json: JsonObject, vocabulary: Map<string, number>): Model {
 
 class Merges {
   /** From a pair of ids to its rank. */
-  private readonly ranks = new Map<number, number>();
+  private readonly ranks = new PairMap();
   /** By rank, the id of the token that a pair becomes. */
   private readonly made: Int32Array;
-  private readonly size: number;
 
   constructor(json: JsonObject, vocabulary: Map<string, number>, prefix: string) {
     const merges = listField(json, 'merges', 'model');
-    let largest = 0;
-    for (const id of vocabulary.values()) largest = Math.max(largest, id);
-    this.size = largest + 1;
     this.made = new Int32Array(merges.length);
     for (const [rank, merge] of merges.entries()) {
-      const where = `model.merges[${rank}]`;
       const pair = typeof merge === 'string' ? merge.split(' ') : merge;
       if (!Array.isArray(pair) || pair.length !== 2 || typeof pair[0] !== 'string' || typeof pair[1] !== 'string') {
-        return wrong(where, merge, 'two tokens');
+        return wrong(`model.merges[${rank}]`, merge, 'two tokens');
       }
       const [left, right] = pair as [string, string];
-      const id = (token: string) => vocabulary.get(token) ?? wrong(where, merge, `tokens of the vocabulary: '${token}' is none`);
-      this.made[rank] = id(left + right.slice(prefix.length));
+      const [a, b] = [vocabulary.get(left), vocabulary.get(right)];
+      const made = vocabulary.get(left + right.slice(prefix.length));
+      if (a === undefined || b === undefined || made === undefined) {
+        return wrong(`model.merges[${rank}]`, merge, 'two tokens that are in the vocabulary, and joined too');
+      }
+      this.made[rank] = made;
       // Of a pair that is there twice, the last counts.
-      this.ranks.set(id(left) * this.size + id(right), rank);
+      this.ranks.set(a, b, rank);
     }
   }
 
-  private rank = (left: number, right: number) => this.ranks.get(left * this.size + right);
+  private rank = (left: number, right: number) => this.ranks.get(left, right);
 
   apply(ids: number[]): readonly number[] {
     return ids.length < 32 ? this.applyToShort(ids) : this.applyToLong(ids);

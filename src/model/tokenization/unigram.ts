@@ -2,6 +2,7 @@ import { InputError } from '../../util/errors.ts';
 import type { JsonObject } from '../json-fields.ts';
 import { flagField, listField, wrong } from './component.ts';
 import type { Model } from './models.ts';
+import { PairMap } from './pair-map.ts';
 
 /** What a character without a token costs more than the least probable token. */
 const UNKNOWN_PENALTY = 10;
@@ -89,7 +90,7 @@ export const byteToken = (byte: number) => `<0x${byte.toString(16).toUpperCase()
 /** The tokens that a text goes on with at a place. */
 class Trie {
   /** From a node and a UTF-16 unit to the next node. */
-  private readonly next = new Map<number, number>();
+  private readonly next = new PairMap();
   /** By node, the token that ends there. */
   private readonly ids: (number | undefined)[] = [undefined];
 
@@ -97,11 +98,11 @@ class Trie {
     for (const [id, token] of tokens.entries()) {
       let node = 0;
       for (let i = 0; i < token.length; i++) {
-        const edge = node * 65536 + token.charCodeAt(i);
-        let to = this.next.get(edge);
+        const unit = token.charCodeAt(i);
+        let to = this.next.get(node, unit);
         if (to === undefined) {
           to = this.ids.push(undefined) - 1;
-          this.next.set(edge, to);
+          this.next.set(node, unit, to);
         }
         node = to;
       }
@@ -112,7 +113,7 @@ class Trie {
   matches(text: string, start: number, found: (end: number, id: number) => void): void {
     let node: number | undefined = 0;
     for (let at = start; at < text.length; ) {
-      node = this.next.get(node * 65536 + text.charCodeAt(at++));
+      node = this.next.get(node, text.charCodeAt(at++));
       if (node === undefined) return;
       const id = this.ids[node];
       if (id !== undefined) found(at, id);

@@ -9,16 +9,15 @@ import type { Model } from './models.ts';
 export function vocabularyField(json: JsonObject): Map<string, number> {
   const { vocab } = json;
   if (!isObject(vocab)) return wrong('model.vocab', vocab, 'an object of ids');
-  const vocabulary = new Map<string, number>();
-  const used = new Set<number>();
-  for (const [token, id] of Object.entries(vocab)) {
-    const where = `model.vocab[${JSON.stringify(token)}]`;
-    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= MAX_ID) {
-      return wrong(where, id, `an id from 0 to ${MAX_ID - 1}`);
+  const vocabulary = new Map(Object.entries(vocab)) as Map<string, number>;
+  const tokens: string[] = [];
+  for (const [token, id] of vocabulary) {
+    const where = () => `model.vocab[${JSON.stringify(token)}]`;
+    if (!Number.isInteger(id) || id < 0 || id >= MAX_ID) {
+      return wrong(where(), id, `an id from 0 to ${MAX_ID - 1}`);
     }
-    if (used.has(id)) return wrong(where, id, 'an id that no other token has');
-    used.add(id);
-    vocabulary.set(token, id);
+    if (tokens[id] !== undefined) return wrong(where(), id, 'an id that no other token has');
+    tokens[id] = token;
   }
   return vocabulary;
 }
