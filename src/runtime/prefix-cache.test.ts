@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import { SafetensorsFile } from '../model/safetensors.ts';
@@ -68,7 +68,8 @@ test('the least recently used snapshots go when the budget is spent', async () =
   const [one, two, three] = [1, 2, 3].map((seed) => randomIds(100, seed)) as [number[], number[], number[]];
   const cache = new PrefixCache(LARGE);
   await follow(cache, [...one, 5], [100]);
-  const bytes = cache.bytes;
+  // A beginning and the whole, which takes as much.
+  const bytes = cache.bytes / 2;
   const small = new PrefixCache(2.5 * bytes);
   await follow(small, [...one, 5], [100]);
   await follow(small, [...two, 5], [100]);
@@ -84,9 +85,65 @@ test('snapshots of one prompt share full blocks', async () => {
   const cache = new PrefixCache(LARGE);
   const ids = randomIds(9000, 9);
   await follow(cache, ids);
-  expect(cache.size).toBe(2);
+  // At 4,096 and 8,192 tokens, and the whole.
+  expect(cache.size).toBe(3);
   const blocks = 2 * 4 * 2 * 8 * 8192;
   expect(cache.bytes).toBeLessThan(1.7 * blocks);
+});
+
+test('the same prompt is read once, bit for bit', async () => {
+  for (const [length, boundaries] of [
+    [1, []],
+    [37, []],
+    [700, [40, 690]],
+    [4500, []],
+  ] as const) {
+    const ids = randomIds(length, length);
+    const cache = new PrefixCache(LARGE);
+    const cold = await follow(cache, ids, [...boundaries]);
+    expect(cold.cachedTokens).toBe(0);
+    const appended = vi.spyOn(engine, 'append');
+    const again = await follow(cache, ids, [...boundaries]);
+    // The three tokens that follow, and nothing of the prompt.
+    expect(appended).toHaveBeenCalledTimes(3);
+    appended.mockRestore();
+    expect(again).toEqual({ logits: cold.logits, cachedTokens: length });
+    expect(cache.tokensSaved).toBe(length);
+  }
+});
+
+test('a whole prompt is none that was read in other pieces, nor the beginning of another', async () => {
+  const ids = randomIds(300, 8);
+  const cache = new PrefixCache(LARGE);
+  await follow(cache, ids);
+  expect((await follow(cache, [...ids, 1])).cachedTokens).toBe(0);
+  expect((await follow(cache, ids.slice(0, -1))).cachedTokens).toBe(0);
+  const { cachedTokens, sequence } = await readWholePrompt(engine, cache, ids, { pieceTokens: 128 });
+  sequence.dispose();
+  expect(cachedTokens).toBe(0);
+  expect((await follow(cache, ids, [100])).cachedTokens).toBe(0);
+});
+
+test('a snapshot that ends where the prompt does leaves no token for the logits, and is not taken', async () => {
+  const ids = randomIds(60, 6);
+  const cache = new PrefixCache(LARGE);
+  await follow(cache, ids, [50]);
+  const found = await follow(cache, ids.slice(0, 50));
+  expect(found.cachedTokens).toBe(0);
+  expect(found.logits).toEqual((await follow(new PrefixCache(0), ids.slice(0, 50))).logits);
+  expect((await follow(cache, ids.slice(0, 51))).cachedTokens).toBe(50);
+});
+
+test('whole prompts are bounded in number, and by the budget', async () => {
+  const cache = new PrefixCache(LARGE);
+  for (let i = 0; i < 70; i++) await follow(cache, randomIds(5, 100 + i));
+  expect(cache.size).toBe(64);
+  expect((await follow(cache, randomIds(5, 100))).cachedTokens).toBe(0);
+  expect((await follow(cache, randomIds(5, 169))).cachedTokens).toBe(5);
+  const small = new PrefixCache(cache.bytes / 10);
+  for (let i = 0; i < 20; i++) await follow(small, randomIds(5, 100 + i));
+  expect(small.size).toBeLessThan(10);
+  expect(small.bytes).toBeLessThanOrEqual(small.budget);
 });
 
 test('a file holds all that is needed to go on', async () => {

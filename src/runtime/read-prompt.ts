@@ -43,20 +43,24 @@ export async function* readPrompt(
     signal,
   }: ReadPromptOptions = {},
 ): AsyncGenerator<number, PromptRead, undefined> {
+  const snapshots = new Set(prefixes?.places(ids.length, boundaries));
+  const places = new Set([...snapshots, ids.length]);
+  for (let at = pieceTokens; at < ids.length; at += pieceTokens) places.add(at);
+  const ends = [...places].sort((a, b) => a - b);
+  const whole = each ? null : prefixes?.startWhole(ids, ends);
+  if (whole) return { ...whole, cachedTokens: ids.length };
   const sequence = (each ? null : prefixes?.start(ids)) ?? engine.start();
   const cachedTokens = sequence.length;
-  const snapshots = new Set(prefixes?.places(ids.length, boundaries));
-  const ends = new Set([...snapshots, ids.length]);
-  for (let at = pieceTokens; at < ids.length; at += pieceTokens) ends.add(at);
   let done = false;
   try {
     let logits: Float32Array | undefined;
-    for (const end of [...ends].sort((a, b) => a - b)) {
+    for (const end of ends) {
       if (end <= sequence.length && end < ids.length) continue;
       if (logits) yield sequence.length;
       logits = await engine.append(sequence, ids.slice(sequence.length, end), { each, onProgress, signal });
       if (snapshots.has(end)) prefixes!.put(ids.slice(0, end), sequence);
     }
+    prefixes?.putWhole(ids, ends, sequence, logits!);
     done = true;
     return { sequence, logits: logits!, cachedTokens };
   } finally {

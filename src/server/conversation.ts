@@ -61,6 +61,9 @@ export async function answer(
 
 /** What a schema asks for and the text may break, in a header of the answer. */
 function tellUnheld(c: Context<Env>, unheld: readonly string[]): void {
-  const places = encodeURI(unheld.join(', ')).replaceAll('%20', ' ');
+  // Names of properties may hold anything, headers may not.
+  const places = unheld
+    .join(', ')
+    .replace(/[^\x20-\x7e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
   c.res.headers.set('X-Schema-Unheld', places.slice(0, 1000));
 }

@@ -78,7 +78,10 @@ describe('what is wrong is told in the shape of OpenAI, with the field', () => {
       H,
       {
         ...chat,
-        response_format: { type: 'json_schema', json_schema: { schema: { type: 'string', pattern: 'a+' } } },
+        response_format: {
+          type: 'json_schema',
+          json_schema: { schema: { type: 'string', pattern: '(a)\\1' }, strict: true },
+        },
       },
       400,
       null,

@@ -85,6 +85,11 @@ export class Automaton {
     this.first = this.stack(grammar, null);
   }
 
+  /** States that are kept. */
+  get size(): number {
+    return this.states.size;
+  }
+
   get start(): State {
     return this.stateOf([this.first]);
   }

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { chatTokenizerFiles } from '../../../test/support/chat-tokenizer.ts';
+import { accepts } from '../../../test/support/grammar-walk.ts';
 import { Tokenizer } from '../../model/tokenizer.ts';
 import { Random } from '../../util/random.ts';
 import { Automaton, type State } from './automaton.ts';
@@ -9,15 +10,6 @@ import { GrammarConstraint } from './grammar-constraint.ts';
 import { anyObject, anyValue } from './json-grammar.ts';
 import { schemaGrammar } from './json-schema.ts';
 import { TokenTrie } from './token-trie.ts';
-
-/** Whether a text is of a grammar. */
-function accepts(automaton: Automaton, text: string | Uint8Array): boolean {
-  let state: State | null = automaton.start;
-  for (const byte of typeof text === 'string' ? new TextEncoder().encode(text) : text) {
-    state = state?.next(byte) ?? null;
-  }
-  return state?.accepting ?? false;
-}
 
 describe('JSON', () => {
   const any = new Automaton(anyValue);

@@ -73,8 +73,8 @@ function byteString(text: string): string {
   return Array.from(encoder.encode(text), (byte) => String.fromCharCode(byte)).join('');
 }
 
-/** Words that are split within a millisecond. */
-export const LONG = 2000;
+/** Words that are split beforehand where there are many together. */
+const SPLIT = 50;
 
 /** What may come of such words: those that end here, and the others by their next byte. */
 export function splitWords(expression: Words): {
@@ -93,7 +93,7 @@ export async function splitLong(expression: Expression, breathe: () => Promise<v
       next.made ??= next.make();
       pending.push(next.made);
     } else if (next.kind === 'choice') pending.push(...next.parts.filter(({ kind }) => kind === 'words'));
-    else if (next.kind === 'words' && next.words.length > LONG) {
+    else if (next.kind === 'words' && next.words.length > SPLIT) {
       await breathe();
       pending.push(...splitWords(next).after.values());
     }

@@ -87,14 +87,14 @@ export const brackets = (items: Expression): Expression =>
   sequence(literal('['), space, items, space, literal(']'));
 
 /** Several of these with commas between, from `min` to `max`. */
-export function list(item: Expression, min = 0, max = Number.POSITIVE_INFINITY): Expression {
+function list(item: Expression, min = 0, max = Number.POSITIVE_INFINITY): Expression {
   if (max === 0) return sequence();
   const some = sequence(item, repeat(sequence(comma, item), Math.max(0, min - 1), max - 1));
   return min === 0 ? optional(some) : some;
 }
 
 /** An object of any members with such values. */
-export const record = (value: Expression): Expression => braces(list(member(anyString, value)));
+const record = (value: Expression): Expression => braces(list(member(anyString, value)));
 
 export const anyValue: Expression = rule(() =>
   choice(anyObject, brackets(list(anyValue)), anyString, number, boolean, nothing),

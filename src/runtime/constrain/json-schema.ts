@@ -1,6 +1,6 @@
 import { InputError } from '../../util/errors.ts';
 import { Pace } from '../../util/pace.ts';
-import { type Expression, LONG, splitLong } from './grammar.ts';
+import { type Expression, splitLong } from './grammar.ts';
 import { type Basic, basicOf, expressionOf, findFitting } from './schema/expression.ts';
 import { Unheld } from './schema/keywords.ts';
 import { type Alternative, type Node, Nodes } from './schema/nodes.ts';
@@ -48,6 +48,8 @@ export async function schemaGrammar(
   return { grammar: expressionOf(start), unheld: unheld.places };
 }
 
+/** Values of which the next byte is not found within a millisecond. */
+const LONG = 2000;
 const isLong = (of: Alternative) => of.kind === 'values' && of.values.size > LONG;
 
 /** The innermost place that makes it so that nothing fits. */

@@ -51,7 +51,7 @@ export class Unheld {
   }
 }
 
-export const TYPES = ['object', 'array', 'string', 'number', 'integer', 'boolean', 'null'] as const;
+const TYPES = ['object', 'array', 'string', 'number', 'integer', 'boolean', 'null'] as const;
 export type TypeName = (typeof TYPES)[number];
 
 /** Types that these schemas all allow, where any of them says so or has keywords of one type only. */

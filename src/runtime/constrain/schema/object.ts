@@ -118,6 +118,7 @@ async function extrasOf(
       if (said.length > 0 || part.additional === undefined) return said;
       return [placeOf(part.additional, `${part.path}.additionalProperties`)];
     });
+    if (held.some(({ schema }) => schema === false)) continue;
     const node = nodes.of(...held);
     const others = patterns.filter((pattern) => !own.includes(pattern));
     const demanded = own.map((pattern) => ({
