@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** What honest clients see: `/health` every 20 ms, and streams whose texts are compared with their solo runs. */
 
-export interface Quantiles {
+interface Quantiles {
   p50: number;
   p99: number;
   max: number;

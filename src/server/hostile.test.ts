@@ -203,7 +203,7 @@ describe('a model whose files are made to take long', () => {
     ['a template that swells', templated(swelling), H, chat, 'template'],
     ['a pattern that tries everything', patterned, C, letters, 'prompt'],
   ])('%s', async (_, files, path, body, what) => {
-    const server = await serveTiny({ limits: { readSeconds: 1 } }, files);
+    const server = await serveTiny({ limits: { readSeconds: 4 } }, files);
     try {
       const answer = post(server, path, body);
       let [answered, healthy] = [false, 0];

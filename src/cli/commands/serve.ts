@@ -39,9 +39,10 @@ export function serveCommand(): Command {
     .option('--host <address>', 'where to listen; other than this machine only with --api-key', '127.0.0.1')
     .option('--port <n>', '0 for any that is free', natural, 8000)
     .addOption(
-      new Option('--api-key <key>', 'what clients have to send; better in the variable').env(
-        'POSTNAS_API_KEY',
-      ),
+      new Option(
+        '--api-key <key>',
+        'what clients have to send; better in the variable, where nothing is no key',
+      ).env('POSTNAS_API_KEY'),
     )
     .option('--cors <origin>', 'lets pages of this origin ask, * all; may be given again', collect, [])
     .option('--name <name>', "what clients call the model (the folder's name)")
