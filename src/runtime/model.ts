@@ -1,5 +1,6 @@
 import type { Device } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
+import { encodeConversation } from '../model/conversation.ts';
 import type { GenerationConfig } from '../model/hf-config.ts';
 import type { HubOptions, ModelFiles } from '../model/model-files.ts';
 import { openModel } from '../model/open-model.ts';
@@ -146,19 +147,10 @@ export class Model {
 
   /** A conversation up to the assistant's turn, and the ends of its messages, where snapshots are worth keeping. */
   encodeChat(messages: ChatMessage[], tools?: unknown[]): { ids: number[]; boundaries: number[] } {
-    const tokenizer = this.requireTokenizer();
-    const encode = (count: number, addGenerationPrompt: boolean) => {
-      const text = tokenizer.applyChatTemplate(messages.slice(0, count), { tools, addGenerationPrompt });
-      return tokenizer.encode(text, { addSpecialTokens: false });
-    };
-    const ids = encode(messages.length, true);
-    if (!this.prefixes) return { ids, boundaries: [] };
-    // The end of each message, where the template leaves its beginning as it is.
-    const boundaries = messages.flatMap((_, i) => {
-      const start = encode(i + 1, false);
-      return start.every((id, at) => id === ids[at]) ? [start.length] : [];
+    return encodeConversation(this.requireTokenizer(), messages, {
+      tools,
+      boundaries: this.prefixes !== null,
     });
-    return { ids, boundaries };
   }
 
   private requireTokenizer(): Tokenizer {
