@@ -27,12 +27,12 @@ export { type ImportOptions, importCheckpoint } from './model/import/import-chec
 export { asJetNemotron } from './model/jet-nemotron.ts';
 export type { HubOptions, ModelFiles } from './model/model-files.ts';
 export { type InitOptions, initCheckpoint } from './model/random-checkpoint.ts';
+export type { StreamDecoder } from './model/stream-decoder.ts';
 export type { TensorInfo, TensorSource } from './model/tensor-source.ts';
 export type {
   ChatMessage,
   ChatTemplateOptions,
   LoadTokenizerOptions,
-  StreamDecoder,
   Tokenizer,
 } from './model/tokenizer.ts';
 export type { Batch } from './runtime/batch.ts';

@@ -1,5 +1,7 @@
 import { fromSymbols } from './byte-symbols.ts';
 import { isObject, type JsonObject } from './json-fields.ts';
+import { byteOf } from './tokenization/decoders.ts';
+import type { Pipeline } from './tokenization/pipeline.ts';
 
 /** What every token adds to a text, in bytes: one may end in the middle of a character. */
 export interface TokenBytes {
@@ -9,24 +11,25 @@ export interface TokenBytes {
   special: ReadonlySet<number>;
 }
 
-/**
- * @param vocabulary the tokens' spelling by id
- * @param tokenizer tokenizer.json
- */
-export function tokenBytes(vocabulary: readonly string[], tokenizer: JsonObject): TokenBytes {
-  const added = (Array.isArray(tokenizer.added_tokens) ? tokenizer.added_tokens : []).filter(isObject);
-  const verbatim = new Set(added.map(({ id }) => id as number));
-  const byteLevel = decoders(tokenizer.decoder).includes('ByteLevel');
+/** @param json tokenizer.json */
+export function tokenBytes(pipeline: Pipeline, json: JsonObject): TokenBytes {
+  const { tokens, special } = pipeline;
+  const types = decoders(json.decoder);
   const encoder = new TextEncoder();
-  const spelled = (token: string): Uint8Array => {
-    if (byteLevel) return fromSymbols(token) ?? encoder.encode(token);
-    const byte = /^<0x([0-9A-F]{2})>$/i.exec(token)?.[1];
-    if (byte !== undefined) return Uint8Array.of(Number.parseInt(byte, 16));
-    return encoder.encode(token.replaceAll('\u2581', ' '));
+  const decode = (ids: number[]) => pipeline.decode(ids, false);
+  // Decoders treat the first token of a text differently, so that another goes first.
+  const before = tokens.findIndex((token, id) => token !== undefined && /^[a-z]$/.test(decode([id])));
+  const start = before < 0 ? '' : decode([before]);
+  const spelled = (token: string, id: number): Uint8Array => {
+    if (types.includes('ByteLevel')) return fromSymbols(token) ?? encoder.encode(token);
+    const byte = types.includes('ByteFallback') ? byteOf(token) : null;
+    if (byte !== null) return Uint8Array.of(byte);
+    const text = before < 0 ? decode([id]) : decode([before, id]);
+    return encoder.encode(text.startsWith(start) ? text.slice(start.length) : token);
   };
   return {
-    bytes: vocabulary.map((token = '', id) => (verbatim.has(id) ? encoder.encode(token) : spelled(token))),
-    special: new Set(added.filter(({ special }) => special === true).map(({ id }) => id as number)),
+    bytes: tokens.map((token, id) => (token === undefined ? new Uint8Array() : spelled(token, id))),
+    special,
   };
 }
 

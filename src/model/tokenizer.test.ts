@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadTokenizer } from './folder.ts';
-import { StreamDecoder, Tokenizer } from './tokenizer.ts';
+import { StreamDecoder } from './stream-decoder.ts';
+import { Tokenizer } from './tokenizer.ts';
 
 let dir: string;
 beforeAll(() => {
@@ -107,11 +108,13 @@ describe('streaming', () => {
 
   test('a decoder that drops the first space of a text keeps those within', () => {
     const words = ['', ' a', ' b', ' c'];
-    const decoder = new StreamDecoder((ids) =>
-      ids
-        .map((id) => words[id])
-        .join('')
-        .replace(/^ /, ''),
+    const decoder = new StreamDecoder(
+      (ids) =>
+        ids
+          .map((id) => words[id])
+          .join('')
+          .replace(/^ /, ''),
+      (id) => new TextEncoder().encode(words[id]),
     );
     expect([1, 2, 0, 3].map((id) => decoder.push(id))).toEqual(['a', ' b', '', ' c']);
   });

@@ -1,16 +1,19 @@
-/**
- * Text to token ids and back, from a Hugging Face folder: tokenizer.json through @huggingface/tokenizers, the chat
- * template through @huggingface/jinja.
- */
-import { Template } from '@huggingface/jinja';
-import { Tokenizer as HfTokenizer } from '@huggingface/tokenizers';
+/** Text to token ids and back, and conversations to text, from the files of a Hugging Face folder. */
 import { InputError } from '../util/errors.ts';
+import { Template } from './jinja/template.ts';
 import { Fields, isObject, type JsonObject } from './json-fields.ts';
 import { type ModelFiles, readJson } from './model-files.ts';
+import { StreamDecoder } from './stream-decoder.ts';
+import { allAddedTokens, specialTokens, withOlderFiles } from './special-tokens.ts';
 import { type TokenBytes, tokenBytes } from './token-bytes.ts';
+import { createModel } from './tokenization/models.ts';
+import { Pipeline } from './tokenization/pipeline.ts';
+import { type Around, postProcessor } from './tokenization/post-processors.ts';
 
 const TOKENIZER = 'tokenizer.json';
 const CONFIG = 'tokenizer_config.json';
+const SPECIALS = 'special_tokens_map.json';
+const ADDED = 'added_tokens.json';
 const JINJA = 'chat_template.jinja';
 const TEMPLATE = 'chat_template.json';
 
@@ -35,39 +38,53 @@ export class Tokenizer {
   readonly bosId: number | null;
   /** End a text. Empty when the tokenizer has none. */
   readonly eosIds: number[];
-  private readonly inner: HfTokenizer;
+  private readonly pipeline: Pipeline;
+  private readonly around: Around;
   private readonly specials: Record<string, string>;
-  private readonly templates: Map<string, string>;
+  private readonly parsed = new Map<string, Template>();
   private bytes: TokenBytes | null = null;
 
-  /** @param templates chat templates by name; the usual one is called 'default' */
+  /**
+   * @param json tokenizer.json
+   * @param config tokenizer_config.json
+   * @param templates chat templates by name; the usual one is called 'default'
+   * @throws InputError that names what is broken or not supported
+   */
   constructor(
     private readonly json: JsonObject,
     config: JsonObject,
-    templates: Map<string, string> = new Map(),
+    private readonly templates: Map<string, string> = new Map(),
   ) {
-    this.inner = new HfTokenizer(json, config);
-    this.templates = templates;
+    const model = createModel(json.model);
     this.specials = specialTokens(config);
-    this.vocabSize = this.tokens.length;
+    this.pipeline = new Pipeline(json, model, allAddedTokens(json, config, model.vocabulary));
+    this.vocabSize = this.pipeline.tokens.length;
     this.bosId = this.idOf(this.specials.bos_token);
     const eos = this.idOf(this.specials.eos_token);
     this.eosIds = eos === null ? [] : [eos];
+    this.around = this.bothEnds(config);
   }
 
-  /** The text of every token in the vocabulary's own spelling, by id. The declared type leaves it out. */
-  private get tokens(): readonly string[] {
-    return (this.inner.model as unknown as { vocab: string[] }).vocab;
+  /** As in transformers, tokenizer_config.json goes before tokenizer.json where it says what is put around a text. */
+  private bothEnds({ add_bos_token: bos, add_eos_token: eos }: JsonObject): Around {
+    const own = postProcessor(this.json.post_processor);
+    if (bos === undefined && eos === undefined) return own;
+    return {
+      before: bos === true && this.bosId !== null ? [this.bosId] : [],
+      after: eos === true ? this.eosIds : [],
+    };
   }
 
   /** Tokens in the vocabulary's own spelling (a space may be 'Ġ' or '▁'), with their ids. */
   *vocabulary(): Generator<[string, number]> {
-    for (const [id, token] of this.tokens.entries()) yield [token, id];
+    for (const [id, token] of this.pipeline.tokens.entries()) {
+      if (token !== undefined) yield [token, id];
+    }
   }
 
   /** What every token adds to a text; made when first asked for. */
   get tokenBytes(): TokenBytes {
-    this.bytes ??= tokenBytes(this.tokens, this.json);
+    this.bytes ??= tokenBytes(this.pipeline, this.json);
     return this.bytes;
   }
 
@@ -77,17 +94,22 @@ export class Tokenizer {
   }
 
   private idOf(token: string | undefined): number | null {
-    return token === undefined ? null : (this.inner.token_to_id(token) ?? null);
+    return token === undefined ? null : (this.tokenId(token) ?? null);
   }
 
   /** The id of a token given by its text in the vocabulary, such as '<|im_end|>'. */
   tokenId(token: string): number | undefined {
-    return this.inner.token_to_id(token);
+    return this.pipeline.tokenId(token);
   }
 
-  /** @param options.addSpecialTokens what the tokenizer puts around a text (a begin-of-text id, say); true unless told */
+  /**
+   * @param options.addSpecialTokens what the tokenizer puts around a text (a begin-of-text id, say); true unless told
+   * @throws InputError for text that has no tokens, and where the tokenizer's pattern takes too much work
+   */
   encode(text: string, options: { addSpecialTokens?: boolean } = {}): number[] {
-    return this.inner.encode(text, { add_special_tokens: options.addSpecialTokens ?? true }).ids;
+    const ids = this.pipeline.encode(text);
+    if (options.addSpecialTokens === false) return ids;
+    return [...this.around.before, ...ids, ...this.around.after];
   }
 
   /**
@@ -99,12 +121,17 @@ export class Tokenizer {
   decode(ids: readonly number[], options: { skipSpecialTokens?: boolean } = {}): string {
     const wrong = ids.find((id) => !Number.isInteger(id) || id < 0);
     if (wrong !== undefined) throw new InputError(`token id ${wrong} is no whole number of at least 0`);
-    const known = ids.filter((id) => id < this.vocabSize);
-    if (known.length === 0) return '';
-    return this.inner.decode(known, {
-      skip_special_tokens: options.skipSpecialTokens ?? true,
-      clean_up_tokenization_spaces: false,
-    });
+    return this.pipeline.decode(ids, options.skipSpecialTokens ?? true);
+  }
+
+  /** Whether a token stands for no text. */
+  isSpecial(id: number): boolean {
+    return this.pipeline.special.has(id);
+  }
+
+  /** A token's spelling in the vocabulary. */
+  token(id: number): string | undefined {
+    return this.pipeline.tokens[id];
   }
 
   get hasChatTemplate(): boolean {
@@ -113,39 +140,53 @@ export class Tokenizer {
 
   /** The conversation as the text that the model was trained on; encode it with addSpecialTokens: false. */
   applyChatTemplate(messages: ChatMessage[], options: ChatTemplateOptions = {}): string {
-    const template = this.chatTemplate(options.tools !== undefined);
-    if (template === undefined) {
+    const source = this.chatTemplate(options.tools !== undefined);
+    if (source === undefined) {
       throw new InputError(
         'the tokenizer has no chat template; give the model plain text, or add chat_template.jinja',
       );
     }
     try {
-      return new Template(template).render({
+      const template = this.parsed.get(source) ?? new Template(source);
+      this.parsed.set(source, template);
+      return template.render({
         ...this.specials,
-        messages,
+        messages: messages.map(withReasoning),
         tools: options.tools ?? null,
+        documents: null,
         add_generation_prompt: options.addGenerationPrompt ?? false,
       });
     } catch (error) {
-      throw new InputError(`the chat template refuses the messages: ${(error as Error).message}`);
+      if (!(error instanceof InputError)) throw error;
+      throw new InputError(`the chat template refuses the messages: ${error.message}`);
     }
   }
 
-  /** A decoder for ids that come one at a time. */
-  stream(options: { skipSpecialTokens?: boolean } = {}): StreamDecoder {
-    return new StreamDecoder((ids) => this.decode(ids, options));
+  /**
+   * A decoder for ids that come one at a time.
+   *
+   * @param options.after ids before them, whose text is not given out
+   */
+  stream(options: { skipSpecialTokens?: boolean; after?: readonly number[] } = {}): StreamDecoder {
+    const { skipSpecialTokens = true, after = [] } = options;
+    const { bytes } = this.tokenBytes;
+    const hidden = (id: number) => skipSpecialTokens && this.isSpecial(id);
+    return new StreamDecoder(
+      (ids) => this.decode(ids, { skipSpecialTokens }),
+      (id) => (hidden(id) ? NO_BYTES : (bytes[id] ?? NO_BYTES)),
+      after,
+    );
   }
 }
 
-/** The fields `*_token` of tokenizer_config.json, each a string or an object with `content`. */
-function specialTokens(config: JsonObject): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const [name, value] of Object.entries(config)) {
-    if (!name.endsWith('_token')) continue;
-    const content = isObject(value) ? value.content : value;
-    if (typeof content === 'string') found[name] = content;
-  }
-  return found;
+const NO_BYTES = new Uint8Array();
+
+/** Templates know the reasoning of an answer by several names; as in transformers, each finds it. */
+function withReasoning(message: ChatMessage): ChatMessage {
+  const names = ['reasoning_content', 'thinking', 'reasoning'];
+  const reasoning = names.map((name) => message[name]).find((value) => value !== undefined && value !== null);
+  if (reasoning === undefined) return message;
+  return { thinking: reasoning, ...message, reasoning_content: reasoning };
 }
 
 export interface LoadTokenizerOptions {
@@ -157,14 +198,15 @@ export interface LoadTokenizerOptions {
 export function readTokenizer(files: ModelFiles, options: LoadTokenizerOptions = {}): Tokenizer {
   if (!files.has(TOKENIZER)) throw new InputError(`${files.path} has no ${TOKENIZER}`);
   const { path } = files.open(TOKENIZER);
-  const config = files.has(CONFIG) ? readJson(files, CONFIG) : {};
+  const read = (file: string) => (files.has(file) ? readJson(files, file) : {});
   const json = readJson(files, TOKENIZER);
   let tokenizer: Tokenizer;
   try {
+    const config = withOlderFiles(json, read(CONFIG), read(SPECIALS), read(ADDED));
     tokenizer = new Tokenizer(json, config, chatTemplates(files, config));
   } catch (error) {
-    if (error instanceof InputError) throw error;
-    throw new InputError(`${path} is no tokenizer that can be used: ${(error as Error).message}`);
+    if (!(error instanceof InputError)) throw error;
+    throw new InputError(`${path} is no tokenizer that can be used: ${error.message}`);
   }
   const rows = options.modelVocabSize ?? modelVocabSize(files);
   if (rows !== undefined && tokenizer.vocabSize > rows) {
@@ -199,53 +241,4 @@ function chatTemplates(files: ModelFiles, config: JsonObject): Map<string, strin
     throw new InputError(`${path}: chat_template is neither a text nor a list of {name, template}`);
   }
   return templates;
-}
-
-const REPLACEMENT = '\ufffd';
-
-/**
- * Turns ids into text as they come, whole characters only: a character that several byte tokens make up appears
- * with the last of them. The pieces joined are what decoding all ids at once gives.
- */
-export class StreamDecoder {
-  private readonly decode: (ids: number[]) => string;
-  /** The ids that made the last text that was given out, and those after them. */
-  private window: number[] = [];
-  /** How many ids of the window belong to text that was given out in full. */
-  private settled = 0;
-  /** Length of the window's text that was given out. */
-  private given = 0;
-
-  constructor(decode: (ids: number[]) => string) {
-    this.decode = decode;
-  }
-
-  /** The text that became certain with this id, often empty. */
-  push(id: number): string {
-    this.window.push(id);
-    const text = this.decode(this.window);
-    // An unfinished character shows as one replacement character at the end.
-    const pending = text.endsWith(REPLACEMENT);
-    const certain = pending ? text.length - 1 : text.length;
-    if (certain <= this.given) return '';
-    const piece = text.slice(this.given, certain);
-    this.given = certain;
-    if (!pending) {
-      // The next text is decoded after these ids, because decoders treat the first token of a text differently.
-      this.window = this.window.slice(this.settled);
-      this.settled = this.window.length;
-      this.given = this.decode(this.window).length;
-    }
-    return piece;
-  }
-
-  /** What is left at the end: an unfinished character as a replacement character, or nothing. */
-  flush(): string {
-    const text = this.window.length > 0 ? this.decode(this.window) : '';
-    const piece = text.slice(this.given);
-    this.window = [];
-    this.settled = 0;
-    this.given = 0;
-    return piece;
-  }
 }

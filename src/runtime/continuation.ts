@@ -62,8 +62,6 @@ export interface Writer {
 }
 
 const MAX_NEW_TOKENS = 256;
-/** Tokens of the prompt that the text is decoded after: decoders treat the first token of a text differently. */
-const DECODED_BEFORE = 16;
 
 export class Continuation {
   private readonly tokens: number[];
@@ -193,15 +191,21 @@ class TextStream {
   private readonly decoder;
   private readonly stop: StopStrings;
 
-  constructor(tokenizer: Tokenizer | null, prompt: readonly number[], stop: readonly string[]) {
-    this.decoder = tokenizer?.stream() ?? null;
-    for (const id of prompt.slice(-DECODED_BEFORE)) this.decoder?.push(id);
+  constructor(
+    private readonly tokenizer: Tokenizer | null,
+    prompt: readonly number[],
+    stop: readonly string[],
+  ) {
+    this.decoder = tokenizer?.stream({ after: prompt }) ?? null;
     this.stop = new StopStrings(stop);
   }
 
   push(id: number): { piece: string; stopped: boolean } {
     const { text, stopped } = this.stop.push(this.decoder?.push(id) ?? '');
-    return { piece: text, stopped };
+    if (stopped || !this.tokenizer?.isSpecial(id)) return { piece: text, stopped };
+    // A special token does not show, and may be what is to stop the text.
+    const hidden = this.stop.push(this.tokenizer.token(id) ?? '', true);
+    return { piece: text + hidden.text, stopped: hidden.stopped };
   }
 
   flush(): string {

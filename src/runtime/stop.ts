@@ -1,30 +1,47 @@
 /**
  * Ends a text at the first of some strings, also when it comes in pieces: what might be the beginning of such a
- * string is held back until it is known not to be.
+ * string is held back until it is known not to be. A piece may be hidden, as special tokens are: it is searched for
+ * stop strings at its place in the text, and never given out.
  */
 export class StopStrings {
+  /** What is held back, hidden pieces within it. */
   private held = '';
+  /** Of each unit that is held back, whether it shows. */
+  private shown: boolean[] = [];
 
   /** @param strings none of them empty */
   constructor(private readonly strings: readonly string[]) {}
 
   /** The text that became certain with this piece, and whether a stop string ended it. */
-  push(piece: string): { text: string; stopped: boolean } {
-    const text = this.held + piece;
-    const ends = this.strings.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
+  push(piece: string, hidden = false): { text: string; stopped: boolean } {
+    const { strings } = this;
+    if (strings.length === 0) return { text: hidden ? '' : piece, stopped: false };
+    const all = this.held + piece;
+    const shown = [...this.shown, ...Array<boolean>(piece.length).fill(!hidden)];
+    const written = [...shown.keys()].filter((at) => shown[at]);
+    const textUpTo = (end: number) => written.map((at) => (at < end ? all[at] : '')).join('');
+    // A stop string may lie in all that was read, and in what shows of it.
+    const visible = textUpTo(all.length);
+    const place = (at: number) => written[at] ?? all.length;
+    const ends = strings
+      .flatMap((stop) => [all.indexOf(stop), visible.includes(stop) ? place(visible.indexOf(stop)) : -1])
+      .filter((at) => at >= 0);
     if (ends.length > 0) {
-      this.held = '';
-      return { text: text.slice(0, Math.min(...ends)), stopped: true };
+      this.flush();
+      return { text: textUpTo(Math.min(...ends)), stopped: true };
     }
-    const certain = text.length - Math.max(0, ...this.strings.map((stop) => overlap(text, stop)));
-    this.held = text.slice(certain);
-    return { text: text.slice(0, certain), stopped: false };
+    const begun = (text: string) => text.length - Math.max(...strings.map((stop) => overlap(text, stop)));
+    const certain = Math.min(begun(all), place(begun(visible)));
+    this.held = all.slice(certain);
+    this.shown = shown.slice(certain);
+    return { text: textUpTo(certain), stopped: false };
   }
 
   /** What is held back, at the end of the text. */
   flush(): string {
-    const text = this.held;
+    const text = this.shown.map((shown, at) => (shown ? this.held[at] : '')).join('');
     this.held = '';
+    this.shown = [];
     return text;
   }
 }

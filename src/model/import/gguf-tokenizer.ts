@@ -37,7 +37,7 @@ const byteLevel = (use_regex: boolean) => ({
   use_regex,
 });
 
-/** SmolLM's `Digits`, which takes every number character of Unicode; @huggingface/tokenizers' takes ASCII's alone. */
+/** SmolLM's `Digits` takes every number character of Unicode. */
 const eachDigit = { type: 'Split', pattern: { Regex: '\\p{N}' }, behavior: 'Isolated', invert: false };
 
 /** The expression of Llama 3 and of Qwen2, which differ in how many digits make a word. */

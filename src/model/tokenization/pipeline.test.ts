@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { addedTokens } from './added-tokens.ts';
 import { decoder } from './decoders.ts';
+import { createModel } from './models.ts';
 import { normalizer } from './normalizers.ts';
 import { Pattern } from './pattern.ts';
 import { Pipeline } from './pipeline.ts';
@@ -61,7 +62,7 @@ test.each(golden.decoders)('decoder %j', (json, results) => {
 });
 
 test.each(golden.tokenizers)('$name', ({ json, encoded, plain, written, decoded }) => {
-  const pipeline = new Pipeline(json, addedTokens(json));
+  const pipeline = new Pipeline(json, createModel(json.model), addedTokens(json));
   const { before, after } = postProcessor(json.post_processor);
   expect(by(texts.map((text) => pipeline.encode(text)))).toEqual(by(plain));
   expect(texts.map((text) => [...before, ...pipeline.encode(text), ...after])).toEqual(encoded ?? plain);

@@ -1,8 +1,7 @@
-import { isObject, type JsonObject } from '../json-fields.ts';
+import type { JsonObject } from '../json-fields.ts';
 import { type AddedToken, AddedTokenFinder } from './added-tokens.ts';
-import { wrong } from './component.ts';
 import { type Decode, decoder } from './decoders.ts';
-import { createModel, type Model } from './models.ts';
+import type { Model } from './models.ts';
 import { type Normalize, normalizer } from './normalizers.ts';
 import { type PreTokenize, preTokenizer } from './pre-tokenizers.ts';
 
@@ -14,7 +13,6 @@ export class Pipeline {
   /** By id; ids between tokens have none. */
   readonly tokens: readonly (string | undefined)[];
   readonly special: ReadonlySet<number>;
-  private readonly model: Model;
   private readonly ids = new Map<string, number>();
   private readonly normalize: Normalize;
   private readonly preTokenize: PreTokenize;
@@ -24,15 +22,18 @@ export class Pipeline {
 
   /**
    * @param json tokenizer.json
+   * @param model of its `model`
    * @param added its added tokens, and those of other files
    * @throws InputError for a component that is not supported, by its name, and for one that is broken
    */
-  constructor(json: JsonObject, added: readonly AddedToken[]) {
-    if (!isObject(json.model)) wrong('model', json.model, 'an object');
+  constructor(
+    json: JsonObject,
+    private readonly model: Model,
+    added: readonly AddedToken[],
+  ) {
     this.normalize = normalizer(json.normalizer);
     this.preTokenize = preTokenizer(json.pre_tokenizer);
     this.decodeTokens = decoder(json.decoder);
-    this.model = createModel(json.model);
     const tokens: (string | undefined)[] = [];
     for (const [token, id] of this.model.vocabulary) tokens[id] = token;
     for (const { id, content } of added) {
