@@ -18,8 +18,10 @@ import { readResult } from '../../src/search/read-result.ts';
 import { readRecipe } from '../../src/search/run/recipe.ts';
 import { ParameterVector } from '../../src/train/parameters.ts';
 import { loadRunState, type RunState, saveRunState } from '../../src/train/run-state.ts';
+import { InputError } from '../../src/util/errors.ts';
 import { Random } from '../../src/util/random.ts';
 import { randomWeights, tinyConfig } from '../support/random-model.ts';
+import { serveTiny } from '../support/server.ts';
 import { tinyTokenizerFiles } from '../support/tiny-tokenizer.ts';
 import type { Reader } from './fuzz.ts';
 
@@ -104,7 +106,7 @@ const tokenizerConfig: Reader = {
       'tokenizer_config.json': JSON.stringify({
         ...JSON.parse(text('models/base/tokenizer_config.json')),
         chat_template: '{% for m in messages %}{{ m.role }}: {{ m.content | trim }}\n{% endfor %}',
-        added_tokens_decoder: { 0: { content: '<pad>', special: true, lstrip: false } },
+        added_tokens_decoder: { 0: { content: '<|endoftext|>', special: true, lstrip: false } },
       }),
       'tokenizer.json': text('models/base/tokenizer.json'),
     },
@@ -289,9 +291,56 @@ function state(): Reader {
   }
 }
 
+/** A body of each route; what is not an answer of 2xx or 4xx with a JSON body is a find. */
+async function body(): Promise<Reader> {
+  const server = await serveTiny({ limits: { maxTokens: 4 } });
+  const content = 'Say something about the sea.';
+  const schema = { type: 'object', properties: { a: { type: 'integer', minimum: 1 } }, required: ['a'] };
+  const sampled = { temperature: 0.7, top_p: 0.9, top_k: 5, seed: 1, stop: ['x'] };
+  const bodies = {
+    '/v1/completions': { prompt: ['a', 'b'], max_tokens: 2, logprobs: 1, echo: true, n: 2, ...sampled },
+    '/v1/chat/completions': {
+      messages: [
+        { role: 'system', content: 'Be brief.' },
+        { role: 'user', content: [{ type: 'text', text: content }] },
+      ],
+      ...{ max_completion_tokens: 2, logprobs: true, top_logprobs: 2, ...sampled },
+      response_format: { type: 'json_schema', json_schema: { name: 'a', schema, strict: true } },
+    },
+    '/v1/responses': {
+      input: [{ role: 'user', content }],
+      ...{
+        max_output_tokens: 2,
+        temperature: 0,
+        text: { format: { type: 'json_schema', name: 'a', schema } },
+      },
+      tools: [{ type: 'function', name: 'f', parameters: schema }],
+    },
+  };
+  return {
+    name: 'HTTP body',
+    kind: 'json',
+    names: true,
+    folders: Object.entries(bodies).map(([route, json]) => ({
+      [`${route.replaceAll('/', '_')}.json`]: JSON.stringify(json),
+    })),
+    read: async (file) => {
+      const route = basename(file, '.json').replaceAll('_', '/');
+      const answer = await fetch(server.url + route, { method: 'POST', body: readFileSync(file) });
+      const text = await answer.text();
+      if (answer.status >= 500) throw new Error(`${answer.status}: ${text}`);
+      if (answer.status >= 400) {
+        JSON.parse(text);
+        throw new InputError(text);
+      }
+    },
+    dispose: () => server.stop(),
+  };
+}
+
 export async function readers(): Promise<Reader[]> {
   return [
     ...[safetensors, index, config, generation, tokenizer, tokenizerConfig, recipe, result, schema],
-    ...[llama2c, llama2cPieces, await gguf(), await sequence(), state()],
+    ...[llama2c, llama2cPieces, await gguf(), await sequence(), state(), await body()],
   ];
 }
