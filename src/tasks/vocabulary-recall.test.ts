@@ -27,6 +27,12 @@ describe('vocabularyRecall', () => {
     for (const { spans } of plan.rows) expect(spans.map(({ from, to }) => to - from)).toEqual([1, 1, 1]);
   });
 
+  it('takes the words by their ids, in whatever order the vocabulary gives them', () => {
+    const task = vocabularyRecall(vocab, encode, { pairs: 12 });
+    const other = vocabularyRecall([...vocab].reverse(), encode, { pairs: 12 });
+    expect(other.examples(10, 5)).toEqual(task.examples(10, 5));
+  });
+
   it('names what is missing', () => {
     expect(() => vocabularyRecall(vocab, encode, { pairs: 60 })).toThrow('at least 120 whole-word tokens');
     expect(() => vocabularyRecall(vocab, encode, { pairs: 4, questions: 5 })).toThrow('1 to 4 questions');

@@ -188,6 +188,20 @@ describe('fillRows', () => {
     }
   });
 
+  it('ends every document that has room with the end of text, and begins another behind it', () => {
+    const out = new Int32Array(20 * 257);
+    fillRows(out, 257, new Random(1), encode, 0);
+    let ends = 0;
+    for (const [i, id] of out.entries()) {
+      if (id !== 0) continue;
+      ends++;
+      expect(i % 257).toBeGreaterThan(leastRoom / 2);
+      if ((i + 1) % 257 === 0) continue;
+      expect(decode([out[i + 1]!])).toMatch(/^(Table|List|Notes|Store|Story|Facts|Sums)$/);
+    }
+    expect(ends).toBeGreaterThan(20);
+  });
+
   it.each(mixture)('gets documents of $name that fill the room they are given', ({ name, ability }) => {
     for (const room of [leastRoom, 64, 128, 224]) {
       const random = new Random(room);

@@ -27,6 +27,14 @@ test('a wider aspect has more points', () => {
   expect(grid.map(({ name }) => name)).toEqual(['4x32x32', '4x8x128', '4x16x64', '4x64x16', '4x128x8']);
 });
 
+test('widths are not further apart than the aspect says', () => {
+  // 24 by 64 is 2.7 times, 32 by 48 is 1.5 times.
+  const wide = { ...spec, heads: 1, keyDim: 32, valueDim: 48 };
+  const names = (aspect: number) => sameStateSize(wide, { heads: [1], aspect }).map(({ name }) => name);
+  expect(names(2)).toEqual(['1x32x48', '1x48x32']);
+  expect(names(3)).toEqual(['1x32x48', '1x24x64', '1x48x32', '1x64x24']);
+});
+
 test('numbers of heads that leave nothing to choose', () => {
   expect(() => sameStateSize(spec, { heads: [3], aspect: 4 })).toThrow(
     /heads 3: none .* a state of 4096 numbers/,
