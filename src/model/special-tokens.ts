@@ -51,7 +51,10 @@ export function withOlderFiles(
       const isSpecial = special.has(content);
       return [String(id), { content, special: isSpecial, normalized: !isSpecial }];
     });
-  return { ...merged, added_tokens_decoder: { ...Object.fromEntries(older), ...(isObject(decoder) ? decoder : {}) } };
+  return {
+    ...merged,
+    added_tokens_decoder: { ...Object.fromEntries(older), ...(isObject(decoder) ? decoder : {}) },
+  };
 }
 
 /**

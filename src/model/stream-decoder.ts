@@ -89,14 +89,15 @@ function endsWithin(bytes: number[]): boolean {
   for (let count = 1; count <= bytes.length; count++) {
     const first = bytes[bytes.length - count]!;
     if ((first & 0xc0) === 0x80) continue;
-    const length = first >= 0xf0 && first <= 0xf4 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 && first < 0xe0 ? 2 : 1;
+    const length =
+      first >= 0xf0 && first <= 0xf4 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 && first < 0xe0 ? 2 : 1;
     if (first > 0xf4 || count >= length) return false;
     if (count === 1) return true;
     // The second byte of some sequences has less room.
     const second = bytes[bytes.length - count + 1]!;
-    const [low, high] = { 0xe0: [0xa0, 0xbf], 0xed: [0x80, 0x9f], 0xf0: [0x90, 0xbf], 0xf4: [0x80, 0x8f] }[first] ?? [
-      0x80, 0xbf,
-    ];
+    const [low, high] = { 224: [0xa0, 0xbf], 237: [0x80, 0x9f], 240: [0x90, 0xbf], 244: [0x80, 0x8f] }[
+      first
+    ] ?? [0x80, 0xbf];
     return second >= low! && second <= high!;
   }
   return false;

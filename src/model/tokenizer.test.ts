@@ -87,7 +87,8 @@ describe('streaming', () => {
   test('broken bytes are shown when nothing can complete them', () => {
     expect(stream([0xf0, 0x9f, 97])).toEqual(['', '', '\ufffda', '']);
     expect(stream([97, 0xe2, 0x82])).toEqual(['a', '', '', '\ufffd']);
-    expect(stream([0xff, 0xff, 0xff])).toEqual(['', '\ufffd', '\ufffd', '\ufffd']);
+    expect(stream([0xff, 0xff, 0xff])).toEqual(['\ufffd', '\ufffd', '\ufffd', '']);
+    expect(stream([0xe0, 0x80, 0xf0, 0x8f])).toEqual(['', '\ufffd\ufffd', '', '\ufffd\ufffd', '']);
   });
 
   test('joined, the pieces are the whole text, for any ids', () => {

@@ -28,8 +28,9 @@ const dictMethods: Record<string, Native> = {
     work.spend(self.size);
     return new Map(self);
   }),
-  get: native({ self: required, key: required, default: null }, (_, self: Map<unknown, Value>, key: Value, other: Value) =>
-    or(self.get(keyOf(key)), () => other),
+  get: native(
+    { self: required, key: required, default: null },
+    (_, self: Map<unknown, Value>, key: Value, other: Value) => or(self.get(keyOf(key)), () => other),
   ),
   items: native({ self: required }, (_, self: Map<never, Value>) => new View('items', self)),
   keys: native({ self: required }, (_, self: Map<never, Value>) => new View('keys', self)),
@@ -40,8 +41,10 @@ const itemsOf = (self: Value[] | Tuple) => (self instanceof Tuple ? self.items :
 
 const listMethods: Record<string, Native> = {
   copy: native({ self: required }, (work, self: Value[]) => work.list([...self])),
-  count: native({ self: required, value: required }, (work, self: Value[] | Tuple, value: Value) =>
-    itemsOf(self).filter((item) => equal(item, value, work)).length,
+  count: native(
+    { self: required, value: required },
+    (work, self: Value[] | Tuple, value: Value) =>
+      itemsOf(self).filter((item) => equal(item, value, work)).length,
   ),
   index: native({ self: required, value: required }, (work, self: Value[] | Tuple, value: Value) => {
     const at = itemsOf(self).findIndex((item) => equal(item, value, work));
@@ -61,7 +64,9 @@ function method(value: Value, name: string, work: Work): Value | undefined {
   const own = (methods: Record<string, Native>) =>
     Object.hasOwn(methods, name) ? bound(`${name}()`, methods[name]!, value, work) : undefined;
   if (typeof value === 'string') {
-    return name === 'format' ? new Callable('format()', (call) => format(value, call, work)) : own(stringMethods);
+    return name === 'format'
+      ? new Callable('format()', (call) => format(value, call, work))
+      : own(stringMethods);
   }
   if (value instanceof Map || Array.isArray(value)) {
     if (CHANGING[value instanceof Map ? 'dict' : 'list'].includes(name)) {

@@ -29,12 +29,20 @@ export function percent(text: string, values: Value, work: Work): string {
   const given = values instanceof Tuple ? values.items : [values];
   let next = 0;
   const take = () => {
-    if (next >= given.length) throw new TemplateError('there are too few values for a text that is formatted');
+    if (next >= given.length)
+      throw new TemplateError('there are too few values for a text that is formatted');
     return given[next++]!;
   };
   const result = text.replace(
     /%(?:\(([^)]*)\))?([-+ 0#]*)(\*|\d+)?(?:\.(\*|\d+)?)?[hlL]?([^]|$)/g,
-    (all, name: string | undefined, flags: string, width = '0', precision: string | undefined, type: string) => {
+    (
+      all,
+      name: string | undefined,
+      flags: string,
+      width = '0',
+      precision: string | undefined,
+      type: string,
+    ) => {
       if (type === '%') return '%';
       const size = (given: string) => whole(given === '*' ? take() : Number(given));
       const layout: Layout = {
@@ -49,24 +57,32 @@ export function percent(text: string, values: Value, work: Work): string {
       let value: Value;
       if (name === undefined) value = take();
       else {
-        if (!(values instanceof Map)) throw new TemplateError('a text that is formatted by names needs a dict');
+        if (!(values instanceof Map))
+          throw new TemplateError('a text that is formatted by names needs a dict');
         const found = values.get(name);
-        if (found === undefined) throw new TemplateError(`there is no '${name}' for a text that is formatted`);
+        if (found === undefined)
+          throw new TemplateError(`there is no '${name}' for a text that is formatted`);
         value = found;
         next = given.length;
       }
       if (type === 's') return textLayout(str(value, work), layout);
       if (type === 'r' || type === 'a') return textLayout(repr(value, work), layout);
-      if (type === 'c') return textLayout(typeof value === 'number' ? String.fromCodePoint(value) : str(value, work), layout);
+      if (type === 'c')
+        return textLayout(typeof value === 'number' ? String.fromCodePoint(value) : str(value, work), layout);
       if (!'diuxXoeEfFgG'.includes(type)) throw new TemplateError(`'${all}' is no format that is supported`);
       const number = numeric(value);
       if (number === undefined) throw new TemplateError(`%${type} needs a number, not '${typeName(value)}'`);
       const integer = 'diuxXo'.includes(type);
-      if ('xXo'.includes(type) && value instanceof Float) throw new TemplateError(`%${type} needs a whole number`);
+      if ('xXo'.includes(type) && value instanceof Float)
+        throw new TemplateError(`%${type} needs a whole number`);
       return numberLayout(integer ? Math.trunc(number) : number, 'iu'.includes(type) ? 'd' : type, layout);
     },
   );
-  if (next < given.length && !(values instanceof Map) && !(next === 0 && !(values instanceof Tuple) && Array.isArray(values))) {
+  if (
+    next < given.length &&
+    !(values instanceof Map) &&
+    !(next === 0 && !(values instanceof Tuple) && Array.isArray(values))
+  ) {
     throw new TemplateError('there are values left over for a text that is formatted');
   }
   return work.text(result);
@@ -78,7 +94,9 @@ export function format(text: string, call: Call, work: Work): string {
     const key = name === '' ? String(next++) : name;
     const value = /^\d+$/.test(key) ? call.positional[Number(key)] : call.named.get(key);
     if (value === undefined) {
-      throw new TemplateError(`there is no '${key}' for a text that is formatted (fields of values are not supported)`);
+      throw new TemplateError(
+        `there is no '${key}' for a text that is formatted (fields of values are not supported)`,
+      );
     }
     return value;
   };
@@ -100,8 +118,9 @@ export function format(text: string, call: Call, work: Work): string {
 
 function specified(value: Value, spec: string, work: Work): string {
   if (spec === '') return str(value, work);
-  const parts =
-    /^(?:(.)?([<>=^]))?([-+ ])?(#)?(0)?(\d+)?([,_])?(?:\.(\d+))?([bcdeEfFgGnosxX%])?$/su.exec(spec);
+  const parts = /^(?:(.)?([<>=^]))?([-+ ])?(#)?(0)?(\d+)?([,_])?(?:\.(\d+))?([bcdeEfFgGnosxX%])?$/su.exec(
+    spec,
+  );
   if (!parts) throw new TemplateError(`'${spec}' is no format that is supported`);
   const [, fill, align, sign = '-', alternate, zero, width = '0', grouping = '', precision, type] = parts;
   const number = numeric(value);
@@ -148,7 +167,8 @@ function numberLayout(number: number, type: string, layout: Layout): string {
   const negative = number < 0 || Object.is(number, -0);
   const sign = negative ? '-' : layout.sign === '-' ? '' : layout.sign;
   let text = digits(Math.abs(number), type, layout);
-  if (layout.grouping !== '') text = text.replace(/^\d+/, (all) => all.replace(/\B(?=(\d{3})+$)/g, layout.grouping));
+  if (layout.grouping !== '')
+    text = text.replace(/^\d+/, (all) => all.replace(/\B(?=(\d{3})+$)/g, layout.grouping));
   return pad(text, sign, layout.width, layout.align, layout.fill);
 }
 
@@ -158,8 +178,7 @@ function digits(number: number, type: string, { precision, alternate }: Layout):
     const text = (alternate ? `0${type}` : '') + number.toString(base);
     return type === 'X' ? text.toUpperCase() : text;
   }
-  const exponent = (text: string) =>
-    text.replace(/e([+-])(\d)$/, 'e$10$2');
+  const exponent = (text: string) => text.replace(/e([+-])(\d)$/, 'e$10$2');
   switch (type) {
     case 'd':
       return String(number).padStart(precision ?? 0, '0');
@@ -178,7 +197,9 @@ function digits(number: number, type: string, { precision, alternate }: Layout):
       const significant = Math.min(100, precision === 0 ? 1 : (precision ?? 6));
       const power = number === 0 ? 0 : Number(number.toExponential(significant - 1).split('e')[1]);
       const plain = power >= -4 && power < significant;
-      let text = plain ? number.toFixed(Math.max(0, significant - 1 - power)) : number.toExponential(significant - 1);
+      let text = plain
+        ? number.toFixed(Math.max(0, significant - 1 - power))
+        : number.toExponential(significant - 1);
       if (!alternate && text.includes('.')) text = text.replace(/\.?0+(?=e|$)/, '');
       text = exponent(text);
       return type === 'G' ? text.toUpperCase() : text;

@@ -123,7 +123,12 @@ export class Interpreter {
       : all;
     let changed: Value[] | undefined;
     const methods: [string, Value][] = [
-      ['cycle', new Callable('loop.cycle()', ({ positional }) => or(positional[index % positional.length], () => null))],
+      [
+        'cycle',
+        new Callable('loop.cycle()', ({ positional }) =>
+          or(positional[index % positional.length], () => null),
+        ),
+      ],
       [
         'changed',
         new Callable('loop.changed()', ({ positional }) => {
@@ -152,7 +157,10 @@ export class Interpreter {
         ['previtem', or(items[index - 1], () => new Undefined('there is no previous item'))],
         ['nextitem', or(items[index + 1], () => new Undefined('there is no next item'))],
       ]);
-      inner.set('loop', new Loop(fields, node.recursive ? (given) => this.again(node, given, scope, depth) : null));
+      inner.set(
+        'loop',
+        new Loop(fields, node.recursive ? (given) => this.again(node, given, scope, depth) : null),
+      );
       this.assign(node.target, items[index]!, inner);
       const flow = this.run(node.body, inner, out);
       if (flow === 'break') break;
@@ -197,15 +205,22 @@ export class Interpreter {
         let value = or(positional[i], () => rest.get(parameter.name));
         if (i >= positional.length) rest.delete(parameter.name);
         if (value === undefined && parameter.default) value = this.value(parameter.default, inner);
-        inner.set(parameter.name, or(value, () => new Undefined(`parameter '${parameter.name}' was not provided`)));
+        inner.set(
+          parameter.name,
+          or(value, () => new Undefined(`parameter '${parameter.name}' was not provided`)),
+        );
       }
       const own = parameters.some((parameter) => parameter.name === 'caller');
       if (uses.has('caller') && !own) {
-        inner.set('caller', or(rest.get('caller'), () => new Undefined('No caller defined')));
+        inner.set(
+          'caller',
+          or(rest.get('caller'), () => new Undefined('No caller defined')),
+        );
         rest.delete('caller');
       }
       if (uses.has('kwargs')) inner.set('kwargs', rest);
-      else if (rest.size > 0) throw new TemplateError(`macro '${name}' takes no keyword argument '${[...rest.keys()][0]}'`);
+      else if (rest.size > 0)
+        throw new TemplateError(`macro '${name}' takes no keyword argument '${[...rest.keys()][0]}'`);
       if (uses.has('varargs')) inner.set('varargs', new Tuple(positional.slice(parameters.length)));
       else if (positional.length > parameters.length) {
         throw new TemplateError(`macro '${name}' takes not more than ${parameters.length} argument(s)`);
@@ -259,7 +274,9 @@ export class Interpreter {
       case 'concat':
         return work.text(node.items.map((one) => str(this.value(one, scope), work)).join(''));
       case 'dict':
-        return new Map(node.pairs.map(([key, one]) => [keyOf(this.value(key, scope)), this.value(one, scope)]));
+        return new Map(
+          node.pairs.map(([key, one]) => [keyOf(this.value(key, scope)), this.value(one, scope)]),
+        );
       case 'attribute':
         return attribute(this.value(node.object, scope), node.name, work);
       case 'item': {

@@ -1,4 +1,13 @@
-import { type Call, Callable, or, TemplateError, typeName, Undefined, type Value, type Work } from './values.ts';
+import {
+  type Call,
+  Callable,
+  or,
+  TemplateError,
+  typeName,
+  Undefined,
+  type Value,
+  type Work,
+} from './values.ts';
 
 /** Functions that a template calls and that are written here. */
 

@@ -1,5 +1,18 @@
 import { percent } from './format.ts';
-import { contains, equal, Float, lengthOf, numeric, order, TemplateError, Tuple, typeName, Undefined, type Value, type Work } from './values.ts';
+import {
+  contains,
+  equal,
+  Float,
+  lengthOf,
+  numeric,
+  order,
+  TemplateError,
+  Tuple,
+  typeName,
+  Undefined,
+  type Value,
+  type Work,
+} from './values.ts';
 
 export function compare(operator: string, a: Value, b: Value, work: Work): boolean {
   switch (operator) {

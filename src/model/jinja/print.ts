@@ -50,7 +50,8 @@ export function floatText(value: number): string {
   const [digits, power] = value.toExponential().split('e') as [string, string];
   const exponent = Number(power);
   if (exponent >= -4 && exponent < 16) {
-    const text = exponent < 0 ? value.toFixed(digits.replace(/[-.]/g, '').length - exponent - 1) : String(value);
+    const text =
+      exponent < 0 ? value.toFixed(digits.replace(/[-.]/g, '').length - exponent - 1) : String(value);
     return text.includes('.') ? text : `${text}.0`;
   }
   const size = String(Math.abs(exponent)).padStart(2, '0');
@@ -86,9 +87,7 @@ export function json(value: Value, options: JsonOptions, work: Work, depth = 1):
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (typeof value === 'string') return work.text(jsonText(value, options.ensureAscii));
   if (value instanceof Float) {
-    return floatText(value.value)
-      .replace('nan', 'NaN')
-      .replace(/inf$/, 'Infinity');
+    return floatText(value.value).replace('nan', 'NaN').replace(/inf$/, 'Infinity');
   }
   const [itemSeparator, keySeparator] = options.separators;
   const around = (open: string, items: string[], close: string) => {
@@ -124,4 +123,3 @@ function jsonText(text: string, ensureAscii: boolean): string {
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }
-

@@ -1,6 +1,15 @@
 import { SPACE } from './lexer.ts';
 import { type Native, native, required, textOf, wholeOf } from './native.ts';
-import { characters, iterate, TemplateError, Tuple, textLength, typeName, type Value, type Work } from './values.ts';
+import {
+  characters,
+  iterate,
+  TemplateError,
+  Tuple,
+  textLength,
+  typeName,
+  type Value,
+  type Work,
+} from './values.ts';
 
 /** Python's methods of str. */
 
@@ -57,7 +66,9 @@ function split(work: Work, text: string, separator: Value, limit: number, fromRi
 
 export function splitLines(work: Work, text: string, keepEnds = false): string[] {
   const lines = work.list(text.match(LINES) ?? []).filter((line) => line !== '');
-  return keepEnds ? lines : lines.map((line) => line.replace(/(?:\r\n|[^])$/, (end) => (LINE_END.test(end) ? '' : end)));
+  return keepEnds
+    ? lines
+    : lines.map((line) => line.replace(/(?:\r\n|[^])$/, (end) => (LINE_END.test(end) ? '' : end)));
 }
 const LINE_END = /^(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])$/;
 
@@ -72,7 +83,11 @@ export function replace(work: Work, text: string, old: string, by: string, count
   }
   const parts = old === '' ? ['', ...characters(text), ''] : text.split(old);
   const most = Math.min(count, parts.length - 1);
-  return work.text(parts.slice(0, most + 1).join(by) + (most + 1 < parts.length ? old : '') + parts.slice(most + 1).join(old));
+  return work.text(
+    parts.slice(0, most + 1).join(by) +
+      (most + 1 < parts.length ? old : '') +
+      parts.slice(most + 1).join(old),
+  );
 }
 
 /** From `start` to `end` as Python counts them, with the number of characters before. */
@@ -97,19 +112,25 @@ function find(work: Work, text: string, sub: Value, start: Value, end: Value, la
 }
 
 function affix(name: string, has: (text: string, affix: string) => boolean): Native {
-  return native({ self: required, prefix: required, start: null, end: null }, (_, self: string, prefix: Value, start: Value, end: Value) => {
-    const { text } = part(self, start, end);
-    const all = prefix instanceof Tuple ? prefix.items : [prefix];
-    return all.some((one) => has(text, textOf(one, name)));
-  });
+  return native(
+    { self: required, prefix: required, start: null, end: null },
+    (_, self: string, prefix: Value, start: Value, end: Value) => {
+      const { text } = part(self, start, end);
+      const all = prefix instanceof Tuple ? prefix.items : [prefix];
+      return all.some((one) => has(text, textOf(one, name)));
+    },
+  );
 }
 
 const found = (name: string, last: boolean, required_: boolean): Native =>
-  native({ self: required, sub: required, start: null, end: null }, (work, self: string, sub: Value, start: Value, end: Value) => {
-    const at = find(work, self, sub, start, end, last);
-    if (at < 0 && required_) throw new TemplateError(`${name} does not find its text`);
-    return at;
-  });
+  native(
+    { self: required, sub: required, start: null, end: null },
+    (work, self: string, sub: Value, start: Value, end: Value) => {
+      const at = find(work, self, sub, start, end, last);
+      if (at < 0 && required_) throw new TemplateError(`${name} does not find its text`);
+      return at;
+    },
+  );
 
 const partition = (last: boolean): Native =>
   native({ self: required, sep: required }, (work, self: string, sep: Value) => {
@@ -122,14 +143,22 @@ const partition = (last: boolean): Native =>
   });
 
 const stripped = (sides: 1 | 2 | 3): Native =>
-  native({ self: required, chars: null }, (work, self: string, chars: Value) => strip(work, self, chars, sides));
+  native({ self: required, chars: null }, (work, self: string, chars: Value) =>
+    strip(work, self, chars, sides),
+  );
 
 const splitted = (fromRight: boolean): Native =>
   native({ self: required, sep: null, maxsplit: -1 }, (work, self: string, sep: Value, limit: Value) =>
     split(work, self, sep, wholeOf(limit, 'split()'), fromRight),
   );
 
-export function justify(work: Work, text: string, width: Value, fill: Value, leftShare: (room: number) => number): string {
+export function justify(
+  work: Work,
+  text: string,
+  width: Value,
+  fill: Value,
+  leftShare: (room: number) => number,
+): string {
   const room = Math.max(0, wholeOf(width, 'a width') - textLength(text));
   work.spend(room);
   const by = textOf(fill, 'a fill character');
@@ -138,8 +167,10 @@ export function justify(work: Work, text: string, width: Value, fill: Value, lef
 }
 
 const justified = (share: (room: number, width: number) => number): Native =>
-  native({ self: required, width: required, fillchar: ' ' }, (work, self: string, width: Value, fill: Value) =>
-    justify(work, self, width, fill, (room) => share(room, Number(width))),
+  native(
+    { self: required, width: required, fillchar: ' ' },
+    (work, self: string, width: Value, fill: Value) =>
+      justify(work, self, width, fill, (room) => share(room, Number(width))),
   );
 
 /** Python puts the odd blank to the left where the width is odd. */
@@ -159,18 +190,20 @@ export const capitalize = (text: string) => {
   return first.toUpperCase() + rest.join('').toLowerCase();
 };
 
-const title = (text: string) =>
-  text.replace(/\p{Cased}+/gu, (word) => capitalize(word));
+const title = (text: string) => text.replace(/\p{Cased}+/gu, (word) => capitalize(word));
 
 export const stringMethods: Record<string, Native> = {
   capitalize: changed(capitalize),
   casefold: changed((text) => text.toLowerCase().replaceAll('ß', 'ss')),
   center: justified(centred),
-  count: native({ self: required, sub: required, start: null, end: null }, (work, self: string, sub: Value, start: Value, end: Value) => {
-    const { text } = part(work.text(self), start, end);
-    const needle = textOf(sub, 'count()');
-    return needle === '' ? textLength(text) + 1 : text.split(needle).length - 1;
-  }),
+  count: native(
+    { self: required, sub: required, start: null, end: null },
+    (work, self: string, sub: Value, start: Value, end: Value) => {
+      const { text } = part(work.text(self), start, end);
+      const needle = textOf(sub, 'count()');
+      return needle === '' ? textLength(text) + 1 : text.split(needle).length - 1;
+    },
+  ),
   endswith: affix('endswith()', (text, end) => text.endsWith(end)),
   expandtabs: native({ self: required, tabsize: 8 }, (work, self: string, size: Value) => {
     const width = wholeOf(size, 'expandtabs()');
@@ -208,7 +241,9 @@ export const stringMethods: Record<string, Native> = {
   rjust: justified((room) => room),
   lower: changed((text) => text.toLowerCase()),
   upper: changed((text) => text.toUpperCase()),
-  swapcase: changed((text) => text.replace(/[^]/gu, (c) => (c === c.toLowerCase() ? c.toUpperCase() : c.toLowerCase()))),
+  swapcase: changed((text) =>
+    text.replace(/[^]/gu, (c) => (c === c.toLowerCase() ? c.toUpperCase() : c.toLowerCase())),
+  ),
   lstrip: stripped(1),
   rstrip: stripped(2),
   strip: stripped(3),
@@ -222,8 +257,10 @@ export const stringMethods: Record<string, Native> = {
     const text = textOf(suffix, 'removesuffix()');
     return text !== '' && self.endsWith(text) ? self.slice(0, -text.length) : self;
   }),
-  replace: native({ self: required, old: required, new: required, count: -1 }, (work, self: string, old: Value, by: Value, count: Value) =>
-    replace(work, self, textOf(old, 'replace()'), textOf(by, 'replace()'), wholeOf(count, 'replace()')),
+  replace: native(
+    { self: required, old: required, new: required, count: -1 },
+    (work, self: string, old: Value, by: Value, count: Value) =>
+      replace(work, self, textOf(old, 'replace()'), textOf(by, 'replace()'), wholeOf(count, 'replace()')),
   ),
   split: splitted(false),
   rsplit: splitted(true),
@@ -239,4 +276,3 @@ export const stringMethods: Record<string, Native> = {
     return work.text(sign + '0'.repeat(room) + self.slice(sign.length));
   }),
 };
-

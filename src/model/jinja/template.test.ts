@@ -59,7 +59,7 @@ describe('as transformers renders it, byte by byte', () => {
 describe('what is refused', () => {
   test.each([
     ["{{ raise_exception('Only user and assistant') }}", 'Only user and assistant'],
-    ['\n\n{% if %}', "line 3: unexpected end of the tag"],
+    ['\n\n{% if %}', 'line 3: unexpected end of the tag'],
     ['{{ x', "line 1: '{{' has no end"],
     ["{% include 'other' %}", 'line 1: {% include %} is not supported'],
     ["{% import 'other' as o %}", '{% import %} is not supported'],
@@ -107,7 +107,7 @@ describe('work is bounded', () => {
     ["{{ 'a'.zfill(1000000000) }}", 'too much work'],
     ["{{ 'a\\nb' | indent(1000000000) }}", 'too much work'],
     ["{{ '\\t'.expandtabs(1000000000) }}", 'too much work'],
-    ["{{ [1] | tojson(indent=1000000000) }}", 'too much work'],
+    ['{{ [1] | tojson(indent=1000000000) }}', 'too much work'],
     ["{{ '%1000000000d' % 1 }}", 'a width of at most'],
     ["{{ '{:1000000000}'.format(1) }}", 'a width of at most'],
     ["{{ '%*d' % (1000000000, 1) }}", 'a width of at most'],
@@ -116,13 +116,25 @@ describe('work is bounded', () => {
     ['{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}', /nested too deeply|too much work/],
     ['{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}', /nested too deeply|too much work/],
     ['{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}', /nested too deeply|too much work/],
-    ["{% set ns = namespace(s='a') %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}", '64 million'],
-    ["{% set ns = namespace(s='aa') %}{% for i in range(99) %}{% set ns.s = ns.s.replace('a', ns.s) %}{% endfor %}", 'too much work'],
-    ["{% set ns = namespace(s=['a']) %}{% for i in range(99) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s }}", 'too much work'],
-    ["{% set ns = namespace(s=['a']) %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}", 'too much work'],
+    [
+      "{% set ns = namespace(s='a') %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
+      '64 million',
+    ],
+    [
+      "{% set ns = namespace(s='aa') %}{% for i in range(99) %}{% set ns.s = ns.s.replace('a', ns.s) %}{% endfor %}",
+      'too much work',
+    ],
+    [
+      "{% set ns = namespace(s=['a']) %}{% for i in range(99) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s }}",
+      'too much work',
+    ],
+    [
+      "{% set ns = namespace(s=['a']) %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
+      'too much work',
+    ],
     ["{% set s = 'ab' * 500000 %}{% for i in range(100000) %}{{ s in s }}{% endfor %}", 'too much work'],
     ["{% set s = 'ab' * 500000 %}{% for i in range(100000) %}{{ s | upper }}{% endfor %}", 'too much work'],
-    ["{{ (range(9999) | list) | join(range(9999) | join) }}", 'too much work'],
+    ['{{ (range(9999) | list) | join(range(9999) | join) }}', 'too much work'],
     ['{{ range(100000) | unique | list }}', 'too much work'],
     [`{{ ${'('.repeat(100_000)}1${')'.repeat(100_000)} }}`, 'nested too deeply'],
     [`{{ ${'not '.repeat(100_000)}1 }}`, 'nested too deeply'],
@@ -138,14 +150,54 @@ describe('work is bounded', () => {
   test('a long conversation is no problem', () => {
     const template = readFileSync(new URL('templates/thinking.jinja', folder), 'utf8');
     const content = 'word '.repeat(2000);
-    const messages = Array.from({ length: 2000 }, (_, i) => ({ role: i % 2 ? 'assistant' : 'user', content }));
+    const messages = Array.from({ length: 2000 }, (_, i) => ({
+      role: i % 2 ? 'assistant' : 'user',
+      content,
+    }));
     expect(render(template, { messages, tools: null }).length).toBeGreaterThan(2000 * content.length);
   });
 
   test('any text is a template or refused, quickly', () => {
     const pieces = fc.constantFrom(
-      ...['{{', '}}', '{%', '%}', '{#', '#}', '-', '|', "'", '"', '\\', '(', ')', '[', ']', '{', '}', ':', ','],
-      ...[' ', '\n', 'for', 'in', 'if', 'endif', 'endfor', 'set', 'macro', 'a', '1', '.', '=', '~', 'is', 'raw'],
+      ...[
+        '{{',
+        '}}',
+        '{%',
+        '%}',
+        '{#',
+        '#}',
+        '-',
+        '|',
+        "'",
+        '"',
+        '\\',
+        '(',
+        ')',
+        '[',
+        ']',
+        '{',
+        '}',
+        ':',
+        ',',
+      ],
+      ...[
+        ' ',
+        '\n',
+        'for',
+        'in',
+        'if',
+        'endif',
+        'endfor',
+        'set',
+        'macro',
+        'a',
+        '1',
+        '.',
+        '=',
+        '~',
+        'is',
+        'raw',
+      ],
     );
     fc.assert(
       fc.property(fc.array(pieces, { maxLength: 40 }), (parts) => {

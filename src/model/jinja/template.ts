@@ -8,8 +8,8 @@ import {
   type Call,
   Callable,
   Fields,
-  keyOf,
   iterate,
+  keyOf,
   Range,
   TemplateError,
   typeName,
@@ -54,7 +54,8 @@ function guarded<T>(action: () => T): T {
   try {
     return action();
   } catch (error) {
-    if (error instanceof RangeError) throw new TemplateError('it is nested too deeply, or makes too long a text');
+    if (error instanceof RangeError)
+      throw new TemplateError('it is nested too deeply, or makes too long a text');
     throw error;
   }
 }
@@ -64,12 +65,15 @@ function globals(work: Work, now: Date): [string, Value][] {
     const method = native(parameters, run);
     return [name, new Callable(name, (call) => callNative(name, method, call, work))] as [string, Value];
   };
-  const any = (name: string, run: (call: Call) => Value) => [name, new Callable(name, run)] as [string, Value];
+  const any = (name: string, run: (call: Call) => Value) =>
+    [name, new Callable(name, run)] as [string, Value];
   return [
     own('raise_exception', { message: required }, (_, message: Value) => {
       throw new TemplateError(str(message, work));
     }),
-    own('strftime_now', { format: required }, (_, format: Value) => strftime(textOf(format, 'strftime_now'), now)),
+    own('strftime_now', { format: required }, (_, format: Value) =>
+      strftime(textOf(format, 'strftime_now'), now),
+    ),
     any('range', range),
     any('namespace', (call) => {
       const fields = dict(call, work);
@@ -98,8 +102,20 @@ function globals(work: Work, now: Date): [string, Value][] {
           return result;
         });
       fields.fields.set('current', items[0]!);
-      fields.fields.set('next', step(() => (at + 1) % items.length, () => items[at]!));
-      fields.fields.set('reset', step(() => 0, () => null));
+      fields.fields.set(
+        'next',
+        step(
+          () => (at + 1) % items.length,
+          () => items[at]!,
+        ),
+      );
+      fields.fields.set(
+        'reset',
+        step(
+          () => 0,
+          () => null,
+        ),
+      );
       return fields;
     }),
   ];
@@ -110,7 +126,8 @@ function range({ positional, named }: Call): Range {
     throw new TemplateError('range() takes one to three whole numbers');
   }
   const numbers = positional.map((value) => wholeOf(value, 'range()'));
-  const [start, stop, step = 1] = numbers.length === 1 ? [0, numbers[0]!] : (numbers as [number, number, number?]);
+  const [start, stop, step = 1] =
+    numbers.length === 1 ? [0, numbers[0]!] : (numbers as [number, number, number?]);
   if (step === 0) throw new TemplateError('range() has a step of 0');
   const made = new Range(start, stop, step);
   if (made.length > MAX_RANGE) {

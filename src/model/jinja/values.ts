@@ -68,7 +68,8 @@ export class Work {
 
   /** A text that was made. */
   text(text: string): string {
-    if (text.length > 64_000_000) throw new TemplateError('it makes a text of more than 64 million characters');
+    if (text.length > 64_000_000)
+      throw new TemplateError('it makes a text of more than 64 million characters');
     this.spend(text.length / 64);
     return text;
   }
@@ -204,7 +205,8 @@ export function numeric(value: Value): number | undefined {
 const SURROGATE = /[\ud800-\udfff]/;
 
 /** A text's characters; by code points, as Python counts. */
-export const characters = (text: string): string[] => (SURROGATE.test(text) ? Array.from(text) : text.split(''));
+export const characters = (text: string): string[] =>
+  SURROGATE.test(text) ? Array.from(text) : text.split('');
 
 export const textLength = (text: string): number =>
   SURROGATE.test(text) ? characters(text).length : text.length;

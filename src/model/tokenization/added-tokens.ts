@@ -73,7 +73,9 @@ export class AddedTokenFinder {
       lengths.push(...new Set(Array.from(tokens.keys(), (content) => content.length)));
       lengths.sort((a, b) => b - a);
     }
-    const set = [...this.byStart.keys()].map((c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
+    const set = [...this.byStart.keys()]
+      .map((c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
+      .join('');
     this.starts = set === '' ? null : new RegExp(`[${set}]`, 'g');
   }
 

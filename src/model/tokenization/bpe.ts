@@ -31,7 +31,9 @@ export function bpe(json: JsonObject, vocabulary: Map<string, number>): Model {
     const flush = () => {
       if (!pending) return;
       if (unknown === undefined) {
-        throw new InputError(`model.unk_token '${unknownToken}' is not in the vocabulary, and the text needs it`);
+        throw new InputError(
+          `model.unk_token '${unknownToken}' is not in the vocabulary, and the text needs it`,
+        );
       }
       ids.push(unknown);
       pending = false;
@@ -91,14 +93,21 @@ class Merges {
     this.made = new Int32Array(merges.length);
     for (const [rank, merge] of merges.entries()) {
       const pair = typeof merge === 'string' ? merge.split(' ') : merge;
-      if (!Array.isArray(pair) || pair.length !== 2 || typeof pair[0] !== 'string' || typeof pair[1] !== 'string') {
+      if (
+        !Array.isArray(pair) ||
+        pair.length !== 2 ||
+        typeof pair[0] !== 'string' ||
+        typeof pair[1] !== 'string'
+      ) {
         return wrong(`model.merges[${rank}]`, merge, 'two tokens');
       }
       const [left, right] = pair as [string, string];
       const [a, b] = [vocabulary.get(left), vocabulary.get(right)];
+      // A merge of what is no token never comes up; some GGUF files have such.
+      if (a === undefined || b === undefined) continue;
       const made = vocabulary.get(left + right.slice(prefix.length));
-      if (a === undefined || b === undefined || made === undefined) {
-        return wrong(`model.merges[${rank}]`, merge, 'two tokens that are in the vocabulary, and joined too');
+      if (made === undefined) {
+        return wrong(`model.merges[${rank}]`, merge, 'two tokens that are one in the vocabulary too');
       }
       this.made[rank] = made;
       // Of a pair that is there twice, the last counts.
@@ -114,7 +123,9 @@ class Merges {
 
   /** Looks for the least rank again after each merge. */
   private applyToShort(ids: number[]): readonly number[] {
-    const ranks = ids.map((id, i) => (i + 1 < ids.length ? (this.rank(id, ids[i + 1]!) ?? Infinity) : Infinity));
+    const ranks = ids.map((id, i) =>
+      i + 1 < ids.length ? (this.rank(id, ids[i + 1]!) ?? Infinity) : Infinity,
+    );
     for (;;) {
       let at = -1;
       let least = Number.POSITIVE_INFINITY;

@@ -34,7 +34,9 @@ export class CharsMap {
       const bytes = this.encoder.encode(segment);
       const whole = bytes.length < 6 ? this.replacement(bytes) : null;
       if (whole !== null) result += whole;
-      else for (const character of segment) result += this.replacement(this.encoder.encode(character)) ?? character;
+      else
+        for (const character of segment)
+          result += this.replacement(this.encoder.encode(character)) ?? character;
     }
     return result;
   }

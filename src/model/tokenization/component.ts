@@ -47,7 +47,8 @@ export function searchField(json: JsonObject, where: string): Search {
   const { pattern } = json;
   if (isObject(pattern) && typeof pattern.Regex === 'string') return new Pattern(pattern.Regex);
   const text = isObject(pattern) ? pattern.String : pattern;
-  if (typeof text !== 'string') return wrong(`${where}.pattern`, pattern, '{"String": ...} or {"Regex": ...}');
+  if (typeof text !== 'string')
+    return wrong(`${where}.pattern`, pattern, '{"String": ...} or {"Regex": ...}');
   return {
     pieces: (within) => stringPieces(within, text),
     replace: (within, by) => (text === '' ? within : within.replaceAll(text, () => by)),

@@ -1,5 +1,13 @@
 import { fromSymbols } from '../byte-symbols.ts';
-import { component, countField, flagField, listField, searchField, textField, unsupported } from './component.ts';
+import {
+  component,
+  countField,
+  flagField,
+  listField,
+  searchField,
+  textField,
+  unsupported,
+} from './component.ts';
 
 /** From tokens as the vocabulary spells them back to text, by the `decoder` of tokenizer.json. */
 
@@ -25,7 +33,8 @@ const DECODERS: Record<string, (json: Json, where: string) => Decode> = {
     const replacement = textField(json, 'replacement', where, '\u2581');
     const legacy = flagField(json, 'add_prefix_space', where, true) ? 'always' : 'never';
     const prefixed = textField(json, 'prepend_scheme', where, legacy) !== 'never';
-    return (tokens) => tokens.map((token, i) => token.replaceAll(replacement, i === 0 && prefixed ? '' : ' '));
+    return (tokens) =>
+      tokens.map((token, i) => token.replaceAll(replacement, i === 0 && prefixed ? '' : ' '));
   },
   Replace: (json, where) => {
     const search = searchField(json, where);
@@ -42,7 +51,8 @@ const DECODERS: Record<string, (json: Json, where: string) => Decode> = {
     return (tokens) =>
       tokens.map((token) => {
         let [from, to] = [0, token.length];
-        for (let i = 0; i < start && from < to && token.startsWith(content, from); i++) from += content.length;
+        for (let i = 0; i < start && from < to && token.startsWith(content, from); i++)
+          from += content.length;
         for (let i = 0; i < stop && to > from && token.endsWith(content, to); i++) to -= content.length;
         return token.slice(from, to);
       });

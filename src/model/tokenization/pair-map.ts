@@ -21,7 +21,8 @@ export class PairMap {
     if (2 * ++this.size > this.mask) this.grow();
     const { slots } = this;
     let at = this.hash(a, b);
-    while (slots[3 * at]! >= 0 && !(slots[3 * at] === a && slots[3 * at + 1] === b)) at = (at + 1) & this.mask;
+    while (slots[3 * at]! >= 0 && !(slots[3 * at] === a && slots[3 * at + 1] === b))
+      at = (at + 1) & this.mask;
     slots[3 * at] = a;
     slots[3 * at + 1] = b;
     slots[3 * at + 2] = value;
@@ -29,7 +30,7 @@ export class PairMap {
 
   private hash(a: number, b: number): number {
     const mixed = Math.imul(a, 0x9e3779b1) ^ Math.imul(b, 0x85ebca6b);
-    return Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d) >>> 7 & this.mask;
+    return (Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d) >>> 7) & this.mask;
   }
 
   private grow(): void {

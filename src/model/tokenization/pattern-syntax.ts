@@ -24,9 +24,18 @@ const property = (name: string): Test => {
   const pattern = new RegExp(`^\\p{${name}}$`, 'u');
   return (code) => pattern.test(String.fromCodePoint(code));
 };
-const any = (...tests: Test[]): Test => (code) => tests.some((test) => test(code));
-const not = (test: Test): Test => (code) => !test(code);
-const one = (code: number): Test => (other) => other === code;
+const any =
+  (...tests: Test[]): Test =>
+  (code) =>
+    tests.some((test) => test(code));
+const not =
+  (test: Test): Test =>
+  (code) =>
+    !test(code);
+const one =
+  (code: number): Test =>
+  (other) =>
+    other === code;
 
 const isSpace = property('White_Space');
 const digit = property('Nd');
@@ -276,10 +285,12 @@ class Parser {
       return { kind: 'assert', at };
     }
     if (this.skip('R')) {
-      const items = ['\r\n', '\n', '\v', '\f', '\r', '\x85', '\u2028', '\u2029'].map((text): Node => ({
-        kind: 'sequence',
-        items: Array.from(text, (c) => ({ kind: 'class', test: one(c.charCodeAt(0)) })),
-      }));
+      const items = ['\r\n', '\n', '\v', '\f', '\r', '\x85', '\u2028', '\u2029'].map(
+        (text): Node => ({
+          kind: 'sequence',
+          items: Array.from(text, (c) => ({ kind: 'class', test: one(c.charCodeAt(0)) })),
+        }),
+      );
       return { kind: 'atomic', item: { kind: 'choice', items } };
     }
     // Oniguruma's word characters are a few more outside of brackets than within.
@@ -299,11 +310,11 @@ class Parser {
       return (c === 'P') !== name.startsWith('^') ? not(test) : test;
     }
     const lower = c.toLowerCase();
-    if (Object.hasOwn(ESCAPED_CLASSES, lower)) return c === lower ? ESCAPED_CLASSES[c]! : not(ESCAPED_CLASSES[lower]!);
+    if (Object.hasOwn(ESCAPED_CLASSES, lower))
+      return c === lower ? ESCAPED_CLASSES[c]! : not(ESCAPED_CLASSES[lower]!);
     if (Object.hasOwn(ESCAPED, c)) return ESCAPED[c]!;
     if (c === 'x' || c === 'u') {
-      const digits =
-        c === 'x' && this.skip('{') ? this.until('}') : this.take(c === 'x' ? 2 : 4);
+      const digits = c === 'x' && this.skip('{') ? this.until('}') : this.take(c === 'x' ? 2 : 4);
       const code = Number.parseInt(digits, 16);
       if (!/^[\da-f]+$/i.test(digits) || code > 0x10ffff) this.fail(`\\${c}${digits} is no character`);
       return code;

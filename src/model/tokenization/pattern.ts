@@ -19,7 +19,7 @@ const STEPS = 20_000_000;
 const STEPS_PER_CHARACTER = 500;
 const MAX_INSTRUCTIONS = 20_000;
 
-const enum Op {
+enum Op {
   /** One character of a class. */
   One,
   /** As many as there are from min to max; goes back one by one. */
@@ -300,9 +300,7 @@ export class Pattern {
 }
 
 const isPair = (text: string, at: number) =>
-  at >= 0 &&
-  (text.charCodeAt(at) & 0xfc00) === 0xd800 &&
-  (text.charCodeAt(at + 1) & 0xfc00) === 0xdc00;
+  at >= 0 && (text.charCodeAt(at) & 0xfc00) === 0xd800 && (text.charCodeAt(at + 1) & 0xfc00) === 0xdc00;
 
 const isNewline = (text: string, at: number) => text.charCodeAt(at) === 10;
 

@@ -52,7 +52,9 @@ test.each(golden.patterns.filter(([, results]) => results))('pattern %s', (sourc
 
 test.each(golden.preTokenizers)('pre-tokenizer %j', (json, results) => {
   const cut = preTokenizer(json);
-  const pieces = texts.map((text) => cut(text === '' ? [] : [{ text, first: true }]).map((piece) => piece.text));
+  const pieces = texts.map((text) =>
+    cut(text === '' ? [] : [{ text, first: true }]).map((piece) => piece.text),
+  );
   expect(by(pieces)).toEqual(by(results));
 });
 

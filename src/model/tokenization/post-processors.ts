@@ -25,10 +25,13 @@ export function postProcessor(value: unknown, where = 'post_processor'): Around 
     case 'Sequence':
       return listField(json, 'processors', where)
         .map((one, i) => postProcessor(one, `${where}[${i}]`))
-        .reduce((inner, outer) => ({
-          before: [...outer.before, ...inner.before],
-          after: [...inner.after, ...outer.after],
-        }), { before: [], after: [] });
+        .reduce(
+          (inner, outer) => ({
+            before: [...outer.before, ...inner.before],
+            after: [...inner.after, ...outer.after],
+          }),
+          { before: [], after: [] },
+        );
     default:
       return unsupported(where, json.type, PROCESSORS);
   }

@@ -1,5 +1,14 @@
 import { toSymbols } from '../byte-symbols.ts';
-import { component, countField, flagField, listField, searchField, textField, unsupported, wrong } from './component.ts';
+import {
+  component,
+  countField,
+  flagField,
+  listField,
+  searchField,
+  textField,
+  unsupported,
+  wrong,
+} from './component.ts';
 import { Pattern, type Piece } from './pattern.ts';
 import { BEHAVIORS, type Behavior, characterPieces, cut, type Split, stringPieces } from './splits.ts';
 
@@ -8,10 +17,14 @@ import { BEHAVIORS, type Behavior, characterPieces, cut, type Split, stringPiece
 export type PreTokenize = (splits: Split[]) => Split[];
 type Json = ReturnType<typeof component>;
 
-const each = (of: (split: Split) => Split[]): PreTokenize => (splits) => splits.flatMap(of);
+const each =
+  (of: (split: Split) => Split[]): PreTokenize =>
+  (splits) =>
+    splits.flatMap(of);
 const at = (pieces: (text: string) => Piece[], behavior: Behavior): PreTokenize =>
   each((split) => cut(split, pieces(split.text), behavior));
-const atCharacters = (matches: RegExp, behavior: Behavior) => at((text) => characterPieces(text, matches), behavior);
+const atCharacters = (matches: RegExp, behavior: Behavior) =>
+  at((text) => characterPieces(text, matches), behavior);
 
 const SPACE = /\p{White_Space}/u;
 const PUNCTUATION = /[\p{P}!-/:-@[-`{-~]/u;
@@ -90,7 +103,10 @@ const PRE_TOKENIZERS: Record<string, (json: Json, where: string) => PreTokenize>
   },
   Whitespace: () =>
     each(({ text, first }) =>
-      Array.from(text.matchAll(WORDS_OR_NOT), (match) => ({ text: match[0], first: first && match.index === 0 })),
+      Array.from(text.matchAll(WORDS_OR_NOT), (match) => ({
+        text: match[0],
+        first: first && match.index === 0,
+      })),
     ),
   WhitespaceSplit: () => atCharacters(SPACE, 'Removed'),
 };

@@ -7,7 +7,13 @@ export interface Split {
   first: boolean;
 }
 
-export const BEHAVIORS = ['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'] as const;
+export const BEHAVIORS = [
+  'Removed',
+  'Isolated',
+  'MergedWithPrevious',
+  'MergedWithNext',
+  'Contiguous',
+] as const;
 
 /** What becomes of the matches when a text is cut at them. */
 export type Behavior = (typeof BEHAVIORS)[number];

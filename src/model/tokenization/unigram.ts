@@ -22,7 +22,8 @@ export function unigram(json: JsonObject): Model {
     return wrong('model.unk_id', unknown, 'an id of the vocabulary');
   }
   const byteFallback = flagField(json, 'byte_fallback', 'model', false);
-  const unknownScore = scores.reduce((least, score) => Math.min(least, score), Number.POSITIVE_INFINITY) - UNKNOWN_PENALTY;
+  const unknownScore =
+    scores.reduce((least, score) => Math.min(least, score), Number.POSITIVE_INFINITY) - UNKNOWN_PENALTY;
   const trie = new Trie(entries.map(([token]) => token));
 
   /** The end of the text's best path before each place, and the token that leads there. */
@@ -46,7 +47,9 @@ export function unigram(json: JsonObject): Model {
       });
       if (!single) {
         if (unknown === null) {
-          throw new InputError(`the tokenizer has no token for ${JSON.stringify(text.slice(start, start + width))}, and none for what is unknown`);
+          throw new InputError(
+            `the tokenizer has no token for ${JSON.stringify(text.slice(start, start + width))}, and none for what is unknown`,
+          );
         }
         offer(start, start + width, unknown as number, unknownScore);
       }

@@ -62,6 +62,8 @@ function unknownId(json: JsonObject, vocabulary: Map<string, number>): () => num
   const id = vocabulary.get(token);
   return () => {
     if (id !== undefined) return id;
-    throw new InputError(`the text has a word without a token, and model.unk_token '${token}' is not in the vocabulary`);
+    throw new InputError(
+      `the text has a word without a token, and model.unk_token '${token}' is not in the vocabulary`,
+    );
   };
 }
