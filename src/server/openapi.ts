@@ -16,9 +16,8 @@ export function openApi({ names }: Service) {
   const named = (examples: object[]) =>
     Object.fromEntries(examples.map((value, i) => [`example ${i + 1}`, { value }]));
   const question = [{ role: 'user', content: 'What is in the box?' }];
-  const stream = {
-    'text/event-stream': { schema: { type: 'string', description: 'With `stream`: events as of OpenAI.' } },
-  };
+  // Events are no JSON as a whole: a schema here would be one of their parts.
+  const stream = { 'text/event-stream': {} };
   const post = (
     operationId: string,
     summary: string,
