@@ -13,15 +13,26 @@ export function openApi({ names }: Service) {
   const failures = (codes: number[]) =>
     Object.fromEntries(codes.map((code) => [code, { description: statuses[code], content: json('Error') }]));
   const guarded = [401, 403, 500];
-  const stream = {
-    'text/event-stream': { schema: { type: 'string', description: 'With `stream`: events as of OpenAI.' } },
-  };
-  const post = (operationId: string, summary: string, schema: z.ZodType, answer: string) => {
+  const named = (examples: object[]) =>
+    Object.fromEntries(examples.map((value, i) => [`example ${i + 1}`, { value }]));
+  const question = [{ role: 'user', content: 'What is in the box?' }];
+  // Events are no JSON as a whole: a schema here would be one of their parts.
+  const stream = { 'text/event-stream': {} };
+  const post = (
+    operationId: string,
+    summary: string,
+    schema: z.ZodType,
+    answer: string,
+    examples: object[],
+  ) => {
     const { $schema: _, ...request } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
     return {
       post: {
         ...{ operationId, summary },
-        requestBody: { required: true, content: { 'application/json': { schema: request } } },
+        requestBody: {
+          required: true,
+          content: { 'application/json': { schema: request, examples: named(examples) } },
+        },
         responses: {
           200: { description: 'The answer.', content: { ...json(answer), ...stream } },
           ...failures([400, 404, 405, 408, 413, 415, 429, 503, 504, ...guarded]),
@@ -61,14 +72,23 @@ export function openApi({ names }: Service) {
       '/v1/completions': post(
         ...(['createCompletion', 'Go on from a text or from tokens.', completionRequest] as const),
         'Completion',
+        [
+          { prompt: 'Once upon a time', max_tokens: 4 },
+          { prompt: ['Once', 'upon'], max_tokens: 2, n: 2, logprobs: 2, echo: true, temperature: 1, seed: 1 },
+        ],
       ),
       '/v1/chat/completions': post(
         ...(['createChatCompletion', 'Answer a conversation.', chatRequest] as const),
         'ChatCompletion',
+        [
+          { messages: question, max_tokens: 4 },
+          { messages: question, max_tokens: 4, logprobs: true, top_logprobs: 2 },
+        ],
       ),
       '/v1/responses': post(
         ...(['createResponse', 'Answer a conversation, with items and events.', responsesRequest] as const),
         'Response',
+        [{ input: 'What is in the box?', max_output_tokens: 4 }],
       ),
       '/health': {
         get: {
