@@ -51,6 +51,17 @@ export function linearKinds(): LinearKind[] {
   return [...(Object.keys(SIZED) as LinearKind[]), ...customKinds()];
 }
 
+/**
+ * The block that keeps most of a parent's abilities in all comparisons so far (docs/LOG.md): what is taken where nothing
+ * else is said.
+ */
+export const BEST_MIXER = 'gated_deltanet+rope';
+
+/** What is compared where nothing else is said: every kind as its authors define it, and the best so far. */
+export function comparedMixers(): string[] {
+  return [...linearKinds(), BEST_MIXER];
+}
+
 /** The end of a name for a block whose queries and keys are rotated as those of the parent, as no paper has it. */
 const ROPE = '+rope';
 

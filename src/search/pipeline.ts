@@ -67,7 +67,7 @@ export async function searchPlacement(settings: SearchSettings): Promise<SearchR
   const { out, mixer, budget, seeds, tasks, signal } = settings;
   const { config, weights } = openCheckpoint(settings.model);
   const layers = config.layers.length;
-  checkSettings(settings, config);
+  checkSearch(settings, config);
   mkdirSync(out, { recursive: true });
   const found: SeedFindings[] = [];
   for (const seed of seeds) {
@@ -98,7 +98,7 @@ export async function searchPlacement(settings: SearchSettings): Promise<SearchR
 }
 
 /** @throws InputError for what could only fail later, after hours of training */
-function checkSettings(settings: SearchSettings, config: ModelConfig): void {
+export function checkSearch(settings: SearchSettings, config: ModelConfig): void {
   const { budget, seeds, tasks, align: aligning, supernet, finish } = settings;
   const layers = config.layers.length;
   checkBudget(budget, layers);

@@ -3,6 +3,7 @@ import { SafetensorsFile, writeSafetensors } from '../model/safetensors.ts';
 import { InputError } from '../util/errors.ts';
 import type { Random } from '../util/random.ts';
 import type { Moments } from './adamw.ts';
+import { differences } from './differences.ts';
 import type { ParameterVector } from './parameters.ts';
 
 /**
@@ -15,6 +16,20 @@ export interface RunState {
   parameters: ParameterVector;
   moments: Moments;
   random: Random;
+}
+
+/** A state was found that a run with other settings saved. */
+export class OtherRunError extends InputError {
+  /** @param differences a line for each setting: 'rows: 8 -> 4' */
+  constructor(
+    path: string,
+    readonly differences: readonly string[],
+  ) {
+    super(
+      `${path} was saved by a run with other settings:${differences.map((line) => `\n  ${line}`).join('')}\n` +
+        'Delete it to begin anew, or give the settings it was begun with.',
+    );
+  }
 }
 
 /** The vectors of a state by their names in the file. */
@@ -49,17 +64,14 @@ export function saveRunState(path: string, state: RunState, fingerprint: string)
  * Loads a saved state into `state`, if the file exists.
  *
  * @returns whether there was one
- * @throws InputError when the file belongs to a run with other options, or is damaged
+ * @throws OtherRunError when the file belongs to a run with other settings, InputError when it is damaged
  */
 export function loadRunState(path: string, state: RunState, fingerprint: string): boolean {
   if (!existsSync(path)) return false;
   const file = new SafetensorsFile(path);
   const { step, updates, random, fingerprint: found } = file.metadata;
   if (canonical(found) !== canonical(fingerprint)) {
-    throw new InputError(
-      `${path} was saved by a run with other options${differences(found, fingerprint)}\n` +
-        'Delete it to start afresh, or give the options it was started with.',
-    );
+    throw new OtherRunError(path, differences(JSON.parse(found ?? '{}'), JSON.parse(fingerprint)));
   }
   for (const [name, { size }] of Object.entries(vectors(state))) {
     const { shape } = file.info(name);
@@ -81,14 +93,4 @@ function canonical(fingerprint: string | undefined): string {
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
       : value,
   );
-}
-
-/** The options in which two fingerprints differ, a line each. */
-function differences(saved: string | undefined, now: string): string {
-  const [before, after] = [saved, now].map((text) => JSON.parse(canonical(text)) as Record<string, unknown>);
-  const lines = [...new Set([...Object.keys(before!), ...Object.keys(after!)])]
-    .map((key) => ({ key, was: JSON.stringify(before![key]), is: JSON.stringify(after![key]) }))
-    .filter(({ was, is }) => was !== is)
-    .map(({ key, was, is }) => `\n  ${key}: saved ${was ?? 'without'}, now ${is ?? 'without'}`);
-  return `:${lines.join('')}`;
 }

@@ -5,6 +5,7 @@ import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { Random } from '../util/random.ts';
+import { systemMeaning } from '../util/system-errors.ts';
 import { type AdamWOptions, freshMoments } from './adamw.ts';
 import { optimizerFor } from './device-adamw.ts';
 import type { ParameterVector } from './parameters.ts';
@@ -215,7 +216,7 @@ class StepLog {
     try {
       appendFileSync(this.path, `${JSON.stringify(entry)}\n`);
     } catch (error) {
-      throw new InputError(`cannot write ${this.path}: ${(error as Error).message}`);
+      throw new InputError(`cannot write ${this.path}: ${systemMeaning(error) ?? (error as Error).message}`);
     }
   }
 

@@ -2,7 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../util/errors.ts';
-import { linearKinds } from '../linear-mixer.ts';
+import { systemMeaning } from '../../util/system-errors.ts';
+import { BEST_MIXER, comparedMixers, linearKinds } from '../linear-mixer.ts';
 
 /**
  * A whole run of PostNAS as data: stages 1 to 4, sliding windows and the final training. A stage that is absent is
@@ -40,8 +41,8 @@ const recipeSchema = z.strictObject({
   seeds: z.array(z.int().min(0)).min(1).default([1]),
   /** Where it is trained and judged. */
   device: z.enum(['cpu', 'webgpu']).default('cpu'),
-  /** A text file to train on, or 'world' for the generated world. */
-  data: z.string().default('world'),
+  /** A text file to train on, or 'world' for the generated world, which only its own models may leave out. */
+  data: z.string().optional(),
   /** Text for the objective held-out-loss. */
   heldOut: z.string().optional(),
   /** Rows of a step, and tokens of each. */
@@ -54,7 +55,7 @@ const recipeSchema = z.strictObject({
   /** Stage 1. */
   placement: z.strictObject({
     ...shape,
-    mixer: kind.default('gated_deltanet'),
+    mixer: kind.default(BEST_MIXER),
     /** Layers that keep full attention. */
     budget: count,
     alignSteps: steps,
@@ -75,10 +76,7 @@ const recipeSchema = z.strictObject({
   blocks: z
     .strictObject({
       ...training,
-      mixers: z
-        .array(kind)
-        .min(1)
-        .default(() => linearKinds()),
+      mixers: z.array(kind).min(1).default(comparedMixers),
     })
     .optional(),
   /** Stage 3. */
@@ -154,7 +152,9 @@ export function readRecipe(path: string): Recipe {
   try {
     json = JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
-    throw new InputError(`cannot read the recipe ${path}: ${(error as Error).message}`);
+    throw new InputError(
+      `cannot read the recipe ${path}: ${systemMeaning(error) ?? (error as Error).message}`,
+    );
   }
   const read = recipeSchema.safeParse(json);
   if (read.success) {
@@ -168,7 +168,7 @@ export function readRecipe(path: string): Recipe {
     return {
       ...read.data,
       model: found(model),
-      data: found(data),
+      ...(data && { data: found(data) }),
       ...(heldOut && { heldOut: found(heldOut) }),
     };
   }
