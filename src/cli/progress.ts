@@ -18,7 +18,7 @@ export interface Progress {
 /** Seconds between two lines of one stage where there is no terminal. */
 const LINE_EVERY = 15;
 
-/** Seconds after which a stage is told of there for the first time; one that ends before is not. */
+/** Seconds after which a stage is first told of there; one that ends before is not. */
 const FIRST_AFTER = 1.5;
 
 /** Seconds that a stage has to take there for its end to be worth a line. */
@@ -38,10 +38,9 @@ interface Stage {
   started: number;
   /** Where this run of the stage began: a resumed one does not begin at 0. */
   from: number;
-  /** When a line was last printed; undefined before the first. */
-  printed: number | undefined;
   last: ProgressEvent;
-  first: NodeJS.Timeout | undefined;
+  /** Where there is no terminal: until the next line. */
+  next: NodeJS.Timeout | undefined;
 }
 
 /** A terminal can be drawn on if it is one and not a dumb one. */
@@ -78,8 +77,16 @@ export function createProgress({ quiet = false, stream = process.stderr }: Progr
   const rateOf = ({ last, from, started }: Stage, now: number) =>
     now > started ? (1000 * (last.done - from)) / (now - started) : 0;
   const print = (stage: Stage, now: number) => {
-    stage.printed = now;
     stream.write(`${progressLine(stage.last, rateOf(stage, now), LOG_WIDTH, false).trimStart()}\n`);
+  };
+
+  /** Prints the stage after some seconds and then now and then, also when nothing is heard of it. */
+  const wait = (stage: Stage, seconds: number) => {
+    clearTimeout(stage.next);
+    stage.next = setTimeout(() => {
+      print(stage, performance.now());
+      wait(stage, LINE_EVERY);
+    }, 1000 * seconds).unref();
   };
 
   let drawn = false;
@@ -89,14 +96,10 @@ export function createProgress({ quiet = false, stream = process.stderr }: Progr
       bar: bars?.create(event.total, event.done, { event, rate: 0 }),
       started: now,
       from: event.done,
-      printed: undefined,
       last: event,
-      first: undefined,
+      next: undefined,
     };
-    if (!bars) {
-      stage.first = setTimeout(() => print(stage, performance.now()), 1000 * FIRST_AFTER);
-      stage.first.unref();
-    }
+    if (!bars) wait(stage, FIRST_AFTER);
     return stage;
   };
 
@@ -105,17 +108,17 @@ export function createProgress({ quiet = false, stream = process.stderr }: Progr
     const now = performance.now();
     const stage = stages.get(event.stage) ?? begin(event, now);
     stages.set(event.stage, stage);
-    stage.last = event;
+    // Between two steps the loss is that of the last one.
+    stage.last = { ...event, values: event.values ?? stage.last.values };
     const ended = event.done >= event.total;
     if (stage.bar) {
       stage.bar.setTotal(event.total);
-      stage.bar.update(event.done, { event, rate: rateOf(stage, now) });
-    } else {
-      const since = now - (stage.printed ?? stage.started);
-      if (since > 1000 * (ended ? SHORT : LINE_EVERY)) print(stage, now);
+      stage.bar.update(event.done, { event: stage.last, rate: rateOf(stage, now) });
+    } else if (ended && now - stage.started > 1000 * SHORT) {
+      print(stage, now);
     }
     if (ended) {
-      clearTimeout(stage.first);
+      clearTimeout(stage.next);
       stages.delete(event.stage);
       if (stage.bar) finished.push(stage.bar);
       while (finished.length > KEPT_BARS) bars!.remove(finished.shift()!);
@@ -135,7 +138,7 @@ export function createProgress({ quiet = false, stream = process.stderr }: Progr
       bars.update();
     },
     stop: () => {
-      for (const { first } of stages.values()) clearTimeout(first);
+      for (const { next } of stages.values()) clearTimeout(next);
       bars?.stop();
     },
   };

@@ -36,17 +36,20 @@ export interface StepSeconds {
 
 /** Layers that are timed: of them all where a model has no more. The cost of another layer is their difference. */
 const FEW = 1;
-const MORE = 3;
+const MORE = 2;
+
+/** Tokens of a timed step at most: a processor takes as long for each token of a larger one. A GPU gets whole steps. */
+const TOKENS = 1024;
 
 /** Steps that are timed after a first one, which compiles. */
-const STEPS = 3;
+const STEPS = 4;
 
 /** Seconds after which no further step is timed, so that large models get an answer, too. */
 const PATIENCE = 3;
 
 /**
- * Times a few steps of alignment and of training through the model on one layer and on three, and extends the difference
- * to all layers. Layers of other kinds, of which hybrids have some, are taken to cost as much as the first ones.
+ * Times a few steps of alignment and of training through the model, with fewer rows, on one layer and on two, and extends
+ * the difference to all layers and rows. Layers of other kinds, of which hybrids have some, are taken to cost as much as the first ones.
  */
 export async function measureSteps(
   settings: RateSettings,
@@ -75,7 +78,7 @@ export async function measureSteps(
   const ofAll = (kind: (typeof kinds)[number], pick: (seconds: readonly number[]) => number): number => {
     const [few, more] = timed[kind].map(pick) as [number, number?];
     if (more === undefined) return few;
-    // Noise can make one layer slower than three; no model is faster than its share of these.
+    // Noise can make one layer slower than two: a layer takes at least half of its share of these.
     const perLayer = Math.max((more - few) / (MORE - FEW), more / MORE / 2);
     return more + perLayer * (layers - MORE);
   };
@@ -107,7 +110,9 @@ async function timeSteps(
     ends.push(performance.now());
     if (ends.length > 1 && ends.at(-1)! - ends[0]! > 1000 * PATIENCE) enough.abort();
   };
-  const shape = { ...shapes[kind], steps: STEPS + 1, rate: 1e-4 };
+  const { batch: rows, length } = shapes[kind];
+  const batch = device === 'webgpu' ? rows : Math.min(rows, Math.max(1, Math.floor(TOKENS / length)));
+  const shape = { batch, length, steps: STEPS + 1, rate: 1e-4 };
   const training = {
     ...{ branches, batches, threads, device, shape, onProgress, seed: 0 },
     schedule: scheduleOf(shape),
@@ -123,5 +128,5 @@ async function timeSteps(
   } catch (error) {
     if (!enough.signal.aborted || signal?.aborted) throw error;
   }
-  return ends.slice(1).map((end, i) => (end - ends[i]!) / 1000);
+  return ends.slice(1).map((end, i) => ((end - ends[i]!) / 1000) * (rows / batch));
 }

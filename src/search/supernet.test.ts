@@ -241,7 +241,7 @@ describe('trainSupernet', () => {
     await trainSupernet({ ...options, branches: again });
     expect(again.network.fingerprint()).toBe(network.fingerprint());
     const frozenOnes = trainSupernet({ ...options, branches: tinySupernet(), mlps: false });
-    await expect(frozenOnes).rejects.toThrow(/mlps: saved true, now without/);
+    await expect(frozenOnes).rejects.toThrow(/mlps: true -> none/);
     rmSync(folder, { recursive: true });
   });
 

@@ -19,12 +19,14 @@ export interface Objective {
    *
    * @param random the only source of randomness, so that a resumed run draws what the first would have
    * @param gradient receives the gradient, every element of it, where the training's memory has it
+   * @param onPart may be told how much of it is done, from 0 to 1
    * @returns the loss, and what else is worth logging
    */
   gradient(
     random: Random,
     gradient: ParameterVector,
     step: number,
+    onPart?: (part: number) => void,
   ): Promise<{ loss: number; [value: string]: number }>;
 }
 
@@ -53,6 +55,7 @@ export interface TrainOptions {
   /** Called every `evaluateEvery` steps and after the last; what it returns is logged. */
   evaluate?: (step: number) => Promise<Record<string, number>>;
   evaluateEvery?: number;
+  /** Told of every step, with its loss; of parts of a step that takes long without. */
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }
@@ -64,6 +67,9 @@ export interface TrainResult {
   /** Of all steps, those of earlier processes included. */
   seconds: number;
 }
+
+/** Seconds of a step after which its parts are told of. */
+const LONG = 1;
 
 /** Consecutive steps without a finite gradient before a run is given up. */
 const MAX_BAD_STEPS = 10;
@@ -114,7 +120,18 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const optimizer = await optimizerFor(memory, options.optimizer, options.threads);
   const gradient = parameters.like();
   const part = accumulate > 1 ? parameters.like() : gradient;
+  const tell = (steps: number, values?: Record<string, number>) => {
+    told = performance.now();
+    options.onProgress?.({
+      stage,
+      done: steps * tokensPerStep,
+      total: schedule.steps * tokensPerStep,
+      unit: 'tokens',
+      ...(values && { values }),
+    });
+  };
   let saved = performance.now();
+  let told = saved;
   let bad = 0;
   try {
     while (state.step < schedule.steps) {
@@ -125,7 +142,9 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       try {
         for (let i = 0; i < accumulate; i++) {
           options.signal?.throwIfAborted();
-          const batch = await objective.gradient(state.random, part, state.step);
+          const batch = await objective.gradient(state.random, part, state.step, (done) => {
+            if (performance.now() - told > 1000 * LONG) tell(state.step + (i + done) / accumulate);
+          });
           for (const [name, value] of Object.entries(batch)) {
             values[name] = (values[name] ?? 0) + value / accumulate;
           }
@@ -168,13 +187,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
         await save();
         saved = performance.now();
       }
-      options.onProgress?.({
-        stage,
-        done: state.step * tokensPerStep,
-        total: schedule.steps * tokensPerStep,
-        unit: 'tokens',
-        values: { loss: values.loss! },
-      });
+      tell(state.step, { loss: values.loss! });
     }
     await memory.fetch(parameters.data);
   } finally {

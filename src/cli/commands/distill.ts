@@ -10,7 +10,14 @@ import { Network } from '../../search/network.ts';
 import { PathScorer } from '../../search/scorer.ts';
 import { type Common, resumingAction } from '../command.ts';
 import { type BatchOptions, commandLine, dataOf, withBatches } from '../data-options.ts';
-import { modelArgument, outFolder, seedOption, sizeOption, writtenDtypeOption } from '../options.ts';
+import {
+  addWithAliases,
+  modelArgument,
+  outFolder,
+  seedOption,
+  sizeOption,
+  writtenDtypeOption,
+} from '../options.ts';
 import { byteCountIn, decimal, natural, positive } from '../parsers.ts';
 import { folderToWrite } from '../paths.ts';
 import { duration } from '../progress.ts';
@@ -28,7 +35,7 @@ interface DistillOptions extends BatchOptions {
   allRate: number;
   bodyRate: number;
   crossEntropy: number;
-  temperature: number;
+  distillTemperature: number;
   cacheLogits?: string;
   cacheLimit: number;
   dtype: WrittenDtype;
@@ -60,7 +67,6 @@ export function distillCommand(): Command {
       0.1,
     )
     .option('--cross-entropy <x>', 'weight of the loss on the text itself in stage 3', decimal, 0.1)
-    .option('--temperature <x>', 'what logits are divided by before they are compared', positive, 1)
     .addOption(
       new Option(
         '--cache-logits <folder>',
@@ -85,6 +91,13 @@ export function distillCommand(): Command {
         '  postnas distill models/base runs/search/seed-1/hybrid --feature-steps 0 --logit-steps 0 \\\n' +
         '    --cache-logits .cache/base',
     );
+  addWithAliases(
+    command,
+    new Option('--distill-temperature <x>', 'what logits are divided by before they are compared')
+      .argParser(positive)
+      .default(1),
+    '--temperature',
+  );
   withBatches(command);
   return resumingAction<DistillOptions>(command, LEFTOVERS.distill, ({ out }) => out, distillHybrid);
 }
@@ -117,7 +130,7 @@ async function distillHybrid(
       bodyRate: options.bodyRate,
       crossEntropy: options.crossEntropy,
     },
-    temperature: options.temperature,
+    temperature: options.distillTemperature,
     cacheLogits: options.cacheLogits,
     cacheLimit: options.cacheLimit,
     dtype: options.dtype,
