@@ -11,6 +11,7 @@ import { action } from '../command.ts';
 import { grouped, readable } from '../numbers.ts';
 import { addWithAliases, dtypeOption } from '../options.ts';
 import { tokenCount } from '../parsers.ts';
+import { fileOrFolderToRead } from '../paths.ts';
 import { table } from '../table.ts';
 
 /** `postnas info`: what a model is made of, and the memory that a sequence takes. */
@@ -40,7 +41,7 @@ export function infoCommand(): Command {
     command,
     async ({ progress, signal, result }, { context, cacheDtype: dtype }, [model = '']) => {
       const path = model.endsWith('.json')
-        ? model
+        ? fileOrFolderToRead('<model>', 'a config.json')(model)
         : await resolveModel(model, { onProgress: progress.report, signal });
       const config = openConfig(path);
       const weights = hasWeights(path) ? weightFiles(openCheckpoint(path).weights) : null;
