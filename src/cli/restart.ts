@@ -69,9 +69,7 @@ export const LEFTOVERS = {
  */
 export function removeRun(folder: string, leftovers: Leftovers, say: (line: string) => void): void {
   if (!statSync(folder, { throwIfNoEntry: false })) return;
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => !entry.isDirectory())
-    .map((entry) => join(entry.parentPath, entry.name));
+  const files = filesBelow(folder);
   const isOurs = (path: string) => {
     const below = relative(folder, path).split(sep).join('/');
     return leftovers.some((pattern) => pattern.test(below));
@@ -85,6 +83,14 @@ export function removeRun(folder: string, leftovers: Leftovers, say: (line: stri
     `${folder}: removed the ${ours.length} files of the earlier run (${readable(bytes)})` +
       (kept > 0 ? `; kept ${kept} that postnas did not write` : ''),
   );
+}
+
+/** Links are files here: what they lead to is no part of the folder. */
+function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? filesBelow(path) : [path];
+  });
 }
 
 /** Removes a folder that is empty, and those above it, up to `top`. */
