@@ -46,7 +46,7 @@ const WORLD_TASKS = [
 export const HELD_OUT_TASK = 'held-out-loss';
 
 /** All names that --task takes. */
-export function taskNames(): string[] {
+function taskNames(): string[] {
   return [HELD_OUT_TASK, 'vocabulary-recall', ...worldTasks.map(({ name }) => name)];
 }
 

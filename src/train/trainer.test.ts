@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { linearWeight, vector } from '../mixers/mixer.ts';
 import { SafetensorsFile } from '../model/safetensors.ts';
+import type { ProgressEvent } from '../util/progress.ts';
 import { Random } from '../util/random.ts';
 import { ParameterVector } from './parameters.ts';
 import { type Objective, type TrainOptions, train } from './trainer.ts';
@@ -203,6 +204,22 @@ test('two half batches in one step are the whole batch', async () => {
   const [whole, halves] = [await run(4), await run(2)];
   expect(halves.loss).toBeCloseTo(whole.loss, 4);
   for (const [i, p] of whole.data.entries()) expect(halves.data[i]).toBeCloseTo(p, 5);
+});
+
+test('parts of a step that takes long are told of, without a loss', async () => {
+  const events: ProgressEvent[] = [];
+  const slow: Wrap = (objective) => ({
+    async gradient(random, gradient, step, onPart) {
+      onPart!(0.1);
+      if (step === 1) await new Promise((later) => setTimeout(later, 1100));
+      onPart!(0.5);
+      return objective.gradient(random, gradient, step);
+    },
+  });
+  const options = fresh({ onProgress: (event) => events.push(event) }, slow);
+  await train({ ...options, schedule: { ...options.schedule, steps: 2 } });
+  expect(events.map(({ done }) => done)).toEqual([10, 15, 20]);
+  expect(events.map(({ values }) => values === undefined)).toEqual([false, true, false]);
 });
 
 describe('refusals', () => {

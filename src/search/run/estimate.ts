@@ -5,7 +5,7 @@ import { placementSettings } from './placement-stage.ts';
 import { type PlannedStage, planOf } from './plan.ts';
 
 /** Seconds that training takes: what is expected, and by the fastest and by the slowest step that was timed. */
-export interface Seconds {
+interface Seconds {
   seconds: number;
   low: number;
   high: number;
