@@ -211,7 +211,7 @@ test('parts of a step that takes long are told of, without a loss', async () => 
   const slow: Wrap = (objective) => ({
     async gradient(random, gradient, step, onPart) {
       onPart!(0.1);
-      if (step === 1) await new Promise((later) => setTimeout(later, 1100));
+      if (step === 1) await new Promise((later) => setTimeout(later, 2100));
       onPart!(0.5);
       return objective.gradient(random, gradient, step);
     },

@@ -69,7 +69,7 @@ export interface TrainResult {
 }
 
 /** Seconds of a step after which its parts are told of. */
-const LONG = 1;
+const LONG = 2;
 
 /** Consecutive steps without a finite gradient before a run is given up. */
 const MAX_BAD_STEPS = 10;
