@@ -90,21 +90,25 @@ export function action<O extends object>(
  *
  * @param leftovers the files that the command writes into its folder
  * @param folderOf that folder
+ * @param run calls `begin` when its options are known to be good, so that a mistake in them loses nothing: with --restart
+ *   that removes the earlier run
  */
 export function resumingAction<O extends object>(
   command: Command,
   leftovers: Leftovers,
   folderOf: (options: O, args: string[]) => string,
-  run: (common: Common, options: O, args: string[]) => Promise<void>,
+  run: (common: Common, options: O, args: string[], begin: () => void) => Promise<void>,
 ): Command {
   command.option('--restart', 'remove what this command left in the folder of --out, and begin anew');
   return action<O & { restart?: boolean }>(
     command,
     async (common, options, args) => {
       const out = folderOf(options, args);
-      if (options.restart) removeRun(out, leftovers, common.progress.log);
+      const begin = () => {
+        if (options.restart) removeRun(out, leftovers, common.progress.log);
+      };
       try {
-        await run(common, options, args);
+        await run(common, options, args, begin);
       } catch (error) {
         if (!(error instanceof OtherRunError)) throw error;
         throw new InputError(

@@ -196,6 +196,28 @@ describe('ports', () => {
   });
 });
 
+describe('--restart', () => {
+  test.each([
+    ['search', ['--budget', '9'], /9/],
+    ['search', ['--task', 'chess'], /unknown task 'chess'/],
+    ['blocks', ['--placement', '1,30'], /no layer 30/],
+  ])('removes nothing where other options are wrong: %s %j', async (command, options, message) => {
+    const out = mkdtempSync(join(folder, 'run-'));
+    writeFileSync(join(out, 'result.json'), '{}');
+    expect(await failure(command, base, '--out', out, '--restart', '--quiet', ...options)).toMatch(message);
+    expect(readdirSync(out)).toEqual(['result.json']);
+  });
+
+  test('is not for what does not begin a run', async () => {
+    expect(await failure('run', 'recipes/quick.json', '--estimate', '--restart')).toMatch(
+      /cannot be used with/,
+    );
+    expect(await failure('run', 'recipes/quick.json', '--unit', 'x', '--restart')).toMatch(
+      /cannot be used with/,
+    );
+  });
+});
+
 describe('options and commands that there are not', () => {
   test('the nearest one is named, and the help is not printed over it', async () => {
     expect(await failure('serch')).toMatch(/^postnas: unknown command 'serch'\n\(Did you mean search\?\)/);

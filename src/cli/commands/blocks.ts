@@ -13,7 +13,12 @@ import {
   meanScore,
   paretoFront,
 } from '../../search/blocks/choice.ts';
-import { type Candidate, compareBlocks } from '../../search/blocks/compare.ts';
+import {
+  type Candidate,
+  type CompareSettings,
+  checkComparison,
+  compareBlocks,
+} from '../../search/blocks/compare.ts';
 import { designsNamed, jetDesigns } from '../../search/blocks/designs.ts';
 import { nearbyHeads, sameStateSize } from '../../search/blocks/dimensions.ts';
 import type { BlocksResult } from '../../search/blocks/result.ts';
@@ -178,11 +183,11 @@ function comparison<More>(
     command,
     LEFTOVERS.comparison,
     ({ out }) => out,
-    async ({ progress, signal, result }, options, [given]) => {
+    async ({ progress, signal, result }, options, [given], begin) => {
       const model = await resolveModel(given!, { onProgress: progress.report, signal });
       const { config } = openCheckpoint(model);
       const shape = { batch: options.rows, length: options.length, rate: options.rate };
-      const found = await compareBlocks({
+      const settings: CompareSettings = {
         stage,
         model,
         out: options.out,
@@ -203,7 +208,10 @@ function comparison<More>(
         device: options.device,
         onProgress: progress.report,
         signal,
-      });
+      };
+      checkComparison(settings);
+      begin();
+      const found = await compareBlocks(settings);
       result(found, summary(found, options.out));
     },
   );

@@ -106,6 +106,7 @@ async function distillHybrid(
   { progress, signal, result }: Common,
   options: DistillOptions,
   [first, second]: string[],
+  begin: () => void,
 ): Promise<void> {
   const resolving = { onProgress: progress.report, signal };
   const [teacher, student] = [await resolveModel(first!, resolving), await resolveModel(second!, resolving)];
@@ -115,6 +116,7 @@ async function distillHybrid(
   const judge = async (model: string, hybrid: Hybrid) => {
     judged.push(await judgedOn(tasks, model, hybrid, options, signal));
   };
+  begin();
   const { stages } = await distill({
     teacher,
     student,

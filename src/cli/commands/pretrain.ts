@@ -72,7 +72,8 @@ export function pretrain(): Command {
     command,
     LEFTOVERS.pretrain,
     folderOf,
-    async ({ progress, signal, result }, options, args) => {
+    async ({ progress, signal, result }, options, args, begin) => {
+      begin();
       const folder = folderOf(options, args);
       const { steps, tokens, length, shortLength, layers, width, threads = 0 } = options;
       const shortSteps = Math.round(steps * options.shortShare);

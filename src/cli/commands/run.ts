@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { Device } from '../../graph/index.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import { resolveModel } from '../../model/hub.ts';
@@ -47,10 +47,12 @@ export function run(): Command {
     .addOption(jobsOption())
     .addOption(threadsOption())
     .addOption(otherwise(deviceOption(), "the recipe's"))
-    .option('--estimate', 'only say how long it will take')
-    .option(
-      '--unit <id>',
-      'do one part of the run, such as blocks/seed-1/gla; the stages before it must be done',
+    .addOption(new Option('--estimate', 'only say how long it will take').conflicts('restart'))
+    .addOption(
+      new Option(
+        '--unit <id>',
+        'do one part of the run, such as blocks/seed-1/gla; the stages before it must be done',
+      ).conflicts('restart'),
     )
     .addHelpText(
       'after',
@@ -61,7 +63,7 @@ export function run(): Command {
   for (const option of watchOptions()) command.addOption(option);
   const folderOf = ({ out }: Options, [recipe = '']: string[]) =>
     out ?? join('runs', recipe.replace(/^.*[\\/]|\.json$/g, ''));
-  return resumingAction<Options>(command, LEFTOVERS.run, folderOf, async (common, options, args) => {
+  return resumingAction<Options>(command, LEFTOVERS.run, folderOf, async (common, options, args, begin) => {
     const [recipe = ''] = args;
     const out = folderOf(options, args);
     if (options.unit) {
@@ -75,7 +77,7 @@ export function run(): Command {
       common.result(estimate, shown(estimate, jobs));
       return;
     }
-    const result = await runFromRecipe(common, recipe, { ...options, out });
+    const result = await runFromRecipe(common, recipe, { ...options, out }, begin);
     common.result(result, summary(result, out));
   });
 }
@@ -89,12 +91,14 @@ export async function runFromRecipe(
   common: Common,
   recipe: string,
   options: Options & { out: string },
+  begin: () => void,
 ): Promise<RunResult> {
   const { out } = options;
   const { context, jobs } = await prepare(common, recipe, out, options);
   const { threads, device, signal } = context;
   const estimate = await estimateRun(context, jobs);
   common.progress.log(shown(estimate, jobs));
+  begin();
   const { recipe: what } = context;
   const report = join(out, 'report.html');
   const { tokens, seconds } = estimate;

@@ -74,10 +74,10 @@ export function search(): Command {
     command,
     LEFTOVERS.search,
     ({ out }) => out,
-    async (common, options, [model]) => {
+    async (common, options, [model], begin) => {
       const { progress, signal } = common;
       const folder = await resolveModel(model!, { onProgress: progress.report, signal });
-      const result = await runSearch(common, folder, options);
+      const result = await runSearch(common, folder, options, begin);
       common.result(result, summary(result, options.out));
     },
   );
@@ -88,6 +88,7 @@ async function runSearch(
   { progress, signal }: Common,
   model: string,
   options: SearchOptions,
+  begin: () => void,
 ): Promise<SearchResult> {
   const checkpoint = openCheckpoint(model);
   const shape = { batch: options.rows, length: options.length };
@@ -119,6 +120,7 @@ async function runSearch(
   checkSearch(settings, checkpoint.config);
   progress.log(planned(settings, checkpoint, options.mixer));
   progress.log(await estimated(settings, checkpoint));
+  begin();
   const result = await searchPlacement(settings);
   // Charting is loaded when it is needed: that takes a second.
   const { writeSearchReport } = await import('../../report/search-report.ts');

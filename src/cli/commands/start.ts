@@ -28,14 +28,19 @@ export function start(): Command {
     );
   for (const option of watchOptions()) command.addOption(option);
   const folderOf = ({ out }: { out: string }) => out;
-  return resumingAction<StartOptions>(command, LEFTOVERS.run, folderOf, async (common, options) => {
-    if (!existsSync(QUICK)) throw new InputError(`${QUICK}: the recipe is missing`);
-    const { out } = options;
-    const result = await runFromRecipe(common, QUICK, options);
-    const { signal } = common;
-    await using hybrid = await Model.fromPretrained(result.final!.runs[0]!.hybrid, { signal });
-    let text = PROMPT;
-    for await (const token of hybrid.generate(PROMPT, { maxNewTokens: 48, signal })) text += token.text;
-    common.result({ ...result, generated: text }, `${summary(result, out)}\nit writes: ${text}`);
-  });
+  return resumingAction<StartOptions>(
+    command,
+    LEFTOVERS.run,
+    folderOf,
+    async (common, options, _args, begin) => {
+      if (!existsSync(QUICK)) throw new InputError(`${QUICK}: the recipe is missing`);
+      const { out } = options;
+      const result = await runFromRecipe(common, QUICK, options, begin);
+      const { signal } = common;
+      await using hybrid = await Model.fromPretrained(result.final!.runs[0]!.hybrid, { signal });
+      let text = PROMPT;
+      for await (const token of hybrid.generate(PROMPT, { maxNewTokens: 48, signal })) text += token.text;
+      common.result({ ...result, generated: text }, `${summary(result, out)}\nit writes: ${text}`);
+    },
+  );
 }

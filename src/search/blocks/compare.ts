@@ -73,7 +73,7 @@ export async function compareBlocks(settings: CompareSettings): Promise<BlocksRe
   const { model, out, candidates, seeds, tasks, decode, threads = 0 } = settings;
   const { config, weights, generation } = openCheckpoint(model);
   const placement = asPlacement(settings.placement);
-  check(settings, config.layers.length, longestPrompt(config, decode.tokens));
+  checkComparison(settings);
   mkdirSync(out, { recursive: true });
   const fresh = () => new Network(config, weights);
   let spent = 0;
@@ -136,11 +136,12 @@ export function trialsOf({ seeds, candidates }: Pick<CompareSettings, 'seeds' | 
   return seeds.flatMap((seed) => candidates.map((candidate) => ({ seed, candidate })));
 }
 
-function check(
-  { placement, candidates, seeds, tasks, decode, align, train }: CompareSettings,
-  layers: number,
-  prompt: number,
-): void {
+/** @throws InputError for settings that cannot be met */
+export function checkComparison(settings: CompareSettings): void {
+  const { placement, candidates, seeds, tasks, decode, align, train } = settings;
+  const { config } = openCheckpoint(settings.model);
+  const layers = config.layers.length;
+  const prompt = longestPrompt(config, decode.tokens);
   checkBudget(placement.length, layers);
   const wrong = placement.find((layer) => !Number.isInteger(layer) || layer < 0 || layer >= layers);
   if (wrong !== undefined) {
