@@ -121,7 +121,9 @@ async function run(
     schedule: { peak: 1e-3, warmup: 1, steps: steps + 2, decay: 'constant', final: 1 },
     seed: 1,
     threads,
-    onProgress: () => {
+    onProgress: ({ values }) => {
+      // Only a whole step has a loss.
+      if (!values) return;
       const now = performance.now();
       if (last > 0) times.push(now - last);
       last = now;

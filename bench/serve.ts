@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
-import { wholeNumber } from '../src/cli/command.ts';
+import { wholeNumber } from '../src/cli/parsers.ts';
 import { writeFileAtomic } from '../src/util/files.ts';
 import { Random } from '../src/util/random.ts';
 

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { unseenTasks } from '../src/cli/data-options.ts';
-import { counts } from '../src/cli/numbers.ts';
+import { tokenCounts } from '../src/cli/parsers.ts';
 import { table } from '../src/cli/table.ts';
 import type { MixerSpec } from '../src/mixers/spec.ts';
 import { openCheckpoint } from '../src/model/checkpoint.ts';
@@ -49,17 +49,17 @@ export async function main(args: string[]): Promise<void> {
   const subjects: [string, Hybrid][] = [
     [values.model, parent],
     ...values.placement.flatMap((text) =>
-      counts(values.windows).map((window): [string, Hybrid] => [
+      tokenCounts(values.windows).map((window): [string, Hybrid] => [
         `full attention in ${text}, windows of ${window} in the others, untrained`,
         cut(text.split(',').map(Number), window),
       ]),
     ),
     ...values.beside.map((folder): [string, Hybrid] => [folder, openCheckpoint(folder)]),
   ];
-  const sets = counts(values.seeds).map((examplesSeed) =>
+  const sets = tokenCounts(values.seeds).map((examplesSeed) =>
     unseenTasks(
       values.model,
-      { data: 'world', objective: TASKS, examples: 128, rows: 1, length: 1 },
+      { data: 'world', task: TASKS, examples: 128, rows: 1, length: 1 },
       { examples: Number(values.examples), seed: examplesSeed },
     ),
   );

@@ -1,9 +1,12 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { WRITTEN_DTYPES, type WrittenDtype } from '../model/safetensors.ts';
-import { KV_DTYPES } from '../runtime/kv-blocks.ts';
+import type { Command } from 'commander';
+import { OtherRunError } from '../train/run-state.ts';
+import { InputError } from '../util/errors.ts';
+import { Interrupted } from './failure.ts';
+import { resolveAliases } from './options.ts';
 import { createProgress, type Progress } from './progress.ts';
+import { type Leftovers, removeRun } from './restart.ts';
 
-/** What every command does alike: progress, --json, Ctrl-C. */
+/** What every command does alike: progress, --json, Ctrl-C, and for trainings --restart. */
 
 export interface Common {
   progress: Progress;
@@ -14,24 +17,46 @@ export interface Common {
   result(data: unknown, text: string): void;
 }
 
+/** How a command ends by Ctrl-C. */
+export interface Stopping {
+  /** What is said at once. */
+  first?: string;
+  /** What is said when it has stopped. */
+  end: string;
+}
+
+const STOPPED: Stopping = { end: 'stopped' };
+
+const RESUMES: Stopping = {
+  first: 'stopping after this step (Ctrl-C again to stop at once)',
+  end: 'stopped; the last good state is kept: run the same command again to go on',
+};
+
+interface Printing {
+  json?: boolean;
+  quiet?: boolean;
+}
+
 /** Adds --json and --quiet to a command and runs its action with what they stand for. */
 export function action<O extends object>(
   command: Command,
   run: (common: Common, options: O, args: string[]) => Promise<void>,
+  stopping: Stopping = STOPPED,
 ): Command {
   return command
     .option('--json', 'print the result as JSON on standard output')
-    .option('--quiet', 'no progress')
+    .option('--quiet', 'show no progress')
     .action(async (...given: unknown[]) => {
       const self = given.pop() as Command;
-      const options = self.opts<O & { json?: boolean; quiet?: boolean }>();
+      resolveAliases(self);
+      const options = self.opts<O & Printing>();
       const progress = createProgress({ quiet: options.quiet ?? false });
       const controller = new AbortController();
-      const stop = () => {
+      const stop = (signal: NodeJS.Signals) => {
         // A second Ctrl-C does not wait for the state to be saved.
         if (controller.signal.aborted) process.exit(130);
-        progress.log('stopping after this step (Ctrl-C again to stop at once)');
-        controller.abort();
+        if (stopping.first) progress.log(stopping.first);
+        controller.abort(new Interrupted(stopping.end, signal));
       };
       process.on('SIGINT', stop);
       process.on('SIGTERM', stop);
@@ -49,6 +74,9 @@ export function action<O extends object>(
           options,
           self.args,
         );
+      } catch (error) {
+        if ((error as Error).name !== 'AbortError' || error instanceof Interrupted) throw error;
+        throw new Interrupted(stopping.end);
       } finally {
         progress.stop();
         process.off('SIGINT', stop);
@@ -57,44 +85,38 @@ export function action<O extends object>(
     });
 }
 
-/** The option of commands that run a model: `kvDtype`. */
-export function kvDtypeOption(): Option {
-  return new Option(
-    '--kv-dtype <type>',
-    'of the keys and values that attention layers keep: f32, or q8 for full blocks in 8 bits (q8 where weights have few)',
-  ).choices(KV_DTYPES);
-}
-
-/** Parses a positive whole number given to an option. */
-export function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) {
-    throw new InvalidArgumentError('Expected a whole number above 0.');
-  }
-  return value;
-}
-
-/** Parses a number of at least 0 given to an option. */
-export function decimal(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value) || value < 0) {
-    throw new InvalidArgumentError('Expected a number of at least 0.');
-  }
-  return value;
-}
-
-/** Parses a number of at least 0 without decimals given to an option, such as a seed. */
-export function natural(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isSafeInteger(value) || value < 0) {
-    throw new InvalidArgumentError('Expected a whole number of at least 0.');
-  }
-  return value;
-}
-
-/** Parses the type of written weights or of caches given to an option; lower case will do. */
-export function weightType(text: string): WrittenDtype {
-  const known = WRITTEN_DTYPES.find((dtype) => dtype === text.toUpperCase());
-  if (!known) throw new InvalidArgumentError(`Expected one of ${WRITTEN_DTYPES.join(', ')}.`);
-  return known;
+/**
+ * The same for a command that keeps its states in a folder and goes on from them when it is run again: adds --restart.
+ *
+ * @param leftovers the files that the command writes into its folder
+ * @param folderOf that folder
+ * @param run calls `begin` when its options are known to be good, so that a mistake in them loses nothing: with --restart
+ *   that removes the earlier run
+ */
+export function resumingAction<O extends object>(
+  command: Command,
+  leftovers: Leftovers,
+  folderOf: (options: O, args: string[]) => string,
+  run: (common: Common, options: O, args: string[], begin: () => void) => Promise<void>,
+): Command {
+  command.option('--restart', 'remove what this command left in the folder of --out, and begin anew');
+  return action<O & { restart?: boolean }>(
+    command,
+    async (common, options, args) => {
+      const out = folderOf(options, args);
+      const begin = () => {
+        if (options.restart) removeRun(out, leftovers, common.progress.log);
+      };
+      try {
+        await run(common, options, args, begin);
+      } catch (error) {
+        if (!(error instanceof OtherRunError)) throw error;
+        throw new InputError(
+          `${out} holds a run with other settings:${error.differences.map((line) => `\n  ${line}`).join('')}\n` +
+            `Give another --out, or --restart to remove that run and begin anew.`,
+        );
+      }
+    },
+    RESUMES,
+  );
 }

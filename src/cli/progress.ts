@@ -1,9 +1,12 @@
 import { type Bar, MultiBar, Presets } from 'cli-progress';
 import type { OnProgress, ProgressEvent } from '../util/progress.ts';
+import { duration, progressLine } from './progress-line.ts';
+
+export { duration };
 
 /**
- * Progress on standard error: a bar with rate and time left per stage on a terminal, a line now and then elsewhere
- * (so that logs stay readable), nothing when quiet.
+ * Progress on standard error: on a terminal a line per stage that is redrawn, elsewhere a line now and then (so that logs
+ * stay readable), nothing when quiet. There are no colours, so that NO_COLOR has nothing to turn off.
  */
 export interface Progress {
   report: OnProgress;
@@ -15,83 +18,100 @@ export interface Progress {
 /** Seconds between two lines of one stage where there is no terminal. */
 const LINE_EVERY = 15;
 
+/** Seconds after which a stage is first told of there; one that ends before is not. */
+const FIRST_AFTER = 1.5;
+
 /** Seconds that a stage has to take there for its end to be worth a line. */
 const SHORT = 2;
 
 /** Bars of finished stages that stay on the screen. */
 const KEPT_BARS = 6;
 
-const UNITS = ['', 'k', 'M', 'G', 'T'];
+/** Clears what a bar left of its line. */
+const CLEAR = '\u001b[0K';
 
-/** 1234567 -> '1.2M' */
-function compact(value: number): string {
-  let scaled = value;
-  let unit = 0;
-  while (Math.abs(scaled) >= 1000 && unit < UNITS.length - 1) {
-    scaled /= 1000;
-    unit++;
-  }
-  const digits =
-    unit === 0 && Number.isInteger(scaled) ? 0 : Math.abs(scaled) < 10 ? 2 : Math.abs(scaled) < 100 ? 1 : 0;
-  return `${scaled.toFixed(digits)}${UNITS[unit]}`;
-}
-
-/** 3725 -> '1h02m', 95 -> '1m35s' */
-export function duration(seconds: number): string {
-  if (!Number.isFinite(seconds)) return '?';
-  const s = Math.round(seconds);
-  if (s < 60) return `${s}s`;
-  if (s < 3600) return `${Math.floor(s / 60)}m${String(s % 60).padStart(2, '0')}s`;
-  return `${Math.floor(s / 3600)}h${String(Math.floor((s % 3600) / 60)).padStart(2, '0')}m`;
-}
+/** Of a line that goes into a file. */
+const LOG_WIDTH = 100;
 
 interface Stage {
   bar: Bar | undefined;
   started: number;
   /** Where this run of the stage began: a resumed one does not begin at 0. */
   from: number;
-  printed: number;
+  last: ProgressEvent;
+  /** Where there is no terminal: until the next line. */
+  next: NodeJS.Timeout | undefined;
 }
 
-export function createProgress({ quiet = false, stream = process.stderr } = {}): Progress {
+/** A terminal can be drawn on if it is one and not a dumb one. */
+function drawable(stream: NodeJS.WriteStream): boolean {
+  return Boolean(stream.isTTY) && process.env.TERM !== 'dumb';
+}
+
+interface ProgressOptions {
+  quiet?: boolean;
+  stream?: NodeJS.WriteStream;
+}
+
+export function createProgress({ quiet = false, stream = process.stderr }: ProgressOptions = {}): Progress {
   const stages = new Map<string, Stage>();
   const finished: Bar[] = [];
   const bars =
-    !quiet && stream.isTTY
+    !quiet && drawable(stream)
       ? new MultiBar(
           {
             stream,
-            format: '{stage} {bar} {percentage}% | {done}/{all} {unit} | {rate}/s | left {left} {values}',
+            // A full line would make some terminals begin the next one.
+            format: (_, __, { event, rate }: { event: ProgressEvent; rate: number }) =>
+              progressLine(event, rate, (stream.columns || 80) - 1),
+            // Lines fit; messages between them may be longer and are to be seen whole.
+            linewrap: true,
             hideCursor: true,
             clearOnComplete: false,
             stopOnComplete: false,
-            barsize: 24,
           },
           Presets.shades_classic,
         )
       : undefined;
 
-  const describe = (event: ProgressEvent, stage: Stage, now: number) => {
-    const elapsed = (now - stage.started) / 1000;
-    const rate = elapsed > 0 ? (event.done - stage.from) / elapsed : 0;
-    const values = Object.entries(event.values ?? {}).map(
-      ([name, value]) => `${name} ${value.toPrecision(4)}`,
-    );
-    return {
-      stage: event.stage.padEnd(20),
-      done: compact(event.done),
-      all: compact(event.total),
-      unit: event.unit,
-      rate: compact(rate),
-      left: rate > 0 ? duration((event.total - event.done) / rate) : '?',
-      values: values.length > 0 ? `| ${values.join(' ')}` : '',
+  const rateOf = ({ last, from, started }: Stage, now: number) =>
+    now > started ? (1000 * (last.done - from)) / (now - started) : 0;
+  const print = (stage: Stage, now: number) => {
+    stream.write(`${progressLine(stage.last, rateOf(stage, now), LOG_WIDTH, false).trimStart()}\n`);
+  };
+
+  /** Prints the stage after some seconds and then now and then, also when nothing is heard of it. */
+  const wait = (stage: Stage, seconds: number) => {
+    clearTimeout(stage.next);
+    stage.next = setTimeout(() => {
+      print(stage, performance.now());
+      wait(stage, LINE_EVERY);
+    }, 1000 * seconds).unref();
+  };
+
+  let drawn = false;
+  const begin = (event: ProgressEvent, now: number): Stage => {
+    drawn = true;
+    const stage: Stage = {
+      bar: bars?.create(event.total, event.done, { event, rate: 0 }),
+      started: now,
+      from: event.done,
+      last: event,
+      next: undefined,
     };
+    if (!bars) wait(stage, FIRST_AFTER);
+    return stage;
   };
 
   const log = (line: string) => {
     if (quiet) return;
-    if (bars) bars.log(`${line}\n`);
-    else stream.write(`${line}\n`);
+    if (!bars || !drawn) {
+      stream.write(`${line}\n`);
+      return;
+    }
+    bars.log(`${line.replaceAll('\n', `${CLEAR}\n`)}${CLEAR}\n`);
+    // At once: what is only noted is lost when the bars stop before they are drawn again.
+    bars.update();
   };
 
   const report: OnProgress = (event) => {
@@ -101,24 +121,19 @@ export function createProgress({ quiet = false, stream = process.stderr } = {}):
       return;
     }
     const now = performance.now();
-    let stage = stages.get(event.stage);
-    if (!stage) {
-      stage = { bar: bars?.create(event.total, event.done), started: now, from: event.done, printed: now };
-      stages.set(event.stage, stage);
-    }
-    const shown = describe(event, stage, now);
+    const stage = stages.get(event.stage) ?? begin(event, now);
+    stages.set(event.stage, stage);
+    // Between two steps the loss is that of the last one.
+    stage.last = { ...event, values: event.values ?? stage.last.values };
+    const ended = event.done >= event.total;
     if (stage.bar) {
       stage.bar.setTotal(event.total);
-      stage.bar.update(event.done, shown);
-    } else if (now - stage.printed > (event.done >= event.total ? SHORT : LINE_EVERY) * 1000) {
-      stage.printed = now;
-      const percent = ((100 * event.done) / Math.max(1, event.total)).toFixed(0);
-      stream.write(
-        `${shown.stage.trimEnd()}: ${percent}% (${shown.done}/${shown.all} ${shown.unit}, ${shown.rate}/s, ` +
-          `left ${shown.left}) ${shown.values}\n`,
-      );
+      stage.bar.update(event.done, { event: stage.last, rate: rateOf(stage, now) });
+    } else if (ended && now - stage.started > 1000 * SHORT) {
+      print(stage, now);
     }
-    if (event.done >= event.total) {
+    if (ended) {
+      clearTimeout(stage.next);
       stages.delete(event.stage);
       if (stage.bar) finished.push(stage.bar);
       while (finished.length > KEPT_BARS) bars!.remove(finished.shift()!);
@@ -128,6 +143,9 @@ export function createProgress({ quiet = false, stream = process.stderr } = {}):
   return {
     report,
     log,
-    stop: () => bars?.stop(),
+    stop: () => {
+      for (const { next } of stages.values()) clearTimeout(next);
+      bars?.stop();
+    },
   };
 }

@@ -1,9 +1,10 @@
-import { InvalidArgumentError, Option } from 'commander';
+import { Option } from 'commander';
 import type { RunPlan } from '../report/live/status.ts';
 import type { RunObserver } from '../search/run/run.ts';
 import type { StageName, Unit } from '../search/run/stage.ts';
 import type { OnProgress } from '../util/progress.ts';
 import type { Common } from './command.ts';
+import { portOption } from './options.ts';
 
 /** The page of a run while it goes on: `--watch` and `--port`. */
 
@@ -13,20 +14,7 @@ export interface WatchOptions {
 }
 
 export function watchOptions(): Option[] {
-  return [
-    new Option('--watch', 'show the run as a page while it goes on, to this machine alone'),
-    new Option('--port <n>', 'where that page is; 0 for any port that is free')
-      .argParser(portNumber)
-      .default(7878),
-  ];
-}
-
-function portNumber(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isInteger(value) || value < 0 || value > 65_535) {
-    throw new InvalidArgumentError('Expected a port, 0 to 65535.');
-  }
-  return value;
+  return [new Option('--watch', 'show the run on a page of this machine while it goes on'), portOption(7878)];
 }
 
 /** What a run tells of itself. */

@@ -82,7 +82,12 @@ function performOne(
       children.delete(child);
       if (code === 0) resolve();
       else if (code === 130 || signal === 'SIGINT') reject(new Stopped(`${unit.id} was stopped`));
-      else reject(new InputError(`${unit.id} failed (${signal ?? `exit code ${code}`}): ${said.trim()}`));
+      else
+        reject(
+          new InputError(
+            `${unit.id} failed (${signal ?? `exit code ${code}`}): ${said.trim().replace(/^postnas: /, '')}`,
+          ),
+        );
     });
   });
 }

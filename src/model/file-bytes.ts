@@ -1,6 +1,7 @@
 /** Reading parts of a large file when they are asked for. */
 import { closeSync, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
 import { InputError } from '../util/errors.ts';
+import { systemMeaning } from '../util/system-errors.ts';
 import { Bytes, type Fill } from './bytes.ts';
 
 /**
@@ -16,7 +17,7 @@ export class FileBytes extends Bytes {
     try {
       stats = statSync(path);
     } catch (error) {
-      throw new InputError(`cannot open ${path}: ${(error as Error).message}`);
+      throw new InputError(`cannot open ${path}: ${systemMeaning(error) ?? (error as Error).message}`);
     }
     if (!stats.isFile()) throw new InputError(`${path} is a folder or a device, a file is expected`);
     super(path, stats.size);

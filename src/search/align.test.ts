@@ -140,7 +140,7 @@ describe('align', () => {
         shape,
         seed: 3,
         onProgress: ({ values }) => {
-          logged = values!.loss!;
+          if (values) logged = values.loss!;
         },
       }),
     );

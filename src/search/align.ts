@@ -148,12 +148,14 @@ export async function align(options: AlignOptions): Promise<TrainResult & { loss
   const overLayers = async (
     random: Random,
     each: (layer: number, x: Value, target: Value) => Promise<Value>,
+    onPart?: (part: number) => void,
   ): Promise<Map<number, number>> => {
     const losses = new Map<number, Value>();
     batches.fill(ids, shape.length, random);
     let x = await programs.embed(ids, network.embedding);
     for (let layer = 0; layer <= last; layer++) {
       signal?.throwIfAborted();
+      onPart?.(layer / (last + 1));
       const teacher = network.branches[layer]![0]!.spec;
       const weights = network.layerValues(layer, 0);
       if (layer === last) {
@@ -172,9 +174,11 @@ export async function align(options: AlignOptions): Promise<TrainResult & { loss
     return new Map([...losses.keys()].map((layer, i) => [layer, numbers[i]!]));
   };
   const objective: Objective = {
-    async gradient(random, gradient) {
-      const losses = await overLayers(random, (layer, x, target) =>
-        alignLayer(programs, branches, { layer, x, target }, gradient),
+    async gradient(random, gradient, _step, onPart) {
+      const losses = await overLayers(
+        random,
+        (layer, x, target) => alignLayer(programs, branches, { layer, x, target }, gradient),
+        onPart,
       );
       return { loss: [...losses.values()].reduce((a, b) => a + b, 0) / losses.size };
     },

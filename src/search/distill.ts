@@ -269,9 +269,9 @@ async function run(
   const ownPath = student.branches.map(() => 0);
   const ids = new Int32Array(batch * length);
   const objective: Objective = {
-    gradient(random, gradient) {
+    gradient(random, gradient, _step, onPart) {
       batches.fill(ids, length, random);
-      return path.compute(ownPath, ids, gradient);
+      return path.compute(ownPath, ids, gradient, onPart);
     },
   };
   try {

@@ -52,6 +52,17 @@ export function linearKinds(): LinearKind[] {
 }
 
 /**
+ * The block that keeps most of a parent's abilities in all comparisons so far (docs/LOG.md): what is taken where nothing
+ * else is said.
+ */
+export const BEST_MIXER = 'gated_deltanet+rope';
+
+/** What is compared where nothing else is said: every kind as its authors define it, and the best so far. */
+export function comparedMixers(): string[] {
+  return [...linearKinds(), BEST_MIXER];
+}
+
+/**
  * What can stand behind a kind, as no paper has it: `+rope` rotates queries and keys as the parent does, `+qk_norm`
  * normalises them by head as the attention of some parents does (Qwen3), starting from its norms.
  */

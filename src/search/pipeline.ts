@@ -72,7 +72,7 @@ export interface SearchSettings {
 export async function searchPlacement(settings: SearchSettings): Promise<SearchResult> {
   const { out } = settings;
   const { config } = openCheckpoint(settings.model);
-  checkSearchSettings(settings, config);
+  checkSearch(settings, config);
   return withFolder(out, 'a search of placements', () => searchSeeds(settings));
 }
 
@@ -111,7 +111,7 @@ async function searchSeeds(settings: SearchSettings): Promise<SearchResult> {
 }
 
 /** @throws InputError for what could only fail later, after hours of training */
-export function checkSearchSettings(settings: SearchSettings, config: ModelConfig): void {
+export function checkSearch(settings: SearchSettings, config: ModelConfig): void {
   const { budget, seeds, tasks, align: aligning, supernet, finish } = settings;
   const held = config.layers.length;
   checkBudget(budget, held);

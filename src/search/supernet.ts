@@ -92,10 +92,10 @@ export async function trainSupernet(options: SupernetOptions): Promise<TrainResu
   });
   const ids = new Int32Array(shape.batch * shape.length);
   const objective: Objective = {
-    gradient(random, gradient) {
+    gradient(random, gradient, _step, onPart) {
       const sampled = samplePath(sampling, count, random);
       batches.fill(ids, shape.length, random);
-      return path.compute(sampled, ids, gradient);
+      return path.compute(sampled, ids, gradient, onPart);
     },
   };
   try {

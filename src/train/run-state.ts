@@ -4,6 +4,7 @@ import { SafetensorsFile, writeSafetensors } from '../model/safetensors.ts';
 import { InputError } from '../util/errors.ts';
 import type { Random } from '../util/random.ts';
 import type { Moments } from './adamw.ts';
+import { differences } from './differences.ts';
 import type { ParameterVector } from './parameters.ts';
 
 /**
@@ -35,6 +36,20 @@ class Damaged extends Error {}
 
 /** Where the state before is kept. */
 const previousOf = (path: string) => path.replace(/(\.[^./\\]*)?$/, '.previous$1');
+
+/** A state was found that a run with other settings saved. */
+export class OtherRunError extends InputError {
+  /** @param differences a line for each setting: 'rows: 8 -> 4' */
+  constructor(
+    path: string,
+    readonly differences: readonly string[],
+  ) {
+    super(
+      `${path} was saved by a run with other settings:${differences.map((line) => `\n  ${line}`).join('')}\n` +
+        'Delete it to begin anew, give the settings it was begun with, or another folder (--out).',
+    );
+  }
+}
 
 /** The vectors of a state by their names in the file. */
 function vectors({ parameters, moments }: RunState): Record<string, ParameterVector> {
@@ -74,7 +89,7 @@ export function saveRunState(path: string, state: RunState, fingerprint: string)
  *
  * @param onNotice is told of a damaged file, and what it costs
  * @returns whether there was one
- * @throws InputError when the file belongs to a run with other options, or to another version
+ * @throws OtherRunError when the file belongs to a run with other settings, InputError when to another version
  */
 export function loadRunState(
   path: string,
@@ -116,10 +131,7 @@ function take(path: string, state: RunState, fingerprint: string): void {
   const { described, data } = readState(path, Object.keys(vectors(state)));
   const { step, updates, random, fingerprint: found } = described;
   if (canonical(found) !== canonical(fingerprint)) {
-    throw new InputError(
-      `${path} was saved by a run with other options${differences(found, fingerprint)}\n` +
-        'Delete it to start afresh, give the options it was started with, or another folder (--out).',
-    );
+    throw new OtherRunError(path, differences(JSON.parse(found), JSON.parse(fingerprint)));
   }
   for (const [i, [name, { size }]] of Object.entries(vectors(state)).entries()) {
     if (data[i]!.length !== size) {
@@ -186,25 +198,4 @@ function canonical(fingerprint: string): string {
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
       : value,
   );
-}
-
-/** What is told of options whose values are hashes: these say nothing to people. */
-const HASHED: Record<string, string> = {
-  parent: 'the model is another one',
-  teacher: 'the teacher is another one',
-  student: 'the hybrid is another one',
-  data: 'the training text or its tokenizer is another one',
-};
-
-/** The options in which two fingerprints differ, a line each. */
-function differences(saved: string, now: string): string {
-  const [before, after] = [saved, now].map((text) => JSON.parse(canonical(text)) as Record<string, unknown>);
-  const lines = [...new Set([...Object.keys(before!), ...Object.keys(after!)])]
-    .map((key) => ({ key, was: JSON.stringify(before![key]), is: JSON.stringify(after![key]) }))
-    .filter(({ was, is }) => was !== is)
-    .map(
-      ({ key, was, is }) =>
-        `\n  ${key}: ${HASHED[key] ?? `saved ${was ?? 'without'}, now ${is ?? 'without'}`}`,
-    );
-  return `:${lines.join('')}`;
 }

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { linearWeight, vector } from '../mixers/mixer.ts';
 import { SafetensorsFile, writeSafetensors } from '../model/safetensors.ts';
+import type { ProgressEvent } from '../util/progress.ts';
 import { Random } from '../util/random.ts';
 import { ParameterVector } from './parameters.ts';
 import { type Objective, type TrainOptions, train } from './trainer.ts';
@@ -205,22 +206,38 @@ test('two half batches in one step are the whole batch', async () => {
   for (const [i, p] of whole.data.entries()) expect(halves.data[i]).toBeCloseTo(p, 5);
 });
 
+test('parts of a step that takes long are told of, without a loss', async () => {
+  const events: ProgressEvent[] = [];
+  const slow: Wrap = (objective) => ({
+    async gradient(random, gradient, step, onPart) {
+      onPart!(0.1);
+      if (step === 1) await new Promise((later) => setTimeout(later, 2100));
+      onPart!(0.5);
+      return objective.gradient(random, gradient, step);
+    },
+  });
+  const options = fresh({ onProgress: (event) => events.push(event) }, slow);
+  await train({ ...options, schedule: { ...options.schedule, steps: 2 } });
+  expect(events.map(({ done }) => done)).toEqual([10, 15, 20]);
+  expect(events.map(({ values }) => values === undefined)).toEqual([false, true, false]);
+});
+
 describe('refusals', () => {
   test('the state of a run with other options', async () => {
     const folder = join(dir, 'other');
     await train(fresh({ folder }));
-    for (const other of [
-      { seed: 2 },
-      { accumulate: 2 },
-      { fingerprint: { rows: 8 } },
-      { schedule: { ...fresh().schedule, peak: 1 } },
-    ]) {
-      const name = 'fingerprint' in other ? 'rows: saved without, now 8' : `${Object.keys(other)[0]}: saved`;
+    const { schedule } = fresh();
+    for (const [other, difference] of [
+      [{ seed: 2 }, 'seed: 1 -> 2'],
+      [{ accumulate: 2 }, 'accumulate: 1 -> 2'],
+      [{ fingerprint: { rows: 8 } }, 'rows: none -> 8'],
+      [{ schedule: { ...schedule, peak: 1 } }, `learning rate: ${schedule.peak} -> 1`],
+    ] as const) {
       await expect(train(fresh({ folder, ...other }))).rejects.toThrow(
         expect.objectContaining({
           name: 'InputError',
           message: expect.stringContaining(
-            `state.safetensors was saved by a run with other options:\n  ${name}`,
+            `state.safetensors was saved by a run with other settings:\n  ${difference}\n`,
           ),
         }),
       );
@@ -408,7 +425,9 @@ describe.skipIf(!existsSync('/dev/full'))('a full disk (needs /dev/full)', () =>
     await expect(train(fresh({ folder }))).rejects.toThrow(
       expect.objectContaining({
         name: 'InputError',
-        message: expect.stringMatching(/cannot write .*full\/state\.safetensors: ENOSPC/),
+        message: expect.stringMatching(
+          /cannot write .*full\/state\.safetensors: no space is left on the disk/,
+        ),
       }),
     );
     expect(new SafetensorsFile(statePath(folder)).metadata.step).toBe('8');
@@ -426,7 +445,7 @@ describe.skipIf(!existsSync('/dev/full'))('a full disk (needs /dev/full)', () =>
     await expect(train(fresh({ folder }, filling))).rejects.toThrow(
       expect.objectContaining({
         name: 'InputError',
-        message: expect.stringMatching(/cannot write .*full log\/log\.jsonl: ENOSPC/),
+        message: expect.stringMatching(/cannot write .*full log\/log\.jsonl: no space is left on the disk/),
       }),
     );
   });

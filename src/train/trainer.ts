@@ -4,8 +4,9 @@ import { type Memory, memoryOf } from '../graph/index.ts';
 import { InputError } from '../util/errors.ts';
 import { removeLeftovers, writeFileAtomic } from '../util/files.ts';
 import { withFolder } from '../util/folder-lock.ts';
-import type { OnProgress } from '../util/progress.ts';
+import type { OnProgress, ProgressEvent } from '../util/progress.ts';
 import { Random } from '../util/random.ts';
+import { systemMeaning } from '../util/system-errors.ts';
 import { type AdamWOptions, freshMoments } from './adamw.ts';
 import { optimizerFor } from './device-adamw.ts';
 import type { ParameterVector } from './parameters.ts';
@@ -19,12 +20,14 @@ export interface Objective {
    *
    * @param random the only source of randomness, so that a resumed run draws what the first would have
    * @param gradient receives the gradient, every element of it, where the training's memory has it
+   * @param onPart may be told how much of it is done, from 0 to 1
    * @returns the loss, and what else is worth logging
    */
   gradient(
     random: Random,
     gradient: ParameterVector,
     step: number,
+    onPart?: (part: number) => void,
   ): Promise<{ loss: number; [value: string]: number }>;
 }
 
@@ -56,6 +59,7 @@ export interface TrainOptions {
   /** Called every `evaluateEvery` steps and after the last; what it returns is logged. */
   evaluate?: (step: number) => Promise<Record<string, number>>;
   evaluateEvery?: number;
+  /** Told of every step, with its loss; of parts of a step that takes long without. */
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }
@@ -67,6 +71,9 @@ export interface TrainResult {
   /** Of all steps, those of earlier processes included. */
   seconds: number;
 }
+
+/** Seconds of a step after which its parts are told of. */
+const LONG = 2;
 
 /** Consecutive steps without a finite gradient before a run is given up. */
 const MAX_BAD_STEPS = 10;
@@ -111,18 +118,20 @@ async function trainAlone(options: TrainOptions): Promise<TrainResult> {
     random: new Random(options.seed),
   };
   const statePath = folder && join(folder, 'state.safetensors');
-  const tell = (notice?: string, values: Record<string, number> = {}) =>
+  let told = performance.now();
+  const tell = (steps: number, more: Pick<ProgressEvent, 'values' | 'notice'> = {}) => {
+    told = performance.now();
     options.onProgress?.({
       stage,
-      done: state.step * tokensPerStep,
+      done: steps * tokensPerStep,
       total: schedule.steps * tokensPerStep,
       unit: 'tokens',
-      values,
-      ...(notice === undefined ? {} : { notice }),
+      ...more,
     });
+  };
   if (statePath) {
     removeLeftovers(statePath);
-    loadRunState(statePath, state, fingerprint, (line) => tell(line));
+    loadRunState(statePath, state, fingerprint, (notice) => tell(state.step, { notice }));
   }
   const log = new StepLog(folder && join(folder, 'log.jsonl'), state.step);
   // What an earlier training left on the device is not what this one starts from.
@@ -148,7 +157,9 @@ async function trainAlone(options: TrainOptions): Promise<TrainResult> {
       try {
         for (let i = 0; i < accumulate; i++) {
           options.signal?.throwIfAborted();
-          const batch = await objective.gradient(state.random, part, state.step);
+          const batch = await objective.gradient(state.random, part, state.step, (done) => {
+            if (performance.now() - told > 1000 * LONG) tell(state.step + (i + done) / accumulate);
+          });
           for (const [name, value] of Object.entries(batch)) {
             values[name] = (values[name] ?? 0) + value / accumulate;
           }
@@ -191,7 +202,7 @@ async function trainAlone(options: TrainOptions): Promise<TrainResult> {
         await save();
         saved = performance.now();
       }
-      tell(undefined, { loss: values.loss! });
+      tell(state.step, { values: { loss: values.loss! } });
     }
     await memory.fetch(parameters.data);
   } finally {
@@ -233,7 +244,7 @@ class StepLog {
     try {
       appendFileSync(this.path, `${JSON.stringify(entry)}\n`);
     } catch (error) {
-      throw new InputError(`cannot write ${this.path}: ${(error as Error).message}`);
+      throw new InputError(`cannot write ${this.path}: ${systemMeaning(error) ?? (error as Error).message}`);
     }
   }
 

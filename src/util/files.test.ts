@@ -1,4 +1,14 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -61,4 +71,19 @@ test('a signal ends a long write', async () => {
     /abort/i,
   );
   expect(readdirSync(dir)).not.toContain('aborted');
+});
+
+test.skipIf(!existsSync('/dev/full'))('a device is written to, not replaced', () => {
+  const [nothing, full] = [join(dir, 'nothing'), join(dir, 'full')];
+  symlinkSync('/dev/null', nothing);
+  symlinkSync('/dev/full', full);
+  writeFileAtomic(nothing, 'text');
+  expect(lstatSync(nothing).isSymbolicLink()).toBe(true);
+  expect(() => writeFileAtomic(full, 'text')).toThrow(`cannot write ${full}: no space is left on the disk`);
+  expect(lstatSync(full).isSymbolicLink()).toBe(true);
+});
+
+test('a folder in the way is told', () => {
+  mkdirSync(join(dir, 'a folder'));
+  expect(() => writeFileAtomic(join(dir, 'a folder'), 'text')).toThrow('it is a folder, a file is expected');
 });

@@ -9,15 +9,18 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { InputError } from './errors.ts';
+import { systemMeaning } from './system-errors.ts';
 
 /**
  * Writes a file beside its place and renames it there, so that a kill or a full disk leaves the last good
- * version. Parts are written in order without being joined in memory. Folders are made as needed.
+ * version. Parts are written in order without being joined in memory. Folders are made as needed. A device or a pipe,
+ * such as /dev/null, is written to as it is.
  *
  * @param previous a name under which the version before is kept; at no moment is there none under `path`
  * @throws InputError naming the file when the system refuses: no space left, no permission, no folder
@@ -27,7 +30,7 @@ export function writeFileAtomic(
   parts: string | Uint8Array | Iterable<Uint8Array>,
   previous?: string,
 ): void {
-  const beside = `${path}.${process.pid}.tmp`;
+  const beside = isFileOrNothing(path) ? `${path}.${process.pid}.tmp` : path;
   try {
     mkdirSync(dirname(path), { recursive: true });
     const fd = openSync(beside, 'w');
@@ -37,14 +40,16 @@ export function writeFileAtomic(
       for (const part of list) {
         for (let at = 0; at < part.byteLength; ) at += writeSync(fd, part, at, part.byteLength - at);
       }
-      fsyncSync(fd);
+      if (beside !== path) fsyncSync(fd);
     } finally {
       closeSync(fd);
     }
-    if (previous !== undefined && existsSync(path)) keepAs(previous, path);
-    renameSync(beside, path);
+    if (beside !== path) {
+      if (previous !== undefined && existsSync(path)) keepAs(previous, path);
+      renameSync(beside, path);
+    }
   } catch (error) {
-    if (existsSync(beside)) rmSync(beside);
+    if (beside !== path && existsSync(beside)) rmSync(beside);
     throw explained(error, path);
   }
 }
@@ -100,8 +105,13 @@ export async function writeFileAtomicAsync(
   }
 }
 
+/** Whether what is written can take the place of what is there. */
+function isFileOrNothing(path: string): boolean {
+  return !existsSync(path) || statSync(path).isFile();
+}
+
 /** Refusals by the system name what was to be written; anything else passes. */
 function explained(error: unknown, path: string): unknown {
-  const { syscall, message } = error as NodeJS.ErrnoException;
-  return syscall ? new InputError(`cannot write ${path}: ${message}`) : error;
+  const meaning = systemMeaning(error);
+  return meaning === undefined ? error : new InputError(`cannot write ${path}: ${meaning}`);
 }

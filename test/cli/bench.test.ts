@@ -101,12 +101,12 @@ test('a table of what fits, drawn states for what does not', async () => {
 test.each([
   [
     ['--context', '512'],
-    /512 tokens and 5 more to decode do not fit the model's context of 512: --context 507/,
+    /512 tokens and 5 more to decode do not fit the model's context of 512: --contexts 507/,
   ],
   [['--context', 'many'], /whole numbers above 0/],
   [['--memory', '8'], /such as 8GB/],
   [['--iterations', '2'], /--iterations 2 is for --memory <size>, which is not given/],
-  [['--dtype', 'q1'], /Allowed choices/],
+  [['--dtype', 'q1'], /Expected one of f32, q8, q4/],
 ])('%j is refused', async (args, message) => {
   const { code, stdout, stderr } = await postnas(['bench', BASE, ...args, ...QUICK]);
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });

@@ -71,10 +71,10 @@ test('stopped by Ctrl-C it goes on to the same model', async () => {
 });
 
 test.each([
-  [['--temperature', '0'], /temperature 0: expected a number above 0/],
-  [['--all-rate', '0'], /--all-rate 0: expected a number above 0/],
+  [['--temperature', '0'], /option '--temperature <x>' argument '0' is invalid\. Expected a number above 0/],
+  [['--all-rate', '0'], /option '--all-rate <x>' argument '0' is invalid\. Expected a number above 0/],
   [['--length', '1024'], /stage features has rows of 1024 tokens, expected 2 to 512/],
-  [['--cache-logits', 'x', '--cache-limit', '0'], /would take \S+ GB in x, allowed are/],
+  [['--cache-logits', 'x', '--cache-limit', '1B'], /would take \S+ GB in x, allowed are/],
 ])('refuses %s with exit code 1', async (options, message) => {
   const { code, stderr } = await postnas(distill('refused', ...options));
   expect(stderr).toMatch(message);

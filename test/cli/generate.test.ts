@@ -89,11 +89,20 @@ test('float16 is for a device', async () => {
   expect(code).toBe(1);
 });
 
-test('Ctrl-C ends it with code 130', async () => {
+test('Ctrl-C ends it with code 130, and says how far it came', async () => {
   const child = spawn(process.execPath, [...command, folder, '--prompt', 'a', '-n', '90000', '--stop', '#'], {
     cwd: root,
   });
+  let [stdout, stderr] = ['', ''];
   child.stdout.once('data', () => child.kill('SIGINT'));
+  child.stdout.on('data', (text) => {
+    stdout += text;
+  });
+  child.stderr.on('data', (text) => {
+    stderr += text;
+  });
   const code = await new Promise((done) => child.on('close', done));
+  expect(stderr).toMatch(/^stopped after [1-9]\d* tokens?\n$/);
+  expect(stdout.endsWith('\n')).toBe(true);
   expect(code).toBe(130);
 });

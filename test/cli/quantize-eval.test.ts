@@ -83,7 +83,7 @@ test('16 bits of what has 16 bits are the same weights', async () => {
 });
 
 test.each([
-  [['eval', 'models/base'], /nothing to evaluate: give --text FILE or --task NAME/],
+  [['eval', 'models/base'], /nothing to evaluate: give --held-out FILE or --task NAME/],
   [['eval', 'models/base', '--task', 'chess'], /unknown task 'chess'/],
   [['generate', 'models/base', '--prompt', 'a', '--logit-bias', 'much'], /such as 42=-5/],
 ])('%j is refused', async (args, message) => {

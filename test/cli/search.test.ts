@@ -1,10 +1,14 @@
 /** `postnas pretrain` and `postnas search` as processes, on runs of a few steps. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { LEFTOVERS, removeRun } from '../../src/cli/restart.ts';
+import { saveCheckpoint } from '../../src/model/checkpoint.ts';
 import type { SearchResult } from '../../src/search/result.ts';
 import { postnas } from '../support/command.ts';
+import { randomWeights, tinyConfig } from '../support/random-model.ts';
+import { tinyTokenizerFiles } from '../support/tiny-tokenizer.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -21,6 +25,14 @@ const pretrain = (name: string) => [
   '--short-share',
   '0.5',
 ];
+
+/** Paths of all files below a folder. */
+function filesOf(path: string): string[] {
+  return readdirSync(path, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(path.length + 1))
+    .sort();
+}
 
 /** Waits until a file holds a text, so that a signal comes in the middle of a run. */
 async function until(path: string, text: string): Promise<void> {
@@ -66,7 +78,7 @@ test('the embedded model becomes a hybrid with a report, which generates', async
   expect(code, stderr).toBe(0);
   const result = JSON.parse(stdout) as SearchResult;
   const [run] = result.runs;
-  expect(run!.architecture).toMatch(/^[AG]{8}$/);
+  expect(run!.architecture).toMatch(/^[AD]{8}$/);
   expect(run!.placement).toHaveLength(2);
   expect(result.base.tasks.recall!.accuracy).toBe(1);
   expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('</html>');
@@ -81,6 +93,98 @@ test('the embedded model becomes a hybrid with a report, which generates', async
   ]);
   expect(written.code, written.stderr).toBe(0);
   expect(written.stdout.trim().length).toBeGreaterThan(0);
+});
+
+test('plan and estimate come first, with progress before the training', async () => {
+  const { stderr } = await postnas([
+    ...[
+      'search',
+      'models/base',
+      '--out',
+      join(folder, 'planned'),
+      '--align-steps',
+      '1',
+      '--supernet-steps',
+      '1',
+    ],
+    ...['--rows', '1', '--length', '64', '--random', '0', '--beam', '1', '--task', 'recall:accuracy:4'],
+  ]);
+  const at = (text: string) => stderr.indexOf(text);
+  expect(stderr).toMatch(
+    /^models\/base: 8 layers, of which 2 keep full attention and 6 get gated_deltanet\+rope\n/,
+  );
+  expect(at('judged by recall (accuracy, 4 examples)')).toBeGreaterThan(0);
+  expect(at('judging and timing are not counted')).toBeGreaterThan(at('judged by'));
+  expect(stderr).toMatch(/^align +1 +64 +\S+ +\S+ to \S+$/m);
+});
+
+describe('a second search into the same folder', () => {
+  const out = () => join(folder, 'search');
+  const again = (...more: string[]) => [
+    ...[
+      'search',
+      'models/base',
+      '--out',
+      out(),
+      '--align-steps',
+      '2',
+      '--supernet-steps',
+      '2',
+      '--rows',
+      '2',
+    ],
+    ...[
+      '--length',
+      '64',
+      '--examples',
+      '8',
+      '--beam',
+      '1',
+      '--random',
+      '2',
+      '--task',
+      'recall',
+      'choice:loss',
+    ],
+    ...more,
+  ];
+
+  test('with other settings: what differs, and what can be done', async () => {
+    const { code, stderr } = await postnas(again('--mixer', 'gla', '--rate', '0.1', '--quiet'));
+    expect(stderr).toBe(
+      `postnas: ${out()} holds a run with other settings:\n  learning rate: 0.001 -> 0.1\n` +
+        '  mixer: gated_deltanet+rope -> gla\nGive another --out, or --restart to remove that run and begin anew.\n',
+    );
+    expect(code).toBe(1);
+  });
+
+  test('--restart removes what the first one wrote, and nothing else', async () => {
+    const [notes, spare] = [join(out(), 'seed-1/notes.txt'), join(out(), 'seed-1/align/mine.safetensors')];
+    writeFileSync(notes, 'mine');
+    writeFileSync(spare, 'mine');
+    const { code, stderr } = await postnas(again('--mixer', 'gla', '--restart'));
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain(`${out()}: removed the `);
+    expect(stderr).toContain('; kept 2 that postnas did not write\n');
+    const { mixer } = JSON.parse(readFileSync(join(out(), 'result.json'), 'utf8')) as SearchResult;
+    expect(mixer.kind).toBe('gla');
+    removeRun(out(), LEFTOVERS.search, () => {});
+    expect(filesOf(out())).toEqual(['seed-1/align/mine.safetensors', 'seed-1/notes.txt']);
+  });
+});
+
+test('another model than the embedded one needs a text', async () => {
+  const other = join(folder, 'other');
+  const config = tinyConfig([{ kind: 'attention' }, { kind: 'attention' }]);
+  await saveCheckpoint(other, config, randomWeights(config, 3), { dtype: 'F32', files: tinyTokenizerFiles });
+  const { code, stderr } = await postnas(['search', other, '--out', join(folder, 'none'), '--quiet']);
+  expect(stderr).toBe(
+    `postnas: ${other} is not a model of the generated world: it needs text to train on, and other text to judge it by, such as\n` +
+      '  --data novels.txt --held-out more-novels.txt\n' +
+      '(--data world trains it on the text that the package generates for its own model)\n',
+  );
+  expect(code).toBe(1);
+  expect(existsSync(join(folder, 'none'))).toBe(false);
 });
 
 test.each([

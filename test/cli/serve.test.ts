@@ -95,6 +95,34 @@ test('SIGTERM: the answer is finished, then it ends with 0; the log has no promp
   expect(log).not.toMatch(/xyzzy|The key|secret/);
 });
 
+test('Ctrl-C: the answer is finished, another one ends at once; 130 both times', async () => {
+  for (const times of [1, 2]) {
+    const { child, line, log } = await start('--json', '--log-level', 'silent');
+    const { url } = JSON.parse(line) as { url: string };
+    const body = { prompt: 'The key', max_tokens: 450, ignore_eos: true, stream: true };
+    const answer = await fetch(`${url}/v1/completions`, {
+      method: 'POST',
+      headers: { Authorization: 'Bearer secret' },
+      body: JSON.stringify(body),
+    });
+    const ended = once(child, 'exit');
+    const heard = once(child.stderr, 'data');
+    child.kill('SIGINT');
+    await heard;
+    if (times === 2) child.kill('SIGINT');
+    const text = await answer.text().catch(() => '');
+    expect((await ended)[0]).toBe(130);
+    const said = 'finishing the answers that were begun, for 30 s at most (Ctrl-C again to end at once)\n';
+    if (times === 1) {
+      expect(text.endsWith('data: [DONE]\n\n')).toBe(true);
+      expect(log.join('')).toBe(`${said}stopped\n`);
+    } else {
+      expect(text.endsWith('data: [DONE]\n\n')).toBe(false);
+      expect(log.join('')).toBe(said);
+    }
+  }
+});
+
 test('what cannot be served, in one line', async () => {
   const { code, stderr } = await postnas(['serve', 'models/none', '--quiet']);
   expect(code).toBe(1);

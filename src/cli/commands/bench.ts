@@ -11,15 +11,27 @@ import { Subject, type SubjectOptions } from '../../runtime/bench/subject.ts';
 import { type Fit, largestBatch, PROTOCOL, throughput } from '../../runtime/bench/throughput.ts';
 import type { KvDtype } from '../../runtime/kv-blocks.ts';
 import { InputError } from '../../util/errors.ts';
-import { action, kvDtypeOption, wholeNumber } from '../command.ts';
-import { byteCount, counts, grouped, readable } from '../numbers.ts';
+import { action } from '../command.ts';
+import { grouped, readable } from '../numbers.ts';
+import {
+  addWithAliases,
+  decodeRoundsOption,
+  decodeTokensOption,
+  dtypeOption,
+  kvDtypeOption,
+  modelArgument,
+  otherwise,
+  outFile,
+  threadsOption,
+} from '../options.ts';
+import { byteCount, tokenCounts, wholeNumber } from '../parsers.ts';
 import { table } from '../table.ts';
 
 interface Options {
-  context?: number[];
+  contexts?: number[];
   batch: number[];
-  tokens: number;
-  rounds: number;
+  decodeTokens: number;
+  decodeRounds: number;
   fill: boolean;
   stretch: boolean;
   memory?: number;
@@ -27,7 +39,7 @@ interface Options {
   dtype: WeightDtype;
   kvDtype?: KvDtype;
   threads?: number;
-  report?: string;
+  out?: string;
 }
 
 const DEFAULT_CONTEXTS = [128, 4096, 16_384, 65_536];
@@ -35,40 +47,47 @@ const DEFAULT_CONTEXTS = [128, 4096, 16_384, 65_536];
 /** `postnas bench`: how fast a model reads and writes, and what memory it takes. */
 export function benchCommand(): Command {
   const command = new Command('bench')
-    .description('measure how fast a model reads prompts and writes tokens, and the memory it takes')
-    .argument('<model>', 'model folder, or a name on the hub: org/model')
-    .option(
-      '--context <tokens>',
-      `lengths of the prompt, commas between (${DEFAULT_CONTEXTS.join(',')}, those that fit the model)`,
-      counts,
-    )
-    .option('--batch <sizes>', 'sequences at once, commas between', counts, [1])
-    .option('--tokens <n>', 'tokens to decode in a round', wholeNumber, 32)
-    .option('--rounds <n>', 'how often; medians are reported', wholeNumber, 3)
-    .option('--fill', 'draw states and caches at random rather than read prompts, which takes long', false)
+    .description('Measure how fast a model reads prompts and writes tokens, and the memory it takes.')
+    .addArgument(modelArgument());
+  const contexts = new Option('--contexts <list>', 'lengths of the prompt in tokens, with commas between');
+  addWithAliases(
+    command,
+    otherwise(contexts.argParser(tokenCounts), `those of ${DEFAULT_CONTEXTS.join(',')} that fit the model`),
+    '--context',
+  ).option('--batch <list>', 'sequences at once, with commas between', tokenCounts, [1]);
+  addWithAliases(command, decodeTokensOption(32), '--tokens');
+  addWithAliases(command, decodeRoundsOption(3), '--rounds');
+  command
+    .option('--fill', 'draw states and caches at random instead of reading prompts, which takes long', false)
     .option('--stretch', 'go beyond the context that the model was trained for', false)
     .option(
       '--memory <size>',
-      'throughput of the largest batch that fits such a memory, at the longest context',
+      'also measure the throughput of the largest batch that fits this memory, at the longest context',
       byteCount,
     )
-    .option('--iterations <n>', `of --memory (${PROTOCOL.iterations} when not given)`, wholeNumber)
-    .addOption(new Option('--dtype <type>', 'of the weights').choices(WEIGHT_DTYPES).default('f32'))
+    .addOption(
+      otherwise(
+        new Option('--iterations <n>', 'iterations of --memory').argParser(wholeNumber),
+        String(PROTOCOL.iterations),
+      ),
+    )
+    .addOption(dtypeOption(WEIGHT_DTYPES).default('f32'))
     .addOption(kvDtypeOption())
-    .option('--threads <n>', 'threads of ONNX Runtime (all cores when not given)', wholeNumber)
-    .option('--report <file>', 'also write the result as a page with figures')
-    .addHelpText(
-      'after',
-      `\nA prompt that takes more than 20 s to read is read once. With --memory: ${PROTOCOL.tokens} tokens after ` +
-        `prompts of uniformly drawn ones,\n${PROTOCOL.iterations} iterations of which the first ${PROTOCOL.dropped} do not count, as in Jet-Nemotron's paper; of fewer iterations the last counts at least.\n` +
-        '\nExamples:\n  postnas bench runs/smollm2/seed-1/hybrid\n' +
-        '  postnas init ./fresh --config runs/smollm2/seed-1/hybrid && postnas bench ./fresh --context 64K --fill --stretch\n' +
-        '  postnas bench ./jet-2b --context 4K,64K --memory 8GB --threads 2 --json\n' +
-        '  postnas bench models/base --json > base.json && postnas bench hybrid --json > hybrid.json && \\\n' +
-        '    postnas report hybrid.json base.json -o bench.html',
-    );
+    .addOption(threadsOption());
+  addWithAliases(command, otherwise(outFile(), 'no page is made'), '--report').addHelpText(
+    'after',
+    '\n--out FILE writes the result as a page with figures. A prompt that takes more than 20 s to read is read once. ' +
+      `--memory decodes ${PROTOCOL.tokens} tokens after prompts of random tokens; of ${PROTOCOL.iterations} iterations the first ${PROTOCOL.dropped} do not count, as in ` +
+      "Jet-Nemotron's paper, and of fewer iterations the last one always counts.\n" +
+      '\nExamples:\n  postnas bench models/hybrid --contexts 128,400\n' +
+      '  postnas bench models/hybrid --contexts 64K --fill --stretch\n' +
+      '  postnas bench ./jet-2b --contexts 4K,64K --memory 8GB --threads 2 --json\n' +
+      '  postnas bench models/base --json > base.json && postnas bench models/hybrid --json > hybrid.json && \\\n' +
+      '    postnas report hybrid.json base.json --out bench.html',
+  );
   return action<Options>(command, async ({ progress, signal, result }, options, [name = '']) => {
-    const { tokens, rounds, fill, memory, iterations, dtype, threads, report } = options;
+    const { decodeTokens: tokens, decodeRounds: rounds } = options;
+    const { fill, memory, iterations, dtype, threads, out: report } = options;
     if (iterations !== undefined && memory === undefined) {
       throw new InputError(`--iterations ${iterations} is for --memory <size>, which is not given`);
     }
@@ -138,10 +157,13 @@ export function benchCommand(): Command {
 /** The contexts to measure, in ascending order, and a configuration that allows them. */
 function fitContexts(
   config: ModelConfig,
-  { context, stretch, memory, ...options }: Options,
+  { contexts: asked, stretch, memory, decodeTokens, decodeRounds }: Options,
 ): { config: ModelConfig; contexts: number[]; leftOut: number[] } {
-  const after = Math.max(tokensAfter(options), memory ? PROTOCOL.tokens : 0);
-  const contexts = [...new Set(context ?? DEFAULT_CONTEXTS)].sort((a, b) => a - b);
+  const after = Math.max(
+    tokensAfter({ tokens: decodeTokens, rounds: decodeRounds }),
+    memory ? PROTOCOL.tokens : 0,
+  );
+  const contexts = [...new Set(asked ?? DEFAULT_CONTEXTS)].sort((a, b) => a - b);
   const { maxPositionEmbeddings } = config;
   const room = maxPositionEmbeddings - after;
   const longest = contexts.at(-1)!;
@@ -150,10 +172,10 @@ function fitContexts(
     return { config: { ...config, maxPositionEmbeddings: longest + after }, contexts, leftOut: [] };
   }
   const leftOut = contexts.filter((length) => length > room);
-  if (context || leftOut.length === contexts.length) {
+  if (asked || leftOut.length === contexts.length) {
     throw new InputError(
       `${grouped(longest)} tokens and ${grouped(after)} more to decode do not fit the model's context of ` +
-        `${grouped(maxPositionEmbeddings)}: --context ${Math.max(1, room)} at most, or --stretch to go beyond`,
+        `${grouped(maxPositionEmbeddings)}: --contexts ${Math.max(1, room)} at most, or --stretch to go beyond`,
     );
   }
   return { config, contexts: contexts.filter((length) => length <= room), leftOut };
@@ -174,7 +196,7 @@ async function throughputOf(
 
 function resultLines(
   rows: readonly Measurement[],
-  { fill, rounds, tokens }: Pick<Options, 'fill' | 'rounds' | 'tokens'>,
+  { fill, rounds, tokens }: Pick<BenchResult, 'fill' | 'rounds' | 'tokens'>,
 ): string[] {
   const rate = (value: number | null) => (value === null ? '' : value.toFixed(1));
   return [

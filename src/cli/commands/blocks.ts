@@ -1,19 +1,37 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import type { Device } from '../../graph/index.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { resolveModel } from '../../model/hub.ts';
+import { readJsonObject } from '../../model/json-file.ts';
 import { asFastThenBest, bestThenFastest, type ChoiceRule } from '../../search/blocks/choice.ts';
-import { type Candidate, compareBlocks } from '../../search/blocks/compare.ts';
+import {
+  type Candidate,
+  type CompareSettings,
+  checkComparison,
+  compareBlocks,
+} from '../../search/blocks/compare.ts';
 import { designsNamed, jetDesigns } from '../../search/blocks/designs.ts';
 import { nearbyHeads, sameStateSize } from '../../search/blocks/dimensions.ts';
 import type { BlocksResult } from '../../search/blocks/result.ts';
-import { linearKinds, linearMixer } from '../../search/linear-mixer.ts';
+import { comparedMixers, linearKinds, linearMixer } from '../../search/linear-mixer.ts';
 import { InputError } from '../../util/errors.ts';
 import { blocksSummary } from '../blocks-summary.ts';
-import { action, wholeNumber } from '../command.ts';
+import { resumingAction } from '../command.ts';
 import { commandLine, type DataOptions, dataOf, sharedOptions, withData } from '../data-options.ts';
+import {
+  DEVICES,
+  decodeRoundsOption,
+  decodeTokensOption,
+  mixerOption,
+  modelArgument,
+  oneOf,
+  otherwise,
+  outFolder,
+  seedsOption,
+} from '../options.ts';
+import { share, tokenCount, wholeNumber } from '../parsers.ts';
+import { LEFTOVERS } from '../restart.ts';
 
 interface Options extends DataOptions {
   out: string;
@@ -36,16 +54,20 @@ interface Comparison {
 /** `postnas blocks`: stage 2, which linear block takes the place of attention. */
 export function blocks(): Command {
   const command = new Command('blocks')
-    .description('compare the blocks that can take the place of attention, with its placement fixed')
-    .option(
-      '--mixers <kind...>',
-      `blocks to compare: ${linearKinds().join(', ')}; behind a name +rope or +qk_norm, for queries and keys as the parent has them`,
-      linearKinds(),
+    .description(
+      'Compare the blocks that can take the place of attention, and write the hybrid with the best one.',
+    )
+    .addOption(
+      new Option(
+        '--mixers <kind...>',
+        `blocks to compare: ${linearKinds().join(', ')}; with +rope or +qk_norm behind a name, queries and keys are ` +
+          'rotated or normalised as the parent does it',
+      ).default(comparedMixers(), 'all, and the best so far'),
     )
     .addHelpText(
       'after',
-      '\nExamples:\n  postnas blocks models/base --placement 1,3 --seeds 3\n' +
-        '  postnas blocks models/base --placement runs/search/result.json --mixers gla gated_deltanet',
+      `${KEPT}\nExamples:\n  postnas blocks models/base --placement 1,3 --seeds 3\n` +
+        '  postnas blocks models/base --placement runs/search/result.json --mixers gla gated_deltanet+rope',
     );
   return comparison<{ mixers: string[] }>(command, 'blocks', ({ mixers }, config) => ({
     candidates: mixers.map((kind) => ({ name: kind, spec: linearMixer(kind, config) })),
@@ -57,11 +79,16 @@ export function blocks(): Command {
 export function design(): Command {
   const known = jetDesigns({ heads: 1, keyDim: 8, valueDim: 8 }).map(({ name }) => name);
   const command = new Command('design')
-    .description('compare designs of the JetBlock: convolutions, the generator of their filters, the gate')
-    .option('--designs <name...>', `designs to compare: ${known.join(', ')}`, known)
+    .description(
+      'Compare designs of the JetBlock, its convolutions, the generator of their filters and its gate, and write the ' +
+        'hybrid with the best one.',
+    )
+    .addOption(
+      new Option('--designs <name...>', `designs to compare: ${known.join(', ')}`).default(known, 'all'),
+    )
     .addHelpText(
       'after',
-      '\nExamples:\n  postnas design models/base --placement 1,3 --seeds 3\n' +
+      `${KEPT}\nExamples:\n  postnas design models/base --placement 1,3 --seeds 3\n` +
         '  postnas design models/base --placement 1,3 --designs released qConv-kConv-static all-static',
     );
   return comparison<{ designs: string[] }>(command, 'design', ({ designs }, { numHeads, headDim }) => {
@@ -73,17 +100,26 @@ export function design(): Command {
 /** `postnas dimensions`: stage 4, heads and widths by throughput on this machine, at a fixed size of the state. */
 export function dimensions(): Command {
   const command = new Command('dimensions')
-    .description('search heads, key and value widths of a block on this machine, its state size held fixed')
-    .option('--mixer <kind>', `the block: ${linearKinds().join(', ')}`, 'gated_deltanet')
-    .option('--heads <n...>', 'numbers of heads to try (half, once and twice the parent’s when not given)')
-    .option('--aspect <n>', 'the most that one width may be wider than the other', wholeNumber, 4)
-    .option('--slack <x>', 'how much slower than the parent’s dimensions the choice may be', '0.03')
+    .description(
+      'Compare numbers of heads and widths of a block whose state has the same size, by quality and by speed on this ' +
+        'machine, and write the hybrid with the best ones.',
+    )
+    .addOption(mixerOption())
+    .addOption(
+      otherwise(
+        new Option('--heads <n...>', 'numbers of heads to compare'),
+        'half as many as the model, as many, and twice as many',
+      ),
+    )
+    .option('--aspect <n>', 'how many times as wide as the other the key or the value may be', wholeNumber, 4)
+    .option('--slack <x>', 'part of the speed that may be given up for quality', share, 0.03)
     .addHelpText(
       'after',
-      '\nExamples:\n  postnas dimensions models/base --placement 1,3 --mixer gated_deltanet\n' +
-        '  postnas dimensions ./SmolLM2-135M --placement 9,19 --data novels.txt --heads 6 9 12 --device webgpu',
+      `${KEPT}\nExamples:\n  postnas dimensions models/base --placement 1,3\n` +
+        '  postnas dimensions ./SmolLM2-135M --placement 9,19 --data novels.txt --held-out more-novels.txt \\\n' +
+        '    --heads 6 9 12 --device webgpu',
     );
-  return comparison<{ mixer: string; heads?: string[]; aspect: number; slack: string }>(
+  return comparison<{ mixer: string; heads?: string[]; aspect: number; slack: number }>(
     command,
     'dimensions',
     ({ mixer, heads, aspect, slack }, config) => ({
@@ -91,10 +127,13 @@ export function dimensions(): Command {
         heads: heads?.map((text) => headCount(text)) ?? nearbyHeads(config.numHeads),
         aspect,
       }),
-      rule: asFastThenBest(Number(slack)),
+      rule: asFastThenBest(slack),
     }),
   );
 }
+
+const KEPT =
+  '\nThe folder of --out gets the training states, result.json and the hybrid; `postnas report` makes a page of it.\n';
 
 function headCount(text: string): number {
   const count = Number(text);
@@ -110,53 +149,63 @@ function comparison<More>(
   what: (options: More & Options, config: ModelConfig) => Comparison,
 ): Command {
   command
-    .argument('<model>', 'a Hugging Face folder, or the id of a model on the Hub')
-    .requiredOption(
-      '--placement <layers>',
-      'layers that keep full attention, counted from 0 (1,3), or the result.json of a search',
-    )
-    .option('--out <folder>', 'where states, result.json and the best hybrid go', `runs/${stage}`)
-    .option('--seeds <n>', 'how often each block is trained', wholeNumber, 1)
-    .option('--align-steps <n>', 'steps of alignment', wholeNumber, 100)
-    .option('--train-steps <n>', 'steps of feature distillation', wholeNumber, 200)
+    .addArgument(modelArgument())
     .addOption(
-      new Option('--decode-device <name>', 'what decoding is timed on, if not --device').choices([
-        'cpu',
-        'webgpu',
-      ]),
+      new Option(
+        '--placement <layers>',
+        'layers that keep full attention, counted from 0, such as 1,3; or the result.json of a search',
+      ).makeOptionMandatory(),
     )
-    .option('--decode-context <n>', 'tokens of the prompt when decoding is timed', wholeNumber, 256)
-    .option('--decode-tokens <n>', 'tokens timed in a round', wholeNumber, 64)
-    .option('--decode-rounds <n>', 'rounds, in which all candidates take turns', wholeNumber, 5);
+    .addOption(outFolder(`runs/${stage}`))
+    .addOption(seedsOption())
+    .option('--align-steps <n>', 'steps that train each linear block beside its attention', wholeNumber, 100)
+    .option('--train-steps <n>', 'steps that train the blocks together afterwards', wholeNumber, 200)
+    .addOption(
+      otherwise(
+        oneOf(new Option('--decode-device <name>', 'where decoding is timed'), DEVICES),
+        'as --device',
+      ),
+    )
+    .option('--decode-context <n>', 'tokens of the prompt when decoding is timed', tokenCount, 256)
+    .addOption(decodeTokensOption(64))
+    .addOption(decodeRoundsOption(5));
   withData(command);
-  return action<More & Options>(command, async ({ progress, signal, result }, options, [given]) => {
-    const model = await resolveModel(given!);
-    const { config } = openCheckpoint(model);
-    const shape = { batch: options.rows, length: options.length, rate: Number(options.rate) };
-    const found = await compareBlocks({
-      stage,
-      model,
-      out: options.out,
-      placement: placementOf(options.placement),
-      ...what(options, config),
-      seeds: Array.from({ length: options.seeds }, (_, i) => i + 1),
-      ...dataOf(model, options),
-      align: { ...shape, steps: options.alignSteps },
-      train: { ...shape, steps: options.trainSteps },
-      decode: {
-        device: options.decodeDevice ?? options.device,
-        context: options.decodeContext,
-        tokens: options.decodeTokens,
-        rounds: options.decodeRounds,
-      },
-      command: commandLine(stage, model, options),
-      threads: options.threads,
-      device: options.device,
-      onProgress: progress.report,
-      signal,
-    });
-    result(found, blocksSummary(found, options.out, sharedOptions(options)));
-  });
+  return resumingAction<More & Options>(
+    command,
+    LEFTOVERS.comparison,
+    ({ out }) => out,
+    async ({ progress, signal, result }, options, [given], begin) => {
+      const model = await resolveModel(given!, { onProgress: progress.report, signal });
+      const { config } = openCheckpoint(model);
+      const shape = { batch: options.rows, length: options.length, rate: options.rate };
+      const settings: CompareSettings = {
+        stage,
+        model,
+        out: options.out,
+        placement: placementOf(options.placement),
+        ...what(options, config),
+        seeds: Array.from({ length: options.seeds }, (_, i) => i + 1),
+        ...dataOf(model, options),
+        align: { ...shape, steps: options.alignSteps },
+        train: { ...shape, steps: options.trainSteps },
+        decode: {
+          device: options.decodeDevice ?? options.device,
+          context: options.decodeContext,
+          tokens: options.decodeTokens,
+          rounds: options.decodeRounds,
+        },
+        command: commandLine(stage, model, options),
+        threads: options.threads,
+        device: options.device,
+        onProgress: progress.report,
+        signal,
+      };
+      checkComparison(settings);
+      begin();
+      const found = await compareBlocks(settings);
+      result(found, blocksSummary(found, options.out, sharedOptions(options)));
+    },
+  );
 }
 
 /** Layers as numbers, or as a search left them. */
@@ -170,8 +219,7 @@ function placementOf(text: string): number[] {
     }
     return layers.map(Number);
   }
-  if (!existsSync(text)) throw new InputError(`--placement ${text}: no such file`);
-  const { runs } = JSON.parse(readFileSync(text, 'utf8')) as { runs?: { placement?: number[] }[] };
+  const { runs } = readJsonObject(text) as { runs?: { placement?: number[] }[] };
   const placement = runs?.[0]?.placement;
   if (!placement) throw new InputError(`--placement ${text}: expected the result.json of postnas search`);
   return placement;

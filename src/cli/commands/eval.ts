@@ -5,16 +5,26 @@ import { Model } from '../../runtime/model.ts';
 import { EngineScorer } from '../../tasks/engine-scorer.ts';
 import { scorePlan } from '../../tasks/harness.ts';
 import { planText } from '../../tasks/held-out-text.ts';
-import { worldTasks } from '../../tasks/mixture.ts';
 import { InputError } from '../../util/errors.ts';
-import { action, kvDtypeOption, wholeNumber } from '../command.ts';
-import { planOf, readText } from '../data-options.ts';
+import { action } from '../command.ts';
+import { HELD_OUT_TASK, parseTask, planOf, withTasks } from '../data-options.ts';
+import {
+  addWithAliases,
+  dtypeOption,
+  kvDtypeOption,
+  lengthOption,
+  modelArgument,
+  otherwise,
+  threadsOption,
+} from '../options.ts';
+import { wholeNumber } from '../parsers.ts';
 import { table } from '../table.ts';
+import { readText } from '../texts.ts';
 
 interface Options {
-  text?: string;
+  heldOut?: string;
   task?: string[];
-  rows: number;
+  heldOutRows: number;
   length: number;
   examples: number;
   dtype?: WeightDtype;
@@ -25,48 +35,55 @@ interface Options {
 /** `postnas eval`: perplexity on a text and accuracy on tasks, by the engine that generates. */
 export function evalCommand(): Command {
   const command = new Command('eval')
-    .description('perplexity on a text and accuracy on tasks, also of weights in few bits')
-    .argument('<model>', 'model folder, or a name on the hub: org/model')
-    .option('--text <file>', 'text for the perplexity')
-    .option('--rows <n>', 'rows of text, from places spread over it', wholeNumber, 16)
-    .option('--length <n>', 'tokens of a row', wholeNumber, 512)
-    .option('--task <name...>', `tasks: vocabulary-recall, ${worldTasks.map(({ name }) => name).join(', ')}`)
-    .option('--examples <n>', 'examples of each task', wholeNumber, 128)
-    .addOption(
-      new Option('--dtype <type>', 'of the weights (as they are stored when not given)').choices(
-        WEIGHT_DTYPES,
-      ),
+    .description(
+      'Measure the perplexity of a model on a text and its accuracy on tasks, also with weights of few bits.',
     )
+    .addArgument(modelArgument());
+  addWithAliases(
+    command,
+    new Option('--held-out-rows <n>', 'rows of the held-out text, spread over it')
+      .argParser(wholeNumber)
+      .default(16),
+    '--rows',
+  );
+  withTasks(command, `${HELD_OUT_TASK} where there is a text`)
+    .addOption(lengthOption().default(512))
+    .addOption(otherwise(dtypeOption(WEIGHT_DTYPES), 'as they are stored'))
     .addOption(kvDtypeOption())
-    .option('--threads <n>', 'threads of ONNX Runtime (all cores when not given)', wholeNumber)
+    .addOption(threadsOption())
     .addHelpText(
       'after',
-      '\nThe same text and the same examples are taken for the same options: what 4 bits cost is the difference.\n' +
-        '\nExamples:\n  postnas eval runs/hybrid --text novel.txt --dtype q4\n' +
+      '\nThe same options take the same places of the text and the same examples: run it with and without --dtype q4 to see ' +
+        'what 4 bits cost.\n' +
+        '\nExamples:\n  postnas eval models/hybrid --held-out novel.txt --dtype q4\n' +
         '  postnas eval models/base --task recall choice arithmetic --examples 256',
     );
   return action<Options>(command, async ({ progress, signal, result }, options, [name]) => {
-    const { text, task: tasks = [], rows, length, examples, dtype, kvDtype, threads } = options;
-    if (text === undefined && tasks.length === 0) {
-      throw new InputError('nothing to evaluate: give --text FILE or --task NAME');
-    }
+    const { heldOut, heldOutRows: rows, length, examples, dtype, kvDtype, threads } = options;
+    const tasks = (options.task ?? []).map((text) => parseTask(text, examples));
     const loading = { dtype, kvDtype, threads, onProgress: progress.report, signal };
+    if (heldOut === undefined && tasks.length === 0) {
+      throw new InputError('nothing to evaluate: give --held-out FILE or --task NAME');
+    }
     await using model = await Model.fromPretrained(name!, loading);
     for (const notice of model.notices) progress.log(notice);
     const { tokenizer } = model;
     if (!tokenizer) throw new InputError(`${name} has no tokenizer.json, which texts and tasks need`);
     const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
-    const plans = tasks.map((task) => planOf(task, { examples, length }, tokenizer));
-    if (text !== undefined)
-      plans.unshift(planText('text', readText(text), encode, { rows, length, seed: 7 }));
+    const plans = tasks.map(({ name, examples }) => planOf(name, { examples, length, heldOut }, tokenizer));
+    if (heldOut !== undefined && !tasks.some(({ name }) => name === HELD_OUT_TASK)) {
+      plans.unshift(planText('text', readText(heldOut), encode, { rows, length, seed: 7 }));
+    }
     const scorer = new EngineScorer(model.engine);
     const scores = [];
     for (const plan of plans) {
       scores.push(await scorePlan(scorer, plan, { onProgress: progress.report, signal }));
     }
-    const perplexity = text === undefined ? null : Math.exp(scores[0]!.goldLossPerToken);
-    const lines = scores.map((score, i) => {
-      const ofText = text !== undefined && i === 0;
+    const isText = (name: string) => name === 'text' || name === HELD_OUT_TASK;
+    const text = scores.find((score) => isText(score.name));
+    const perplexity = text ? Math.exp(text.goldLossPerToken) : null;
+    const lines = scores.map((score) => {
+      const ofText = isText(score.name);
       return [
         score.name,
         String(score.examples),

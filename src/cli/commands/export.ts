@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { exportGguf, GGUF_DTYPES, type GgufDtype } from '../../export/gguf/export-gguf.ts';
 import { exportJet, JET_CODE } from '../../export/jet.ts';
 import { exportOnnx, ONNX_DTYPES } from '../../export/onnx/export-onnx.ts';
@@ -8,11 +8,14 @@ import { resolveModel } from '../../model/hub.ts';
 import { WRITTEN_DTYPES, type WrittenDtype } from '../../model/safetensors.ts';
 import { InputError } from '../../util/errors.ts';
 import { action, type Common } from '../command.ts';
+import { modelArgument, otherwise, outOf, overwriteOption } from '../options.ts';
+import { fileToWrite, folderToWrite } from '../paths.ts';
 
 interface Options {
-  onnx?: string;
-  gguf?: string;
-  jet?: string;
+  onnx?: string | true;
+  gguf?: string | true;
+  jet?: string | true;
+  out?: string;
   dtype?: string[];
   overwrite?: boolean;
 }
@@ -28,37 +31,41 @@ const DTYPES: Record<Target, readonly string[]> = {
 /** `postnas export`: a model in the format of another runtime. */
 export function exportCommand(): Command {
   const command = new Command('export')
-    .description('write a model so that other runtimes load it: transformers.js, llama.cpp, Jet-Nemotron')
-    .argument('<model>', 'model folder, or a name on the hub: org/model')
-    .option('--onnx <folder>', 'for transformers.js, in Node.js and in pages: any hybrid')
-    .option(
-      '--gguf <file>',
-      'for llama.cpp: full attention, or Gated DeltaNet beside attention with norms of queries and keys (Qwen3)',
-    )
-    .option(
-      '--jet <folder>',
-      'the official Jet-Nemotron folder: attention, sliding windows and JetBlocks over a Qwen2 parent',
+    .description('Write a model for another runtime: transformers.js, llama.cpp or Jet-Nemotron.')
+    .addArgument(modelArgument())
+    .addOption(
+      new Option('--onnx [folder]', 'for transformers.js, in Node.js and in pages: any hybrid').conflicts([
+        'gguf',
+        'jet',
+      ]),
     )
     .addOption(
       new Option(
-        '--dtype <type...>',
-        'of the matrices: for --onnx f32, f16, q8, q4, of which there may be several; for --gguf one of them; for --jet ' +
-          'f32, f16 or bf16 (f32 when not given)',
-      ).choices(['f32', 'f16', 'bf16', 'q8', 'q4']),
+        '--gguf [file]',
+        'for llama.cpp: full attention, or Gated DeltaNet beside attention with norms of queries and keys (Qwen3)',
+      ).conflicts('jet'),
     )
-    .option('--overwrite', 'replace what is there')
+    .option(
+      '--jet [folder]',
+      'as an official Jet-Nemotron: attention, sliding windows and JetBlocks over a Qwen2 model',
+    )
+    .addOption(new Option('-o, --out <path>', 'where the result is written'))
+    .addOption(dtypesOption())
+    .addOption(overwriteOption())
     .addHelpText(
       'after',
-      '\nWhat a format cannot hold is refused, by layer and block.\n' +
+      '\nA model that the format cannot hold is refused, with the layers and blocks that are in the way. --onnx takes several ' +
+        'types at once, of f32, f16, q8 and q4; --gguf one of these; --jet one of f32, f16 and bf16.\n' +
         '\nExamples:\n' +
-        '  postnas export runs/hybrid --onnx ./web-model --dtype q8 q4\n' +
-        '  postnas export runs/hybrid --gguf hybrid.gguf --dtype q8\n' +
-        '  postnas export runs/hybrid --jet ./jet-hybrid --dtype bf16',
+        '  postnas export models/hybrid --onnx -o ./web-model --dtype q8 q4\n' +
+        '  postnas export ./SmolLM2-135M --gguf -o smollm2.gguf --dtype q8\n' +
+        '  postnas export ./jet-hybrid --jet -o ./official --dtype bf16',
     );
   return action<Options>(command, async (common, options, [model]) => {
     const targets = TARGETS.filter((target) => options[target] !== undefined);
     if (targets.length !== 1) throw new InputError('expected one of --onnx, --gguf and --jet');
     const target = targets[0]!;
+    const path = placeOf(target, options);
     const dtypes = options.dtype ?? ['f32'];
     const wrong = dtypes.find((dtype) => !DTYPES[target].includes(dtype));
     if (wrong) {
@@ -68,12 +75,37 @@ export function exportCommand(): Command {
     const { progress, signal } = common;
     const source = await resolveModel(model!, { onProgress: progress.report, signal });
     await write[target](common, openCheckpoint(source), {
-      path: options[target]!,
+      path,
       dtypes: [...new Set(dtypes)],
       tokenizerFrom: source,
       overwrite: options.overwrite ?? false,
     });
   });
+}
+
+/** Several types, in upper or lower case. */
+function dtypesOption(): Option {
+  const known = ['f32', 'f16', 'bf16', 'q8', 'q4'];
+  const option = otherwise(new Option('--dtype <type...>', 'type of the weights').choices(known), 'f32');
+  return option.argParser((text, before: string[] = []) => {
+    const dtype = text.toLowerCase();
+    if (!known.includes(dtype)) throw new InvalidArgumentError(`Expected one of ${known.join(', ')}.`);
+    return [...before, dtype];
+  });
+}
+
+/** Given by --out, or with the format as in earlier versions. */
+function placeOf(target: Target, { out, ...options }: Options): string {
+  const beside = options[target];
+  const path = outOf(out, beside === true ? undefined : beside, 'the export');
+  const [parser, expected] =
+    target === 'gguf'
+      ? [fileToWrite, 'a file that can be written']
+      : [folderToWrite, 'a folder that can be written'];
+  return (parser as typeof fileToWrite)(
+    out === undefined ? `--${target}` : '--out',
+    expected as string,
+  )(path);
 }
 
 interface Given {
@@ -121,7 +153,7 @@ const write: Record<Target, (common: Common, checkpoint: Checkpoint, given: Give
     });
     result(
       { format: 'jet_nemotron', folder, dtype: dtypes[0], files, code: JET_CODE },
-      `written to ${folder}: ${files.join(', ')}\n\n` +
+      `written to ${folder}: ${files.join(', ')}\n ` +
         `To load it with transformers, trust_remote_code=True, NVIDIA's modelling code goes into the folder:\n` +
         `  ${JET_CODE.files.join(' and ')}, and what these import\n  from ${JET_CODE.from}`,
     );

@@ -6,7 +6,19 @@ import type { GeneratedToken } from '../../runtime/continuation.ts';
 import type { KvDtype } from '../../runtime/kv-blocks.ts';
 import { type GenerateOptions, Model } from '../../runtime/model.ts';
 import { InputError } from '../../util/errors.ts';
-import { action, decimal, kvDtypeOption, wholeNumber } from '../command.ts';
+import { action } from '../command.ts';
+import { Interrupted } from '../failure.ts';
+import {
+  deviceOption,
+  dtypeOption,
+  kvDtypeOption,
+  maxTokensOption,
+  modelArgument,
+  otherwise,
+  seedOption,
+  threadsOption,
+} from '../options.ts';
+import { decimal, natural, signed, wholeNumber } from '../parsers.ts';
 
 interface Options extends GenerateOptions {
   prompt?: string;
@@ -26,46 +38,47 @@ interface Options extends GenerateOptions {
 /** `postnas generate`: text from a model, as it is written. */
 export function generate(): Command {
   const command = new Command('generate')
-    .description('write text with a model, token by token on standard output')
-    .argument('<model>', 'model folder, or a name on the hub: org/model')
-    .option('-p, --prompt <text>', 'what to go on from; standard input when not given')
-    .option('--chat', "the prompt is a user's message, to be answered by the model's chat template")
-    .option('--system <text>', 'with --chat, the message of the system before it')
-    .option('-n, --max-tokens <n>', 'at most so many tokens (as the model says, else 256)', wholeNumber)
-    .option('--temperature <x>', '0 for the most probable token', decimal)
-    .option('--top-k <n>', 'draw from so many of the most probable tokens; 0 for all', decimal)
-    .option('--top-p <x>', 'draw from the most probable tokens that have this probability together', decimal)
-    .option('--min-p <x>', 'draw from tokens at least so probable as this share of the best', decimal)
-    .option('--repetition-penalty <x>', 'above 1, words become less likely to come again', decimal)
+    .description('Write text with a model, on standard output, token by token.')
+    .addArgument(modelArgument())
+    .addOption(otherwise(new Option('-p, --prompt <text>', 'text to go on from'), 'standard input'))
+    .option('--chat', "answer the prompt as a user's message, by the model's chat template")
+    .option('--system <text>', 'with --chat: the message of the system')
+    .addOption(maxTokensOption("the model's own, else 256"))
+    .option('--temperature <x>', 'how freely tokens are drawn; 0 takes the most probable one', decimal)
+    .option('--top-k <n>', 'draw from so many of the most probable tokens; 0 draws from all', natural)
+    .option('--top-p <x>', 'draw from the most probable tokens that together have this probability', decimal)
+    .option('--min-p <x>', 'draw from tokens with at least this share of the highest probability', decimal)
+    .option('--repetition-penalty <x>', 'above 1, tokens that were there become less probable', decimal)
     .option(
       '--frequency-penalty <x>',
-      'taken from a token for each time that it was written, -2 to 2',
-      Number,
+      'taken from the logit of a token each time that it is written, -2 to 2',
+      signed,
     )
-    .option('--presence-penalty <x>', 'taken from a token that was written, -2 to 2', Number)
+    .option('--presence-penalty <x>', 'taken from the logit of a token that was written, -2 to 2', signed)
     .option('--logit-bias <id=x...>', 'added to the logits of tokens by their ids, such as 42=-5', bias)
-    .option('--top-logprobs <n>', 'with --json, so many of the most probable tokens beside each', wholeNumber)
-    .option('--seed <n>', 'of the draws: the same seed, the same text', decimal)
-    .option('--stop <text>', 'end the text before this; may be given again', (text, all: string[] = []) => [
-      ...all,
-      text,
-    ])
-    .addOption(new Option('--device <name>', 'where it runs').choices(['cpu', 'webgpu']).default('cpu'))
-    .option('--threads <n>', 'threads of ONNX Runtime (all cores when not given)', wholeNumber)
-    .addOption(
-      new Option(
-        '--dtype <type>',
-        'of the weights (as they are stored when not given); f16 on webgpu',
-      ).choices(DEVICE_DTYPES),
+    .option(
+      '--top-logprobs <n>',
+      'with --json: show so many of the most probable tokens at each place',
+      wholeNumber,
     )
+    .addOption(seedOption())
+    .option(
+      '--stop <text>',
+      'end before this text; may be given several times',
+      (text, all: string[] = []) => [...all, text],
+    )
+    .addOption(deviceOption().default('cpu'))
+    .addOption(threadsOption())
+    .addOption(otherwise(dtypeOption(DEVICE_DTYPES), 'as they are stored'))
     .addOption(kvDtypeOption())
     .addHelpText(
       'after',
-      "\nWhat is not given is as the model's generation_config.json has it, else the most probable token is taken.\n" +
+      "\nOptions that are not given are taken from the model's generation_config.json. Where it says nothing of drawing, the " +
+        'most probable token is taken each time. The type f16 is for --device webgpu.\n' +
         '\nExamples:\n' +
-        '  postnas generate runs/hybrid --prompt "Once upon a time" --max-tokens 100\n' +
+        '  postnas generate models/hybrid --prompt "Story: Tom found the" --max-tokens 100\n' +
         '  postnas generate HuggingFaceTB/SmolLM2-135M-Instruct --chat --prompt "What is the capital of France?"\n' +
-        '  postnas generate runs/hybrid --temperature 0.8 --top-p 0.95 --seed 1 < prompt.txt',
+        '  postnas generate models/hybrid --temperature 0.8 --top-p 0.95 --seed 1 < prompt.txt',
     );
   return action<Options>(command, async ({ progress, signal, json, result }, options, [name = '']) => {
     const { chat, system, maxTokens, device, threads, dtype, kvDtype, quiet } = options;
@@ -98,10 +111,16 @@ export function generate(): Command {
     const written: GeneratedToken[] = [];
     const started = performance.now();
     let first = started;
-    for await (const token of tokens) {
-      if (written.length === 0) first = performance.now();
-      written.push(token);
-      if (!json) process.stdout.write(token.text);
+    try {
+      for await (const token of tokens) {
+        if (written.length === 0) first = performance.now();
+        written.push(token);
+        if (!json) process.stdout.write(token.text);
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      if (!json && written.length > 0) process.stdout.write('\n');
+      throw new Interrupted(`stopped after ${written.length} ${written.length === 1 ? 'token' : 'tokens'}`);
     }
     const ended = performance.now();
     const rate = (1000 * (written.length - 1)) / (ended - first);

@@ -8,32 +8,41 @@ import { mixerToJson } from '../../model/mixer-json.ts';
 import { tensorBytes, WRITTEN_DTYPES, type WrittenDtype } from '../../model/safetensors.ts';
 import { summarise } from '../../model/summary.ts';
 import type { TensorSource } from '../../model/tensor-source.ts';
-import { action, weightType, wholeNumber } from '../command.ts';
+import { action } from '../command.ts';
 import { grouped, readable } from '../numbers.ts';
+import { addWithAliases, dtypeOption } from '../options.ts';
+import { tokenCount } from '../parsers.ts';
+import { fileOrFolderToRead } from '../paths.ts';
 import { table } from '../table.ts';
 
 /** `postnas info`: what a model is made of, and the memory that a sequence takes. */
 export function infoCommand(): Command {
   const command = new Command('info')
-    .description("show a model's architecture, its parameters and the memory that a sequence takes")
-    .argument('<model>', 'model folder (config.json is enough), config.json, or a name on the hub: org/model')
-    .option('--context <tokens>', 'length of the sequence', wholeNumber, 65_536)
-    .option(
-      '--dtype <type>',
-      `of caches and of the inputs that convolutions keep: ${WRITTEN_DTYPES.join(', ')}; recurrent states are always F32`,
-      weightType,
-      'BF16',
+    .description("Show a model's architecture, its parameters and the memory that a sequence takes.")
+    .argument(
+      '<model>',
+      'model folder (config.json is enough), a config.json, or a name on the Hub: org/model',
     )
-    .addHelpText(
-      'after',
-      '\nWeights, where there are any, are checked to be those that the configuration asks for.\n' +
-        '\nExamples:\n  postnas info runs/smollm2/seed-1/hybrid --context 8192\n  postnas info jetlm_2B.json --json',
-    );
-  return action<{ context: number; dtype: WrittenDtype }>(
+    .option('--context <n>', 'tokens of the sequence', tokenCount, 65_536);
+  addWithAliases(
     command,
-    async ({ progress, signal, result }, { context, dtype }, [model = '']) => {
+    dtypeOption(
+      WRITTEN_DTYPES,
+      '--cache-dtype <type>',
+      'type of the keys, values and inputs that are kept',
+    ).default('BF16', 'bf16'),
+    '--dtype',
+  ).addHelpText(
+    'after',
+    '\nStates of linear blocks are always float32. Where there are weights, they are checked to be those that the ' +
+      'configuration describes.\n' +
+      '\nExamples:\n  postnas info models/hybrid --context 512\n  postnas info models/base/config.json --json',
+  );
+  return action<{ context: number; cacheDtype: WrittenDtype }>(
+    command,
+    async ({ progress, signal, result }, { context, cacheDtype: dtype }, [model = '']) => {
       const path = model.endsWith('.json')
-        ? model
+        ? fileOrFolderToRead('<model>', 'a config.json')(model)
         : await resolveModel(model, { onProgress: progress.report, signal });
       const config = openConfig(path);
       const weights = hasWeights(path) ? weightFiles(openCheckpoint(path).weights) : null;

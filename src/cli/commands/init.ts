@@ -1,10 +1,22 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { countParameters, modelParameters } from '../../model/parameters.ts';
 import { initCheckpoint } from '../../model/random-checkpoint.ts';
-import { WRITTEN_DTYPES, type WrittenDtype } from '../../model/safetensors.ts';
-import { action, natural, weightType, wholeNumber } from '../command.ts';
+import type { WrittenDtype } from '../../model/safetensors.ts';
+import { action } from '../command.ts';
+import {
+  outArgument,
+  outFolder,
+  outOf,
+  seedOption,
+  sizeOption,
+  tokenizerOption,
+  writtenDtypeOption,
+} from '../options.ts';
+import { byteCountIn } from '../parsers.ts';
+import { fileOrFolderToRead, folderToRead } from '../paths.ts';
 
 interface Options {
+  out?: string;
   config: string;
   dtype: WrittenDtype;
   seed: number;
@@ -15,30 +27,43 @@ interface Options {
 /** `postnas init`: a model folder with random weights, from a configuration alone. */
 export function initCommand(): Command {
   const command = new Command('init')
-    .description('make a model folder with random weights, of any architecture that config.json can say')
-    .argument('<folder>', 'where the model goes')
-    .requiredOption(
-      '--config <file>',
-      'config.json, or a folder that has one: llama, qwen2, qwen3, jet_nemotron or a hybrid of ours',
+    .description(
+      'Make a model folder with random weights, of any architecture that a config.json can describe.',
     )
-    .option('--dtype <type>', `of the written weights: ${WRITTEN_DTYPES.join(', ')}`, weightType, 'F32')
-    .option('--seed <n>', 'the same seed, the same weights', natural, 1)
-    .option('--tokenizer <folder>', 'copy the tokenizer of this model')
-    .option('--shard-size <MB>', 'largest size of a weight file', wholeNumber, 5000)
+    .addArgument(outArgument())
+    .addOption(outFolder())
+    .addOption(
+      new Option(
+        '--config <path>',
+        'config.json, or a folder that has one: of type llama, qwen2, qwen3, jet_nemotron or postnas_hybrid',
+      )
+        .argParser(fileOrFolderToRead('--config', 'a config.json, or a folder that has one'))
+        .makeOptionMandatory(),
+    )
+    .addOption(writtenDtypeOption())
+    .addOption(seedOption().default(1))
+    .addOption(tokenizerOption(folderToRead('--tokenizer', 'a model folder whose tokenizer is copied')))
+    .addOption(
+      sizeOption('--shard-size <size>', 'largest size of a weight file', byteCountIn('MB')).default(
+        5e9,
+        '5GB',
+      ),
+    )
     .addHelpText(
       'after',
-      '\nOne matrix at a time is in memory, whatever the size of the model.\n' +
-        '\nExamples:\n  postnas init ./jet-2b --config jetlm_2B.json --dtype BF16\n' +
-        '  postnas init ./fresh --config runs/smollm2/seed-1/hybrid --tokenizer SmolLM2-135M --seed 7',
+      '\nWeights are made one matrix at a time, so that models larger than the memory can be made.\n' +
+        '\nExamples:\n  postnas init --out ./jet-2b --config jetlm_2B.json --dtype bf16\n' +
+        '  postnas init --out ./fresh --config models/hybrid --tokenizer models/hybrid --seed 7',
     );
   return action<Options>(
     command,
-    async ({ progress, signal, result }, { config, dtype, seed, tokenizer, shardSize }, [folder]) => {
-      const model = await initCheckpoint(folder!, config, {
+    async ({ progress, signal, result }, { out, config, dtype, seed, tokenizer, shardSize }, [given]) => {
+      const folder = outOf(out, given, 'the model');
+      const model = await initCheckpoint(folder, config, {
         dtype,
         seed,
         tokenizer,
-        shardBytes: shardSize * 1e6,
+        shardBytes: shardSize,
         onProgress: progress.report,
         signal,
       });

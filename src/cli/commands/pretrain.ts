@@ -18,17 +18,29 @@ import { ParameterVector } from '../../train/parameters.ts';
 import { type Objective, train } from '../../train/trainer.ts';
 import { InputError } from '../../util/errors.ts';
 import { Random } from '../../util/random.ts';
-import { action, wholeNumber } from '../command.ts';
+import { resumingAction } from '../command.ts';
+import {
+  lengthOption,
+  otherwise,
+  outArgument,
+  outFolder,
+  outOf,
+  seedOption,
+  threadsOption,
+} from '../options.ts';
+import { positive, share, tokenCount, wholeNumber } from '../parsers.ts';
+import { LEFTOVERS } from '../restart.ts';
 import { table } from '../table.ts';
 
 interface Options {
+  out?: string;
   steps: number;
   tokens: number;
   length: number;
   shortLength: number;
-  shortShare: string;
-  rate: string;
-  seed: string;
+  shortShare: number;
+  rate: number;
+  seed: number;
   layers: number;
   width: number;
   threads: number;
@@ -38,30 +50,37 @@ interface Options {
 /** `postnas pretrain`: the base model that the package ships, from generated data only. */
 export function pretrain(): Command {
   const command = new Command('pretrain')
-    .description('train the small base model of the package from generated data; resumes when run again')
-    .argument('[folder]', 'where the run and the model go', 'runs/pretrain')
-    .option('--steps <n>', 'optimiser steps', wholeNumber, 6000)
-    .option('--tokens <n>', 'tokens of a step', wholeNumber, 2048)
-    .option('--length <n>', 'tokens of a row', wholeNumber, 256)
-    .option('--short-length <n>', 'tokens of a row in the first part of the run', wholeNumber, 64)
-    .option('--short-share <x>', 'that part, as a fraction of the steps', '0.3333')
-    .option('--rate <x>', 'highest learning rate', '2e-3')
-    .option('--layers <n>', 'layers', wholeNumber, 8)
-    .option('--width <n>', 'model width, a multiple of 32', wholeNumber, 128)
-    .option('--seed <n>', 'seed of weights and data', '1')
-    .option('--threads <n>', 'threads of ONNX Runtime (all cores when not given)', wholeNumber)
-    .option('--evaluate-every <n>', 'steps between evaluations', wholeNumber, 500)
+    .description('Train the small base model of the package from generated text.')
+    .addArgument(outArgument())
+    .addOption(otherwise(outFolder(), 'runs/pretrain'))
+    .option('--steps <n>', 'training steps', wholeNumber, 6000)
+    .option('--tokens <n>', 'tokens of a step', tokenCount, 2048)
+    .addOption(lengthOption().default(256))
+    .option('--short-length <n>', 'tokens of a row in the first part of the training', tokenCount, 64)
+    .option('--short-share <x>', 'that part of the steps', share, 0.3333)
+    .option('--rate <x>', 'highest learning rate', positive, 2e-3)
+    .option('--layers <n>', 'layers of the model', wholeNumber, 8)
+    .option('--width <n>', 'width of the model, a multiple of 32', wholeNumber, 128)
+    .addOption(seedOption().default(1))
+    .addOption(threadsOption())
+    .option('--evaluate-every <n>', 'steps between two evaluations', wholeNumber, 500)
     .addHelpText(
       'after',
-      '\nExamples:\n  postnas pretrain                      the shipped model, in about an hour on two cores\n' +
-        '  postnas pretrain /tmp/try --steps 200',
+      '\nWith the defaults it makes the model of models/base, in about an hour on two cores.\n' +
+        '\nExamples:\n  postnas pretrain\n  postnas pretrain --out /tmp/try --steps 200',
     );
-  return action<Options>(
+  const folderOf = ({ out }: Options, [given]: string[]) =>
+    out === undefined && given === undefined ? 'runs/pretrain' : outOf(out, given, 'the model');
+  return resumingAction<Options>(
     command,
-    async ({ progress, signal, result }, options, [folder = 'runs/pretrain']) => {
+    LEFTOVERS.pretrain,
+    folderOf,
+    async ({ progress, signal, result }, options, args, begin) => {
+      begin();
+      const folder = folderOf(options, args);
       const { steps, tokens, length, shortLength, layers, width, threads = 0 } = options;
       checkOptions(options);
-      const shortSteps = Math.round(steps * Number(options.shortShare));
+      const shortSteps = Math.round(steps * options.shortShare);
       const model = join(folder, 'model');
       mkdirSync(model, { recursive: true });
       if (!existsSync(join(model, 'tokenizer.json'))) {
@@ -75,7 +94,7 @@ export function pretrain(): Command {
       const config = baseConfig({ layers, width, vocabSize: tokenizer.vocabSize, endOfText });
 
       const parameters = new ParameterVector(modelParameters(config));
-      initialise(parameters, Number(options.seed));
+      initialise(parameters, options.seed);
       const phases = await Promise.all(
         [shortLength, length].map(async (rowLength, i) => {
           const shape = { batch: Math.max(1, Math.floor(tokens / rowLength)), length: rowLength };
@@ -126,7 +145,7 @@ export function pretrain(): Command {
 
       let scores: TaskScore[] = [];
       const schedule = {
-        peak: Number(options.rate),
+        peak: options.rate,
         warmup: 200,
         steps,
         decay: 'cosine',
@@ -137,7 +156,7 @@ export function pretrain(): Command {
         parameters,
         objective,
         schedule,
-        seed: Number(options.seed),
+        seed: options.seed,
         optimizer: { weightDecay: 0.05, muon: 10 },
         tokensPerStep: tokens,
         folder,
@@ -165,8 +184,8 @@ function checkOptions(options: Options): void {
   checkBound('--steps', steps, bounds.steps);
   checkBound('--layers', layers, bounds.layers);
   checkBound('--tokens', tokens, bounds.tokens);
-  checkBound('--seed', Number(options.seed), bounds.seed);
-  checkBound('--rate', Number(options.rate), bounds.rate);
+  checkBound('--seed', options.seed, bounds.seed);
+  checkBound('--rate', options.rate, bounds.rate);
   for (const [flag, value] of [
     ['--length', length],
     ['--short-length', shortLength],
@@ -174,10 +193,6 @@ function checkOptions(options: Options): void {
     checkBound(flag, value, bounds.length);
     if (value > CONTEXT)
       throw new InputError(`${flag} ${value}: the model has a context of ${CONTEXT} tokens`);
-  }
-  const share = Number(options.shortShare);
-  if (!(share >= 0 && share <= 1)) {
-    throw new InputError(`--short-share ${options.shortShare}: expected a number from 0 to 1`);
   }
   if (width % HEAD_DIM !== 0 || width > 65_536) {
     throw new InputError(`--width ${width}: expected a multiple of ${HEAD_DIM} up to 65,536`);

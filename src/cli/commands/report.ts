@@ -4,6 +4,8 @@ import { Command } from 'commander';
 import { readResult } from '../../search/read-result.ts';
 import { InputError } from '../../util/errors.ts';
 import { action } from '../command.ts';
+import { addWithAliases, otherwise, outFile } from '../options.ts';
+import { fileOrFolderToRead } from '../paths.ts';
 
 type Found = ReturnType<typeof readResult>;
 
@@ -11,20 +13,23 @@ type Found = ReturnType<typeof readResult>;
 export function reportCommand(): Command {
   const command = new Command('report')
     .description(
-      'make the page that shows what a search, a comparison of blocks, a whole run or a bench found',
+      'Make the page that shows what a search, a comparison of blocks, a whole run or a bench found.',
     )
-    .argument('<results...>', 'result.json, or the folder that holds it; of benches several, side by side')
-    .option('-o, --output <file>', 'where the page goes (report.html beside the result when not given)')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  postnas report runs/start\n  postnas report result.json -o /tmp/report.html\n' +
-        '  postnas report hybrid-bench.json base-bench.json -o bench.html',
+    .argument(
+      '<results...>',
+      'result.json, or the folder that has it; several results of bench go on one page',
+      fileOrFolderToRead('<results>', 'a result.json, or the folder that has it'),
     );
-  return action<{ output?: string }>(command, async ({ result }, { output }, given) => {
+  addWithAliases(command, otherwise(outFile(), 'report.html beside the result'), '--output').addHelpText(
+    'after',
+    '\nExamples:\n  postnas report runs/start\n  postnas report runs/search/result.json --out search.html\n' +
+      '  postnas report hybrid.json base.json --out bench.html',
+  );
+  return action<{ out?: string }>(command, async ({ result }, { out }, given) => {
     const paths = given.map((path) =>
       statSync(path, { throwIfNoEntry: false })?.isDirectory() ? join(path, 'result.json') : path,
     );
-    const page = output ?? join(dirname(paths[0]!), 'report.html');
+    const page = out ?? join(dirname(paths[0]!), 'report.html');
     await write(page, paths.map(readResult));
     result({ report: page }, `written to ${page}`);
   });

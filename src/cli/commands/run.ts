@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { Device } from '../../graph/index.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import { resolveModel } from '../../model/hub.ts';
@@ -15,9 +15,12 @@ import { type Perform, runRecipe, runUnit, stagesOf } from '../../search/run/run
 import type { Unit } from '../../search/run/stage.ts';
 import { checkFree } from '../../util/folder-lock.ts';
 import type { OnProgress } from '../../util/progress.ts';
-import { action, type Common, wholeNumber } from '../command.ts';
-import { dataOf, deviceOption, unseenTasks } from '../data-options.ts';
-import { duration } from '../progress.ts';
+import { type Common, resumingAction } from '../command.ts';
+import { dataOf, unseenTasks } from '../data-options.ts';
+import { shownEstimate } from '../estimates.ts';
+import { deviceOption, jobsOption, otherwise, outFolder, threadsOption } from '../options.ts';
+import { fileToRead } from '../paths.ts';
+import { LEFTOVERS } from '../restart.ts';
 import { runSummary } from '../run-summary.ts';
 import { table } from '../table.ts';
 import { type WatchOptions, watched, watchOptions } from '../watch.ts';
@@ -35,49 +38,61 @@ interface Options extends Partial<WatchOptions> {
 /** `postnas run`: all stages of PostNAS and the final training, from one recipe. */
 export function run(): Command {
   const command = new Command('run')
-    .description('do all stages of PostNAS and the final training as a recipe says, and write the report')
-    .argument('<recipe>', 'a JSON file; recipes/ has some')
-    .option('--out <folder>', 'where everything goes (runs/ and the name of the recipe when not given)')
-    .option(
-      '--jobs <n>',
-      'trainings side by side, each a process (as many as cores for small models, else 1, when not given)',
-      wholeNumber,
+    .description('Do the stages of PostNAS that a recipe names, and write the hybrid and a report.')
+    .argument(
+      '<recipe>',
+      'a JSON file, such as those in recipes/',
+      fileToRead('<recipe>', 'a recipe in JSON'),
     )
-    .option('--threads <n>', 'threads of each training (the cores shared out when not given)', wholeNumber)
-    .addOption(deviceOption('where it is trained and judged, if not where the recipe says'))
-    .option('--estimate', 'only say what it will take')
-    .option('--unit <id>', 'do one part of the run whose earlier stages are done, such as blocks/seed-1/gla')
+    .addOption(otherwise(outFolder(), 'runs/ and the name of the recipe'))
+    .addOption(jobsOption())
+    .addOption(threadsOption())
+    .addOption(otherwise(deviceOption(), "the recipe's"))
+    .addOption(new Option('--estimate', 'only say how long it will take').conflicts('restart'))
+    .addOption(
+      new Option(
+        '--unit <id>',
+        'do one part of the run, such as blocks/seed-1/gla; the stages before it must be done',
+      ).conflicts('restart'),
+    )
     .addHelpText(
       'after',
-      '\nStopped by Ctrl-C or killed, it goes on when it is run again, and ends with the same result.\n' +
-        '\nExamples:\n  postnas run recipes/quick.json\n  postnas run recipes/nano.json --jobs 2 --out runs/nano\n' +
+      `${RESUMES}\nExamples:\n  postnas run recipes/quick.json\n  postnas run recipes/nano.json --jobs 2 --out runs/nano\n` +
         '  postnas run recipes/nano.json --watch\n' +
         '  postnas run recipes/nano.json --estimate',
     );
   for (const option of watchOptions()) command.addOption(option);
-  return action<Options>(command, async (common, options, [recipe]) => {
-    const out = options.out ?? join('runs', recipe!.replace(/^.*[\\/]|\.json$/g, ''));
+  const folderOf = ({ out }: Options, [recipe = '']: string[]) =>
+    out ?? join('runs', recipe.replace(/^.*[\\/]|\.json$/g, ''));
+  return resumingAction<Options>(command, LEFTOVERS.run, folderOf, async (common, options, args, begin) => {
+    const [recipe = ''] = args;
+    const out = folderOf(options, args);
     if (options.unit) {
-      const context = await contextOf(common, recipe!, out, options);
+      const context = await contextOf(common, recipe, out, options);
       await asWorker(common, (onProgress) => runUnit({ ...context, onProgress }, options.unit!));
       return;
     }
     if (options.estimate) {
-      const { context, jobs } = await prepare(common, recipe!, out, options);
+      const { context, jobs } = await prepare(common, recipe, out, options);
       const estimate = await estimateRun(context, jobs);
-      common.result(estimate, shownEstimate(estimate, jobs));
+      common.result(estimate, shown(estimate, jobs));
       return;
     }
-    const result = await runFromRecipe(common, recipe!, { ...options, out });
+    const result = await runFromRecipe(common, recipe, { ...options, out }, begin);
     common.result(result, runSummary(result, out));
   });
 }
+
+/** How a run goes on, for the help. */
+export const RESUMES =
+  '\nA run that is stopped by Ctrl-C or killed goes on when the same command is run again, and ends with the same result.\n';
 
 /** Runs a recipe and writes its report. */
 export async function runFromRecipe(
   common: Common,
   recipe: string,
   options: Options & { out: string },
+  begin: () => void,
 ): Promise<RunResult> {
   const { out } = options;
   // Said before the minute that an estimate takes.
@@ -85,7 +100,8 @@ export async function runFromRecipe(
   const { context, jobs } = await prepare(common, recipe, out, options);
   const { threads, device, signal } = context;
   const estimate = await estimateRun(context, jobs);
-  common.progress.log(shownEstimate(estimate, jobs));
+  common.progress.log(shown(estimate, jobs));
+  begin();
   const { recipe: what } = context;
   const report = join(out, 'report.html');
   const { tokens, seconds } = estimate;
@@ -144,7 +160,7 @@ async function contextOf(
   const recipe = readRecipe(path);
   const { signal } = common;
   const model = await resolveModel(recipe.model, { signal, onProgress: common.progress.report });
-  const options = { ...recipe, objective: recipe.tasks };
+  const options = { ...recipe, task: recipe.tasks };
   const { batches, tasks } = dataOf(model, options);
   const examples = recipe.final?.examples ?? recipe.examples;
   return {
@@ -163,17 +179,7 @@ async function contextOf(
   };
 }
 
-function shownEstimate({ stages, tokens, seconds }: Estimate, jobs: number): string {
-  const rows = stages.map((stage) => [
-    stage.name,
-    String(stage.trials),
-    (stage.aligned + stage.trained).toLocaleString('en'),
-    duration(stage.seconds),
-  ]);
-  const all = stages.reduce((sum, { trials }) => sum + trials, 0);
-  const total = ['all', String(all), tokens.toLocaleString('en'), duration(seconds)];
-  return [
-    table(['stage', 'trainings', 'tokens', 'about'], [...rows, total]),
-    `${jobs} side by side; judging and timing come on top`,
-  ].join('\n');
+function shown({ stages }: Estimate, jobs: number): string {
+  const rows = stages.map((stage) => ({ ...stage, tokens: stage.aligned + stage.trained }));
+  return shownEstimate(rows, jobs);
 }

@@ -1,13 +1,14 @@
 import { join } from 'node:path';
-import { Command } from 'commander';
-import { openCheckpoint } from '../../model/checkpoint.ts';
+import { Command, Option } from 'commander';
+import { type Checkpoint, openCheckpoint } from '../../model/checkpoint.ts';
 import { resolveModel } from '../../model/hub.ts';
-import { linearKinds, linearMixer } from '../../search/linear-mixer.ts';
-import { type SearchSettings, searchPlacement } from '../../search/pipeline.ts';
+import { linearMixer } from '../../search/linear-mixer.ts';
+import { checkSearch, type SearchSettings, searchPlacement } from '../../search/pipeline.ts';
+import { measureSteps } from '../../search/rates.ts';
 import type { SearchResult } from '../../search/result.ts';
+import { tokensOf } from '../../search/settings.ts';
 import type { PathSampling } from '../../search/supernet.ts';
-import { InputError } from '../../util/errors.ts';
-import { action, type Common, wholeNumber } from '../command.ts';
+import { type Common, resumingAction } from '../command.ts';
 import {
   commandLine,
   type DataOptions,
@@ -16,6 +17,10 @@ import {
   unseenTasks,
   withData,
 } from '../data-options.ts';
+import { shownEstimate } from '../estimates.ts';
+import { mixerOption, modelArgument, oneOf, outFolder, seedsOption } from '../options.ts';
+import { natural, wholeNumber } from '../parsers.ts';
+import { LEFTOVERS } from '../restart.ts';
 import { searchSummary } from '../search-summary.ts';
 
 interface SearchOptions extends DataOptions {
@@ -26,7 +31,7 @@ interface SearchOptions extends DataOptions {
   alignSteps: number;
   supernetSteps: number;
   finishSteps: number;
-  sampling: string;
+  sampling: Exclude<PathSampling['rule'], 'fixed'>;
   beam: number;
   random: number;
   exhaustive?: boolean;
@@ -35,30 +40,53 @@ interface SearchOptions extends DataOptions {
 /** `postnas search`: where full attention must stay. */
 export function search(): Command {
   const command = new Command('search')
-    .description('find the layers that must keep full attention, and write the hybrid')
-    .argument('<model>', 'a Hugging Face folder, or the id of a model on the Hub')
-    .option('--out <folder>', 'where states, result.json, report.html and the hybrid go', 'runs/search')
-    .option('--mixer <kind>', `what takes the place of attention: ${linearKinds().join(', ')}`, 'gla')
+    .description(
+      'Find the layers that must keep full attention, and write the hybrid that has linear blocks in all others.',
+    )
+    .addArgument(modelArgument())
+    .addOption(outFolder('runs/search'))
+    .addOption(mixerOption())
     .option('--budget <n>', 'layers that keep full attention', wholeNumber, 2)
-    .option('--seeds <n>', 'how often the whole search is repeated', wholeNumber, 1)
-    .option('--align-steps <n>', 'steps of alignment', wholeNumber, 300)
-    .option('--supernet-steps <n>', 'steps of the super network', wholeNumber, 600)
-    .option('--finish-steps <n>', 'steps of the chosen hybrid after the search; 0 for none', Number, 0)
-    .option('--sampling <rule>', 'how paths are drawn: budget, uniform or coin', 'budget')
-    .option('--beam <n>', 'width of the beam', wholeNumber, 3)
-    .option('--random <n>', 'random placements to compare with; 0 for none', Number, 8)
-    .option('--exhaustive', 'judge every placement of the budget too (small models)')
-    .addHelpText(
-      'after',
+    .addOption(seedsOption())
+    .option('--align-steps <n>', 'steps that train each linear block beside its attention', wholeNumber, 300)
+    .option(
+      '--supernet-steps <n>',
+      'steps that train all blocks together, in changing placements',
+      wholeNumber,
+      600,
+    )
+    .option('--finish-steps <n>', 'steps that train the hybrid that was found', natural, 0)
+    .addOption(
+      oneOf(new Option('--sampling <rule>', 'how placements are drawn while all blocks are trained'), [
+        'budget',
+        'uniform',
+        'coin',
+      ]).default('budget'),
+    )
+    .option('--beam <n>', 'placements that the search follows at once', wholeNumber, 3)
+    .option('--random <n>', 'placements drawn at random to compare with', natural, 8)
+    .option('--exhaustive', 'also judge every placement of the budget, for models with few layers');
+  withData(command).addHelpText(
+    'after',
+    '\nThe folder of --out gets the training states, result.json, report.html and the hybrid. ' +
+      'While all blocks are trained, a placement is drawn for each step. --sampling says how many layers have full ' +
+      'attention in it: budget, none to twice the budget; uniform, none to all but one; coin, each layer by the toss of a ' +
+      'coin.\n' +
       '\nExamples:\n  postnas search models/base --seeds 3 --exhaustive\n' +
-        '  postnas search ./SmolLM2-135M --mixer gated_deltanet --budget 4 --data novels.txt \\\n' +
-        '    --held-out more-novels.txt --objective held-out-loss:loss:8 vocabulary-recall:accuracy:64',
-    );
-  withData(command);
-  return action<SearchOptions>(command, async (common, options, [model]) => {
-    const result = await runSearch(common, await resolveModel(model!), options);
-    common.result(result, searchSummary(result, options.out, sharedOptions(options)));
-  });
+      '  postnas search ./SmolLM2-135M --budget 4 --data novels.txt --held-out more-novels.txt \\\n' +
+      '    --task held-out-loss:loss:8 vocabulary-recall:accuracy:64',
+  );
+  return resumingAction<SearchOptions>(
+    command,
+    LEFTOVERS.search,
+    ({ out }) => out,
+    async (common, options, [model], begin) => {
+      const { progress, signal } = common;
+      const folder = await resolveModel(model!, { onProgress: progress.report, signal });
+      const result = await runSearch(common, folder, options, begin);
+      common.result(result, searchSummary(result, options.out, sharedOptions(options)));
+    },
+  );
 }
 
 /** Runs a search and writes its report. */
@@ -66,15 +94,16 @@ async function runSearch(
   { progress, signal }: Common,
   model: string,
   options: SearchOptions,
+  begin: () => void,
 ): Promise<SearchResult> {
-  const { config } = openCheckpoint(model);
+  const checkpoint = openCheckpoint(model);
   const shape = { batch: options.rows, length: options.length };
-  const rate = Number(options.rate);
+  const { rate, budget } = options;
   const settings: SearchSettings = {
     model,
     out: options.out,
-    mixer: linearMixer(options.mixer, config),
-    budget: options.budget,
+    mixer: linearMixer(options.mixer, checkpoint.config),
+    budget,
     seeds: Array.from({ length: options.seeds }, (_, i) => i + 1),
     ...dataOf(model, options),
     unseenTasks: unseenTasks(model, options),
@@ -83,7 +112,7 @@ async function runSearch(
       ...shape,
       steps: options.supernetSteps,
       rate,
-      sampling: samplingRule(options.sampling, options.budget),
+      sampling: options.sampling === 'budget' ? { rule: 'budget', budget } : { rule: options.sampling },
     },
     finish: { ...shape, steps: options.finishSteps, rate: rate / 2 },
     beamWidth: options.beam,
@@ -95,6 +124,10 @@ async function runSearch(
     onProgress: progress.report,
     signal,
   };
+  checkSearch(settings, checkpoint.config);
+  progress.log(planned(settings, checkpoint, options.mixer));
+  progress.log(await estimated(settings, checkpoint));
+  begin();
   const result = await searchPlacement(settings);
   // Charting is loaded when it is needed: that takes a second.
   const { writeSearchReport } = await import('../../report/search-report.ts');
@@ -102,8 +135,40 @@ async function runSearch(
   return result;
 }
 
-function samplingRule(rule: string, budget: number): PathSampling {
-  if (rule === 'budget') return { rule, budget };
-  if (rule === 'uniform' || rule === 'coin') return { rule };
-  throw new InputError(`--sampling ${rule}: expected budget, uniform or coin`);
+/** What the search is about to do, before anything is measured. */
+function planned({ model, budget, tasks }: SearchSettings, { config }: Checkpoint, mixer: string): string {
+  const layers = config.layers.length;
+  const judged = tasks.map(
+    ({ plan, metric }) => `${plan.name} (${metric}, ${plan.examples.length} examples)`,
+  );
+  return [
+    `${model}: ${layers} layers, of which ${budget} keep full attention and ${layers - budget} get ${mixer}`,
+    `judged by ${judged.join(', ')}`,
+  ].join('\n');
+}
+
+async function estimated(settings: SearchSettings, checkpoint: Checkpoint): Promise<string> {
+  const { align, supernet, finish, seeds } = settings;
+  const steps = await measureSteps({ ...settings, checkpoint, align, train: supernet });
+  const stage = (name: string, training: typeof align, kind: keyof typeof steps) => {
+    const count = training.steps * seeds.length;
+    const { median, low, high } = steps[kind];
+    const tokens = tokensOf(training) * seeds.length;
+    return {
+      name,
+      trials: seeds.length,
+      tokens,
+      seconds: count * median,
+      low: count * low,
+      high: count * high,
+    };
+  };
+  return shownEstimate(
+    [
+      stage('align', align, 'align'),
+      stage('super network', supernet, 'train'),
+      ...(finish.steps > 0 ? [stage('finish', finish, 'train')] : []),
+    ],
+    1,
+  );
 }

@@ -73,7 +73,7 @@ export interface CompareSettings {
  *   comparison with other settings, and for one in which another process is at work
  */
 export async function compareBlocks(settings: CompareSettings): Promise<BlocksResult> {
-  check(settings, openCheckpoint(settings.model).config);
+  checkComparison(settings);
   return withFolder(settings.out, `a comparison: ${settings.stage}`, () => compareAlone(settings));
 }
 
@@ -143,10 +143,10 @@ export function trialsOf({ seeds, candidates }: Pick<CompareSettings, 'seeds' | 
   return seeds.flatMap((seed) => candidates.map((candidate) => ({ seed, candidate })));
 }
 
-function check(
-  { placement, candidates, seeds, tasks, decode, align, train }: CompareSettings,
-  config: ModelConfig,
-): void {
+/** @throws InputError for settings that cannot be met */
+export function checkComparison(settings: CompareSettings): void {
+  const { placement, candidates, seeds, tasks, decode, align, train } = settings;
+  const { config } = openCheckpoint(settings.model);
   const layers = config.layers.length;
   checkBudget(placement.length, layers);
   const wrong = placement.find((layer) => !Number.isInteger(layer) || layer < 0 || layer >= layers);

@@ -3,7 +3,7 @@ import { longestPrompt } from '../blocks/decode-speed.ts';
 import { designsNamed } from '../blocks/designs.ts';
 import { checkTraining } from '../bounds.ts';
 import { linearMixer } from '../linear-mixer.ts';
-import { checkSearchSettings } from '../pipeline.ts';
+import { checkSearch } from '../pipeline.ts';
 import { ledBy, type RunContext, training } from './context.ts';
 import { trainingsOf } from './final-stage.ts';
 import { placementSettings } from './placement-stage.ts';
@@ -17,7 +17,7 @@ import { placementSettings } from './placement-stage.ts';
 export function checkRun(context: RunContext): void {
   const { recipe, config, tasks, freshTasks } = context;
   const held = config.layers.length;
-  checkSearchSettings(placementSettings(context), config);
+  checkSearch(placementSettings(context), config);
   for (const stage of ['blocks', 'design', 'dimensions'] as const) {
     const own = recipe[stage];
     if (!own) continue;

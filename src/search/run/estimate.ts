@@ -1,69 +1,50 @@
 import { openCheckpoint } from '../../model/checkpoint.ts';
-import { align, BranchWeights } from '../align.ts';
-import { Network } from '../network.ts';
-import { scheduleOf } from '../settings.ts';
-import { trainSupernet } from '../supernet.ts';
+import { measureSteps } from '../rates.ts';
 import type { RunContext } from './context.ts';
 import { placementSettings } from './placement-stage.ts';
 import { type PlannedStage, planOf } from './plan.ts';
 
-export interface Estimate {
-  stages: (PlannedStage & { seconds: number })[];
-  tokens: number;
-  /** Of the whole, with this many units side by side; judging and timing not counted. */
+/** Seconds that training takes: what is expected, and by the fastest and by the slowest step that was timed. */
+interface Seconds {
   seconds: number;
+  low: number;
+  high: number;
 }
 
-/** Steps that are timed after a first one that compiles. */
-const STEPS = 2;
+export interface Estimate extends Seconds {
+  stages: (PlannedStage & Seconds)[];
+  tokens: number;
+}
 
 /**
- * What a run will take on this machine: tokens by the recipe, seconds by a few steps of both kinds of training with
- * the first mixer.
+ * What a run will take on this machine: tokens by the recipe, seconds by a few steps of both kinds of training on the
+ * model's first layers with the first mixer. Judging and timing are not counted.
  *
  * @param jobs units done side by side, each with its threads
  */
 export async function estimateRun(context: RunContext, jobs: number): Promise<Estimate> {
-  const { config, weights } = openCheckpoint(context.model);
-  const network = new Network(config, weights);
-  const settings = placementSettings(context);
-  const { batches, mixer, threads, device } = settings;
-  const { signal } = context;
-  const branches = new BranchWeights(
-    network,
-    network.branches.map((_, layer) => layer),
-    mixer,
-  );
-  branches.initialise(0);
-  const rateOf = async (tokens: number, run: (onProgress: () => void) => Promise<unknown>) => {
-    const ends: number[] = [];
-    await run(() => ends.push(performance.now()));
-    return (STEPS * tokens) / ((ends.at(-1)! - ends[0]!) / 1000);
-  };
-  const shared = { branches, batches, threads, device, signal, seed: 0 };
-  const shape = { ...settings.align, steps: STEPS + 1 };
-  const tokens = shape.batch * shape.length;
-  const aligned = await rateOf(tokens, (onProgress) =>
-    align({ ...shared, shape, schedule: scheduleOf(shape), onProgress }),
-  );
-  branches.attach();
-  const path = network.branches.map(() => 1);
-  const trained = await rateOf(tokens, (onProgress) =>
-    trainSupernet({
-      ...shared,
-      shape,
-      sampling: { rule: 'fixed', path },
-      schedule: scheduleOf(shape),
-      onProgress,
-    }),
-  );
-  const stages = planOf(context.recipe, config).map((stage) => ({
-    ...stage,
-    seconds: (stage.aligned / aligned + stage.trained / trained) / jobs,
-  }));
+  const { align, batches, mixer, threads, device } = placementSettings(context);
+  const { onProgress, signal } = context;
+  const shape = { batch: align.batch, length: align.length };
+  const checkpoint = openCheckpoint(context.model);
+  const steps = await measureSteps({
+    ...{ checkpoint, mixer, batches, threads, device, onProgress, signal },
+    align: shape,
+    train: shape,
+  });
+  const perStep = shape.batch * shape.length * jobs;
+  const stages = planOf(context.recipe, context.config).map((stage) => {
+    const by = (which: 'median' | 'low' | 'high') =>
+      (stage.aligned * steps.align[which] + stage.trained * steps.train[which]) / perStep;
+    return { ...stage, seconds: by('median'), low: by('low'), high: by('high') };
+  });
+  const sum = (value: (stage: (typeof stages)[number]) => number) =>
+    stages.reduce((total, stage) => total + value(stage), 0);
   return {
     stages,
-    tokens: stages.reduce((sum, stage) => sum + stage.aligned + stage.trained, 0),
-    seconds: stages.reduce((sum, { seconds }) => sum + seconds, 0),
+    tokens: sum(({ aligned, trained }) => aligned + trained),
+    seconds: sum(({ seconds }) => seconds),
+    low: sum(({ low }) => low),
+    high: sum(({ high }) => high),
   };
 }

@@ -1,7 +1,7 @@
 import type { ModelConfig } from '../../model/config.ts';
 import { jetDesigns } from '../blocks/designs.ts';
 import { nearbyHeads, sameStateSize } from '../blocks/dimensions.ts';
-import { linearMixer } from '../linear-mixer.ts';
+import { BEST_MIXER, linearMixer } from '../linear-mixer.ts';
 import { tokensOf } from '../settings.ts';
 import { training } from './context.ts';
 import type { Recipe } from './recipe.ts';
@@ -53,6 +53,6 @@ const ONE_HEAD = { heads: 1, keyDim: 8, valueDim: 8 };
 /** Every kind of block starts with the same heads and widths, so that any of them tells the size of the grid. */
 function gridSize({ dimensions }: Recipe, config: ModelConfig): number {
   const { heads, aspect, convSizes } = dimensions!;
-  const spec = linearMixer('gated_deltanet', config);
+  const spec = linearMixer(BEST_MIXER, config);
   return sameStateSize(spec, { heads: heads ?? nearbyHeads(spec.heads), aspect, convSizes }).length;
 }

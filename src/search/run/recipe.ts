@@ -2,8 +2,9 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../../util/errors.ts';
+import { systemMeaning } from '../../util/system-errors.ts';
 import { bounds, MOST_ENTRIES } from '../bounds.ts';
-import { checkName, linearKinds } from '../linear-mixer.ts';
+import { BEST_MIXER, checkName, comparedMixers } from '../linear-mixer.ts';
 
 /**
  * A whole run of PostNAS as data: stages 1 to 4, sliding windows and the final training. A stage that is absent is
@@ -55,8 +56,8 @@ const recipeSchema = z.strictObject({
     .refine((seeds) => new Set(seeds).size === seeds.length, 'expected different seeds'),
   /** Where it is trained and judged. */
   device: z.enum(['cpu', 'webgpu']).default('cpu'),
-  /** A text file to train on, or 'world' for the generated world. */
-  data: z.string().default('world'),
+  /** A text file to train on, or 'world' for the generated world, which only its own models may leave out. */
+  data: z.string().optional(),
   /** Text for the objective held-out-loss. */
   heldOut: z.string().optional(),
   /** Rows of a step, and tokens of each. */
@@ -69,7 +70,7 @@ const recipeSchema = z.strictObject({
   /** Stage 1. */
   placement: z.strictObject({
     ...shape,
-    mixer: kind.default('gated_deltanet'),
+    mixer: kind.default(BEST_MIXER),
     /** Layers that keep full attention. */
     budget: bounds.layers,
     alignSteps: bounds.steps,
@@ -90,11 +91,7 @@ const recipeSchema = z.strictObject({
   blocks: z
     .strictObject({
       ...training,
-      mixers: z
-        .array(kind)
-        .min(1)
-        .max(MOST_ENTRIES)
-        .default(() => linearKinds()),
+      mixers: z.array(kind).min(1).max(MOST_ENTRIES).default(comparedMixers),
     })
     .optional(),
   /** Stage 3. */
@@ -177,7 +174,9 @@ export function readRecipe(path: string): Recipe {
     if (size > LARGEST) throw new Error(`it has ${size} bytes, a recipe has at most ${LARGEST}`);
     json = JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
-    throw new InputError(`cannot read the recipe ${path}: ${(error as Error).message}`);
+    throw new InputError(
+      `cannot read the recipe ${path}: ${systemMeaning(error) ?? (error as Error).message}`,
+    );
   }
   const read = recipeSchema.safeParse(json);
   if (read.success) {
@@ -191,7 +190,7 @@ export function readRecipe(path: string): Recipe {
     return {
       ...read.data,
       model: found(model),
-      data: found(data),
+      ...(data && { data: found(data) }),
       ...(heldOut && { heldOut: found(heldOut) }),
     };
   }

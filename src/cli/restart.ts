@@ -1,0 +1,106 @@
+import { lstatSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
+import { TOKENIZER_FILES } from '../model/model-files.ts';
+import { readable } from './numbers.ts';
+
+/** Removing what an earlier run of a command left in its folder, and nothing else. */
+
+/** The files that a command writes, as patterns of paths below its folder with `/` between. */
+export type Leftovers = readonly RegExp[];
+
+const escaped = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+const MODEL_FILES = [
+  ...['config.json', 'generation_config.json', ...TOKENIZER_FILES].map(escaped),
+  'model(-\\d{5}-of-\\d{5})?\\.safetensors(\\.index\\.json)?',
+].join('|');
+
+/** A file, or what an interrupted writer left beside it. */
+const file = (path: string) => new RegExp(`^${path}(\\.\\d+\\.tmp)?$`);
+
+/** The state and the log of a training, in a folder. */
+const training = (folder: string) => file(`${folder}(state[^/]*|log\\.jsonl)`);
+const model = (folder: string) => file(`${folder}(\\.saving/)?(${MODEL_FILES})`);
+
+const RESULT = [file('result\\.json'), file('report\\.html')];
+
+const SEARCH = (at = ''): Leftovers => [
+  training(`${at}seed-\\d+/(align|supernet|finish)/`),
+  file(`${at}seed-\\d+/(found|judged)\\.json`),
+  model(`${at}seed-\\d+/hybrid/`),
+  file(`${at}result\\.json`),
+];
+
+const COMPARISON = (at = ''): Leftovers => [
+  training(`${at}seed-\\d+/[^/]+/(align|train)/`),
+  file(`${at}seed-\\d+/[^/]+/(trial|judged)\\.json`),
+  file(`${at}(parent|decode|train|result)\\.json`),
+  model(`${at}hybrid/`),
+];
+
+const DISTILLATION = (at = ''): Leftovers => [training(`${at}(features|logits|all)/`), model(`${at}hybrid/`)];
+
+const RUN: Leftovers = [
+  file('[a-z]+/stage\\.json'),
+  ...SEARCH('placement/'),
+  ...['blocks', 'design', 'dimensions'].flatMap((stage) => COMPARISON(`${stage}/`)),
+  file('throughput/found\\.json'),
+  file('windows/seed-\\d+/(found|judged)\\.json'),
+  file('mlps/seed-\\d+/(found|frozen|trained)\\.json'),
+  training('mlps/seed-\\d+/supernet/'),
+  file('final/(parent|cost)\\.json'),
+  file('final/seed-\\d+/(found|judged-[a-z]+)\\.json'),
+  model('final/seed-\\d+/student/'),
+  ...DISTILLATION('final/seed-\\d+/'),
+];
+
+/** By command. */
+export const LEFTOVERS = {
+  search: [...SEARCH(), ...RESULT],
+  comparison: [...COMPARISON(), ...RESULT],
+  run: [...RUN, ...RESULT],
+  distill: DISTILLATION(),
+  pretrain: [training(''), model('model/')],
+} satisfies Record<string, Leftovers>;
+
+/**
+ * Removes them, and folders that are empty then, and says so.
+ *
+ * @param say is told what was removed and what was kept
+ */
+export function removeRun(folder: string, leftovers: Leftovers, say: (line: string) => void): void {
+  if (!statSync(folder, { throwIfNoEntry: false })) return;
+  const files = filesBelow(folder);
+  const isOurs = (path: string) => {
+    const below = relative(folder, path).split(sep).join('/');
+    return leftovers.some((pattern) => pattern.test(below));
+  };
+  const ours = files.filter(isOurs);
+  const bytes = ours.reduce((sum, path) => sum + lstatSync(path).size, 0);
+  for (const path of ours) rmSync(path);
+  for (const path of ours) removeEmpty(dirname(path), folder);
+  const kept = files.length - ours.length;
+  say(
+    `${folder}: removed the ${ours.length} files of the earlier run (${readable(bytes)})` +
+      (kept > 0 ? `; kept ${kept} that postnas did not write` : ''),
+  );
+}
+
+/** Links are files here: what they lead to is no part of the folder. */
+function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? filesBelow(path) : [path];
+  });
+}
+
+/** Removes a folder that is empty, and those above it, up to `top`. */
+function removeEmpty(folder: string, top: string): void {
+  for (let at = folder; at !== top && at.startsWith(top); at = dirname(at)) {
+    try {
+      rmdirSync(at);
+    } catch {
+      // Something is left in it, or it was removed before.
+      if (statSync(at, { throwIfNoEntry: false })) return;
+    }
+  }
+}
