@@ -90,7 +90,7 @@ export const plan: Record<string, readonly How[]> = {
   'docs/guides/budget.md': [
     { starts: '{', file: 'shape.json' },
     {
-      starts: 'npx postnas init ./one-of-four --config shape.json',
+      starts: 'npx postnas init --out ./one-of-four --config shape.json',
       instead: [['--context 1K,4K,16K', '--context 1K,2K --rounds 1 --tokens 4']],
     },
     {
@@ -111,7 +111,7 @@ export const plan: Record<string, readonly How[]> = {
         "npm run test:export installs transformers.js and compares its tokens with the engine's, in Node.js and in Chromium",
     },
     {
-      starts: 'npx postnas export runs/qwen2-hybrid --jet ./jet-hybrid --dtype bf16',
+      starts: 'npx postnas export runs/qwen2-hybrid --jet',
       elsewhere:
         'it needs a hybrid over a Qwen2 parent, which src/export/jet.test.ts makes and writes in npm test',
     },
@@ -155,7 +155,7 @@ export const plan: Record<string, readonly How[]> = {
       ],
     },
     {
-      starts: 'npx postnas search ./my-model --mixer gated_deltanet --budget 2 \\',
+      starts: 'npx postnas search ./my-model --budget 2 \\',
       instead: [
         ['./my-model', 'models/base'],
         ['--rows 4 --length 512', '--rows 2 --length 64'],
