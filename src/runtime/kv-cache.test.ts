@@ -82,3 +82,12 @@ test.each([300, 512, 513])(
     }
   },
 );
+
+test('its bytes are those of the arrays that it holds', () => {
+  const cache = new KvCache({ heads: 3, width: 5, window: Number.POSITIVE_INFINITY });
+  cache.reserve(700);
+  cache.write(new Float32Array(3 * 700 * 5), new Float32Array(3 * 700 * 5), 700);
+  const held = cache.blocks.flatMap(({ k, v }) => [k, v]);
+  expect(cache.bytes).toBe(held.reduce((sum, { data }) => sum + (data as Float32Array).byteLength, 0));
+  expect(cache.bytes).toBe(2 * 4 * 3 * 5 * 768);
+});

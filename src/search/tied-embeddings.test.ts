@@ -29,3 +29,11 @@ test.each([
   weights.read('lm_head.weight').fill(5);
   expect(new Set(retied({ config, weights }, share).weights.read(EMBEDDING))).toEqual(new Set([expected]));
 });
+
+test('unless told otherwise it is the head', () => {
+  const config = tinyConfig([{ kind: 'attention' }]);
+  const weights = randomWeights(config);
+  const head = weights.read('lm_head.weight');
+  expect(retied({ config, weights }).weights.read(EMBEDDING)).toEqual(head);
+  expect(weights.read(EMBEDDING)).not.toEqual(head);
+});
