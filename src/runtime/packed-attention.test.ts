@@ -76,6 +76,8 @@ async function check(
   lengths: readonly number[],
   steps: number,
   packs = packer,
+  /** Tokens in front that are written and not attended for. */
+  unread = 0,
 ): Promise<KvCache> {
   const random = new Random(1);
   const cache = new KvCache({ heads: KV, width: d, window }, packs);
@@ -108,6 +110,10 @@ async function check(
           for (let c = 0; c < d; c++) expect(Math.abs(a[c]! - b[c]!)).toBeLessThan(step * 0.501);
         }
       }
+    }
+    if (cache.length <= unread) {
+      await cache.settle();
+      continue;
     }
     const found = new Float32Array(H * T * d);
     await programs.attend(q, T, cache, found);
@@ -156,7 +162,7 @@ test.each(['int8', 'uint8'] as const)(
   async (type) => {
     told.type = type;
     await using own = new Packer({ threads: 1, longest: 16_384 });
-    const { packed, shape } = await check(Number.POSITIVE_INFINITY, [4096, 1, 700, 1], 127, own);
+    const { packed, shape } = await check(Number.POSITIVE_INFINITY, [4096, 1, 20, 1], 127, own, 4096);
     expect(packedInputs(shape, packed[0]!).k.type).toBe(type);
   },
 );
