@@ -237,20 +237,26 @@ describe('refusals', () => {
       expect(searchPlacement(settings('other', { ...quick, ...more }))).rejects.toThrow(
         expect.objectContaining({ name: 'InputError', message: expect.stringMatching(difference) }),
       );
-    await refused({ batches: tinyBatches(32) }, /align\/state\.safetensors .*\n {2}data: saved/);
+    await refused(
+      { batches: tinyBatches(32) },
+      /align\/state\.safetensors .*\n {2}training text: another one\n/,
+    );
     await refused(
       { align: { ...settings('').align, rate: 1 } },
-      /align\/state\.safetensors .*\n {2}schedule/,
+      /align\/state\.safetensors .*\n {2}learning rate: 0\.01 -> 1\n/,
     );
     rmSync(join(dir, 'other/seed-1/align'), { recursive: true });
     await refused(
       { align: { ...settings('').align, rate: 1 } },
-      /supernet\/state\.safetensors .*\n {2}align: saved .*"rate":0.01/,
+      /supernet\/state\.safetensors .*\n {2}alignment learning rate: 0\.01 -> 1\n/,
     );
     const other = join(dir, 'other model');
     const { config } = openCheckpoint(model);
     await saveCheckpoint(other, config, randomWeights(config, 5), { dtype: 'F32' });
     rmSync(join(dir, 'other/seed-1/align'), { recursive: true });
-    await refused({ model: other }, /supernet\/state\.safetensors .*\n {2}parent: saved/);
+    await refused(
+      { model: other },
+      /supernet\/state\.safetensors .*\n {2}weights of the model: another one\n/,
+    );
   });
 });
