@@ -391,23 +391,23 @@ describe('refusals', () => {
       );
     await refused(
       { batches: tinyBatches(32) },
-      /align\/state\.safetensors .*\n {2}data: the training text or its tokenizer is another one\n/,
+      /align\/state\.safetensors .*\n {2}training text: another one\n/,
     );
     await refused(
       { align: { ...settings('').align, rate: 1 } },
-      /align\/state\.safetensors .*\n {2}schedule/,
+      /align\/state\.safetensors .*\n {2}learning rate: 0\.01 -> 1\n/,
     );
     rmSync(join(dir, 'other/seed-1/align'), { recursive: true });
     await refused(
       { align: { ...settings('').align, rate: 1 } },
-      /supernet\/state\.safetensors .*\n {2}align: saved .*"rate":0.01/,
+      /supernet\/state\.safetensors .*\n {2}alignment learning rate: 0\.01 -> 1\n/,
     );
     const finished = { seeds: [1], finish: { ...settings('').finish, steps: 1 } };
     await searchPlacement(settings('finished', finished));
     const faster = { ...settings('').supernet, rate: 1 };
     rmSync(join(dir, 'finished/seed-1/supernet'), { recursive: true });
     await expect(searchPlacement(settings('finished', { ...finished, supernet: faster }))).rejects.toThrow(
-      /finish\/state\.safetensors [\s\S]*\n {2}supernet: saved .*"rate":0.01/,
+      /finish\/state\.safetensors [\s\S]*\n {2}super network learning rate: 0\.01 -> 1\n/,
     );
     const other = join(dir, 'other model');
     const { config } = openCheckpoint(model);
@@ -415,7 +415,7 @@ describe('refusals', () => {
     rmSync(join(dir, 'other/seed-1/align'), { recursive: true });
     await refused(
       { model: other },
-      /supernet\/state\.safetensors .*\n {2}parent: the model is another one\n/,
+      /supernet\/state\.safetensors .*\n {2}weights of the model: another one\n/,
     );
   });
 });

@@ -1,8 +1,9 @@
 /** `postnas distill` as a process, on a hybrid of the embedded model and runs of a few steps. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { LEFTOVERS, removeRun } from '../../src/cli/restart.ts';
 import { openCheckpoint, saveCheckpoint } from '../../src/model/checkpoint.ts';
 import { BranchWeights } from '../../src/search/align.ts';
 import { hybridOf } from '../../src/search/hybrid.ts';
@@ -68,6 +69,14 @@ test('stopped by Ctrl-C it goes on to the same model', async () => {
   expect(resumed.code, resumed.stderr).toBe(0);
   const weights = (name: string) => readFileSync(join(folder, name, 'hybrid', 'model.safetensors'));
   expect(weights('stopped').equals(weights('straight'))).toBe(true);
+
+  const restarted = await postnas(
+    distill('stopped', '--logit-rate', '0.5', '--restart', '--logit-steps', '1'),
+  );
+  expect(restarted.code, restarted.stderr).toBe(0);
+  expect(restarted.stderr).toMatch(/stopped: removed the \d+ files of the earlier run \([\d.]+ MiB\)\n/);
+  removeRun(join(folder, 'stopped'), LEFTOVERS.distill, () => {});
+  expect(readdirSync(join(folder, 'stopped'))).toEqual([]);
 });
 
 test.each([

@@ -1,8 +1,9 @@
 /** `postnas run` as a process with workers: killed in the middle and run again, it ends with the same result. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { LEFTOVERS, removeRun } from '../../src/cli/restart.ts';
 import { readRecipe } from '../../src/search/run/recipe.ts';
 import type { RunResult } from '../../src/search/run/result.ts';
 import { postnas } from '../support/command.ts';
@@ -72,6 +73,19 @@ test('killed with its workers and run again, it ends with the same result and mo
       result.final!.runs[0]!.stages.map((stage) => stage.judged),
     );
   }
+
+  // With other settings: by the process that met them, in words.
+  const other = join(folder, 'other.json');
+  writeFileSync(other, JSON.stringify({ ...JSON.parse(readFileSync(recipe, 'utf8')), rows: 3 }));
+  const { code, stderr } = await postnas(['run', other, '--out', join(folder, 'killed'), '--quiet']);
+  expect(stderr).toMatch(
+    /^postnas: placement\/seed-1 failed \(exit code 1\): \S+killed holds a run with other settings:\n {2}rows: 2 -> 3\nGive another --out, or --restart/,
+  );
+  expect(code).toBe(1);
+
+  // What --restart removes is all that was written.
+  removeRun(join(folder, 'straight'), LEFTOVERS.run, () => {});
+  expect(readdirSync(join(folder, 'straight'))).toEqual([]);
 });
 
 test('an estimate alone', async () => {
