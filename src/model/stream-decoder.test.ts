@@ -13,7 +13,7 @@ const byName = (part: string) => tokenizers.find(([name]) => name.includes(part)
 function written(tokenizer: Tokenizer, ids: readonly number[], after: readonly number[] = []): string {
   const decoder = tokenizer.stream({ after });
   const pieces = ids.map((id) => decoder.push(id));
-  expect(pieces.every((piece) => piece.isWellFormed?.() ?? true)).toBe(true);
+  expect(pieces.filter((piece) => /\p{Surrogate}/u.test(piece))).toEqual([]);
   return pieces.join('') + decoder.flush();
 }
 
@@ -47,25 +47,25 @@ describe.each(tokenizers)('%s', (_, tokenizer) => {
       { numRuns: 300 },
     );
   });
+});
 
-  test('the bytes of tokens make up the text', () => {
+test.each(tokenizers.filter(([name]) => /byte/i.test(name) && !name.startsWith('BPE')))(
+  '%s: the bytes of tokens make up the text',
+  (_, tokenizer) => {
     const { bytes, special } = tokenizer.tokenBytes;
-    const plain = fc.array(fc.nat(tokenizer.vocabSize - 1), { minLength: 1, maxLength: 12 });
-    const letter = bytes.findIndex((own) => own.length === 1 && own[0]! > 96 && own[0]! < 123);
+    const letter = tokenizer.tokenId('a')!;
+    const ids = fc.array(fc.nat(tokenizer.vocabSize - 1), { minLength: 1, maxLength: 12 });
     fc.assert(
-      fc.property(plain, (ids) => {
-        const shown = [letter, ...ids.filter((id) => !special.has(id))];
+      fc.property(ids, (some) => {
+        const shown = [letter, ...some.filter((id) => !special.has(id))];
         const joined = Buffer.concat(shown.map((id) => bytes[id]!));
         const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(joined);
-        const spaced = tokenizer.decode(shown);
-        expect(text.slice(1).replace(/\ufffd+/g, '')).toBe(
-          spaced.slice(spaced.indexOf(text[0]!) + 1).replace(/\ufffd+/g, ''),
-        );
+        expect(text).toBe(tokenizer.decode(shown));
       }),
-      { numRuns: 100 },
+      { numRuns: 300 },
     );
-  });
-});
+  },
+);
 
 describe('byte-level tokens', () => {
   const tokenizer = byName('byte-level');

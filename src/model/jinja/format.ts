@@ -34,7 +34,7 @@ export function percent(text: string, values: Value, work: Work): string {
     return given[next++]!;
   };
   const result = text.replace(
-    /%(?:\(([^)]*)\))?([-+ 0#]*)(\*|\d+)?(?:\.(\*|\d+)?)?[hlL]?([^]|$)/g,
+    /%(?:\(([^)]*)\))?([-+ 0#]*)(\*|\d+)?(?:\.(\*|\d+)?)?[hlL]?([\s\S]|$)/g,
     (
       all,
       name: string | undefined,

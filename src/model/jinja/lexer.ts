@@ -33,7 +33,7 @@ const INTEGER = new RegExp(
   'iy',
 );
 const NAME = /[\p{L}\p{Nl}_][\p{L}\p{N}\p{M}_]*/uy;
-const STRING = /'([^'\\]*(?:\\[^][^'\\]*)*)'|"([^"\\]*(?:\\[^][^"\\]*)*)"/y;
+const STRING = /'([^'\\]*(?:\\[\s\S][^'\\]*)*)'|"([^"\\]*(?:\\[\s\S][^"\\]*)*)"/y;
 const OPERATOR = /\/\/|\*\*|==|!=|>=|<=|[-+/*%~[\](){}<>=.:|,;]/y;
 const CLOSING: Record<string, string> = { '(': ')', '[': ']', '{': '}' };
 
@@ -140,7 +140,7 @@ export function* tokens(template: string): Generator<Token> {
     for (const [type, pattern] of kinds) {
       const found = match(pattern);
       if (!found) continue;
-      const value = type === 'string' ? unescape(found[1] ?? found[2]!, line) : found[0];
+      const value = type === 'string' ? unescaped(found[1] ?? found[2]!, line) : found[0];
       const result = token(type, value);
       move(at + found[0].length);
       return result;
@@ -155,9 +155,9 @@ const ESCAPES: Record<string, string> = {
 };
 
 /** Python's escapes in a string; an unknown one stays as it is. */
-function unescape(text: string, line: number): string {
+function unescaped(text: string, line: number): string {
   return text.replace(
-    /\\(?:([0-7]{1,3})|x([\da-f]{2})|u([\da-f]{4})|U([\da-f]{8})|([^]))/gi,
+    /\\(?:([0-7]{1,3})|x([\da-f]{2})|u([\da-f]{4})|U([\da-f]{8})|([\s\S]))/gi,
     (all, octal?: string, x?: string, u?: string, long?: string, other?: string) => {
       if (octal !== undefined) return String.fromCodePoint(Number.parseInt(octal, 8));
       const hex = x ?? u ?? long;

@@ -60,3 +60,9 @@ export function wholeOf(value: Value, what: string): number {
   if (value instanceof Undefined) value.fail();
   throw new TemplateError(`${what} needs a whole number, not '${typeName(value)}'`);
 }
+
+/** A number that sizes something, paid for before it is made. */
+export function bounded(size: number, work: Work): number {
+  work.spend(Math.max(0, size));
+  return Math.max(0, size);
+}

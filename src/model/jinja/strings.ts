@@ -16,7 +16,9 @@ import {
 const LEADING = new RegExp(`^[${SPACE}]+`);
 const TRAILING = new RegExp(`[${SPACE}]+$`);
 const WORDS = new RegExp(`[^${SPACE}]+`, 'g');
-const LINES = /[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]|$)/g;
+const BREAKS = '\\n\\r\\v\\f\\x1c-\\x1e\\x85\\u2028\\u2029';
+const LINES = new RegExp(`[^${BREAKS}]*(?:\\r\\n|[${BREAKS}]|$)`, 'g');
+const LINE_END = new RegExp(`(?:\\r\\n|[${BREAKS}])$`);
 
 /** @param sides 1 the left one, 2 the right one, 3 both */
 export function strip(work: Work, text: string, chars: Value, sides: 1 | 2 | 3): string {
@@ -66,11 +68,8 @@ function split(work: Work, text: string, separator: Value, limit: number, fromRi
 
 export function splitLines(work: Work, text: string, keepEnds = false): string[] {
   const lines = work.list(text.match(LINES) ?? []).filter((line) => line !== '');
-  return keepEnds
-    ? lines
-    : lines.map((line) => line.replace(/(?:\r\n|[^])$/, (end) => (LINE_END.test(end) ? '' : end)));
+  return keepEnds ? lines : lines.map((line) => line.replace(LINE_END, ''));
 }
-const LINE_END = /^(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])$/;
 
 export function replace(work: Work, text: string, old: string, by: string, count: number): string {
   work.spend(text.length / 64);
@@ -226,8 +225,8 @@ export const stringMethods: Record<string, Native> = {
   isdecimal: is(/^\p{Nd}+$/u),
   isdigit: is(/^[\p{Nd}²³¹⁰⁴-⁹₀-₉]+$/u),
   isnumeric: is(/^\p{N}+$/u),
-  islower: is(/^(?=[^]*\p{Lowercase})[^\p{Uppercase}\p{Lt}]*$/u),
-  isupper: is(/^(?=[^]*\p{Uppercase})[^\p{Lowercase}\p{Lt}]*$/u),
+  islower: is(/^(?=[\s\S]*\p{Lowercase})[^\p{Uppercase}\p{Lt}]*$/u),
+  isupper: is(/^(?=[\s\S]*\p{Uppercase})[^\p{Lowercase}\p{Lt}]*$/u),
   isspace: is(new RegExp(`^[${SPACE}]+$`)),
   join: native({ self: required, iterable: required }, (work, self: string, items: Value) => {
     const texts = iterate(items, work).map((item) => {
@@ -242,7 +241,7 @@ export const stringMethods: Record<string, Native> = {
   lower: changed((text) => text.toLowerCase()),
   upper: changed((text) => text.toUpperCase()),
   swapcase: changed((text) =>
-    text.replace(/[^]/gu, (c) => (c === c.toLowerCase() ? c.toUpperCase() : c.toLowerCase())),
+    text.replace(/[\s\S]/gu, (c) => (c === c.toLowerCase() ? c.toUpperCase() : c.toLowerCase())),
   ),
   lstrip: stripped(1),
   rstrip: stripped(2),

@@ -99,7 +99,7 @@ class Merges {
         typeof pair[0] !== 'string' ||
         typeof pair[1] !== 'string'
       ) {
-        return wrong(`model.merges[${rank}]`, merge, 'two tokens');
+        wrong(`model.merges[${rank}]`, merge, 'two tokens');
       }
       const [left, right] = pair as [string, string];
       const [a, b] = [vocabulary.get(left), vocabulary.get(right)];
@@ -107,7 +107,7 @@ class Merges {
       if (a === undefined || b === undefined) continue;
       const made = vocabulary.get(left + right.slice(prefix.length));
       if (made === undefined) {
-        return wrong(`model.merges[${rank}]`, merge, 'two tokens that are one in the vocabulary too');
+        wrong(`model.merges[${rank}]`, merge, 'two tokens that are one in the vocabulary too');
       }
       this.made[rank] = made;
       // Of a pair that is there twice, the last counts.

@@ -6,6 +6,7 @@ import { Tokenizer } from '../tokenizer.ts';
 import { createModel } from './models.ts';
 import { PairMap } from './pair-map.ts';
 import { Pattern } from './pattern.ts';
+import { byteToken } from './unigram.ts';
 
 describe('patterns are bounded', () => {
   test.each([
@@ -36,7 +37,7 @@ describe('patterns are bounded', () => {
   });
 
   test.each([
-    ['(', 'it ends too early'],
+    ['(', "a ')' is missing"],
     ['a)', "unexpected ')'"],
     ['[a', 'it ends too early'],
     ['*a', "there is nothing that '*' repeats"],
@@ -45,7 +46,7 @@ describe('patterns are bounded', () => {
     ['(?<=a+)b', 'looks behind for what has no fixed length'],
     ['(?x: a)', "groups that begin with '(?x' are not supported"],
     ['a{1,99999}', 'it repeats 99999 times, at most 1000'],
-    ['(?:a{900}){900}', 'is too large'],
+    ['(?:(?:ab){900}){900}', 'is too large'],
     ['('.repeat(5000), 'nested too deeply'],
     ['['.repeat(5000), 'nested too deeply'],
     ['[z-a]', 'a range in brackets has no order'],
@@ -160,6 +161,12 @@ describe('components', () => {
     expect(() => unigram.encode('ab')).toThrow(/no token for "b"/);
     const words = new Tokenizer({ model: { type: 'WordLevel', vocab: { a: 0 }, unk_token: '?' } }, {});
     expect(() => words.encode('b')).toThrow(/model\.unk_token '\?' is not in the vocabulary/);
+  });
+
+  test('a long run of what is unknown', () => {
+    const vocab = [...Array.from({ length: 256 }, (_, byte) => [byteToken(byte), -9]), ['<unk>', -9]];
+    const model = createModel({ type: 'Unigram', vocab, unk_id: 256, byte_fallback: true });
+    expect(model.encode('é'.repeat(300_000))).toHaveLength(600_000);
   });
 
   test('very long words take n log n, in every model', () => {

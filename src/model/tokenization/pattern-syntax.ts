@@ -1,4 +1,17 @@
 import { InputError } from '../../util/errors.ts';
+import {
+  any,
+  ESCAPED,
+  ESCAPED_CLASSES,
+  folded,
+  isWordOutside,
+  newline,
+  not,
+  one,
+  POSIX,
+  property,
+  type Test,
+} from './pattern-classes.ts';
 
 /** What a pattern matches. */
 export type Node =
@@ -18,54 +31,9 @@ export type Assertion =
   | 'word boundary'
   | 'no word boundary';
 
-type Test = (codePoint: number) => boolean;
-
-const property = (name: string): Test => {
-  const pattern = new RegExp(`^\\p{${name}}$`, 'u');
-  return (code) => pattern.test(String.fromCodePoint(code));
-};
-const any =
-  (...tests: Test[]): Test =>
-  (code) =>
-    tests.some((test) => test(code));
-const not =
-  (test: Test): Test =>
-  (code) =>
-    !test(code);
-const one =
-  (code: number): Test =>
-  (other) =>
-    other === code;
-
-const isSpace = property('White_Space');
-const digit = property('Nd');
-const isWord = any(property('Alphabetic'), property('M'), digit, property('Pc'));
-export const isWordOutside = any(isWord, (code) => '²³¹¼½¾'.includes(String.fromCodePoint(code)));
-const hex: Test = (code) => code < 128 && /[\da-f]/i.test(String.fromCharCode(code));
-const newline = one(10);
-
-const ESCAPED_CLASSES: Record<string, Test> = { s: isSpace, d: digit, w: isWord, h: hex };
-const ESCAPED: Record<string, number> = { t: 9, n: 10, v: 11, f: 12, r: 13, a: 7, e: 27 };
 const ASSERTIONS: Record<string, Assertion> = {
   ...{ A: 'text start', z: 'text end', Z: 'last line end', b: 'word boundary', B: 'no word boundary' },
 };
-const POSIX: Record<string, Test> = {
-  alnum: any(property('Alphabetic'), digit),
-  alpha: property('Alphabetic'),
-  ascii: (code) => code < 128,
-  blank: any(one(9), property('Zs')),
-  cntrl: property('Cc'),
-  digit,
-  graph: not(any(isSpace, property('Cc'), property('Cn'), property('Cs'))),
-  lower: property('Lowercase'),
-  print: not(any(property('Cc'), property('Cn'), property('Cs'))),
-  punct: any(property('P'), property('S')),
-  space: isSpace,
-  upper: property('Uppercase'),
-  word: isWord,
-  xdigit: hex,
-};
-
 /** Of counted repetitions, which are written out. */
 const MAX_COUNT = 1000;
 const MAX_NESTING = 100;
@@ -227,7 +195,7 @@ class Parser {
       case '?':
         return this.fail(`there is nothing that '${character}' repeats`);
       default:
-        return { kind: 'class', test: this.folded(one(character.codePointAt(0)!), flags) };
+        return { kind: 'class', test: this.cased(one(character.codePointAt(0)!), flags) };
     }
   }
 
@@ -297,7 +265,7 @@ class Parser {
     if (this.skip('w')) return { kind: 'class', test: isWordOutside };
     if (this.skip('W')) return { kind: 'class', test: not(isWordOutside) };
     const escaped = this.escaped();
-    const test = typeof escaped === 'number' ? this.folded(one(escaped), flags) : escaped;
+    const test = typeof escaped === 'number' ? this.cased(one(escaped), flags) : escaped;
     return { kind: 'class', test };
   }
 
@@ -360,13 +328,13 @@ class Parser {
         }
         const range = this.peek() === '-' && this.text[this.at + 1] !== ']';
         if (!range) {
-          tests.push(this.folded(one(item), flags));
+          tests.push(this.cased(one(item), flags));
           continue;
         }
         this.at++;
         const last = this.setItem(flags);
         if (typeof last !== 'number' || last < item) this.fail('a range in brackets has no order');
-        tests.push(this.folded((code) => code >= item && code <= (last as number), flags));
+        tests.push(this.cased((code) => code >= item && code <= (last as number), flags));
       }
       parts.push(any(...tests));
       const all: Test = parts.length === 1 ? parts[0]! : (code) => parts.every((part) => part(code));
@@ -386,16 +354,5 @@ class Parser {
     return this.next().codePointAt(0)!;
   }
 
-  /** The same for any case of a letter, where that is asked for. */
-  private folded(test: Test, { ignoreCase }: Flags): Test {
-    if (!ignoreCase) return test;
-    return (code) => {
-      // The Turkish letters i fold to themselves alone.
-      if (code === 0x130 || code === 0x131) return test(code);
-      const text = String.fromCodePoint(code);
-      const upper = text.toUpperCase();
-      const forms = [text, text.toLowerCase(), upper, upper.toLowerCase()];
-      return forms.some((form) => Array.from(form).length === 1 && test(form.codePointAt(0)!));
-    };
-  }
+  private cased = (test: Test, { ignoreCase }: Flags): Test => (ignoreCase ? folded(test) : test);
 }

@@ -1,5 +1,6 @@
 import { InputError } from '../../util/errors.ts';
-import { type Assertion, isWordOutside as isWord, type Node, parsePattern, span } from './pattern-syntax.ts';
+import { isWordOutside as isWord } from './pattern-classes.ts';
+import { type Assertion, type Node, parsePattern, span } from './pattern-syntax.ts';
 
 /**
  * Patterns of tokenizers, as Oniguruma finds them: a program of a few instructions and a machine that goes back where

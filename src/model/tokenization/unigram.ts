@@ -79,7 +79,8 @@ export function unigram(json: JsonObject): Model {
         while (start > 0 && ids[start] === unknown) start = starts[start]!;
         const piece = text.slice(start, end);
         const own = vocabulary.get(piece);
-        reversed.push(...(own === undefined ? unknownIds(piece).reverse() : [own]));
+        // One at a time: a long run has more ids than a call may have arguments.
+        for (const one of own === undefined ? unknownIds(piece).reverse() : [own]) reversed.push(one);
       }
       end = start;
     }
