@@ -22,7 +22,6 @@ import { deviceOption, jobsOption, otherwise, outFolder, threadsOption } from '.
 import { fileToRead } from '../paths.ts';
 import { LEFTOVERS } from '../restart.ts';
 import { runSummary } from '../run-summary.ts';
-import { table } from '../table.ts';
 import { type WatchOptions, watched, watchOptions } from '../watch.ts';
 import { asWorker, performInWorkers } from '../workers.ts';
 

@@ -3,7 +3,6 @@ import type { Device } from '../../graph/index.ts';
 import { mixerOf } from '../../mixers/registry.ts';
 import { stateBytes, totalBytes } from '../../mixers/state-bytes.ts';
 import { openCheckpoint, saveCheckpoint } from '../../model/checkpoint.ts';
-import type { ModelConfig } from '../../model/config.ts';
 import { refuseInputs } from '../../model/output-place.ts';
 import { countParameters } from '../../model/parameters.ts';
 import type { TrainingData } from '../../train/batches.ts';
