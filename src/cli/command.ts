@@ -105,7 +105,9 @@ export function resumingAction<O extends object>(
     async (common, options, args) => {
       const out = folderOf(options, args);
       const begin = () => {
-        if (options.restart) removeRun(out, leftovers, common.progress.log);
+        if (!options.restart) return;
+        checkFree(out);
+        removeRun(out, leftovers, common.progress.log);
       };
       try {
         await run(common, options, args, begin);

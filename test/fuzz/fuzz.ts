@@ -41,7 +41,8 @@ export async function fuzz(reader: Reader, runs: number, seed: number): Promise<
   const folder = join(place, 'inside');
   const opened = new Opened();
   let [accepted, refused] = [0, 0];
-  let last: string | Uint8Array = '';
+  /** The last that failed: the smallest that was found. */
+  let failing: string | Uint8Array = '';
   try {
     // Where a path that leads out of the folder would find something to read.
     mkdirSync(join(place, 'outside'));
@@ -55,14 +56,18 @@ export async function fuzz(reader: Reader, runs: number, seed: number): Promise<
       fc.asyncProperty(fc.nat(reader.folders.length - 1), mutations, async (which, list) => {
         const files = reader.folders[which]!;
         const name = Object.keys(files)[0]!;
-        last = changed(files[name]!, reader.kind ?? 'bytes', list);
-        write(folder, { ...files, [name]: last });
-        const excess = await excessOf(last.length, async () => {
+        const file = changed(files[name]!, reader.kind ?? 'bytes', list);
+        write(folder, { ...files, [name]: file });
+        const fail = (error: unknown) => {
+          failing = file;
+          throw error;
+        };
+        const excess = await excessOf(file.length, async () => {
           try {
             await opened.during(async () => reader.read(join(folder, name)));
             accepted++;
           } catch (error) {
-            if (!(error instanceof InputError) && !reader.refusal?.(error)) throw error;
+            if (!(error instanceof InputError) && !reader.refusal?.(error)) fail(error);
             refused++;
           }
         });
@@ -70,7 +75,7 @@ export async function fuzz(reader: Reader, runs: number, seed: number): Promise<
           (path) => `opened ${path}, outside of its folder`,
         );
         const wrong = [...excess, ...outside];
-        if (wrong.length > 0) throw new Error(wrong.join('; '));
+        if (wrong.length > 0) fail(new Error(wrong.join('; ')));
       }),
       { numRuns: runs, seed, endOnFailure: false },
     );
@@ -80,7 +85,7 @@ export async function fuzz(reader: Reader, runs: number, seed: number): Promise<
       ...(failed && {
         find: {
           what: (errorInstance as Error).stack ?? String(errorInstance),
-          file: last,
+          file: failing,
           example: counterexample,
         },
       }),
