@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { OtherRunError } from '../train/run-state.ts';
 import { InputError } from '../util/errors.ts';
+import { checkFree } from '../util/folder-lock.ts';
 import { Interrupted } from './failure.ts';
 import { resolveAliases } from './options.ts';
 import { createProgress, type Progress } from './progress.ts';
