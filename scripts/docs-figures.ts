@@ -1,6 +1,6 @@
 /**
  * The figures and tables of docs/postnas.md, out of docs/nano/result.json: charts of the report as SVG files that follow
- * light and dark, tables between the marks `<!-- table: ID -->` and `<!-- end -->`.
+ * light and dark, and tables in place of those with the same first column.
  *
  *   npx tsx scripts/docs-figures.ts
  */
@@ -50,9 +50,10 @@ export function documentFigures(): { charts: Map<string, string>; page: string }
     });
     const [head, ...body] = rows.map((cells) => `| ${cells.join(' | ')} |`);
     const table = [head, `|${columns.map(() => '---|').join('')}`, ...body].join('\n');
-    const marked = new RegExp(`(<!-- table: ${id} -->\\n)[\\s\\S]*?(\\n<!-- end -->)`);
-    if (!marked.test(page)) throw new Error(`${PAGE} has no place for the table ${id}`);
-    page = page.replace(marked, (_, before: string, after: string) => before + table + after);
+    // The page's table of the same first column.
+    const place = new RegExp(`^\\| ${rows[0]![0]} \\|(.*\\n\\|)*.*$`, 'm');
+    if (!place.test(page)) throw new Error(`${PAGE} has no table whose first column is ${rows[0]![0]}`);
+    page = page.replace(place, () => table);
   }
   return { charts: new Map(charts), page };
 }

@@ -16,64 +16,36 @@ export interface How {
 export const plan: Record<string, readonly How[]> = {
   'README.md': [
     {
-      starts:
-        'npm ci && npm start     # all stages on the embedded model: a trained hybrid and a report, in minutes',
+      starts: 'npm ci && npm start',
       elsewhere:
         ".ci/run runs npm test and the page's tests; the stages of npm start are run with fewer steps in docs/guides/search.md",
     },
     {
-      starts: 'npx postnas import smollm2.gguf ./SmolLM2-135M           # or: npx postnas pull org/model',
-      elsewhere: 'npm run test:smollm2 imports this file',
-    },
-    {
-      starts: 'npx postnas run recipes/nano.json                        # everything, from one recipe',
-      instead: [
-        ['recipes/nano.json', 'short.json --out runs/nano'],
-        ['"Once upon a time"', '"Once upon a time" --max-tokens 8'],
-      ],
-    },
-    {
-      starts: 'npx postnas search ./SmolLM2-135M --mixer gated_deltanet --budget 4 --data novels.txt \\',
+      starts: 'npx postnas pull HuggingFaceTB/SmolLM2-135M-Instruct',
       instead: [
         [
-          'npx postnas search ./SmolLM2-135M',
-          'cat docs/*.md > novels.txt && cat docs/guides/*.md > more-novels.txt && npx postnas search models/base --align-steps 1 --supernet-steps 1 --rows 1 --length 64 --random 0',
+          'npx postnas pull HuggingFaceTB/SmolLM2-135M-Instruct',
+          'cat docs/*.md > novels.txt && cat docs/guides/*.md > more-novels.txt && npx postnas pull models/base',
         ],
-        ['./SmolLM2-135M', 'models/base'],
-        ['--budget 4', '--budget 1'],
+        ['HuggingFaceTB/SmolLM2-135M-Instruct', 'models/base'],
         [
-          'held-out-loss:loss vocabulary-recall:accuracy',
-          'held-out-loss:loss:2 vocabulary-recall:accuracy:2',
-        ],
-        [
-          'runs/smollm2/result.json ',
-          'runs/smollm2/result.json --mixers gla --align-steps 1 --train-steps 1 --rows 1 --length 64 --examples 2 ',
+          '--budget 4',
+          '--budget 1 --task held-out-loss:loss:2 --align-steps 1 --supernet-steps 1 --rows 1 --length 64 --random 0',
         ],
         [
           '--out runs/distilled',
-          '--feature-steps 1 --logit-steps 1 --all-steps 1 --rows 1 --length 64 --out runs/distilled',
+          '--task held-out-loss:loss:2 --feature-steps 1 --logit-steps 1 --all-steps 1 --rows 1 --length 64 --out runs/distilled',
         ],
+        ['"The old man"', '"The old man" --max-tokens 8'],
       ],
     },
+    { starts: "import { Model } from 'postnas';" },
     {
-      starts: "import { env, pipeline } from '@huggingface/transformers'; // 4.3",
-      elsewhere: 'npm run test:export loads an exported folder so',
-    },
-    {
-      starts: 'npx postnas serve models/base',
-      elsewhere: 'docs/guides/serve.md has the same calls, which are run',
-    },
-    {
-      starts: "import { Model } from 'postnas';",
-      elsewhere: 'the same calls are tested by src/runtime/model.test.ts in npm test',
-    },
-    {
-      starts: "import { blobFiles, Model } from 'postnas';",
-      elsewhere: 'npm run test:web runs these calls in Chromium',
-    },
-    {
-      starts: 'npm run dev -- search models/base   # the command line from source',
-      elsewhere: '.ci/run runs the tests among them; bench and the GPU bundle need peers or a GPU',
+      starts: 'npx postnas serve models/hybrid',
+      instead: [
+        [':8000', ':8018'],
+        ['--port 8000', '--port 8018'],
+      ],
     },
   ],
   'docs/guides/browser.md': [
