@@ -21,11 +21,15 @@ export const plan: Record<string, readonly How[]> = {
         ".ci/run runs npm test and the page's tests; the stages of npm start are run with fewer steps in docs/guides/search.md",
     },
     {
-      starts: 'npx postnas pull HuggingFaceTB/SmolLM2-135M-Instruct',
+      starts: 'npx postnas pull',
+      elsewhere: 'it downloads; src/model/hub.test.ts pulls from a hub of its own',
+    },
+    {
+      starts: 'npx postnas search HuggingFaceTB/SmolLM2-135M-Instruct',
       instead: [
         [
-          'npx postnas pull HuggingFaceTB/SmolLM2-135M-Instruct',
-          'cat docs/*.md > novels.txt && cat docs/guides/*.md > more-novels.txt && npx postnas pull models/base',
+          'npx postnas search',
+          'cat docs/*.md > novels.txt && cat docs/guides/*.md > more-novels.txt && npx postnas search',
         ],
         ['HuggingFaceTB/SmolLM2-135M-Instruct', 'models/base'],
         [
@@ -63,7 +67,7 @@ export const plan: Record<string, readonly How[]> = {
     { starts: '{', file: 'shape.json' },
     {
       starts: 'npx postnas init --out ./one-of-four --config shape.json',
-      instead: [['--context 1K,4K,16K', '--context 1K,2K --rounds 1 --tokens 4']],
+      instead: [['--contexts 1K,4K,16K', '--contexts 1K,2K --decode-rounds 1 --decode-tokens 4']],
     },
     {
       starts: 'npx postnas search models/base --budget 4 --exhaustive \\',
