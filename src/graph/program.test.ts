@@ -33,13 +33,15 @@ import {
   zeros,
 } from './index.ts';
 import { ndarray } from './ndarray.ts';
+import { rightBytes } from './right-bytes.ts';
 import { resultsStayUnread } from './unread-results.ts';
 
 const numbers = (value: Value | undefined) => Array.from(value!.data as Float32Array);
 const vector = (...values: number[]) => float32(Float32Array.from(values), [values.length]);
 
 // Tried once by whoever compiles first, with a session of its own.
-beforeAll(() => resultsStayUnread());
+// What is tried once, before sessions are counted.
+beforeAll(() => Promise.all([resultsStayUnread(), rightBytes()]));
 afterEach(() => {
   vi.restoreAllMocks();
 });

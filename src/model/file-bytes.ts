@@ -17,9 +17,12 @@ export class FileBytes extends Bytes {
     try {
       stats = statSync(path);
     } catch (error) {
-      throw new InputError(`cannot open ${path}: ${systemMeaning(error) ?? (error as Error).message}`);
+      throw new InputError(`cannot read ${path}: ${systemMeaning(error) ?? (error as Error).message}`);
     }
-    if (!stats.isFile()) throw new InputError(`${path} is a folder or a device, a file is expected`);
+    if (!stats.isFile()) {
+      const what = stats.isDirectory() ? 'a folder' : 'a pipe or a device';
+      throw new InputError(`cannot read ${path}: it is ${what}, a file is expected`);
+    }
     super(path, stats.size);
     this.identity = identityOf(stats);
   }
@@ -51,7 +54,7 @@ export class FileBytes extends Bytes {
     try {
       return call();
     } catch (error) {
-      throw new InputError(`cannot read ${this.path}: ${(error as Error).message}`);
+      throw new InputError(`cannot read ${this.path}: ${systemMeaning(error) ?? (error as Error).message}`);
     }
   }
 }

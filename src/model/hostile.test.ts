@@ -146,13 +146,13 @@ describe('config.json', () => {
     mkdirSync(folder);
     const path = join(folder, 'config.json');
     symlinkSync('/dev/zero', path);
-    refused(() => openCheckpoint(folder), /is a folder or a device, a file is expected/);
+    refused(() => openCheckpoint(folder), /it is a pipe or a device, a file is expected/);
     rmSync(path);
     execFileSync('sh', ['-c', 'mkfifo "$0"', path]);
-    refused(() => openCheckpoint(folder), /is a folder or a device, a file is expected/);
+    refused(() => openCheckpoint(folder), /it is a pipe or a device, a file is expected/);
     rmSync(path);
     mkdirSync(path);
-    refused(() => openCheckpoint(folder), /is a folder or a device/);
+    refused(() => openCheckpoint(folder), /it is a folder/);
     rmSync(path, { recursive: true });
     writeFileSync(path, Buffer.from([0x7b, 0xff, 0xfe, 0x7d]));
     refused(() => openCheckpoint(folder), /is no text in UTF-8/);

@@ -124,7 +124,7 @@ describe('broken files are refused with file, tensor and expectation', () => {
   test('empty, absent, folder', () => {
     writeFileSync(join(dir, 'empty'), '');
     expect(() => new SafetensorsFile(join(dir, 'empty'))).toThrow(/empty has 0 bytes/);
-    expect(() => new SafetensorsFile(join(dir, 'absent'))).toThrow(/cannot open .*absent/);
+    expect(() => new SafetensorsFile(join(dir, 'absent'))).toThrow(/cannot read .*absent/);
     expect(() => new SafetensorsFile(dir)).toThrow(/is a folder/);
   });
 
