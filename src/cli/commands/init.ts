@@ -35,7 +35,7 @@ export function initCommand(): Command {
     .addOption(
       new Option(
         '--config <path>',
-        'config.json, or a folder that has one: of type llama, qwen2, qwen3, jet_nemotron or postnas_hybrid',
+        'config.json, or a folder that has one: of type llama, qwen2, qwen3, jet_nemotron or postnas',
       )
         .argParser(fileOrFolderToRead('--config', 'a config.json, or a folder that has one'))
         .makeOptionMandatory(),
