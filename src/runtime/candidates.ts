@@ -1,3 +1,5 @@
+import { InputError } from '../util/errors.ts';
+
 /**
  * The tokens that are left to draw from while one filter after the other removes some. Only those are looked at again:
  * nothing as long as the vocabulary is sorted or allocated for a token. The memory is shared by all samplers, each of
@@ -69,7 +71,7 @@ export class Candidates {
     }
     if (largest === Number.POSITIVE_INFINITY) throw new Error(`the logit of token ${best} is infinite`);
     if (largest === Number.NEGATIVE_INFINITY) {
-      throw new Error('no token is left to choose from: the logit of each is -Infinity');
+      throw new InputError('no token is left to choose from: the logit of each is -Infinity');
     }
     return best;
   }

@@ -8,6 +8,7 @@ import {
   topK,
   topP,
 } from '../../test/support/plain-sampler.ts';
+import { InputError } from '../util/errors.ts';
 import { Random } from '../util/random.ts';
 import { argMaxOf, createSampler, logSumExp, type SamplingOptions, topLogProbs } from './sampler.ts';
 
@@ -250,6 +251,8 @@ describe('at the ends of their ranges', () => {
       logitBias: { 0: Number.NEGATIVE_INFINITY, 1: Number.NEGATIVE_INFINITY },
     });
     expect(() => none(Float32Array.of(1, 2), [])).toThrow('no token is left');
+    // A request or a model's settings can ask for that: no fault of the program.
+    expect(() => none(Float32Array.of(1, 2), [])).toThrow(InputError);
   });
 });
 
