@@ -28,15 +28,16 @@ interface Compiled {
   unheld: readonly string[];
 }
 
-/** Grammars that are kept with what was learnt of them. */
+/** Grammars that are kept with what was learnt of them, and the characters of their schemas together: each takes some 40 bytes. */
 const KEPT = 32;
+const KEPT_CHARACTERS = 2_000_000;
 
 /** What texts have to be, by the formats that requests ask for. */
 export class Formats {
   /** null where the model has no tokenizer. */
   private readonly trie: TokenTrie | null;
   /** The most recently used last. */
-  private readonly compiled = new Map<string, Promise<Compiled>>();
+  private readonly compiled = new Map<string, { made: Promise<Compiled>; size: number }>();
 
   constructor(model: Model) {
     this.trie = model.tokenizer && new TokenTrie(model.tokenizer.tokenBytes);
@@ -59,26 +60,33 @@ export class Formats {
     const { trie } = this;
     if (!trie)
       throw new ApiError(400, 'a format needs a model with a tokenizer', { param: 'response_format' });
-    const key = createHash('sha256')
-      .update(JSON.stringify([format, calls]))
-      .digest('base64');
-    const { automaton, unheld } = await this.kept(key, () => compile(json ? format : null, calls));
+    const schemas = JSON.stringify([format, calls]);
+    const key = createHash('sha256').update(schemas).digest('base64');
+    const make = () => compileFormat(json ? format : null, calls);
+    const { automaton, unheld } = await this.kept(key, schemas.length, make);
     if (unheld.length > 0) tell(unheld);
     return () => new GrammarConstraint(trie, automaton);
   }
 
-  private kept(key: string, make: () => Promise<Compiled>): Promise<Compiled> {
+  private kept(key: string, size: number, make: () => Promise<Compiled>): Promise<Compiled> {
     const { compiled } = this;
-    const made = compiled.get(key) ?? make();
+    const made = compiled.get(key)?.made ?? make();
     compiled.delete(key);
-    compiled.set(key, made);
+    compiled.set(key, { made, size });
     made.catch(() => compiled.delete(key));
-    if (compiled.size > KEPT) compiled.delete(compiled.keys().next().value!);
+    let all = 0;
+    for (const kept of compiled.values()) all += kept.size;
+    for (const [oldest, kept] of compiled) {
+      if (compiled.size === 1 || (compiled.size <= KEPT && all <= KEPT_CHARACTERS)) break;
+      compiled.delete(oldest);
+      all -= kept.size;
+    }
     return made;
   }
 }
 
-async function compile(
+/** @throws InputError for a schema that cannot be held to */
+export async function compileFormat(
   format: Exclude<Format, { type: 'text' }> | null,
   calls: Calls | null,
 ): Promise<Compiled> {

@@ -35,14 +35,16 @@ export async function schemaGrammar(
   const nodes = new Nodes(new References(root, anchors), new Texts(unheld, pace), unheld, pace);
   const start = nodes.of(root);
   await nodes.complete();
-  findFitting(nodes.all);
+  const breathe = () => nodes.breathe();
+  await findFitting(nodes.all, breathe);
   if (!start.fits) throw new InputError(`nothing fits ${shortened(unfit(start).path)}`);
   for (const { nodes: options, path } of nodes.exclusive) {
-    if (!apart(options.filter(({ fits }) => fits))) unheld.add(path, 'may fit several of its schemas');
+    const fitting = options.filter(({ fits }) => fits);
+    if (!(await apart(fitting, breathe))) unheld.add(path, 'may fit several of its schemas');
   }
   if (nodes.all.some(({ alternatives }) => alternatives.some(isLong))) {
     for (const node of nodes.all) {
-      if (basicOf(node).some(isLong)) await splitLong(expressionOf(node), () => nodes.breathe());
+      if (basicOf(node).some(isLong)) await splitLong(expressionOf(node), breathe);
     }
   }
   return { grammar: expressionOf(start), unheld: unheld.places };
@@ -81,12 +83,16 @@ function parts(of: Alternative): readonly Node[] {
 const MOST_PAIRS = 2000;
 
 /** Whether no text fits two of the nodes, as far as types and listed values tell. */
-function apart(nodes: readonly Node[]): boolean {
-  const options = nodes.map((node) => basicOf(node));
+async function apart(nodes: readonly Node[], breathe: () => Promise<void>): Promise<boolean> {
   if ((nodes.length * (nodes.length - 1)) / 2 > MOST_PAIRS) return false;
-  return options.every((one, i) =>
-    options.slice(i + 1).every((other) => one.every((a) => other.every((b) => differ(a, b)))),
-  );
+  const options = nodes.map((node) => basicOf(node));
+  for (const [i, one] of options.entries()) {
+    for (const other of options.slice(i + 1)) {
+      await breathe();
+      if (!one.every((a) => other.every((b) => differ(a, b)))) return false;
+    }
+  }
+  return true;
 }
 
 function differ(a: Basic, b: Basic): boolean {

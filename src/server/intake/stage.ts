@@ -4,6 +4,7 @@ export const STAGES = {
   parse: 'reading the body',
   template: "rendering the model's chat template",
   tokenise: 'tokenising the prompt',
+  schema: 'compiling the schema',
 } as const;
 
 export type Stage = keyof typeof STAGES;

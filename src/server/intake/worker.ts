@@ -7,6 +7,7 @@ import { ApiError, asApiError } from '../errors.ts';
 import { type ChatAsk, readChat } from './chat.ts';
 import { type CompletionAsk, readCompletion } from './completion.ts';
 import { type Items, ItemsNeeded, type ResponseAsk, readResponse } from './response.ts';
+import { trySchema } from './schema-trial.ts';
 import type { IntakeSettings } from './settings.ts';
 import { entering, STAGES, stageOf } from './stage.ts';
 import { checkDecoder, mostCharacters } from './text-bound.ts';
@@ -65,7 +66,12 @@ export default async function read(task: Task | null): Promise<Outcome | null> {
   }
   enter('parse');
   try {
-    return { ask: ask(task) };
+    const asked = ask(task);
+    if ('conversation' in asked) {
+      enter('schema');
+      await trySchema(asked.conversation);
+    }
+    return { ask: asked };
   } catch (error) {
     if (error instanceof ItemsNeeded) return { needed: error.ids };
     const { status, message, details } = asApiError(known(error));

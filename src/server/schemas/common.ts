@@ -42,6 +42,9 @@ export const contentOf = <T extends z.ZodType<Record<string, unknown>>>(part: T,
     .union([z.string(), z.array(part)], { error: `expected a text or a list of parts ${expected}` })
     .transform((value) => (typeof value === 'string' ? value : partsText(value)));
 
+/** What is held back for a longer one takes time that grows with its square. */
+const stopText = z.string().max(1024);
+
 export const sampling = {
   model: text.describe('The name that /v1/models tells; may be left out.'),
   temperature: optional(z.number().min(0).max(2)).describe(
@@ -62,7 +65,7 @@ export const sampling = {
 };
 
 export const written = {
-  stop: optional(z.union([z.string(), z.array(z.string()).max(16)])).transform((value = []) => {
+  stop: optional(z.union([stopText, z.array(stopText).max(16)])).transform((value = []) => {
     const strings = (typeof value === 'string' ? [value] : value).filter((text) => text !== '');
     return strings.length > 0 ? strings : undefined;
   }),

@@ -18,12 +18,13 @@ export function expressionOf(node: Node): Expression {
 }
 
 /** Tells of all nodes whether any text fits: of recursive ones, whether they ever come to an end. */
-export function findFitting(nodes: readonly Node[]): void {
+export async function findFitting(nodes: readonly Node[], breathe: () => Promise<void>): Promise<void> {
   for (let changed = true; changed; ) {
     changed = false;
     // Parts come behind what they are parts of.
     for (let i = nodes.length - 1; i >= 0; i--) {
       const node = nodes[i]!;
+      if (i % 100 === 0) await breathe();
       if (node.fits || !node.alternatives.some(fits)) continue;
       node.fits = true;
       changed = true;

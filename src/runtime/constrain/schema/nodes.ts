@@ -152,13 +152,17 @@ export class Nodes {
     return found;
   }
 
-  private branches(places: readonly Place[], at: number, key: string): Alternative[] {
+  private async branches(places: readonly Place[], at: number, key: string): Promise<Alternative[]> {
     const { schema, path } = places[at]!;
     const rest = [...places];
     rest[at] = { schema: this.without(schema as Schema, key), path };
     const options = listOf((schema as Schema)[key], `${path}.${key}`);
     if (options.length === 0) throw new InputError(`${shortened(path)}.${key} is empty, expected schemas`);
-    const nodes = options.map((option, i) => this.of(placeOf(option, `${path}.${key}[${i}]`), ...rest));
+    const nodes: Node[] = [];
+    for (const [i, option] of options.entries()) {
+      await this.breathe();
+      nodes.push(this.of(placeOf(option, `${path}.${key}[${i}]`), ...rest));
+    }
     if (key === 'oneOf') this.exclusive.push({ nodes, path: `${path}.oneOf` });
     return nodes.map((node) => ({ kind: 'node', node }));
   }

@@ -12,7 +12,11 @@ export interface Place {
 }
 
 const DEEPEST = 200;
-const MOST_VALUES = 1_000_000;
+/** Values of all kinds: an enum of 100,000 is within. */
+const MOST_VALUES = 250_000;
+/** Schemas and objects of them. */
+const MOST_OBJECTS = 10_000;
+const MOST_KEYS = 20_000;
 /** References that follow each other without anything in between. */
 const MOST_REFERENCES = 200;
 
@@ -36,7 +40,7 @@ export async function survey(schema: unknown, path: string, pace: Pace): Promise
   };
   const anchors = new Map<string, Place>();
   const pending: Step[] = [];
-  let count = 0;
+  let [count, objects, keys] = [0, 0, 0];
   const visit = (value: unknown, key: string, from: Step | null) => {
     count++;
     if (typeof value === 'object' && value)
@@ -49,10 +53,21 @@ export async function survey(schema: unknown, path: string, pace: Pace): Promise
     if (depth > DEEPEST)
       throw new InputError(`${shortened(pathTo(step))} is nested deeper than ${DEEPEST} levels`);
     if (Array.isArray(value)) for (let i = 0; i < value.length; i++) visit(value[i], `${i}`, step);
-    else for (const key of Object.keys(value)) visit((value as Schema)[key], key, step);
+    else {
+      objects++;
+      const own = Object.keys(value);
+      keys += own.length;
+      for (const key of own) visit((value as Schema)[key], key, step);
+    }
     const { $anchor } = value as Schema;
     if (typeof $anchor === 'string') anchors.set($anchor, { schema: value as Schema, path: pathTo(step) });
-    if (count > MOST_VALUES) throw new InputError(`${path} has more than ${MOST_VALUES} values`);
+    for (const [what, number, most] of [
+      ['values', count, MOST_VALUES],
+      ['objects', objects, MOST_OBJECTS],
+      ['keys', keys, MOST_KEYS],
+    ] as const) {
+      if (number > most) throw new InputError(`${path} has more than ${most} ${what}`);
+    }
   }
   return anchors;
 }
