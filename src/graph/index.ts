@@ -7,7 +7,7 @@ export { evaluate } from './evaluate.ts';
 export { grad, gradients } from './grad.ts';
 export { type Memory, memoryOf } from './memory.ts';
 export { type NdArray, ndarray } from './ndarray.ts';
-export { type ExternalWeight, writeOnnx } from './onnx.ts';
+export { DEVICES, type ExternalWeight, writeOnnx } from './onnx.ts';
 export type { ExternalData } from './onnx-proto.ts';
 export { FAST_BLOCKS } from './onnxruntime.ts';
 export * from './ops/constant.ts';

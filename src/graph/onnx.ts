@@ -28,7 +28,8 @@ import { type DType, GraphError, type Node, type Tensor, topologicalOrder } from
 
 /** Writing a recorded graph as an ONNX model. */
 
-export type Device = 'cpu' | 'webgpu';
+export const DEVICES = ['cpu', 'webgpu'] as const;
+export type Device = (typeof DEVICES)[number];
 
 /** Collects ONNX nodes while ops emit themselves. */
 export class Emitter {

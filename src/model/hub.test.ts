@@ -405,6 +405,20 @@ describe('resolveModel', () => {
     expect(await resolveModel('org/tiny')).toBe(join(cache, 'models--org--tiny/snapshots', SHA));
   });
 
+  test('neither a folder nor on the Hub: the message says both', async () => {
+    await expect(resolveModel('models/bsae')).rejects.toThrow(
+      /^there is no folder models\/bsae here, and http:.* gives no models\/bsae \(main\): 404\./,
+    );
+    vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:1');
+    await expect(resolveModel('models/bsae')).rejects.toThrow(
+      /^there is no folder models\/bsae here, and cannot load models\/bsae from http:\/\/127\.0\.0\.1:1/,
+    );
+    vi.stubEnv('HF_HUB_OFFLINE', '1');
+    await expect(resolveModel('models/bsae')).rejects.toThrow(
+      /^there is no folder models\/bsae here, and models\/bsae \(main\) is not in .*, and HF_HUB_OFFLINE is set/,
+    );
+  });
+
   test('neither', async () => {
     await expect(resolveModel('no such thing')).rejects.toThrow(
       /no such thing is neither a folder nor the name/,

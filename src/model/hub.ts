@@ -29,7 +29,14 @@ export async function resolveModel(pathOrRepo: string, options: HubOptions = {})
   }
   checkRevision(options.revision);
   const cached = cachedSnapshot(pathOrRepo, options.revision);
-  return cached?.missing.length === 0 ? cached.folder : await pull(pathOrRepo, options);
+  if (cached?.missing.length === 0) return cached.folder;
+  try {
+    return await pull(pathOrRepo, options);
+  } catch (error) {
+    // Most names of this form that the Hub does not give are paths with a slip.
+    if (!(error instanceof NotGiven) || cached) throw error;
+    throw new InputError(`there is no folder ${pathOrRepo} here, and ${error.message}`, { cause: error });
+  }
 }
 
 /**
@@ -63,7 +70,7 @@ function offline(repo: string, revision: string, variable: string): string {
   const cached = cachedSnapshot(repo, revision);
   if (cached?.missing.length === 0) return cached.folder;
   const lacking = cached ? ` as a whole: it lacks ${cached.missing.join(', ')}` : '';
-  throw new InputError(`${repo} (${revision}) is not in ${cacheFolder()}${lacking}, and ${variable} is set`);
+  throw new NotGiven(`${repo} (${revision}) is not in ${cacheFolder()}${lacking}, and ${variable} is set`);
 }
 
 /** The files of one commit, on their way into the cache. */
@@ -155,17 +162,20 @@ class Download {
   }
 }
 
+/** The Hub does not have the model, or is out of reach. */
+class NotGiven extends InputError {}
+
 function explained(error: unknown, repo: string, revision: string, hubUrl: string): unknown {
   if (error instanceof HubApiError && [401, 403, 404].includes(error.statusCode)) {
-    return new InputError(
+    return new NotGiven(
       `${hubUrl} gives no ${repo} (${revision}): ${error.statusCode}. It does not exist, or is private or gated: set HF_TOKEN`,
     );
   }
   if (error instanceof HubApiError)
-    return new InputError(`${hubUrl} answers ${error.statusCode} for ${repo}: ${error.message}`);
+    return new NotGiven(`${hubUrl} answers ${error.statusCode} for ${repo}: ${error.message}`);
   if (error instanceof TypeError) {
     const cause = error.cause instanceof Error ? `: ${error.cause.message}` : '';
-    return new InputError(`cannot load ${repo} from ${hubUrl}: ${error.message}${cause}`);
+    return new NotGiven(`cannot load ${repo} from ${hubUrl}: ${error.message}${cause}`);
   }
   return error;
 }

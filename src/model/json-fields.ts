@@ -1,5 +1,6 @@
 /** Typed access to a JSON file made by somebody else: every mistake names the file, the field and what was expected. */
 import { InputError } from '../util/errors.ts';
+import { whereItFails } from './json-position.ts';
 
 export type JsonObject = Record<string, unknown>;
 
@@ -17,8 +18,8 @@ export function parseJsonObject(path: string, text: string): JsonObject {
   let value: unknown;
   try {
     value = JSON.parse(text);
-  } catch (error) {
-    throw new InputError(`${path} is not JSON: ${(error as Error).message}`);
+  } catch {
+    throw new InputError(`${path} is not JSON: ${whereItFails(text)}`);
   }
   if (!isObject(value)) throw new InputError(`${path} holds no JSON object`);
   return value;

@@ -1,7 +1,7 @@
-import type { Device } from '../graph/index.ts';
+import { DEVICES, type Device } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { modelParameters } from '../model/parameters.ts';
-import type { DeviceDtype } from '../model/quantized-tensors.ts';
+import { DEVICE_DTYPES, type DeviceDtype } from '../model/quantized-tensors.ts';
 import type { TensorSource } from '../model/tensor-source.ts';
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
@@ -10,7 +10,7 @@ import type { Batch } from './batch.ts';
 import { DeviceRuns } from './device/device-runs.ts';
 import { EngineWeights } from './engine-weights.ts';
 import { HostRuns } from './host-runs.ts';
-import type { KvDtype } from './kv-blocks.ts';
+import { KV_DTYPES, type KvDtype } from './kv-blocks.ts';
 import type { BatchGuard, EachLogits, Runs } from './runs.ts';
 import type { Sequence } from './sequence.ts';
 import type { SequenceContent } from './sequence-content.ts';
@@ -39,6 +39,25 @@ export interface EngineOptions {
   signal?: AbortSignal;
 }
 
+/**
+ * Where a program is not type-checked, options may be anything.
+ *
+ * @throws InputError naming the value and what was expected
+ */
+export function checkOptions(options: Pick<EngineOptions, 'device' | 'dtype' | 'kvDtype' | 'threads'>): void {
+  const known = { device: DEVICES, dtype: DEVICE_DTYPES, kvDtype: KV_DTYPES };
+  for (const name of ['device', 'dtype', 'kvDtype'] as const) {
+    const values: readonly unknown[] = known[name];
+    if (options[name] === undefined || values.includes(options[name])) continue;
+    throw new InputError(`${name} is ${shown(options[name])}, expected one of ${values.join(', ')}`);
+  }
+  const { threads = 0 } = options;
+  if (Number.isSafeInteger(threads) && threads >= 0) return;
+  throw new InputError(`threads is ${shown(threads)}, expected a whole number of at least 0`);
+}
+
+const shown = (value: unknown) => (typeof value === 'string' ? JSON.stringify(value) : String(value));
+
 export class Engine {
   private turn: Promise<unknown> = Promise.resolve();
   private disposed = false;
@@ -54,13 +73,15 @@ export class Engine {
    * Reads all weights and compiles the model for single tokens; for prompts it is compiled when there is the first.
    *
    * @param weights are read again then
-   * @throws InputError for weights that are missing, of the wrong shape or not finite
+   * @throws InputError for an option that is none of its values, and for weights that are missing, of the wrong shape or
+   * not finite
    */
   static async create(
     config: ModelConfig,
     weights: TensorSource,
     options: EngineOptions = {},
   ): Promise<Engine> {
+    checkOptions(options);
     const { device = 'cpu', threads, dtype, batches, profile, onProgress, signal } = options;
     if (dtype === 'f16' && device === 'cpu') {
       throw new InputError("dtype f16 is for device 'webgpu'; on the CPU weights are f32, q8 or q4");

@@ -8,9 +8,12 @@ import { saveCheckpoint } from '../model/checkpoint.ts';
 import type { GenerationConfig } from '../model/generation-config.ts';
 import { InputError } from '../util/errors.ts';
 import type { GeneratedToken } from './continuation.ts';
-import { Model } from './model.ts';
+import { Engine } from './engine.ts';
+import { type LoadOptions, Model } from './model.ts';
 
 const config = tinyConfig([{ kind: 'attention' }, { kind: 'attention' }], { maxPositionEmbeddings: 64 });
+
+const weights = randomWeights(config, 3);
 
 async function folder(name: string, generation: Partial<GenerationConfig> = {}): Promise<string> {
   const dir = join(root, name);
@@ -45,6 +48,29 @@ afterAll(async () => {
 });
 
 const endless = { eosTokenIds: [] };
+
+test.each([
+  ['dtype', 'int8', 'dtype is "int8", expected one of f32, q8, q4, f16'],
+  ['dtype', 'fp16', 'dtype is "fp16", expected one of f32, q8, q4, f16'],
+  ['dtype', 8, 'dtype is 8, expected one of'],
+  ['kvDtype', 'q4', 'kvDtype is "q4", expected one of f32, q8'],
+  ['device', 'gpu', 'device is "gpu", expected one of cpu, webgpu'],
+  ['threads', -1, 'threads is -1, expected a whole number of at least 0'],
+  ['threads', 1.5, 'threads is 1.5, expected a whole number of at least 0'],
+  ['threads', Number.NaN, 'threads is NaN, expected a whole number of at least 0'],
+  ['threads', '2', 'threads is "2", expected a whole number of at least 0'],
+])('%s %j is refused', async (name, value, message) => {
+  const options = { [name]: value } as LoadOptions;
+  // Before the model is looked for: there is none of that name.
+  const loading = [
+    Model.fromPretrained(join(root, 'none'), options),
+    Engine.create(config, weights, options),
+  ];
+  for (const result of await Promise.allSettled(loading)) {
+    expect(result).toMatchObject({ status: 'rejected', reason: { name: 'InputError' } });
+    expect(String((result as PromiseRejectedResult).reason)).toContain(message);
+  }
+});
 
 test('greedy tokens are the most probable ones, with their log-probabilities', async () => {
   const tokens = await collect(model.generate([5, 6, 7], { maxNewTokens: 12, ...endless }));

@@ -16,7 +16,7 @@ import type { OnProgress } from '../util/progress.ts';
 import { turn } from '../util/turn.ts';
 import { type ChatPrompt, chatPrompt } from './chat-prompt.ts';
 import { Continuation, type ContinuationOptions, type GeneratedToken } from './continuation.ts';
-import { Engine } from './engine.ts';
+import { checkOptions, Engine } from './engine.ts';
 import type { KvDtype } from './kv-blocks.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import { readWholePrompt } from './read-prompt.ts';
@@ -71,9 +71,10 @@ export class Model {
    * Loads a model in Hugging Face's layout: of the hub by its name, or a folder; in a browser an address that begins
    * with https://, / or ./, or the files themselves.
    *
-   * @throws InputError naming the file, tensor or field at fault and what was expected
+   * @throws InputError naming the option, file, tensor or field at fault and what was expected
    */
   static async fromPretrained(source: string | ModelFiles, options: LoadOptions = {}): Promise<Model> {
+    checkOptions(options); // before anything is downloaded
     const files = typeof source === 'string' ? await openModel(source, options) : source;
     const { config, weights, generation, notices = [] } = readCheckpoint(files);
     const tokenizer = files.has('tokenizer.json') ? readTokenizer(files) : null;

@@ -6,6 +6,7 @@ import {
   numeric,
   TemplateError,
   Tuple,
+  textLength,
   typeName,
   type Value,
   type Work,
@@ -157,7 +158,7 @@ function textLayout(text: string, { precision, width, align, fill }: Layout): st
 }
 
 function pad(text: string, sign: string, width: number, align: string, fill: string): string {
-  const room = Math.max(0, width - characters(sign + text).length);
+  const room = Math.max(0, width - textLength(sign + text));
   if (align === '=') return sign + fill.repeat(room) + text;
   const left = align === '>' ? room : align === '^' ? Math.floor(room / 2) : 0;
   return fill.repeat(left) + sign + text + fill.repeat(room - left);

@@ -25,6 +25,7 @@ export function repr(value: Value, work: Work): string {
   if (typeof value === 'number') return String(value);
   if (typeof value === 'string') return work.text(quoted(value));
   if (value instanceof Float) return floatText(value.value);
+  work.spend(4);
   const inner = (items: Value[]) => work.text(items.map((item) => repr(item, work)).join(', '));
   if (Array.isArray(value)) return `[${inner(value)}]`;
   if (value instanceof Map) {
@@ -91,6 +92,7 @@ export function json(value: Value, options: JsonOptions, work: Work, depth = 1):
   }
   const [itemSeparator, keySeparator] = options.separators;
   const around = (open: string, items: string[], close: string) => {
+    work.spend(4);
     if (items.length === 0) return open + close;
     if (options.indent === null) return work.text(open + items.join(itemSeparator) + close);
     const line = `\n${options.indent.repeat(depth)}`;

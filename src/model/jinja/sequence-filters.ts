@@ -137,7 +137,7 @@ export const sequenceFilters: Record<string, Native> = {
   max: extreme(1),
   min: extreme(-1),
   reverse: native({ value: required }, (work, value: Value) => {
-    if (typeof value === 'string') return work.text(characters(value).reverse().join(''));
+    if (typeof value === 'string') return work.text(work.list(characters(value)).reverse().join(''));
     return new Once([...iterate(value, work)].reverse());
   }),
   slice: native(

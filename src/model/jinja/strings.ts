@@ -28,11 +28,30 @@ export function strip(work: Work, text: string, chars: Value, sides: 1 | 2 | 3):
     return sides & 2 ? left.slice(0, left.length - trailing(left)) : left;
   }
   const set = new Set(characters(textOf(chars, 'strip()')));
-  const points = characters(text);
-  let [start, end] = [0, points.length];
-  if (sides & 1) while (start < end && set.has(points[start]!)) start++;
-  if (sides & 2) while (end > start && set.has(points[end - 1]!)) end--;
-  return points.slice(start, end).join('');
+  let [start, end] = [0, text.length];
+  if (sides & 1) {
+    for (let one = first(text, start); one !== '' && set.has(one); one = first(text, start)) {
+      work.spend(1);
+      start += one.length;
+    }
+  }
+  if (sides & 2) {
+    for (let one = last(text, start, end); one !== '' && set.has(one); one = last(text, start, end)) {
+      work.spend(1);
+      end -= one.length;
+    }
+  }
+  return text.slice(start, end);
+}
+
+/** The character that begins there; empty at the end. */
+const first = (text: string, at: number) =>
+  at < text.length ? String.fromCodePoint(text.codePointAt(at)!) : '';
+
+/** The character that ends there; empty at the start. */
+function last(text: string, start: number, end: number): string {
+  const two = text.slice(Math.max(start, end - 2), end);
+  return characters(two).at(-1) ?? '';
 }
 
 /** A pattern that is anchored at the end alone would be tried at every blank of the text. */
@@ -73,25 +92,40 @@ export function splitLines(work: Work, text: string, keepEnds = false): string[]
 
 export function replace(work: Work, text: string, old: string, by: string, count: number): string {
   work.spend(text.length / 64);
-  if (count < 0) {
-    // The pieces would be too many before their length is known.
-    const times = old === '' ? text.length + 1 : text.split(old).length - 1;
-    if (times * by.length + text.length > 64_000_000) work.spend(Number.POSITIVE_INFINITY);
-    if (old === '') return work.text(['', ...characters(text), ''].join(by));
-    return work.text(text.replaceAll(old, () => by));
+  const most = count < 0 ? Number.POSITIVE_INFINITY : count;
+  const kept = old === '' ? aroundCharacters(work, text, most) : between(work, text, old, most);
+  if (kept.length === 1) return text;
+  // Before they are joined: what is too long would not fit the memory.
+  const length = text.length + (kept.length - 1) * (by.length - old.length);
+  work.spend(length > 64_000_000 ? Number.POSITIVE_INFINITY : 0);
+  return work.text(kept.join(by));
+}
+
+/** What stands between the first matches, at most so many. */
+function between(work: Work, text: string, old: string, most: number): string[] {
+  const parts: string[] = [];
+  let from = 0;
+  for (let at = text.indexOf(old); at >= 0 && parts.length < most; at = text.indexOf(old, from)) {
+    work.spend(2);
+    parts.push(text.slice(from, at));
+    from = at + old.length;
   }
-  const parts = old === '' ? ['', ...characters(text), ''] : text.split(old);
-  const most = Math.min(count, parts.length - 1);
-  return work.text(
-    parts.slice(0, most + 1).join(by) +
-      (most + 1 < parts.length ? old : '') +
-      parts.slice(most + 1).join(old),
-  );
+  return [...parts, text.slice(from)];
+}
+
+/** An empty text is found before every character and at the end. */
+function aroundCharacters(work: Work, text: string, most: number): string[] {
+  work.spend(text.length);
+  const points = characters(text);
+  if (most === 0) return [text];
+  if (most > points.length) return ['', ...points, ''];
+  return ['', ...points.slice(0, most - 1), points.slice(most - 1).join('')];
 }
 
 /** From `start` to `end` as Python counts them, with the number of characters before. */
-function part(text: string, start: Value, end: Value): { text: string; before: number } {
+function part(work: Work, text: string, start: Value, end: Value): { text: string; before: number } {
   if (start === null && end === null) return { text, before: 0 };
+  work.spend(text.length / 4);
   const points = characters(text);
   const clamp = (value: Value, other: number) => {
     if (value === null) return other;
@@ -104,7 +138,7 @@ function part(text: string, start: Value, end: Value): { text: string; before: n
 
 function find(work: Work, text: string, sub: Value, start: Value, end: Value, last: boolean): number {
   work.spend(text.length / 64);
-  const within = part(text, start, end);
+  const within = part(work, text, start, end);
   const needle = textOf(sub, 'find()');
   const at = last ? within.text.lastIndexOf(needle) : within.text.indexOf(needle);
   return at < 0 ? -1 : within.before + textLength(within.text.slice(0, at));
@@ -113,8 +147,8 @@ function find(work: Work, text: string, sub: Value, start: Value, end: Value, la
 function affix(name: string, has: (text: string, affix: string) => boolean): Native {
   return native(
     { self: required, prefix: required, start: null, end: null },
-    (_, self: string, prefix: Value, start: Value, end: Value) => {
-      const { text } = part(self, start, end);
+    (work, self: string, prefix: Value, start: Value, end: Value) => {
+      const { text } = part(work, self, start, end);
       const all = prefix instanceof Tuple ? prefix.items : [prefix];
       return all.some((one) => has(text, textOf(one, name)));
     },
@@ -178,6 +212,13 @@ export const centred = (room: number, width: number) => Math.floor(room / 2) + (
 const changed = (change: (text: string) => string): Native =>
   native({ self: required }, (work, self: string) => work.text(change(self)));
 
+/** For what goes letter by letter, which takes far longer than a whole text's change. */
+const slowlyChanged = (change: (text: string) => string): Native =>
+  native({ self: required }, (work, self: string) => {
+    work.spend(self.length * 2);
+    return work.text(change(self));
+  });
+
 const is = (pattern: RegExp): Native =>
   native({ self: required }, (work, self: string) => {
     work.text(self);
@@ -185,8 +226,8 @@ const is = (pattern: RegExp): Native =>
   });
 
 export const capitalize = (text: string) => {
-  const [first = '', ...rest] = characters(text);
-  return first.toUpperCase() + rest.join('').toLowerCase();
+  const head = first(text, 0);
+  return head.toUpperCase() + text.slice(head.length).toLowerCase();
 };
 
 const title = (text: string) => text.replace(/\p{Cased}+/gu, (word) => capitalize(word));
@@ -198,9 +239,11 @@ export const stringMethods: Record<string, Native> = {
   count: native(
     { self: required, sub: required, start: null, end: null },
     (work, self: string, sub: Value, start: Value, end: Value) => {
-      const { text } = part(work.text(self), start, end);
+      const { text } = part(work, work.text(self), start, end);
       const needle = textOf(sub, 'count()');
-      return needle === '' ? textLength(text) + 1 : text.split(needle).length - 1;
+      return needle === ''
+        ? textLength(text) + 1
+        : between(work, text, needle, Number.POSITIVE_INFINITY).length - 1;
     },
   ),
   endswith: affix('endswith()', (text, end) => text.endsWith(end)),
@@ -240,7 +283,7 @@ export const stringMethods: Record<string, Native> = {
   rjust: justified((room) => room),
   lower: changed((text) => text.toLowerCase()),
   upper: changed((text) => text.toUpperCase()),
-  swapcase: changed((text) =>
+  swapcase: slowlyChanged((text) =>
     text.replace(/[\s\S]/gu, (c) => (c === c.toLowerCase() ? c.toUpperCase() : c.toLowerCase())),
   ),
   lstrip: stripped(1),
@@ -267,7 +310,7 @@ export const stringMethods: Record<string, Native> = {
     splitLines(work, self, keep === true || keep === 1),
   ),
   startswith: affix('startswith()', (text, start) => text.startsWith(start)),
-  title: changed(title),
+  title: slowlyChanged(title),
   zfill: native({ self: required, width: required }, (work, self: string, width: Value) => {
     const sign = /^[+-]/.exec(self)?.[0] ?? '';
     const room = Math.max(0, wholeOf(width, 'zfill()') - textLength(self));

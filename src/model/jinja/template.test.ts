@@ -147,6 +147,60 @@ describe('work is bounded', () => {
     expect(performance.now() - before).toBeLessThan(5000);
   });
 
+  const grow = (start: string, step: string) =>
+    `{% set ns = namespace(s=${start}) %}{% for i in range(60) %}{% set ns.s = ${step} %}{% endfor %}`;
+  const again = (step: string) =>
+    `{% set s = 'a' * 1000000 %}{% for i in range(10000) %}{% set t = ${step} %}{% endfor %}`;
+  test.each([
+    grow("'a'", "ns.s.replace('a', 'aa')"),
+    grow("'a'", "ns.s | replace('a', 'aa')"),
+    grow("'a'", "ns.s.replace('', 'a')"),
+    grow("'a'", "ns.s.replace('a', 'aa', 100000000)"),
+    grow("'a'", 'ns.s + ns.s'),
+    grow("'a'", 'ns.s ~ ns.s'),
+    grow("'a'", 'ns.s * 2'),
+    grow("'a'", '[ns.s, ns.s] | join'),
+    grow("'a'", "''.join([ns.s, ns.s])"),
+    grow("'a'", "'%s%s' % (ns.s, ns.s)"),
+    grow("'a'", '(ns.s + ns.s) | title'),
+    `${grow('[1]', '[ns.s, ns.s]')}{{ ns.s | tojson }}`,
+    `${grow('[1]', '[ns.s, ns.s]')}{{ ns.s }}`,
+    again("s.replace('a', 'b')"),
+    again("s.replace('a', 'b', 5)"),
+    again('s.title()'),
+    again('s.swapcase()'),
+    again("s.count('a')"),
+    again("s.strip('a')"),
+    again("s.startswith('a', 1)"),
+    again('s | reverse'),
+    again('s | truncate(5)'),
+  ])('soon: %s', (template) => {
+    const before = process.cpuUsage();
+    expect(() => render(template)).toThrow(/too much work|64 million/);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1e6).toBeLessThan(2); // about half a second, where nothing else collects garbage
+  });
+
+  test.each([
+    ["'abcb'.replace('b', '-')", 'a-c-'],
+    ["'abcb'.replace('b', '-', 1)", 'a-cb'],
+    ["'abcb'.replace('b', '-', 0)", 'abcb'],
+    ["'aaa'.replace('aa', 'b')", 'ba'],
+    ["'ab'.replace('', '-')", '-a-b-'],
+    ["'ab'.replace('', '-', 0)", 'ab'],
+    ["'ab'.replace('', '-', 2)", '-a-b'],
+    ["'ab'.replace('', '-', 3)", '-a-b-'],
+    ["''.replace('', '-')", '-'],
+    ["'x\u{1f600}y\u{1f600}x'.strip('x\u{1f600}')", 'y'],
+    ["'aaa'.strip('a')", ''],
+    ["'aba'.rstrip('a')", 'ab'],
+    ["'aba'.lstrip('a')", 'ba'],
+    ["'aaa'.count('aa')", '1'],
+    ["'\u{1f600}BC'.capitalize()", '\u{1f600}bc'],
+  ])('%s as in Python', (expression, expected) => {
+    expect(render(`{{ ${expression} }}`)).toBe(expected);
+  });
+
   test('a long conversation is no problem', () => {
     const template = readFileSync(new URL('templates/thinking.jinja', folder), 'utf8');
     const content = 'word '.repeat(2000);

@@ -27,7 +27,10 @@ const ESCAPED: Record<string, string> = {
   '"': '&#34;',
   "'": '&#39;',
 };
-const html = text((value) => value.replace(/[&<>"']/g, (character) => ESCAPED[character]!));
+const html = text((value, work) => {
+  work.spend(value.length / 16);
+  return value.replace(/[&<>"']/g, (character) => ESCAPED[character]!);
+});
 
 const otherwise = native(
   { value: required, default_value: '', boolean: false },
@@ -142,7 +145,9 @@ export const valueFilters: Record<string, Native> = {
   truncate: native(
     { s: required, length: 255, killwords: false, end: '...', leeway: 5 },
     (work, value: Value, size: Value, kill: Value, ending: Value, leeway: Value) => {
-      const points = characters(textOf(value, 'truncate'));
+      const whole = textOf(value, 'truncate');
+      work.spend(whole.length / 4);
+      const points = characters(whole);
       const [most, after] = [wholeOf(size, 'truncate'), textOf(ending, 'truncate')];
       const kept = most - characters(after).length;
       if (kept < 0) throw new TemplateError(`truncate to ${most} characters leaves no room for its end`);

@@ -4,21 +4,25 @@ import {
   countField,
   flagField,
   listField,
+  longestFrom,
   searchField,
   textField,
+  tooLong,
   unsupported,
 } from './component.ts';
 
 /** From tokens as the vocabulary spells them back to text, by the `decoder` of tokenizer.json. */
 
 export type Decode = (tokens: string[]) => string[];
+/** @param longest result, in UTF-16 units of all tokens together */
+type Bounded = (tokens: string[], longest: number) => string[];
 type Json = ReturnType<typeof component>;
 
 const encoder = new TextEncoder();
 // A byte-order mark is a character of the text.
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
-const DECODERS: Record<string, (json: Json, where: string) => Decode> = {
+const DECODERS: Record<string, (json: Json, where: string) => Bounded> = {
   BPEDecoder: (json, where) => {
     const suffix = textField(json, 'suffix', where, '</w>');
     return (tokens) => tokens.map((token, i) => token.replaceAll(suffix, i + 1 === tokens.length ? '' : ' '));
@@ -39,11 +43,18 @@ const DECODERS: Record<string, (json: Json, where: string) => Decode> = {
   Replace: (json, where) => {
     const search = searchField(json, where);
     const content = textField(json, 'content', where);
-    return (tokens) => tokens.map((token) => search.replace(token, content));
+    return (tokens, longest) => {
+      let left = longest;
+      return tokens.map((token) => {
+        const result = search.replace(token, content, left, `${where} (Replace)`);
+        left = Math.max(0, left - result.length);
+        return result;
+      });
+    };
   },
   Sequence: (json, where) => {
-    const all = listField(json, 'decoders', where).map((one, i) => decoder(one, `${where}[${i}]`));
-    return (tokens) => all.reduce((result, decode) => decode(result), tokens);
+    const all = listField(json, 'decoders', where).map((one, i) => oneOf(one, `${where}[${i}]`));
+    return (tokens, longest) => all.reduce((result, decode) => decode(result, longest), tokens);
   },
   Strip: (json, where) => {
     const content = textField(json, 'content', where);
@@ -68,13 +79,28 @@ const DECODERS: Record<string, (json: Json, where: string) => Decode> = {
   },
 };
 
-/** @throws InputError for one that is not supported, by its name */
+/**
+ * @returns what throws an InputError for tokens of which it would make a far longer text
+ * @throws InputError for one that is not supported, by its name
+ */
 export function decoder(value: unknown, where = 'decoder'): Decode {
   if (value === null || value === undefined) return (tokens) => [tokens.join(' ')];
+  const decode = oneOf(value, where);
+  return (tokens) => decode(tokens, longestFrom(lengthOf(tokens)));
+}
+
+function oneOf(value: unknown, where: string): Bounded {
   const json = component(value, where);
   if (!Object.hasOwn(DECODERS, json.type)) unsupported(where, json.type, Object.keys(DECODERS));
-  return DECODERS[json.type]!(json, where);
+  const decode = DECODERS[json.type]!(json, where);
+  return (tokens, longest) => {
+    const result = decode(tokens, longest);
+    if (lengthOf(result) > longest) tooLong(`${where} (${json.type})`);
+    return result;
+  };
 }
+
+const lengthOf = (tokens: string[]) => tokens.reduce((sum, token) => sum + token.length, 0);
 
 /** The byte of a token such as `<0x0A>`. */
 export function byteOf(token: string): number | null {

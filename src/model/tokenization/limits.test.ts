@@ -3,7 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { InputError } from '../../util/errors.ts';
 import type { JsonObject } from '../json-fields.ts';
 import { Tokenizer } from '../tokenizer.ts';
+import { decoder } from './decoders.ts';
 import { createModel } from './models.ts';
+import { normalizer } from './normalizers.ts';
 import { PairMap } from './pair-map.ts';
 import { Pattern } from './pattern.ts';
 import { byteToken } from './unigram.ts';
@@ -197,6 +199,48 @@ describe('components', () => {
       expect(createModel(model).encode(text)).toEqual(Array(100_000).fill(3));
       expect(performance.now() - before).toBeLessThan(10_000);
     }
+  });
+});
+
+describe('a text does not grow without bound', () => {
+  const replace = (pattern: JsonObject, content: string) => ({ type: 'Replace', pattern, content });
+  const doubling = [replace({ String: 'a' }, 'aa'), replace({ Regex: 'a' }, 'aa')];
+  const long = 'a'.repeat(200_000);
+
+  test.each(doubling)('normalizers, %j', (one) => {
+    const grown = normalizer({ type: 'Sequence', normalizers: Array(40).fill(one) });
+    expect(() => grown('a')).toThrow(InputError);
+    expect(() => grown('a')).toThrow(
+      'normalizer[16] (Replace) makes the text too long, expected at most 64 characters for each that it had, and 100,000',
+    );
+    expect(() => normalizer({ ...one, content: long })('aaaa')).toThrow('normalizer (Replace)');
+    expect(normalizer({ ...one, content: 'b'.repeat(64) })('a'.repeat(9999))).toBe('b'.repeat(64 * 9999));
+  });
+
+  test('Prepend', () => {
+    expect(() => normalizer({ type: 'Prepend', prepend: long })('a')).toThrow('normalizer (Prepend)');
+    const twice = normalizer({
+      type: 'Sequence',
+      normalizers: [
+        { type: 'Prepend', prepend: 'b' },
+        { type: 'Prepend', prepend: long },
+      ],
+    });
+    expect(() => twice('a')).toThrow('normalizer[1] (Prepend)');
+  });
+
+  test.each([...doubling, { type: 'Metaspace', replacement: '' }, { type: 'BPEDecoder', suffix: '' }])(
+    'decoders, %j',
+    (one) => {
+      const grown = decoder({ type: 'Sequence', decoders: Array(40).fill(one) });
+      expect(() => grown(['aa', 'aa'])).toThrow(InputError);
+      expect(() => grown(['aa', 'aa'])).toThrow(`(${one.type}) makes the text too long`);
+    },
+  );
+
+  test('many tokens count together', () => {
+    const grown = decoder(replace({ String: 'a' }, 'a'.repeat(50_000)));
+    expect(() => grown(Array(1000).fill('a'))).toThrow('decoder (Replace) makes the text too long');
   });
 });
 

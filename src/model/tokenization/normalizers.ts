@@ -1,14 +1,25 @@
 import { toSymbols } from '../byte-symbols.ts';
 import { CharsMap } from './charsmap.ts';
-import { component, flagField, listField, searchField, textField, unsupported } from './component.ts';
+import {
+  component,
+  flagField,
+  listField,
+  longestFrom,
+  searchField,
+  textField,
+  tooLong,
+  unsupported,
+} from './component.ts';
 
 /** What happens to a text before it is cut, by the `normalizer` of tokenizer.json. */
 
 export type Normalize = (text: string) => string;
+/** @param longest result, in UTF-16 units */
+type Bounded = (text: string, longest: number) => string;
 
 const LEADING = /^\p{White_Space}+/u;
 
-const NORMALIZERS: Record<string, (json: ReturnType<typeof component>, where: string) => Normalize> = {
+const NORMALIZERS: Record<string, (json: ReturnType<typeof component>, where: string) => Bounded> = {
   BertNormalizer: (json, where) => {
     const clean = flagField(json, 'clean_text', where, true);
     const chinese = flagField(json, 'handle_chinese_chars', where, true);
@@ -39,11 +50,11 @@ const NORMALIZERS: Record<string, (json: ReturnType<typeof component>, where: st
   Replace: (json, where) => {
     const search = searchField(json, where);
     const content = textField(json, 'content', where);
-    return (text) => search.replace(text, content);
+    return (text, longest) => search.replace(text, content, longest, `${where} (Replace)`);
   },
   Sequence: (json, where) => {
-    const all = listField(json, 'normalizers', where).map((one, i) => normalizer(one, `${where}[${i}]`));
-    return (text) => all.reduce((result, normalize) => normalize(result), text);
+    const all = listField(json, 'normalizers', where).map((one, i) => oneOf(one, `${where}[${i}]`));
+    return (text, longest) => all.reduce((result, normalize) => normalize(result, longest), text);
   },
   Strip: (json, where) => {
     const left = flagField(json, 'strip_left', where, true);
@@ -56,12 +67,26 @@ const NORMALIZERS: Record<string, (json: ReturnType<typeof component>, where: st
   StripAccents: () => (text) => text.replace(/\p{M}/gu, ''),
 };
 
-/** @throws InputError for one that is not supported, by its name */
+/**
+ * @returns what throws an InputError for a text that it would make far longer: most normalizers keep the length about,
+ * and one that is made to multiply it takes all memory
+ * @throws InputError for one that is not supported, by its name
+ */
 export function normalizer(value: unknown, where = 'normalizer'): Normalize {
   if (value === null || value === undefined) return (text) => text;
+  const normalize = oneOf(value, where);
+  return (text) => normalize(text, longestFrom(text.length));
+}
+
+function oneOf(value: unknown, where: string): Bounded {
   const json = component(value, where);
   if (!Object.hasOwn(NORMALIZERS, json.type)) unsupported(where, json.type, Object.keys(NORMALIZERS));
-  return NORMALIZERS[json.type]!(json, where);
+  const normalize = NORMALIZERS[json.type]!(json, where);
+  return (text, longest) => {
+    const result = normalize(text, longest);
+    if (result.length > longest) tooLong(`${where} (${json.type})`);
+    return result;
+  };
 }
 
 /** Letter by letter: a sigma at the end of a word stays a sigma, where JavaScript writes the final one. */

@@ -117,13 +117,6 @@ export class Pattern {
     return pieces;
   }
 
-  /** The text with every match replaced, by the replacement as it stands. */
-  replace(text: string, by: string): string {
-    return this.pieces(text)
-      .map(({ start, end, match }) => (match ? by : text.slice(start, end)))
-      .join('');
-  }
-
   private emit(instruction: Instruction): Instruction {
     if (this.program.length >= MAX_INSTRUCTIONS) {
       throw new InputError(`the pattern ${JSON.stringify(this.source.slice(0, 200))} is too large`);
