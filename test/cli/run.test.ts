@@ -88,6 +88,24 @@ test('killed with its workers and run again, it ends with the same result and mo
   expect(readdirSync(join(folder, 'straight'))).toEqual([]);
 });
 
+test('killed with no time to stop its workers, it goes on at once, and they end', async () => {
+  const out = join(folder, 'orphans');
+  const pids: number[] = [];
+  const killed = postnas(run('orphans'), (child) => {
+    // While a worker trains.
+    void until(join(out, 'placement/seed-1/align/postnas.lock')).then(() => {
+      const held = readFileSync(join(out, 'placement/seed-1/align/postnas.lock'), 'utf8');
+      pids.push((JSON.parse(held) as { pid: number }).pid);
+      child.kill('SIGKILL');
+    });
+  });
+  await killed;
+  expect(pids).toHaveLength(1);
+  const again = await postnas([...run('orphans'), '--json']);
+  expect(again.code, again.stderr).toBe(0);
+  expect(() => process.kill(pids[0]!, 0)).toThrow('ESRCH');
+});
+
 test('an estimate alone', async () => {
   const { code, stdout, stderr } = await postnas(run('none', '--estimate'));
   expect(code, stderr).toBe(0);

@@ -84,7 +84,7 @@ test('SIGTERM: the answer is finished, then it ends with 0; the log has no promp
     headers: { Authorization: 'Bearer secret' },
     body: JSON.stringify(body),
   });
-  const ended = once(server.child, 'exit');
+  const ended = once(server.child, 'close');
   server.child.kill('SIGTERM');
   const text = await answer.text();
   expect(text.endsWith('data: [DONE]\n\n')).toBe(true);
@@ -105,7 +105,8 @@ test('Ctrl-C: the answer is finished, another one ends at once; 130 both times',
       headers: { Authorization: 'Bearer secret' },
       body: JSON.stringify(body),
     });
-    const ended = once(child, 'exit');
+    // Not 'exit': what it wrote last may come after that.
+    const ended = once(child, 'close');
     const heard = once(child.stderr, 'data');
     child.kill('SIGINT');
     await heard;
