@@ -5,7 +5,7 @@ import { checkFree } from '../util/folder-lock.ts';
 import { Interrupted } from './failure.ts';
 import { resolveAliases } from './options.ts';
 import { createProgress, type Progress } from './progress.ts';
-import { type Leftovers, removeRun } from './restart.ts';
+import { checkOwn, type Leftovers, removeRun } from './restart.ts';
 
 /** What every command does alike: progress, --json, Ctrl-C, and for trainings --restart. */
 
@@ -90,23 +90,31 @@ export function action<O extends object>(
  * The same for a command that keeps its states in a folder and goes on from them when it is run again: adds --restart.
  *
  * @param leftovers the files that the command writes into its folder
- * @param folderOf that folder
+ * @param folderOf that folder; it is refused before anything else when a process is at work in it, or when another
+ *   command has written it
  * @param run calls `begin` when its options are known to be good, so that a mistake in them loses nothing: with --restart
  *   that removes the earlier run
+ * @param writes whether the command takes the folder for itself, with these options
  */
 export function resumingAction<O extends object>(
   command: Command,
   leftovers: Leftovers,
   folderOf: (options: O, args: string[]) => string,
   run: (common: Common, options: O, args: string[], begin: () => void) => Promise<void>,
+  writes: (options: O) => boolean = () => true,
 ): Command {
   command.option('--restart', 'remove what this command left in the folder of --out, and begin anew');
   return action<O & { restart?: boolean }>(
     command,
     async (common, options, args) => {
       const out = folderOf(options, args);
+      if (writes(options)) {
+        checkFree(out);
+        checkOwn(out, leftovers);
+      }
       const begin = () => {
         if (!options.restart) return;
+        // Someone may have come since.
         checkFree(out);
         removeRun(out, leftovers, common.progress.log);
       };

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, w
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { LEFTOVERS, removeRun } from './restart.ts';
+import { checkOwn, LEFTOVERS, removeRun } from './restart.ts';
 
 let top: string;
 let folder: string;
@@ -42,7 +42,8 @@ test.each([
     'search',
     [
       ...['align', 'supernet', 'finish'].flatMap((stage) => training(`seed-2/${stage}`)),
-      ...['seed-2/found.json', 'seed-2/judged.json', 'result.json', 'report.html'],
+      ...['found', 'judged', 'unseen'].map((name) => `seed-2/${name}.json`),
+      ...['result.json', 'report.html'],
       ...model('seed-2/hybrid'),
       ...model('seed-2/hybrid/.saving'),
       ...['seed-2/hybrid/model-00001-of-00002.safetensors', 'seed-2/hybrid/model.safetensors.index.json'],
@@ -124,4 +125,46 @@ test('a folder that is not there, and links', () => {
   expect(existsSync(join(other, 'state.safetensors'))).toBe(true);
   expect(readdirSync(folder)).toEqual(['notes.txt', 'seed-1']);
   expect(readdirSync(join(folder, 'seed-1'))).toEqual(['align']);
+});
+
+const SIGNS: Record<keyof typeof LEFTOVERS, string[]> = {
+  search: ['seed-1/align/log.jsonl', 'seed-3/found.json'],
+  comparison: ['seed-1/gla/align/state.safetensors', 'seed-1/gla/trial.json'],
+  run: [
+    'placement/stage.json',
+    'placement/seed-1/align/log.jsonl',
+    'final/seed-1/features/state.safetensors',
+  ],
+  distill: ['features/log.jsonl', 'all/state.safetensors'],
+  pretrain: ['state.safetensors'],
+};
+const commands = Object.keys(SIGNS) as (keyof typeof LEFTOVERS)[];
+
+test.each(commands)('the folder of %s is refused by the other commands alone', (owner) => {
+  for (const sign of SIGNS[owner]) {
+    make(sign);
+    expect(() => checkOwn(folder, LEFTOVERS[owner])).not.toThrow();
+    for (const other of commands.filter((each) => each !== owner)) {
+      expect(() => checkOwn(folder, LEFTOVERS[other]), other).toThrow(
+        `${folder} holds a run of another command (${sign}); give another --out`,
+      );
+    }
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("anyone's files are no run", () => {
+  make(
+    'log.jsonl',
+    'train.json',
+    'features/notes.txt',
+    'src/placement/stage.json',
+    ...model('model'),
+    ...model('hybrid'),
+  );
+  for (const command of commands) {
+    expect(() => checkOwn(folder, LEFTOVERS[command])).not.toThrow();
+    expect(() => checkOwn(join(folder, 'log.jsonl'), LEFTOVERS[command])).not.toThrow();
+    expect(() => checkOwn(join(folder, 'missing'), LEFTOVERS[command])).not.toThrow();
+  }
 });

@@ -1,9 +1,10 @@
 import { lstatSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { TOKENIZER_FILES } from '../model/model-files.ts';
+import { InputError } from '../util/errors.ts';
 import { readable } from './numbers.ts';
 
-/** Removing what an earlier run of a command left in its folder, and nothing else. */
+/** What commands write into their folders: one of another command is refused, and an earlier run removed, nothing else. */
 
 /** The files that a command writes, as patterns of paths below its folder with `/` between. */
 export type Leftovers = readonly RegExp[];
@@ -25,7 +26,7 @@ const RESULT = [file('result\\.json'), file('report\\.html')];
 
 const SEARCH = (at = ''): Leftovers => [
   training(`${at}seed-\\d+/(align|supernet|finish)/`),
-  file(`${at}seed-\\d+/(found|judged)\\.json`),
+  file(`${at}seed-\\d+/(found|judged|unseen)\\.json`),
   model(`${at}seed-\\d+/hybrid/`),
   file(`${at}result\\.json`),
 ];
@@ -62,6 +63,37 @@ export const LEFTOVERS = {
   pretrain: [training(''), model('model/')],
 } satisfies Record<string, Leftovers>;
 
+/** What only a command of ours has left: a model or a train.json may be anyone's. */
+const SIGN =
+  /^state\.safetensors$|\/(state\.safetensors|log\.jsonl|(stage|found|judged|unseen|trial)\.json)$/;
+
+/** The folders right below that of a command with such files: no others are looked through. */
+const STAGE_FOLDER =
+  /^(seed-\d+|placement|blocks|design|dimensions|throughput|windows|mlps|final|features|logits|all)$/;
+
+/**
+ * @param leftovers what the command that is about to write there leaves
+ * @throws InputError when another command has written into the folder
+ */
+export function checkOwn(folder: string, leftovers: Leftovers): void {
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return;
+  const others = Object.values(LEFTOVERS).filter((each) => each !== leftovers);
+  const matches = (patterns: Leftovers, path: string) => patterns.some((pattern) => pattern.test(path));
+  const foreign = readdirSync(folder, { withFileTypes: true })
+    .flatMap((entry) => {
+      if (!entry.isDirectory()) return [join(folder, entry.name)];
+      return STAGE_FOLDER.test(entry.name) ? filesBelow(join(folder, entry.name)) : [];
+    })
+    .map((path) => below(folder, path))
+    .find(
+      (path) =>
+        SIGN.test(path) && !matches(leftovers, path) && others.some((patterns) => matches(patterns, path)),
+    );
+  if (foreign) {
+    throw new InputError(`${folder} holds a run of another command (${foreign}); give another --out`);
+  }
+}
+
 /**
  * Removes them, and folders that are empty then, and says so.
  *
@@ -70,10 +102,7 @@ export const LEFTOVERS = {
 export function removeRun(folder: string, leftovers: Leftovers, say: (line: string) => void): void {
   if (!statSync(folder, { throwIfNoEntry: false })) return;
   const files = filesBelow(folder);
-  const isOurs = (path: string) => {
-    const below = relative(folder, path).split(sep).join('/');
-    return leftovers.some((pattern) => pattern.test(below));
-  };
+  const isOurs = (path: string) => leftovers.some((pattern) => pattern.test(below(folder, path)));
   const ours = files.filter(isOurs);
   const bytes = ours.reduce((sum, path) => sum + lstatSync(path).size, 0);
   for (const path of ours) rmSync(path);
@@ -84,6 +113,9 @@ export function removeRun(folder: string, leftovers: Leftovers, say: (line: stri
       (kept > 0 ? `; kept ${kept} that postnas did not write` : ''),
   );
 }
+
+/** A path as the patterns have it. */
+const below = (folder: string, path: string) => relative(folder, path).split(sep).join('/');
 
 /** Links are files here: what they lead to is no part of the folder. */
 function filesBelow(folder: string): string[] {

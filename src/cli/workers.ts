@@ -92,17 +92,24 @@ function performOne(
   });
 }
 
+/** How long a worker without a parent may take to save its state, in ms: a run that is begun anew needs its folder. */
+const LAST = 5000;
+
 /**
- * Runs a unit in the process of a worker: its parent shows the progress, and when the parent is gone the worker stops as
- * by Ctrl-C. In a process without such a parent the progress is shown here.
+ * Runs a unit in the process of a worker: its parent shows the progress, and when the parent is gone, even before the
+ * unit began, the worker stops as by Ctrl-C, and after five seconds at once. In a process without such a parent the progress is shown here.
  */
 export async function asWorker(
   { progress }: Common,
   run: (onProgress: OnProgress) => Promise<void>,
 ): Promise<void> {
   if (!process.send) return run(progress.report);
-  const orphaned = () => process.kill(process.pid, 'SIGINT');
+  const orphaned = () => {
+    process.kill(process.pid, 'SIGINT');
+    setTimeout(() => process.exit(130), LAST).unref();
+  };
   process.on('disconnect', orphaned);
+  if (!process.connected) orphaned();
   try {
     await run((event) => process.connected && process.send!(event));
   } finally {

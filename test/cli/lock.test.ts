@@ -44,8 +44,9 @@ test.each<[string, string[], string[]]>([
     })();
   });
   expect(first.code, first.stderr).toBe(130);
+  // Before all else: no plan and no estimate.
   expect(refused!.code).toBe(1);
-  expect(refused!.stderr).toMatch(new RegExp(`postnas: .* is in use by process ${pid} \\(.*\\) since `));
+  expect(refused!.stderr).toMatch(new RegExp(`^postnas: .* is in use by process ${pid} \\(.*\\) since `));
   expect(existsSync(lock)).toBe(false);
   expect(readdirSync(out, { recursive: true }).filter((name) => String(name).endsWith('.lock'))).toEqual([]);
 });

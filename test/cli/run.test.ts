@@ -88,6 +88,27 @@ test('killed with its workers and run again, it ends with the same result and mo
   expect(readdirSync(join(folder, 'straight'))).toEqual([]);
 });
 
+test('killed with no time to stop its worker, it goes on at once, and the worker ends', async () => {
+  const long = join(folder, 'long-alignment.json');
+  const { model, tasks, placement } = JSON.parse(readFileSync(recipe, 'utf8'));
+  writeFileSync(
+    long,
+    JSON.stringify({ model, tasks, rows: 1, length: 16, placement: { ...placement, alignSteps: 100 } }),
+  );
+  const line = ['run', long, '--out', join(folder, 'orphan'), '--jobs', '2', '--json'];
+  const lock = join(folder, 'orphan/placement/seed-1/align/postnas.lock');
+  let worker: number | undefined;
+  await postnas(line, (child) => {
+    void until(lock).then(() => {
+      worker = (JSON.parse(readFileSync(lock, 'utf8')) as { pid: number }).pid;
+      child.kill('SIGKILL');
+    });
+  });
+  const again = await postnas(line);
+  expect(again.code, again.stderr).toBe(0);
+  expect(() => process.kill(worker!, 0)).toThrow('ESRCH');
+});
+
 test('an estimate alone', async () => {
   const { code, stdout, stderr } = await postnas(run('none', '--estimate'));
   expect(code, stderr).toBe(0);

@@ -173,6 +173,14 @@ describe('a second search into the same folder', () => {
   });
 });
 
+test('a folder that another command has written is refused', async () => {
+  const { code, stderr } = await postnas(['search', 'models/base', '--out', join(folder, 'straight')]);
+  expect(stderr).toBe(
+    `postnas: ${join(folder, 'straight')} holds a run of another command (state.safetensors); give another --out\n`,
+  );
+  expect(code).toBe(1);
+});
+
 test('another model than the embedded one needs a text', async () => {
   const other = join(folder, 'other');
   const config = tinyConfig([{ kind: 'attention' }, { kind: 'attention' }]);

@@ -84,7 +84,7 @@ test('SIGTERM: the answer is finished, then it ends with 0; the log has no promp
     headers: { Authorization: 'Bearer secret' },
     body: JSON.stringify(body),
   });
-  const ended = once(server.child, 'exit');
+  const ended = once(server.child, 'close');
   server.child.kill('SIGTERM');
   const text = await answer.text();
   expect(text.endsWith('data: [DONE]\n\n')).toBe(true);
@@ -97,7 +97,7 @@ test('SIGTERM: the answer is finished, then it ends with 0; the log has no promp
 
 test('Ctrl-C: the answer is finished, another one ends at once; 130 both times', async () => {
   for (const times of [1, 2]) {
-    const { child, line, log } = await start('--json', '--log-level', 'silent');
+    const { child, line, log } = await start('--json', '--log-level', 'silent', '--drain', '200');
     const { url } = JSON.parse(line) as { url: string };
     const body = { prompt: 'The key', max_tokens: 450, ignore_eos: true, stream: true };
     const answer = await fetch(`${url}/v1/completions`, {
@@ -105,14 +105,15 @@ test('Ctrl-C: the answer is finished, another one ends at once; 130 both times',
       headers: { Authorization: 'Bearer secret' },
       body: JSON.stringify(body),
     });
-    const ended = once(child, 'exit');
+    // Not 'exit': what it wrote last may come after that.
+    const ended = once(child, 'close');
     const heard = once(child.stderr, 'data');
     child.kill('SIGINT');
     await heard;
     if (times === 2) child.kill('SIGINT');
     const text = await answer.text().catch(() => '');
     expect((await ended)[0]).toBe(130);
-    const said = 'finishing the answers that were begun, for 30 s at most (Ctrl-C again to end at once)\n';
+    const said = 'finishing the answers that were begun, for 200 s at most (Ctrl-C again to end at once)\n';
     if (times === 1) {
       expect(text.endsWith('data: [DONE]\n\n')).toBe(true);
       expect(log.join('')).toBe(`${said}stopped\n`);
@@ -135,5 +136,6 @@ test('what cannot be served, in one line', async () => {
 
 test('--help has examples', async () => {
   const { stdout } = await postnas(['serve', '--help']);
+  expect(stdout).toMatch(/--drain <seconds>[^-]*\(default: 30\)/);
   expect(stdout).toMatch(/Examples:[\s\S]*curl http:\/\/127\.0\.0\.1:8000\/v1\/completions/);
 });

@@ -13,7 +13,6 @@ import { readRecipe } from '../../search/run/recipe.ts';
 import type { RunResult } from '../../search/run/result.ts';
 import { type Perform, runRecipe, runUnit, stagesOf } from '../../search/run/run.ts';
 import type { Unit } from '../../search/run/stage.ts';
-import { checkFree } from '../../util/folder-lock.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { type Common, resumingAction } from '../command.ts';
 import { dataOf, unseenTasks } from '../data-options.ts';
@@ -63,23 +62,32 @@ export function run(): Command {
   for (const option of watchOptions()) command.addOption(option);
   const folderOf = ({ out }: Options, [recipe = '']: string[]) =>
     out ?? join('runs', recipe.replace(/^.*[\\/]|\.json$/g, ''));
-  return resumingAction<Options>(command, LEFTOVERS.run, folderOf, async (common, options, args, begin) => {
-    const [recipe = ''] = args;
-    const out = folderOf(options, args);
-    if (options.unit) {
-      const context = await contextOf(common, recipe, out, options);
-      await asWorker(common, (onProgress) => runUnit({ ...context, onProgress }, options.unit!));
-      return;
-    }
-    if (options.estimate) {
-      const { context, jobs } = await prepare(common, recipe, out, options);
-      const estimate = await estimateRun(context, jobs);
-      common.result(estimate, shown(estimate, jobs));
-      return;
-    }
-    const result = await runFromRecipe(common, recipe, { ...options, out }, begin);
-    common.result(result, runSummary(result, out));
-  });
+  return resumingAction<Options>(
+    command,
+    LEFTOVERS.run,
+    folderOf,
+    async (common, options, args, begin) => {
+      const [recipe = ''] = args;
+      const out = folderOf(options, args);
+      if (options.unit) {
+        await asWorker(common, async (onProgress) => {
+          const context = await contextOf(common, recipe, out, options);
+          await runUnit({ ...context, onProgress }, options.unit!);
+        });
+        return;
+      }
+      if (options.estimate) {
+        const { context, jobs } = await prepare(common, recipe, out, options);
+        const estimate = await estimateRun(context, jobs);
+        common.result(estimate, shown(estimate, jobs));
+        return;
+      }
+      const result = await runFromRecipe(common, recipe, { ...options, out }, begin);
+      common.result(result, runSummary(result, out));
+    },
+    // The folder of a unit is its parent's.
+    ({ unit, estimate }) => unit === undefined && !estimate,
+  );
 }
 
 /** How a run goes on, for the help. */
@@ -94,8 +102,6 @@ export async function runFromRecipe(
   begin: () => void,
 ): Promise<RunResult> {
   const { out } = options;
-  // Said before the minute that an estimate takes.
-  checkFree(out);
   const { context, jobs } = await prepare(common, recipe, out, options);
   const { threads, device, signal } = context;
   const estimate = await estimateRun(context, jobs);
