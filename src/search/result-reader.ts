@@ -93,7 +93,11 @@ export class ResultReader {
     for (const name of tasks) {
       const where = `${at}.tasks[${JSON.stringify(name)}]`;
       const fields: (keyof Judged['tasks'][string])[] = ['accuracy', 'goldLoss', 'goldLossPerToken'];
-      this.numbers(this.object(found[name], where), fields, `${where}.`);
+      this.numbers(
+        this.object(Object.hasOwn(found, name) ? found[name] : undefined, where),
+        fields,
+        `${where}.`,
+      );
     }
   }
 
@@ -124,7 +128,8 @@ export class ResultReader {
 
   check(right: boolean, value: unknown, at: string, expected: string): void {
     if (right) return;
-    const found = value === undefined ? 'is missing' : `is ${shortened(JSON.stringify(value))}`;
+    const found =
+      value === undefined ? 'is missing' : `is ${shortened(JSON.stringify(value) ?? String(value))}`;
     throw new InputError(`${this.path}: ${at} ${found}, expected ${expected}`);
   }
 }

@@ -22,8 +22,8 @@ export function vocabularyField(json: JsonObject): Map<string, number> {
   return vocabulary;
 }
 
-/** Of the number of tokens: lists are made as long as the largest id. */
-export const MAX_ID = 16_777_216;
+/** Lists are made as long as the largest id; the largest vocabularies have a million tokens. */
+export const MAX_ID = 2 ** 21;
 
 /** WordPiece (Schuster & Nakajima 2012): the longest beginning that is a token, then the longest of the rest. */
 export function wordPiece(json: JsonObject, vocabulary: Map<string, number>): Model {
