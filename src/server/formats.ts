@@ -30,7 +30,7 @@ interface Compiled {
 
 /** Grammars that are kept with what was learnt of them, and the characters of their schemas together: each takes some 40 bytes. */
 const KEPT = 32;
-const KEPT_CHARACTERS = 2_000_000;
+const KEPT_CHARACTERS = 4_000_000;
 
 /** What texts have to be, by the formats that requests ask for. */
 export class Formats {

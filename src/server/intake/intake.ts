@@ -42,8 +42,9 @@ export class Intake {
   ) {
     this.bodies = new Bodies(body, BODIES * body);
     const data = { path: files.path, files: tokenizerFiles(files), settings };
-    const lane = (seconds: number) => new Lane(data, { seconds, megabytes: MEGABYTES, queue: QUEUE });
-    this.lanes = { short: lane(readSeconds * SHORT_SHARE), long: lane(readSeconds) };
+    const lane = (seconds: number, yielding: boolean) =>
+      new Lane({ ...data, yielding }, { seconds, megabytes: MEGABYTES, queue: QUEUE });
+    this.lanes = { short: lane(readSeconds * SHORT_SHARE, false), long: lane(readSeconds, true) };
   }
 
   /** Both threads have loaded the tokenizer. */

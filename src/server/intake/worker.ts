@@ -1,3 +1,5 @@
+import { readlinkSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
 import { workerData } from 'node:worker_threads';
 import { blobFiles } from '../../model/blob-files.ts';
 import { readJson } from '../../model/model-files.ts';
@@ -21,6 +23,8 @@ export interface WorkerData {
   files: [string, Blob][];
   settings: Omit<IntakeSettings, 'mostCharacters'>;
   stage: Int32Array;
+  /** Whether answers that are being written go before this thread's work. */
+  yielding: boolean;
 }
 
 /** By route. */
@@ -43,19 +47,29 @@ export type Outcome =
   | { needed: string[] }
   | { wrong: Pick<ApiError, 'status' | 'message' | 'details'> };
 
-const { path, files, settings: given, stage } = workerData as WorkerData;
+const { path, files, settings: given, stage, yielding } = workerData as WorkerData;
 const enter = entering(stage);
 let tokenizer: Tokenizer | null = null;
 let settings: IntakeSettings = { ...given, mostCharacters: Number.POSITIVE_INFINITY };
 
 /** Not where the module is loaded: what fails there ends the process. */
 async function load(): Promise<void> {
+  if (yielding) yieldToOthers();
   const model = await blobFiles(path, files);
   if (!model.has('tokenizer.json')) return;
   const json = readJson(model, 'tokenizer.json');
   checkDecoder(json);
   tokenizer = readTokenizer(model);
   settings = { ...given, mostCharacters: mostCharacters(json, tokenizer, given.contextLength) };
+}
+
+/** Where threads have priorities of their own, as on Linux: long bodies can wait, the next token of a stream cannot. */
+function yieldToOthers(): void {
+  try {
+    setPriority(Number(readlinkSync('/proc/thread-self').split('/').at(-1)), constants.priority.PRIORITY_LOW);
+  } catch {
+    // Elsewhere all threads are alike.
+  }
 }
 
 /** @param task null to load what the thread needs, once */
