@@ -141,7 +141,7 @@ describe('config.json', () => {
     expect(openConfig(path).vocabSize).toBe(100);
   });
 
-  test.skipIf(process.platform === 'win32')('no file: a folder, a device, a pipe, what is not UTF-8', () => {
+  test.skipIf(process.platform === 'win32')('no file: a folder, a device, a pipe, what is not UTF-8 (needs POSIX)', () => {
     const folder = join(dir, 'devices');
     mkdirSync(folder);
     const path = join(folder, 'config.json');

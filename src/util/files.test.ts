@@ -73,7 +73,7 @@ test('a signal ends a long write', async () => {
   expect(readdirSync(dir)).not.toContain('aborted');
 });
 
-test.skipIf(!existsSync('/dev/full'))('a device is written to, not replaced', () => {
+test.skipIf(!existsSync('/dev/full'))('a device is written to, not replaced (needs /dev/full)', () => {
   const [nothing, full] = [join(dir, 'nothing'), join(dir, 'full')];
   symlinkSync('/dev/null', nothing);
   symlinkSync('/dev/full', full);

@@ -268,7 +268,7 @@ describe('how failures end', () => {
     });
   });
 
-  test.skipIf(!existsSync('/dev/full'))('standard output that takes nothing more', () => {
+  test.skipIf(!existsSync('/dev/full'))('standard output that takes nothing more (needs /dev/full)', () => {
     const main = join(root, 'src/cli/main.ts');
     const { status, stderr } = spawnSync(
       'sh',
@@ -284,7 +284,7 @@ describe('how failures end', () => {
 });
 
 // Root may read and write everything: as root, the command is run as somebody else.
-describe.skipIf(process.platform === 'win32')('what is not permitted', () => {
+describe.skipIf(process.platform === 'win32')('what is not permitted (needs POSIX)', () => {
   const somebody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
   const run = (...args: string[]) =>
     spawnSync(process.execPath, ['--import', 'tsx', join(root, 'src/cli/main.ts'), ...args], {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { InputError } from '../../src/util/errors.ts';
 import { fuzz, type Reader } from './fuzz.ts';
@@ -13,11 +14,13 @@ for (const reader of await readers()) {
   });
 }
 
+const ORIGINAL = '{"size": 3}';
+/** Reads the file that was not changed, and no other. */
 const faulty = (read: (file: string) => unknown): Reader => ({
   name: 'faulty',
   kind: 'json',
-  folders: [{ 'a.json': '{"size": 3}' }],
-  read,
+  folders: [{ 'a.json': ORIGINAL }],
+  read: (file) => (readFileSync(file, 'utf8') === ORIGINAL ? null : read(file)),
 });
 
 test.each<[string, Reader, RegExp]>([
