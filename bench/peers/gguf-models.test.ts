@@ -36,7 +36,7 @@ test('the hybrid has the keys and tensors of qwen35, and a file as long as they 
   const { metadata, tensors } = readGgufHeader(new FileBytes(path));
   expect(metadata.get('general.architecture')).toBe('qwen35');
   expect(metadata.get('qwen35.attention.recurrent_layers')).toEqual(Uint8Array.of(1, 0, 1));
-  expect(metadata.get('qwen35.rope.dimension_sections')).toEqual([4, 4, 0, 0]);
+  expect(metadata.get('qwen35.rope.dimension_sections')).toEqual(Int32Array.of(4, 4, 0, 0));
   const dims = new Map(tensors.map((tensor) => [tensor.name, tensor.dims]));
   expect(dims.get('blk.0.attn_qkv.weight')).toEqual([64, 192]);
   expect(dims.get('blk.0.ssm_conv1d.weight')).toEqual([4, 192]);

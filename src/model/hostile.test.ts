@@ -141,22 +141,25 @@ describe('config.json', () => {
     expect(openConfig(path).vocabSize).toBe(100);
   });
 
-  test.skipIf(process.platform === 'win32')('no file: a folder, a device, a pipe, what is not UTF-8 (needs POSIX)', () => {
-    const folder = join(dir, 'devices');
-    mkdirSync(folder);
-    const path = join(folder, 'config.json');
-    symlinkSync('/dev/zero', path);
-    refused(() => openCheckpoint(folder), /it is a pipe or a device, a file is expected/);
-    rmSync(path);
-    execFileSync('sh', ['-c', 'mkfifo "$0"', path]);
-    refused(() => openCheckpoint(folder), /it is a pipe or a device, a file is expected/);
-    rmSync(path);
-    mkdirSync(path);
-    refused(() => openCheckpoint(folder), /it is a folder/);
-    rmSync(path, { recursive: true });
-    writeFileSync(path, Buffer.from([0x7b, 0xff, 0xfe, 0x7d]));
-    refused(() => openCheckpoint(folder), /is no text in UTF-8/);
-  });
+  test.skipIf(process.platform === 'win32')(
+    'no file: a folder, a device, a pipe, what is not UTF-8 (needs POSIX)',
+    () => {
+      const folder = join(dir, 'devices');
+      mkdirSync(folder);
+      const path = join(folder, 'config.json');
+      symlinkSync('/dev/zero', path);
+      refused(() => openCheckpoint(folder), /it is a pipe or a device, a file is expected/);
+      rmSync(path);
+      execFileSync('sh', ['-c', 'mkfifo "$0"', path]);
+      refused(() => openCheckpoint(folder), /it is a pipe or a device, a file is expected/);
+      rmSync(path);
+      mkdirSync(path);
+      refused(() => openCheckpoint(folder), /it is a folder/);
+      rmSync(path, { recursive: true });
+      writeFileSync(path, Buffer.from([0x7b, 0xff, 0xfe, 0x7d]));
+      refused(() => openCheckpoint(folder), /is no text in UTF-8/);
+    },
+  );
 });
 
 describe('init', () => {
