@@ -5,9 +5,10 @@ import { parseArgs } from 'node:util';
 import type { ModelConfig } from '../src/model/config.ts';
 import { MemoryTensors } from '../src/model/memory-tensors.ts';
 import { modelParameters } from '../src/model/parameters.ts';
-import { align, BranchWeights } from '../src/search/align.ts';
-import { linearMixer } from '../src/search/linear-mixer.ts';
-import { Network } from '../src/search/network.ts';
+import { BranchWeights } from '../src/search/network/branches.ts';
+import { linearMixer } from '../src/search/network/linear-mixer.ts';
+import { Network } from '../src/search/network/network.ts';
+import { align } from '../src/search/train/align.ts';
 import { Random } from '../src/util/random.ts';
 
 /**

@@ -1,13 +1,13 @@
 import { parseArgs } from 'node:util';
-import { unseenTasks } from '../src/cli/data-options.ts';
 import { tokenCounts } from '../src/cli/parsers.ts';
 import { table } from '../src/cli/table.ts';
 import type { MixerSpec } from '../src/mixers/spec.ts';
 import { openCheckpoint } from '../src/model/checkpoint.ts';
 import { summarise } from '../src/model/summary.ts';
-import type { Hybrid } from '../src/search/hybrid.ts';
-import { Network } from '../src/search/network.ts';
-import { PathScorer } from '../src/search/scorer.ts';
+import { unseenTasks } from '../src/search/data.ts';
+import { PathScorer } from '../src/search/judge/scorer.ts';
+import type { Hybrid } from '../src/search/network/hybrid.ts';
+import { Network } from '../src/search/network/network.ts';
 import { spreadOf } from '../src/util/statistics.ts';
 
 /**

@@ -10,7 +10,7 @@ import { parseHTML } from 'linkedom';
 import { renderRunReport } from '../src/report/run-report.ts';
 import { themeVariables } from '../src/report/theme.ts';
 import { readResult } from '../src/search/read-result.ts';
-import type { RunResult } from '../src/search/run/result.ts';
+import type { RunResult } from '../src/search/result.ts';
 
 const root = resolve(import.meta.dirname, '..');
 export const PAGE = join(root, 'docs/postnas.md');

@@ -3,10 +3,11 @@ import type { MixerSpec } from '../../src/mixers/spec.ts';
 import type { ModelConfig } from '../../src/model/config.ts';
 import { MemoryTensors } from '../../src/model/memory-tensors.ts';
 import { countParameters, mlpParameters, modelParameters } from '../../src/model/parameters.ts';
-import { align, BranchWeights } from '../../src/search/align.ts';
-import { linearMixer } from '../../src/search/linear-mixer.ts';
-import { Network } from '../../src/search/network.ts';
-import { trainSupernet } from '../../src/search/supernet.ts';
+import { BranchWeights } from '../../src/search/network/branches.ts';
+import { linearMixer } from '../../src/search/network/linear-mixer.ts';
+import { Network } from '../../src/search/network/network.ts';
+import { align } from '../../src/search/train/align.ts';
+import { trainSuperNetwork } from '../../src/search/train/super-network.ts';
 import type { OnProgress } from '../../src/util/progress.ts';
 import { Random } from '../../src/util/random.ts';
 import type { Section } from './section.ts';
@@ -127,7 +128,7 @@ export const training: Section = {
       yield await row('align', (onProgress) => align({ ...shared, onProgress }));
       branches.attach();
       const sampling = { rule: 'fixed', path: config.layers.map(() => 1) } as const;
-      yield await row('features', (onProgress) => trainSupernet({ ...shared, sampling, onProgress }));
+      yield await row('features', (onProgress) => trainSuperNetwork({ ...shared, sampling, onProgress }));
     }
   },
 };

@@ -3,8 +3,8 @@ import { type CandidateFindings, comparisonOf, spreadOfCandidate } from '../repo
 import type { Measure } from '../report/measure.ts';
 import { layersText } from '../report/text.ts';
 import { scoreText, takenVerdict } from '../report/verdict.ts';
-import { paretoFront } from '../search/blocks/choice.ts';
-import type { BlocksResult } from '../search/blocks/result.ts';
+import { paretoFront } from '../search/stages/blocks/choice.ts';
+import type { BlocksResult } from '../search/stages/blocks/result.ts';
 import { duration } from './progress.ts';
 import { plain, table } from './table.ts';
 

@@ -1,5 +1,6 @@
 import { type Measure, taskMeasures } from '../report/measure.ts';
-import { type ObjectiveTask, objectiveOf } from '../search/judge.ts';
+import { objectiveOf } from '../search/judge/judge.ts';
+import type { ObjectiveTask } from '../tasks/objective.ts';
 import { plain, table } from './table.ts';
 
 /** What a hybrid kept of its teacher, stage by stage of its training, for people at a terminal. */

@@ -2,7 +2,7 @@ import { Argument, type Command, InvalidArgumentError, Option } from 'commander'
 import type { Device } from '../graph/index.ts';
 import { WRITTEN_DTYPES } from '../model/safetensors.ts';
 import { KV_DTYPES } from '../runtime/kv-blocks.ts';
-import { BEST_MIXER, linearKinds } from '../search/linear-mixer.ts';
+import { BEST_MIXER, linearKinds } from '../search/network/linear-mixer.ts';
 import { InputError } from '../util/errors.ts';
 import { byteCount, natural, port, tokenCount, wholeNumber } from './parsers.ts';
 import { fileToWrite, folderToWrite } from './paths.ts';

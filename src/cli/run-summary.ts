@@ -4,7 +4,7 @@ import { findingsOf } from '../report/findings.ts';
 import { type FinalFindings, finalFindings, stageName, valuesAfter } from '../report/run/final-findings.ts';
 import { windowsBalance } from '../report/run/windows-changes.ts';
 import { placementVerdict, takenVerdict } from '../report/verdict.ts';
-import type { RunResult } from '../search/run/result.ts';
+import type { RunResult } from '../search/result.ts';
 import { spreadOf } from '../util/statistics.ts';
 import { duration } from './progress.ts';
 import { plain, table } from './table.ts';

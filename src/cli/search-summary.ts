@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { type Findings, findingsOf, fullSpread, type SearcherFindings } from '../report/findings.ts';
 import type { Measure } from '../report/measure.ts';
 import { measuredOn, placementVerdict, scoreText } from '../report/verdict.ts';
-import type { Judged } from '../search/placement/searcher.ts';
-import type { SearchResult } from '../search/result.ts';
+import type { SearchResult } from '../search/stages/placement/result.ts';
+import type { Judged } from '../search/stages/placement/searcher.ts';
 import { duration } from './progress.ts';
 import { plain, table } from './table.ts';
 

@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import type { RunPlan } from '../report/live/status.ts';
-import type { RunObserver } from '../search/run/run.ts';
 import type { StageName, Unit } from '../search/run/stage.ts';
+import type { RunObserver } from '../search/run.ts';
 import type { OnProgress } from '../util/progress.ts';
 import type { Common } from './command.ts';
 import { portOption } from './options.ts';

@@ -1,4 +1,4 @@
-import type { Judged } from '../search/placement/searcher.ts';
+import type { Judged } from '../search/stages/placement/searcher.ts';
 import { average, margin95, type Spread } from '../util/statistics.ts';
 import type { Findings, SearcherFindings } from './findings.ts';
 import type { Measure } from './measure.ts';

@@ -1,4 +1,4 @@
-import type { BlocksResult } from '../search/blocks/result.ts';
+import type { BlocksResult } from '../search/stages/blocks/result.ts';
 import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import { type Comparison, comparisonOf, spreadOfCandidate } from './comparison.ts';

@@ -1,4 +1,4 @@
-import type { BlockFindings, BlocksResult } from '../search/blocks/result.ts';
+import type { BlockFindings, BlocksResult } from '../search/stages/blocks/result.ts';
 import { median, type Spread, spreadOf } from '../util/statistics.ts';
 import { type Measure, overallMeasure, taskMeasures } from './measure.ts';
 import { traitsOf } from './mixers.ts';

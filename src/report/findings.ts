@@ -1,6 +1,6 @@
-import type { Judged } from '../search/placement/searcher.ts';
-import type { SearchResult, SearchRun } from '../search/result.ts';
-import type { MlpsResult } from '../search/run/result.ts';
+import type { MlpsResult } from '../search/result.ts';
+import type { SearchResult, SearchRun } from '../search/stages/placement/result.ts';
+import type { Judged } from '../search/stages/placement/searcher.ts';
 import { countCombinations } from '../util/combinations.ts';
 import { InputError } from '../util/errors.ts';
 import { type Spread, spreadOf } from '../util/statistics.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Judged } from '../search/placement/searcher.ts';
-import type { SearchResult } from '../search/result.ts';
+import type { SearchResult } from '../search/stages/placement/result.ts';
+import type { Judged } from '../search/stages/placement/searcher.ts';
 import { spreadOf } from '../util/statistics.ts';
 import { keptShare, overallMeasure, taskMeasures } from './measure.ts';
 

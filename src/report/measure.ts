@@ -1,5 +1,5 @@
-import type { Judged } from '../search/placement/searcher.ts';
-import type { SearchResult } from '../search/result.ts';
+import type { SearchResult } from '../search/stages/placement/result.ts';
+import type { Judged } from '../search/stages/placement/searcher.ts';
 import { average, type Spread } from '../util/statistics.ts';
 import { fixed, listed, NBSP, signed } from './text.ts';
 

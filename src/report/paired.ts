@@ -1,4 +1,4 @@
-import type { Judged } from '../search/placement/searcher.ts';
+import type { Judged } from '../search/stages/placement/searcher.ts';
 import { decidedSign, type Spread, spreadOf } from '../util/statistics.ts';
 import type { Measure } from './measure.ts';
 

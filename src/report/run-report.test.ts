@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { idMistakes, markupMistakes, parsePage, plain } from '../../test/report/markup.ts';
 import { type SampleRunOptions, sampleBlocks, sampleRun } from '../../test/report/sample-run.ts';
-import type { BlocksResult } from '../search/blocks/result.ts';
-import type { RunResult } from '../search/run/result.ts';
+import type { RunResult } from '../search/result.ts';
+import type { BlocksResult } from '../search/stages/blocks/result.ts';
 import { average } from '../util/statistics.ts';
 import { renderBlocksReport } from './blocks-report.ts';
 import { designName } from './run/design-name.ts';

@@ -1,4 +1,4 @@
-import type { RunResult } from '../search/run/result.ts';
+import type { RunResult } from '../search/result.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import { comparisonOf } from './comparison.ts';
 import { renderFigure } from './figure.ts';

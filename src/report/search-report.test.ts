@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { idMistakes, markupMistakes, parsePage, plain } from '../../test/report/markup.ts';
 import { type SampleOptions, sampleResult } from '../../test/report/sample-result.ts';
-import type { Judged } from '../search/placement/searcher.ts';
-import type { SearchResult } from '../search/result.ts';
+import type { SearchResult } from '../search/stages/placement/result.ts';
+import type { Judged } from '../search/stages/placement/searcher.ts';
 import { renderSearchReport, writeSearchReport } from './search-report.ts';
 
 const FIGURES = ['abilities', 'heat-map', 'budget-curve', 'ability-curves', 'alignment', 'cost'];

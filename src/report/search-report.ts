@@ -1,4 +1,4 @@
-import type { SearchResult } from '../search/result.ts';
+import type { SearchResult } from '../search/stages/placement/result.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import { findingsOf } from './findings.ts';
 import { html } from './html.ts';

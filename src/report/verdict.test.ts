@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parsePage } from '../../test/report/markup.ts';
 import { sampleResult } from '../../test/report/sample-result.ts';
-import type { SearchResult } from '../search/result.ts';
+import type { SearchResult } from '../search/stages/placement/result.ts';
 import { findingsOf } from './findings.ts';
 import { renderSearchReport } from './search-report.ts';
 import { placementVerdict } from './verdict.ts';

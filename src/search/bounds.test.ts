@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { tinyConfig } from '../../test/support/random-model.ts';
 import { checkSeeds, checkTraining } from './bounds.ts';
-import type { TrainingSettings } from './settings.ts';
+import type { TrainingSettings } from './train/settings.ts';
 
 const config = tinyConfig([{ kind: 'attention' }], { maxPositionEmbeddings: 4096 });
 const right: TrainingSettings = { batch: 2, length: 16, steps: 10, rate: 1e-3 };

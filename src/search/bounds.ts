@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { ModelConfig } from '../model/config.ts';
 import { countParameters, modelParameters } from '../model/parameters.ts';
 import { InputError } from '../util/errors.ts';
-import type { TrainingSettings } from './settings.ts';
+import type { TrainingSettings } from './train/settings.ts';
 
 /**
  * What numbers may be, in recipes and in the settings of everything that trains. Beyond these bounds a number is a

@@ -5,10 +5,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sampleResult } from '../../test/report/sample-result.ts';
 import { sampleBlocks, sampleRun } from '../../test/report/sample-run.ts';
 import { InputError } from '../util/errors.ts';
-import type { BlocksResult } from './blocks/result.ts';
 import { readResult } from './read-result.ts';
-import type { SearchResult } from './result.ts';
-import type { RunResult } from './run/result.ts';
+import type { RunResult } from './result.ts';
+import type { BlocksResult } from './stages/blocks/result.ts';
+import type { SearchResult } from './stages/placement/result.ts';
 
 let folder: string;
 let path: string;

@@ -3,13 +3,13 @@ import type { JsonObject } from '../model/json-fields.ts';
 import { readJsonObject } from '../model/json-file.ts';
 import { type BenchResult, benchSchema } from '../runtime/bench/result.ts';
 import { InputError } from '../util/errors.ts';
-import { checkBlocks } from './blocks/read.ts';
-import type { BlocksResult } from './blocks/result.ts';
-import { checkSearch } from './read-search.ts';
-import type { SearchResult } from './result.ts';
+import { checkRunResult } from './read-run.ts';
+import type { RunResult } from './result.ts';
 import { ResultReader } from './result-reader.ts';
-import { checkRunResult } from './run/read.ts';
-import type { RunResult } from './run/result.ts';
+import { checkBlocks } from './stages/blocks/read.ts';
+import type { BlocksResult } from './stages/blocks/result.ts';
+import { checkSearch } from './stages/placement/read.ts';
+import type { SearchResult } from './stages/placement/result.ts';
 
 type Result = SearchResult | BlocksResult | RunResult | BenchResult;
 

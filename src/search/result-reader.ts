@@ -1,7 +1,7 @@
 import type { ZodType } from 'zod';
 import { isObject, type JsonObject } from '../model/json-fields.ts';
 import { InputError } from '../util/errors.ts';
-import type { Judged } from './placement/searcher.ts';
+import type { Judged } from './stages/placement/searcher.ts';
 
 /**
  * Checks what a file says it holds: every mistake names the file and the field. `at` says where a value stands, as in

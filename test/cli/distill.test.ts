@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LEFTOVERS, removeRun } from '../../src/cli/restart.ts';
 import { openCheckpoint, saveCheckpoint } from '../../src/model/checkpoint.ts';
-import { BranchWeights } from '../../src/search/align.ts';
-import { hybridOf } from '../../src/search/hybrid.ts';
-import { linearMixer } from '../../src/search/linear-mixer.ts';
-import { Network } from '../../src/search/network.ts';
+import { BranchWeights } from '../../src/search/network/branches.ts';
+import { hybridOf } from '../../src/search/network/hybrid.ts';
+import { linearMixer } from '../../src/search/network/linear-mixer.ts';
+import { Network } from '../../src/search/network/network.ts';
 import { postnas } from '../support/command.ts';
 
 let folder: string;

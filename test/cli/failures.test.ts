@@ -12,14 +12,13 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { failureOf, Interrupted } from '../../src/cli/failure.ts';
 import { createProgram } from '../../src/cli/program.ts';
 import { InputError } from '../../src/util/errors.ts';
-import { postnas } from '../support/command.ts';
+import { command, postnas, root } from '../support/command.ts';
 
-const root = resolve(import.meta.dirname, '../..');
 let folder: string;
 let file: string;
 beforeAll(() => {
@@ -269,15 +268,8 @@ describe('how failures end', () => {
   });
 
   test.skipIf(!existsSync('/dev/full'))('standard output that takes nothing more (needs /dev/full)', () => {
-    const main = join(root, 'src/cli/main.ts');
-    const { status, stderr } = spawnSync(
-      'sh',
-      ['-c', `${process.execPath} --import tsx ${main} info ${base} > /dev/full`],
-      {
-        cwd: root,
-        encoding: 'utf8',
-      },
-    );
+    const line = `${process.execPath} ${command} info ${base} > /dev/full`;
+    const { status, stderr } = spawnSync('sh', ['-c', line], { cwd: root, encoding: 'utf8' });
     expect(stderr).toBe('postnas: no space is left on the disk\n');
     expect(status).toBe(1);
   });
@@ -287,10 +279,7 @@ describe('how failures end', () => {
 describe.skipIf(process.platform === 'win32')('what is not permitted (needs POSIX)', () => {
   const somebody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
   const run = (...args: string[]) =>
-    spawnSync(process.execPath, ['--import', 'tsx', join(root, 'src/cli/main.ts'), ...args], {
-      ...{ cwd: root, encoding: 'utf8', ...somebody },
-      env: { ...process.env, TSX_DISABLE_CACHE: '1' },
-    });
+    spawnSync(process.execPath, [command, ...args], { cwd: root, encoding: 'utf8', ...somebody });
 
   test('reading and writing', () => {
     chmodSync(folder, 0o755);

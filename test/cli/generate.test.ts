@@ -2,15 +2,13 @@
 import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { saveCheckpoint } from '../../src/model/checkpoint.ts';
 import { Model } from '../../src/runtime/model.ts';
+import { command, root } from '../support/command.ts';
 import { randomWeights, tinyConfig } from '../support/random-model.ts';
 import { tinyTokenizerFiles } from '../support/tiny-tokenizer.ts';
-
-const root = resolve(import.meta.dirname, '../..');
-const command = ['--import', 'tsx', join(root, 'src/cli/main.ts'), 'generate'];
 
 function run(
   args: string[],
@@ -20,7 +18,7 @@ function run(
   return new Promise((done) => {
     const child = execFile(
       process.execPath,
-      [...command, ...args],
+      [command, 'generate', ...args],
       { cwd: root, env: { ...process.env, ...env } },
       (error, stdout, stderr) => done({ code: (error?.code as number | undefined) ?? 0, stdout, stderr }),
     );
@@ -90,9 +88,13 @@ test('float16 is for a device', async () => {
 });
 
 test('Ctrl-C ends it with code 130, and says how far it came', async () => {
-  const child = spawn(process.execPath, [...command, folder, '--prompt', 'a', '-n', '90000', '--stop', '#'], {
-    cwd: root,
-  });
+  const child = spawn(
+    process.execPath,
+    [command, 'generate', folder, '--prompt', 'a', '-n', '90000', '--stop', '#'],
+    {
+      cwd: root,
+    },
+  );
   let [stdout, stderr] = ['', ''];
   child.stdout.once('data', () => child.kill('SIGINT'));
   child.stdout.on('data', (text) => {

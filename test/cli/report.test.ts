@@ -1,26 +1,17 @@
 /** `postnas report` as a process. */
-import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { renderBlocksReport } from '../../src/report/blocks-report.ts';
 import { renderRunReport } from '../../src/report/run-report.ts';
 import { renderSearchReport } from '../../src/report/search-report.ts';
-import type { SearchResult } from '../../src/search/result.ts';
+import type { SearchResult } from '../../src/search/stages/placement/result.ts';
 import { sampleResult } from '../report/sample-result.ts';
 import { sampleBlocks, sampleRun } from '../report/sample-run.ts';
+import { postnas } from '../support/command.ts';
 
-const root = resolve(import.meta.dirname, '../..');
-
-function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const command = ['--import', 'tsx', join(root, 'src/cli/main.ts'), 'report', ...args];
-  return new Promise((done) =>
-    execFile(process.execPath, command, { cwd: root }, (error, stdout, stderr) =>
-      done({ code: (error?.code as number | undefined) ?? 0, stdout, stderr }),
-    ),
-  );
-}
+const run = (...args: string[]) => postnas(['report', ...args]);
 
 let folder: string;
 let json: string;

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LEFTOVERS, removeRun } from '../../src/cli/restart.ts';
-import { readRecipe } from '../../src/search/run/recipe.ts';
-import type { RunResult } from '../../src/search/run/result.ts';
+import { readRecipe } from '../../src/search/recipe.ts';
+import type { RunResult } from '../../src/search/result.ts';
 import { postnas } from '../support/command.ts';
 
 let folder: string;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LEFTOVERS, removeRun } from '../../src/cli/restart.ts';
 import { saveCheckpoint } from '../../src/model/checkpoint.ts';
-import type { SearchResult } from '../../src/search/result.ts';
+import type { SearchResult } from '../../src/search/stages/placement/result.ts';
 import { postnas } from '../support/command.ts';
 import { randomWeights, tinyConfig } from '../support/random-model.ts';
 import { tinyTokenizerFiles } from '../support/tiny-tokenizer.ts';

@@ -1,30 +1,17 @@
 /** `postnas serve` as a process: curl as in ollama's scripts, the ready line, SIGTERM. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { postnas } from '../support/command.ts';
+import { command, postnas, root } from '../support/command.ts';
 
-const root = resolve(import.meta.dirname, '../..');
 const run = promisify(execFile);
 
 async function start(...args: string[]) {
   const child = spawn(
     process.execPath,
-    [
-      '--import',
-      'tsx',
-      join(root, 'src/cli/main.ts'),
-      'serve',
-      'models/base',
-      '--port',
-      '0',
-      '--threads',
-      '1',
-      ...args,
-    ],
+    [command, 'serve', 'models/base', '--port', '0', '--threads', '1', ...args],
     { cwd: root, env: { ...process.env, POSTNAS_API_KEY: 'secret' } },
   );
   const log: string[] = [];

@@ -4,9 +4,9 @@ import { blocksSummary } from '../../src/cli/blocks-summary.ts';
 import { againstTeacher, scoreTable } from '../../src/cli/distill-summary.ts';
 import { runSummary } from '../../src/cli/run-summary.ts';
 import { searchSummary } from '../../src/cli/search-summary.ts';
-import type { ObjectiveTask } from '../../src/search/judge.ts';
-import type { SearchResult } from '../../src/search/result.ts';
+import type { SearchResult } from '../../src/search/stages/placement/result.ts';
 import { planText } from '../../src/tasks/held-out-text.ts';
+import type { ObjectiveTask } from '../../src/tasks/objective.ts';
 import { sampleResult } from '../report/sample-result.ts';
 import { sampleBlocks, sampleRun } from '../report/sample-run.ts';
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { RunResult } from '../../src/search/run/result.ts';
+import type { RunResult } from '../../src/search/result.ts';
 import { parsePage } from '../report/markup.ts';
 import { type Finished, postnas } from '../support/command.ts';
 import { readEvents } from '../support/events.ts';

@@ -15,7 +15,7 @@ import { schemaGrammar } from '../../src/runtime/constrain/json-schema.ts';
 import { Engine } from '../../src/runtime/engine.ts';
 import { loadSequence, saveSequence } from '../../src/runtime/snapshot-file.ts';
 import { readResult } from '../../src/search/read-result.ts';
-import { readRecipe } from '../../src/search/run/recipe.ts';
+import { readRecipe } from '../../src/search/recipe.ts';
 import { ParameterVector } from '../../src/train/parameters.ts';
 import { loadRunState, type RunState, saveRunState } from '../../src/train/run-state.ts';
 import { InputError } from '../../src/util/errors.ts';

@@ -9,7 +9,7 @@ import { registerMixer, showArchitecture } from '../../src/mixers/registry.ts';
 import type { CustomSpec, MixerContext } from '../../src/mixers/spec.ts';
 import { openCheckpoint, saveCheckpoint } from '../../src/model/checkpoint.ts';
 import { Model } from '../../src/runtime/model.ts';
-import { linearKinds, linearMixer } from '../../src/search/linear-mixer.ts';
+import { linearKinds, linearMixer } from '../../src/search/network/linear-mixer.ts';
 import { InputError } from '../../src/util/errors.ts';
 import { Random } from '../../src/util/random.ts';
 import { randomWeights, tinyConfig } from '../support/random-model.ts';

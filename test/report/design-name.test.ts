@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { designName } from '../../src/report/run/design-name.ts';
-import { jetDesigns } from '../../src/search/blocks/designs.ts';
+import { jetDesigns } from '../../src/search/stages/blocks/designs.ts';
 
 test('every design has words of its own', () => {
   const names = jetDesigns({ heads: 1, keyDim: 8, valueDim: 8 }).map(({ name }) => name);

@@ -2,17 +2,17 @@
  * Search results as a search would leave them, without training anything: the project's own searchers look at an
  * invented model, in which each ability hangs on a few layers, some only together.
  */
-import { beamSearch } from '../../src/search/placement/beam.ts';
-import { exhaustive } from '../../src/search/placement/exhaustive.ts';
-import { randomSearch } from '../../src/search/placement/random.ts';
+import { beamSearch } from '../../src/search/stages/placement/beam.ts';
+import { exhaustive } from '../../src/search/stages/placement/exhaustive.ts';
+import { randomSearch } from '../../src/search/stages/placement/random.ts';
+import type { SearchResult, SearchRun } from '../../src/search/stages/placement/result.ts';
 import {
   type Judged,
   type Placement,
   placementKey,
   type Searcher,
-} from '../../src/search/placement/searcher.ts';
-import { uniform } from '../../src/search/placement/uniform.ts';
-import type { SearchResult, SearchRun } from '../../src/search/result.ts';
+} from '../../src/search/stages/placement/searcher.ts';
+import { uniform } from '../../src/search/stages/placement/uniform.ts';
 import { Random } from '../../src/util/random.ts';
 
 interface InventedTask {

@@ -2,16 +2,17 @@
  * Results of a whole run as it would leave them, without training anything: stage 1 by the project's own searchers on
  * an invented model, what follows from invented strengths with the noise of seeds.
  */
-import type { BlockFindings, BlocksResult } from '../../src/search/blocks/result.ts';
-import type { Judged, Placement } from '../../src/search/placement/searcher.ts';
-import type { SearchResult } from '../../src/search/result.ts';
+
 import type {
   FinalResult,
   MlpsResult,
   RunResult,
   ThroughputResult,
   WindowsResult,
-} from '../../src/search/run/result.ts';
+} from '../../src/search/result.ts';
+import type { BlockFindings, BlocksResult } from '../../src/search/stages/blocks/result.ts';
+import type { SearchResult } from '../../src/search/stages/placement/result.ts';
+import type { Judged, Placement } from '../../src/search/stages/placement/searcher.ts';
 import { Random } from '../../src/util/random.ts';
 import { average } from '../../src/util/statistics.ts';
 import { type SampleOptions, sampleResult } from './sample-result.ts';

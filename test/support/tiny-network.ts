@@ -1,7 +1,7 @@
 import type { MixerSpec } from '../../src/mixers/spec.ts';
 import type { ModelConfig } from '../../src/model/config.ts';
-import { BranchWeights } from '../../src/search/align.ts';
-import { Network } from '../../src/search/network.ts';
+import { BranchWeights } from '../../src/search/network/branches.ts';
+import { Network } from '../../src/search/network/network.ts';
 import type { TrainingData } from '../../src/train/batches.ts';
 import { randomWeights, tinyConfig } from './random-model.ts';
 

@@ -4,21 +4,23 @@ import { openCheckpoint } from '../../model/checkpoint.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { resolveModel } from '../../model/hub.ts';
 import { readJsonObject } from '../../model/json-file.ts';
-import { asFastThenBest, bestThenFastest, type ChoiceRule } from '../../search/blocks/choice.ts';
+import { dataOf } from '../../search/data.ts';
+import { comparedMixers, linearKinds, linearMixer } from '../../search/network/linear-mixer.ts';
+import { asFastThenBest, bestThenFastest, type ChoiceRule } from '../../search/stages/blocks/choice.ts';
 import {
   type Candidate,
   type CompareSettings,
   checkComparison,
   compareBlocks,
-} from '../../search/blocks/compare.ts';
-import { designsNamed, jetDesigns } from '../../search/blocks/designs.ts';
-import { nearbyHeads, sameStateSize } from '../../search/blocks/dimensions.ts';
-import type { BlocksResult } from '../../search/blocks/result.ts';
-import { comparedMixers, linearKinds, linearMixer } from '../../search/linear-mixer.ts';
+} from '../../search/stages/blocks/compare.ts';
+import { designsNamed, jetDesigns } from '../../search/stages/blocks/designs.ts';
+import { nearbyHeads, sameStateSize } from '../../search/stages/blocks/dimensions.ts';
+import type { BlocksResult } from '../../search/stages/blocks/result.ts';
 import { InputError } from '../../util/errors.ts';
 import { blocksSummary } from '../blocks-summary.ts';
 import { resumingAction } from '../command.ts';
-import { commandLine, type DataOptions, dataOf, sharedOptions, withData } from '../data-options.ts';
+import { commandLine, sharedOptions } from '../command-line.ts';
+import { type DataOptions, withData } from '../data-options.ts';
 import {
   DEVICES,
   decodeRoundsOption,

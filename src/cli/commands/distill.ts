@@ -3,13 +3,15 @@ import { Command, Option } from 'commander';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import { resolveModel } from '../../model/hub.ts';
 import type { WrittenDtype } from '../../model/safetensors.ts';
-import { distill } from '../../search/distill.ts';
-import type { Hybrid } from '../../search/hybrid.ts';
-import type { ObjectiveTask } from '../../search/judge.ts';
-import { Network } from '../../search/network.ts';
-import { PathScorer } from '../../search/scorer.ts';
+import { type DataSettings, dataOf } from '../../search/data.ts';
+import { PathScorer } from '../../search/judge/scorer.ts';
+import type { Hybrid } from '../../search/network/hybrid.ts';
+import { Network } from '../../search/network/network.ts';
+import { distill } from '../../search/stages/final/distill.ts';
+import type { ObjectiveTask } from '../../tasks/objective.ts';
 import { type Common, resumingAction } from '../command.ts';
-import { type BatchOptions, commandLine, dataOf, withBatches } from '../data-options.ts';
+import { commandLine } from '../command-line.ts';
+import { withBatches } from '../data-options.ts';
 import { againstTeacher, type JudgedModel, scoreTable } from '../distill-summary.ts';
 import {
   addWithAliases,
@@ -24,7 +26,7 @@ import { folderToWrite } from '../paths.ts';
 import { duration } from '../progress.ts';
 import { LEFTOVERS } from '../restart.ts';
 
-interface DistillOptions extends BatchOptions {
+interface DistillOptions extends DataSettings {
   out: string;
   seed: number;
   featureSteps: number;
@@ -165,7 +167,7 @@ async function judgedOn(
   tasks: readonly ObjectiveTask[],
   model: string,
   { config, weights }: Hybrid,
-  { threads, device }: Pick<BatchOptions, 'threads' | 'device'>,
+  { threads, device }: Pick<DataSettings, 'threads' | 'device'>,
   signal: AbortSignal,
 ): Promise<JudgedModel> {
   const scorer = new PathScorer(new Network(config, weights), { threads, device });

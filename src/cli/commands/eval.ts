@@ -5,9 +5,11 @@ import { Model } from '../../runtime/model.ts';
 import { EngineScorer } from '../../tasks/engine-scorer.ts';
 import { scorePlan } from '../../tasks/harness.ts';
 import { planText } from '../../tasks/held-out-text.ts';
+import { HELD_OUT_TASK, parseTask, planOf } from '../../tasks/objective.ts';
+import { readText } from '../../tasks/texts.ts';
 import { InputError } from '../../util/errors.ts';
 import { action } from '../command.ts';
-import { HELD_OUT_TASK, parseTask, planOf, withTasks } from '../data-options.ts';
+import { withTasks } from '../data-options.ts';
 import {
   addWithAliases,
   dtypeOption,
@@ -19,7 +21,6 @@ import {
 } from '../options.ts';
 import { wholeNumber } from '../parsers.ts';
 import { table } from '../table.ts';
-import { readText } from '../texts.ts';
 
 interface Options {
   heldOut?: string;

@@ -2,21 +2,16 @@ import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { type Checkpoint, openCheckpoint } from '../../model/checkpoint.ts';
 import { resolveModel } from '../../model/hub.ts';
-import { linearMixer } from '../../search/linear-mixer.ts';
-import { checkSearch, type SearchSettings, searchPlacement } from '../../search/pipeline.ts';
-import { measureSteps } from '../../search/rates.ts';
-import type { SearchResult } from '../../search/result.ts';
-import { tokensOf } from '../../search/settings.ts';
-import type { PathSampling } from '../../search/supernet.ts';
+import { dataOf, unseenTasks } from '../../search/data.ts';
+import { linearMixer } from '../../search/network/linear-mixer.ts';
+import type { SearchResult } from '../../search/stages/placement/result.ts';
+import { checkSearch, type SearchSettings, searchPlacement } from '../../search/stages/placement/search.ts';
+import { measureSteps } from '../../search/train/rates.ts';
+import { tokensOf } from '../../search/train/settings.ts';
+import type { PathSampling } from '../../search/train/super-network.ts';
 import { type Common, resumingAction } from '../command.ts';
-import {
-  commandLine,
-  type DataOptions,
-  dataOf,
-  sharedOptions,
-  unseenTasks,
-  withData,
-} from '../data-options.ts';
+import { commandLine, sharedOptions } from '../command-line.ts';
+import { type DataOptions, withData } from '../data-options.ts';
 import { shownEstimate } from '../estimates.ts';
 import { mixerOption, modelArgument, oneOf, outFolder, seedsOption } from '../options.ts';
 import { natural, wholeNumber } from '../parsers.ts';

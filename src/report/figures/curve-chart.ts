@@ -1,5 +1,5 @@
 import * as Plot from '@observablehq/plot';
-import type { Judged } from '../../search/placement/searcher.ts';
+import type { Judged } from '../../search/stages/placement/searcher.ts';
 import { type Spread, spreadOf } from '../../util/statistics.ts';
 import { legendOf } from '../figure.ts';
 import type { SearcherFindings } from '../findings.ts';

@@ -1,4 +1,4 @@
-import type { Judged } from '../../search/placement/searcher.ts';
+import type { Judged } from '../../search/stages/placement/searcher.ts';
 import { descending, type Spread } from '../../util/statistics.ts';
 import { type Figure, responsive } from '../figure.ts';
 import { type Findings, onlyLayer, spreadOver } from '../findings.ts';

@@ -1,4 +1,4 @@
-import type { RunResult } from '../../search/run/result.ts';
+import type { RunResult } from '../../search/result.ts';
 import type { StageName, Unit } from '../../search/run/stage.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { renderFigure } from '../figure.ts';

@@ -1,5 +1,5 @@
-import type { SizedSpec } from '../../search/linear-mixer.ts';
-import type { RunResult } from '../../search/run/result.ts';
+import type { SizedSpec } from '../../search/network/linear-mixer.ts';
+import type { RunResult } from '../../search/result.ts';
 import { median } from '../../util/statistics.ts';
 import { architectureBlocks, architectureKey, lettersOf } from '../architecture.ts';
 import type { Comparison } from '../comparison.ts';

@@ -1,4 +1,4 @@
-import type { RunResult } from '../../search/run/result.ts';
+import type { RunResult } from '../../search/result.ts';
 import { spreadOf } from '../../util/statistics.ts';
 import { standingsOf, UNIFORM } from '../baselines.ts';
 import type { Comparison } from '../comparison.ts';

@@ -1,5 +1,5 @@
-import type { BlocksResult } from '../../search/blocks/result.ts';
-import type { RunResult } from '../../search/run/result.ts';
+import type { RunResult } from '../../search/result.ts';
+import type { BlocksResult } from '../../search/stages/blocks/result.ts';
 import { numberCell } from '../cells.ts';
 import type { Figure } from '../figure.ts';
 import { type Cost, costBars } from '../figures/cost-bars.ts';

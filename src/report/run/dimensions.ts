@@ -1,4 +1,4 @@
-import type { SizedSpec } from '../../search/linear-mixer.ts';
+import type { SizedSpec } from '../../search/network/linear-mixer.ts';
 import { numberCell } from '../cells.ts';
 import { type CandidateFindings, type Comparison, changeOver } from '../comparison.ts';
 import { renderFigure } from '../figure.ts';

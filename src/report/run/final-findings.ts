@@ -1,4 +1,4 @@
-import type { FinalResult, RunResult } from '../../search/run/result.ts';
+import type { FinalResult, RunResult } from '../../search/result.ts';
 import { decidedSign, type Spread, spreadOf } from '../../util/statistics.ts';
 import { keptShare, type Measure, meanOf, taskMeasures } from '../measure.ts';
 

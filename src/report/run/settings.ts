@@ -1,4 +1,4 @@
-import type { RunResult } from '../../search/run/result.ts';
+import type { RunResult } from '../../search/result.ts';
 import { type Content, type Html, html } from '../html.ts';
 import { downloadLink } from '../table.ts';
 

@@ -1,12 +1,12 @@
 import { InputError } from '../../util/errors.ts';
-import { longestPrompt } from '../blocks/decode-speed.ts';
-import { designsNamed } from '../blocks/designs.ts';
 import { checkTraining } from '../bounds.ts';
-import { linearMixer } from '../linear-mixer.ts';
-import { checkSearch } from '../pipeline.ts';
+import { linearMixer } from '../network/linear-mixer.ts';
+import { longestPrompt } from '../stages/blocks/decode-speed.ts';
+import { designsNamed } from '../stages/blocks/designs.ts';
+import { trainingsOf } from '../stages/final/stage.ts';
+import { checkSearch } from '../stages/placement/search.ts';
+import { placementSettings } from '../stages/placement/stage.ts';
 import { ledBy, type RunContext, training } from './context.ts';
-import { trainingsOf } from './final-stage.ts';
-import { placementSettings } from './placement-stage.ts';
 
 /**
  * Whether a model allows all that a recipe wants of it, before the first of its stages begins: what a later stage would

@@ -1,10 +1,10 @@
 import { openCheckpoint } from '../../model/checkpoint.ts';
-import { trainedNetwork } from '../blocks/trial.ts';
-import { Network } from '../network.ts';
-import { searchIdentity, superNetwork } from '../super-network.ts';
-import { chosenBlock, comparison } from './block-stages.ts';
+import { Network } from '../network/network.ts';
+import { chosenBlock, comparison } from '../stages/blocks/stages.ts';
+import { trainedNetwork } from '../stages/blocks/trial.ts';
+import { agreedPlacement, placementSettings } from '../stages/placement/stage.ts';
+import { searchIdentity, trainedBranches } from '../stages/placement/trained-branches.ts';
 import type { RunContext } from './context.ts';
-import { agreedPlacement, placementSettings } from './placement-stage.ts';
 import type { Findings, Unit } from './stage.ts';
 
 /**
@@ -28,6 +28,6 @@ export async function chosenNetwork(
   const network = new Network(config, weights);
   const settings = placementSettings(context);
   const fingerprint = searchIdentity(settings, network);
-  await superNetwork({ ...settings, ...control }, network, seed, { fingerprint });
+  await trainedBranches({ ...settings, ...control }, network, seed, { fingerprint });
   return { network, placement };
 }

@@ -1,11 +1,11 @@
 import type { Device } from '../../graph/index.ts';
 import type { ModelConfig } from '../../model/config.ts';
+import type { Metric, ObjectiveTask } from '../../tasks/objective.ts';
 import type { TrainingData } from '../../train/batches.ts';
 import { InputError } from '../../util/errors.ts';
 import type { OnProgress } from '../../util/progress.ts';
-import type { Metric, ObjectiveTask } from '../judge.ts';
-import type { TrainingSettings } from '../settings.ts';
-import type { Recipe } from './recipe.ts';
+import type { Recipe } from '../recipe.ts';
+import type { TrainingSettings } from '../train/settings.ts';
 
 /** What every stage of a run is given. */
 export interface RunContext {

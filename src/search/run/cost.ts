@@ -1,10 +1,10 @@
 import { stateBytes, totalBytes } from '../../mixers/state-bytes.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { countParameters, modelParameters } from '../../model/parameters.ts';
-import { inTurns, measureDecode } from '../blocks/decode-speed.ts';
-import type { Hybrid } from '../hybrid.ts';
-import type { Recipe } from './recipe.ts';
-import type { ModelCost, ThroughputResult } from './result.ts';
+import type { Hybrid } from '../network/hybrid.ts';
+import type { Recipe } from '../recipe.ts';
+import type { ModelCost, ThroughputResult } from '../result.ts';
+import { inTurns, measureDecode } from '../stages/blocks/decode-speed.ts';
 import type { Unit } from './stage.ts';
 
 /** What models cost to run: parameters, bytes of a sequence, and decode rates measured in turns. */

@@ -1,7 +1,7 @@
 import { openCheckpoint } from '../../model/checkpoint.ts';
-import { measureSteps } from '../rates.ts';
+import { placementSettings } from '../stages/placement/stage.ts';
+import { measureSteps } from '../train/rates.ts';
 import type { RunContext } from './context.ts';
-import { placementSettings } from './placement-stage.ts';
 import { type PlannedStage, planOf } from './plan.ts';
 
 /** Seconds that training takes: what is expected, and by the fastest and by the slowest step that was timed. */

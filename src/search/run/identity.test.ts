@@ -6,11 +6,11 @@ import { randomWeights, tinyConfig } from '../../../test/support/random-model.ts
 import { openCheckpoint, saveCheckpoint } from '../../model/checkpoint.ts';
 import { MemoryTensors } from '../../model/memory-tensors.ts';
 import { planExamples } from '../../tasks/harness.ts';
+import type { ObjectiveTask } from '../../tasks/objective.ts';
 import { textBatches } from '../../train/batches.ts';
-import type { ObjectiveTask } from '../judge.ts';
+import type { Recipe } from '../recipe.ts';
 import type { RunContext } from './context.ts';
 import { stageIdentity } from './identity.ts';
-import type { Recipe } from './recipe.ts';
 import { STAGES, type StageName } from './stage.ts';
 
 let dir: string;

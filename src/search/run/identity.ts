@@ -1,7 +1,7 @@
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import { identityOf } from '../../util/remember.ts';
-import { Network } from '../network.ts';
-import { dataHash } from '../settings.ts';
+import { Network } from '../network/network.ts';
+import { dataHash } from '../train/settings.ts';
 import type { RunContext } from './context.ts';
 import { STAGES, type StageName } from './stage.ts';
 

@@ -1,10 +1,10 @@
 import type { ModelConfig } from '../../model/config.ts';
-import { jetDesigns } from '../blocks/designs.ts';
-import { nearbyHeads, sameStateSize } from '../blocks/dimensions.ts';
-import { BEST_MIXER, linearMixer } from '../linear-mixer.ts';
-import { tokensOf } from '../settings.ts';
+import { BEST_MIXER, linearMixer } from '../network/linear-mixer.ts';
+import type { Recipe } from '../recipe.ts';
+import { jetDesigns } from '../stages/blocks/designs.ts';
+import { nearbyHeads, sameStateSize } from '../stages/blocks/dimensions.ts';
+import { tokensOf } from '../train/settings.ts';
 import { training } from './context.ts';
-import type { Recipe } from './recipe.ts';
 import type { StageName } from './stage.ts';
 
 /** What a recipe will take, before anything is known of what it will find. */

@@ -1,7 +1,7 @@
 import type { Device } from '../../graph/index.ts';
 import type { OnProgress } from '../../util/progress.ts';
+import type { RunResult } from '../result.ts';
 import type { RunContext } from './context.ts';
-import type { RunResult } from './result.ts';
 
 /** What a run has found so far: the parts of its result. */
 export type Findings = Partial<

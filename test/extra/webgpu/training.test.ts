@@ -5,15 +5,15 @@ import { describe, expect, test, vi } from 'vitest';
 import { type Device, memoryOf, Program } from '../../../src/graph/index.ts';
 import type { MixerSpec } from '../../../src/mixers/spec.ts';
 import { LayerPrograms } from '../../../src/model/layer-programs.ts';
-import { align } from '../../../src/search/align.ts';
-import { hybridOf } from '../../../src/search/hybrid.ts';
-import { linearKinds, linearMixer } from '../../../src/search/linear-mixer.ts';
-import { Network } from '../../../src/search/network.ts';
-import { PathGradient, type PathLosses } from '../../../src/search/path-gradient.ts';
-import { PathScorer } from '../../../src/search/scorer.ts';
-import { trainSupernet } from '../../../src/search/supernet.ts';
-import { TeacherCache } from '../../../src/search/teacher-cache.ts';
-import { gatherWeights } from '../../../src/search/trained-weights.ts';
+import { PathScorer } from '../../../src/search/judge/scorer.ts';
+import { hybridOf } from '../../../src/search/network/hybrid.ts';
+import { linearKinds, linearMixer } from '../../../src/search/network/linear-mixer.ts';
+import { Network } from '../../../src/search/network/network.ts';
+import { PathGradient, type PathLosses } from '../../../src/search/network/path-gradient.ts';
+import { gatherWeights } from '../../../src/search/network/trained-weights.ts';
+import { TeacherCache } from '../../../src/search/stages/final/teacher-cache.ts';
+import { align } from '../../../src/search/train/align.ts';
+import { trainSuperNetwork } from '../../../src/search/train/super-network.ts';
 import { freshMoments } from '../../../src/train/adamw.ts';
 import { optimizerFor } from '../../../src/train/device-adamw.ts';
 import type { ParameterVector } from '../../../src/train/parameters.ts';
@@ -162,7 +162,7 @@ describe('one step', () => {
       const branches = tinySupernet();
       const sampling = { rule: 'fixed', path: [1, 0, 1] } as const;
       const found = await taken(branches, () =>
-        trainSupernet({
+        trainSuperNetwork({
           ...gradientStep,
           branches,
           sampling,
@@ -225,7 +225,7 @@ function severalSteps(
   return {
     branches,
     losses,
-    trained: trainSupernet({
+    trained: trainSuperNetwork({
       branches,
       batches: tinyBatches(),
       shape,

@@ -1,0 +1,86 @@
+import type { Values } from '../../graph/index.ts';
+import type { Parameter } from '../../mixers/mixer.ts';
+import { mixerOf } from '../../mixers/registry.ts';
+import type { MixerSpec } from '../../mixers/spec.ts';
+import type { ModelConfig } from '../../model/config.ts';
+import { ParameterVector } from '../../train/parameters.ts';
+import { InputError } from '../../util/errors.ts';
+import { Random } from '../../util/random.ts';
+import type { Branch, Network } from './network.ts';
+
+/** The trained weights of new branches, one per layer, in one vector. */
+export class BranchWeights {
+  readonly vector: ParameterVector;
+
+  /** @throws InputError for a layer that the network does not have, one given twice, or none */
+  constructor(
+    readonly network: Network,
+    /** The layers that get a branch. */
+    readonly layers: readonly number[],
+    readonly spec: MixerSpec,
+  ) {
+    const count = network.branches.length;
+    const wrong = layers.find((layer, i) => !network.branches[layer] || layers.indexOf(layer) !== i);
+    if (layers.length === 0 || wrong !== undefined) {
+      throw new InputError(`layers [${layers}]: expected different ones of 0 to ${count - 1}`);
+    }
+    const own = mixerOf(spec).parameters(spec, network.config);
+    this.vector = new ParameterVector(
+      layers.flatMap((layer) => own.map((p): Parameter => ({ ...p, name: `${layer}.${p.name}` }))),
+    );
+  }
+
+  /** The mixer's weights of a layer, without a copy, relative to the layer's `self_attn.` */
+  values(layer: number): Readonly<Values> {
+    return this.vector.values('', `${layer}.`);
+  }
+
+  /** The part of a gradient that belongs to a layer, under the names of the programs' outputs: `grad.` and its own. */
+  gradients(layer: number, gradient: ParameterVector): Readonly<Values> {
+    return gradient.values('grad.', `${layer}.`);
+  }
+
+  /** Starts every branch from the weights of its layer's own mixer. */
+  initialise(seed: number): void {
+    const { network, spec } = this;
+    for (const layer of this.layers) {
+      // A generator per layer: a layer starts the same whichever others are aligned with it.
+      const random = new Random(seed * 1009 + layer);
+      const weights = startFrom(network.branches[layer]![0]!, spec, network.config, random);
+      for (const [name, data] of weights) this.vector.view(`${layer}.${name}`).set(data);
+    }
+  }
+
+  /** Makes the branches part of the network; training the vector afterwards trains them there. */
+  attach(): void {
+    for (const layer of this.layers) {
+      this.network.addBranch(layer, { spec: this.spec, weights: this.values(layer) });
+    }
+  }
+}
+
+/** First weights of a mixer that takes the place of the parent's. */
+function startFrom(
+  parent: Branch,
+  spec: MixerSpec,
+  config: ModelConfig,
+  random: Random,
+): Map<string, Float32Array> {
+  const weights = new Map(
+    Object.entries(parent.weights).map(([name, { data }]) => [name, data as Float32Array]),
+  );
+  const { kind } = parent.spec;
+  if (kind === 'attention' || kind === 'sliding_window') {
+    return mixerOf(spec).fromAttention(spec, config, weights, random);
+  }
+  // The parent is a hybrid: what has the same name and size is copied, all of it for the same mixer.
+  return new Map(
+    mixerOf(spec)
+      .parameters(spec, config)
+      .map(({ name, init }) => {
+        const fresh = init(random);
+        const old = weights.get(name);
+        return [name, old?.length === fresh.length ? old : fresh];
+      }),
+  );
+}

@@ -1,0 +1,117 @@
+import { releasedJetBlock } from '../../mixers/jet-block.ts';
+import { customKinds } from '../../mixers/registry.ts';
+import type { BuiltInKind, CustomSpec, MixerKind, MixerSpec } from '../../mixers/spec.ts';
+import type { ModelConfig } from '../../model/config.ts';
+import { InputError } from '../../util/errors.ts';
+
+/** The blocks that can take the place of attention, sized to their parent. */
+export type LinearKind = Exclude<MixerKind, 'attention' | 'sliding_window'>;
+
+/** A block whose state is a matrix of key width x value width per head. */
+export type SizedSpec = Extract<MixerSpec, { kind: LinearKind }>;
+
+interface Size {
+  heads: number;
+  keyDim: number;
+  valueDim: number;
+}
+
+/**
+ * The rank that RWKV7's reference gives a projection of a model of this width: a multiple of 32.
+ *
+ * @param factor ranks grow as this times the root of the width
+ */
+function rwkv7Rank(hiddenSize: number, factor: number): number {
+  return Math.max(32, 32 * Math.round((factor * Math.sqrt(hiddenSize)) / 32));
+}
+
+const SIZED: {
+  [K in LinearKind & BuiltInKind]: (size: Size, hiddenSize: number) => Extract<MixerSpec, { kind: K }>;
+} = {
+  retnet: (size) => ({ kind: 'retnet', ...size }),
+  gla: (size) => ({ kind: 'gla', ...size, gateRank: 16, rope: false }),
+  deltanet: (size) => ({ kind: 'deltanet', ...size, convSize: 4, rope: false }),
+  gated_deltanet: (size) => ({ kind: 'gated_deltanet', ...size, convSize: 4, rope: false }),
+  jet_block: releasedJetBlock,
+  mamba2: (size) => ({ kind: 'mamba2', ...size, headsPerGroup: 1, convSize: 4 }),
+  rwkv7: (size, hiddenSize) => ({
+    kind: 'rwkv7',
+    ...size,
+    decayRank: rwkv7Rank(hiddenSize, (2.5 * size.keyDim) / 64),
+    rateRank: rwkv7Rank(hiddenSize, (2.5 * size.keyDim) / 64),
+    gateRank: rwkv7Rank(hiddenSize, 5),
+    // Branches have to be functions of their own input.
+    valueRank: 0,
+  }),
+  kda: (size) => ({ kind: 'kda', ...size, gateRank: size.valueDim, convSize: 4 }),
+};
+
+/** All kinds, those that were registered from outside last. */
+export function linearKinds(): LinearKind[] {
+  return [...(Object.keys(SIZED) as LinearKind[]), ...customKinds()];
+}
+
+/**
+ * The block that keeps most of a parent's abilities in all comparisons so far (docs/LOG.md): what is taken where nothing
+ * else is said.
+ */
+export const BEST_MIXER = 'gated_deltanet+rope';
+
+/** What is compared where nothing else is said: every kind as its authors define it, and the best so far. */
+export function comparedMixers(): string[] {
+  return [...linearKinds(), BEST_MIXER];
+}
+
+/**
+ * What can stand behind a kind, as no paper has it: `+rope` rotates queries and keys as the parent does, `+qk_norm`
+ * normalises them by head as the attention of some parents does (Qwen3), starting from its norms.
+ */
+const VARIANTS: Record<string, (spec: SizedSpec) => SizedSpec | string> = {
+  rope: (spec) =>
+    'rope' in spec || spec.kind === 'jet_block'
+      ? ({ ...spec, rope: true } as SizedSpec)
+      : `a ${spec.kind} block has no rotation to choose`,
+  qk_norm: (spec) =>
+    spec.kind === 'gla' || spec.kind === 'retnet' || spec.kind === 'mamba2'
+      ? { ...spec, qkNorm: true }
+      : `a ${spec.kind} block normalises its queries and keys by itself, or knows no norms: of the kinds gla, retnet and ` +
+        'mamba2 have this variant',
+};
+
+/**
+ * A linear mixer with as many heads as the parent's attention has query heads, of the same width, so that the
+ * attention's weights can be copied into it, and that every kind has a state of the same size.
+ *
+ * @param name a kind as its authors define it, or one with variants behind it: `gla+rope+qk_norm`
+ * @throws InputError for a kind or a variant that does not exist, or that do not go together
+ */
+export function linearMixer(name: string, { numHeads, headDim, hiddenSize }: ModelConfig): SizedSpec {
+  const [kind = '', ...variants] = name.split('+');
+  checkName(name);
+  const size = { heads: numHeads, keyDim: headDim, valueDim: headDim };
+  let spec: SizedSpec = Object.hasOwn(SIZED, kind)
+    ? SIZED[kind as keyof typeof SIZED](size, hiddenSize)
+    : { kind: kind as CustomSpec['kind'], ...size };
+  for (const variant of variants) {
+    const made = VARIANTS[variant]!(spec);
+    if (typeof made === 'string') throw new InputError(`mixer '${name}': ${made}`);
+    spec = made;
+  }
+  return spec;
+}
+
+/** @throws InputError for a name that is no kind's with variants of which each stands once */
+export function checkName(name: string): void {
+  const [kind = '', ...variants] = name.split('+');
+  const known: readonly string[] = linearKinds();
+  if (!known.includes(kind)) {
+    throw new InputError(`unknown mixer '${kind}'; expected one of ${known.join(', ')}`);
+  }
+  const wrong = variants.find(
+    (variant, i) => !Object.hasOwn(VARIANTS, variant) || variants.indexOf(variant) !== i,
+  );
+  if (wrong !== undefined) {
+    const all = Object.keys(VARIANTS).map((variant) => `+${variant}`);
+    throw new InputError(`mixer '${name}': +${wrong}, expected ${all.join(' or ')}, each once`);
+  }
+}

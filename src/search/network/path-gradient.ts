@@ -1,0 +1,332 @@
+import {
+  add,
+  float32,
+  gradients,
+  input,
+  int64,
+  type Memory,
+  memoryOf,
+  reshape,
+  scatterAddRows,
+  type Tensor,
+  type Value,
+  type Values,
+  zeros,
+} from '../../graph/index.ts';
+import { decoderLayer, weightInputs } from '../../model/decoder.ts';
+import { type BatchShape, LayerPrograms, layerParameters } from '../../model/layer-programs.ts';
+import type { ParameterVector } from '../../train/parameters.ts';
+import type { Path } from '../judge/scorer.ts';
+import {
+  type TopTokens,
+  type VocabularyLosses,
+  vocabularyGradient,
+} from '../stages/final/vocabulary-loss.ts';
+import { relativeError } from '../train/align.ts';
+import type { Network } from './network.ts';
+
+/** What a path is trained for, beside a teacher. */
+export interface PathLosses {
+  /** Hidden states after layers as the teacher's: relative squared error, the mean over layers. */
+  features?: {
+    /** Weight of the last layer's features against that mean; the head sees only the last. */
+    lastWeight: number;
+  };
+  vocabulary?: VocabularyLosses;
+}
+
+export interface PathGradientOptions {
+  /** A network whose branches 0 are the teacher; may be the one that is trained. */
+  teacher: Network;
+  student: Network;
+  /** The trained weights: those of the student's that are views of it. */
+  vector: ParameterVector;
+  shape: BatchShape;
+  losses: PathLosses;
+  /** Where weights, hidden states and gradients lie; host memory unless told. */
+  memory?: Memory;
+  threads?: number;
+  signal?: AbortSignal;
+  /** Logits computed at a time: what bounds the memory of the head. */
+  logits?: number;
+  /** What the teacher says of a batch, where that is known; if not, `teach` gives its last hidden states. */
+  topTokens?: (ids: Int32Array, teach: () => Promise<Value>) => Promise<TopTokens>;
+}
+
+/** About the part of the work that is done forwards, half of it by the teacher. */
+const FORWARD = 0.4;
+
+const EMBEDDING = 'model.embed_tokens.weight';
+
+/**
+ * The gradient of one path through a network, layer by layer: hidden states forwards, then each layer backwards
+ * with its own forward pass recomputed, so that only hidden states are held. Which weights are trained is seen by
+ * where they lie: in the vector's memory or not.
+ */
+export class PathGradient {
+  private readonly programs: LayerPrograms;
+  private readonly teacherPrograms: LayerPrograms;
+  /** Per layer and branch: whether it is the teacher's layer, and the names of what is trained in it. */
+  private readonly layers: { teachers: boolean; trained: string[] }[][];
+  private readonly head: string[];
+  private readonly memory: Memory;
+  /** The gradient of hidden states that nothing is asked of. */
+  private readonly nothing: Value;
+
+  constructor(private readonly options: PathGradientOptions) {
+    const { teacher, student, shape, threads, memory = memoryOf('cpu') } = options;
+    this.memory = memory;
+    this.programs = new LayerPrograms(student.config, shape, memory, threads);
+    this.teacherPrograms = new LayerPrograms(teacher.config, shape, memory, threads);
+    this.nothing = zeros([shape.batch, shape.length, student.config.hiddenSize]);
+    this.layers = student.branches.map((branches, layer) =>
+      branches.map(({ spec }, branch) => {
+        const values = student.layerValues(layer, branch);
+        const names = layerParameters(student.config, spec).map(({ name }) => name);
+        return {
+          teachers: this.isTeachers(layer, branch),
+          trained: names.filter((name) => this.isTrained(values[name]!)),
+        };
+      }),
+    );
+    this.head = this.trainedIn(student.outer).filter(
+      (name) => name !== EMBEDDING || student.config.tieWordEmbeddings,
+    );
+  }
+
+  /**
+   * The losses of a path on a batch, and their gradient.
+   *
+   * @param ids [B * T]
+   * @param gradient receives the gradient, every element of it
+   * @param onPart told how much of it is done, from 0 to 1
+   */
+  async compute(
+    path: Path,
+    ids: Int32Array,
+    gradient: ParameterVector,
+    onPart: (part: number) => void = () => {},
+  ): Promise<{ loss: number; [part: string]: number }> {
+    const { memory } = this;
+    memory.clear(gradient.data);
+    const embedded = this.isTrained(this.options.student.embedding);
+    const lowest = embedded ? 0 : path.findIndex((b, layer) => this.layers[layer]![b]!.trained.length > 0);
+    // What is trained at the head alone has a gradient too.
+    if (lowest < 0 && this.head.length === 0) return { loss: 0 };
+    const states = new Set<Value>();
+    try {
+      return await this.through(path, ids, gradient, lowest < 0 ? path.length : lowest, states, onPart);
+    } finally {
+      memory.free(...states);
+    }
+  }
+
+  /** @param states receives all hidden states, for the caller to free */
+  private async through(
+    path: Path,
+    ids: Int32Array,
+    gradient: ParameterVector,
+    first: number,
+    states: Set<Value>,
+    onPart: (part: number) => void,
+  ): Promise<{ loss: number; [part: string]: number }> {
+    const { memory } = this;
+    const { teacher, student, losses, signal } = this.options;
+    const { features, vocabulary } = losses;
+    const count = path.length;
+    const teach = () => this.teach(ids, states);
+    const known = vocabulary && (await this.options.topTokens?.(ids, async () => (await teach()).at(-1)!));
+    const taught = features || (!known && vocabulary!.divergence > 0) ? await teach() : undefined;
+    onPart(FORWARD / 2);
+    const hidden = await this.forward(path, ids, taught, vocabulary ? count : count - 1, states);
+
+    let loss = 0;
+    let parts: Record<string, number> = {};
+    let above: Value | undefined;
+    if (vocabulary) {
+      const given = {
+        ids,
+        x: hidden[count]!,
+        student,
+        teacher: known ?? { network: teacher, x: taught?.at(-1) ?? hidden[count]! },
+        into: this.places(this.head, student.outer, gradient),
+      };
+      const top = await vocabularyGradient(this.programs, vocabulary, given, this.options.logits);
+      ({ loss, parts, below: above } = top);
+      states.add(above);
+    }
+    const errors: Value[] = [];
+    const weights: number[] = [];
+    for (let layer = count - 1; layer >= first; layer--) {
+      signal?.throwIfAborted();
+      onPart(FORWARD + ((1 - FORWARD) * (count - 1 - layer)) / (count - first));
+      const weight = 1 / (count - first) + (layer === count - 1 ? (features?.lastWeight ?? 0) : 0);
+      const step = await this.backward(layer, path[layer]!, {
+        x: hidden[layer]!,
+        target: features && taught![layer + 1]!,
+        above: above ?? this.nothing,
+        weight,
+        gradient,
+      });
+      if (step.loss) {
+        errors.push(step.loss);
+        weights.push(weight);
+      }
+      memory.free(above);
+      if (above) states.delete(above);
+      above = step.below;
+      states.add(above);
+    }
+    if (this.isTrained(student.embedding)) await this.embedding(ids, above ?? this.nothing, gradient);
+    const numbers = await memory.numbers(errors);
+    const error = numbers.reduce((sum, each, i) => sum + weights[i]! * each, 0);
+    if (!vocabulary) return { loss: error };
+    return { loss: loss + error, ...(features ? { features: error } : {}), ...parts };
+  }
+
+  /** Hidden states of the teacher: after the embedding, and after each layer. */
+  private async teach(ids: Int32Array, held: Set<Value>): Promise<Value[]> {
+    const { teacher, signal } = this.options;
+    const states = [await this.teacherPrograms.embed(ids, teacher.embedding)];
+    held.add(states[0]!);
+    for (const layer of teacher.branches.keys()) {
+      signal?.throwIfAborted();
+      states.push(await this.after(this.teacherPrograms, teacher, layer, 0, states[layer]!));
+      held.add(states.at(-1)!);
+    }
+    return states;
+  }
+
+  /** Hidden states after a layer. */
+  private async after(
+    programs: LayerPrograms,
+    network: Network,
+    layer: number,
+    branch: number,
+    x: Value,
+  ): Promise<Value> {
+    const { spec } = network.branches[layer]![branch]!;
+    const { mixed, y } = await programs.layer(spec, x, network.layerValues(layer, branch));
+    this.memory.free(mixed);
+    return y;
+  }
+
+  /** Hidden states along a path up to a layer. As long as the student is the teacher they are the teacher's. */
+  private async forward(
+    path: Path,
+    ids: Int32Array,
+    taught: Value[] | undefined,
+    upTo: number,
+    held: Set<Value>,
+  ): Promise<Value[]> {
+    const { teacher, student, signal } = this.options;
+    const parting = path.findIndex((branch, layer) => !this.layers[layer]![branch]!.teachers);
+    const shared = parting < 0 ? path.length : parting;
+    const states =
+      taught && student.embedding.data === teacher.embedding.data
+        ? taught.slice(0, shared + 1)
+        : [await this.programs.embed(ids, student.embedding)];
+    held.add(states[0]!);
+    for (let layer = states.length - 1; layer < upTo; layer++) {
+      signal?.throwIfAborted();
+      states.push(await this.after(this.programs, student, layer, path[layer]!, states[layer]!));
+      held.add(states.at(-1)!);
+    }
+    return states;
+  }
+
+  /**
+   * One layer backwards, its forward pass recomputed: from the gradient above and the layer's own feature loss to
+   * the gradient below, and to those weights of the layer that are trained.
+   */
+  private async backward(
+    layer: number,
+    branch: number,
+    given: { x: Value; target?: Value; above: Value; weight: number; gradient: ParameterVector },
+  ): Promise<{ loss: Value | undefined; below: Value }> {
+    const { programs, memory } = this;
+    const { student } = this.options;
+    const { spec } = student.branches[layer]![branch]!;
+    const { trained } = this.layers[layer]![branch]!;
+    const { x, target, above, weight, gradient } = given;
+    const key = `backward ${!!target} ${trained} ${JSON.stringify(spec)}`;
+    const program = await programs.compiled(key, () => {
+      const x = programs.hidden('x');
+      const weights = weightInputs(layerParameters(student.config, spec));
+      const { y } = decoderLayer(student.config, spec, x, weights, { form: 'chunk' });
+      const loss = target && relativeError(y, programs.hidden('target'));
+      const [below, ...found] = gradients(
+        [
+          { output: y, seed: programs.hidden('above') },
+          ...(loss ? [{ output: loss, seed: input('weight', 'float32', []) }] : []),
+        ],
+        [x, ...trained.map((name) => weights[name]!)],
+      );
+      const named = trained.map((name, i) => [`grad.${name}`, found[i]!]);
+      return { ...(loss ? { loss } : {}), below: below!, ...Object.fromEntries(named) };
+    });
+    const values = student.layerValues(layer, branch);
+    const feeds: Values = {
+      ...(await memory.place({ x, above, ...(target ? { target } : {}), ...values })),
+      ...(target ? { weight: float32(Float32Array.of(weight), []) } : {}),
+    };
+    const places = Object.entries(this.places(trained, values, gradient));
+    const { loss, below } = await memory.run(
+      program,
+      feeds,
+      Object.fromEntries(places.map(([name, place]) => [`grad.${name}`, place])),
+    );
+    return { loss, below: below! };
+  }
+
+  /** Adds the gradient of the embedding, to which that of a tied head has been added already. */
+  private async embedding(ids: Int32Array, above: Value, gradient: ParameterVector): Promise<void> {
+    const { programs } = this;
+    const { embedding, config } = this.options.student;
+    const program = await programs.compiled('embedding', () => {
+      const table = [config.vocabSize, config.hiddenSize];
+      const rows: Tensor = reshape(programs.hidden('above'), [-1, config.hiddenSize]);
+      const sums = scatterAddRows(rows, input('ids', 'int64', [ids.length]), table);
+      return { sum: add(input('before', 'float32', table), sums) };
+    });
+    const place = this.places([EMBEDDING], { [EMBEDDING]: embedding }, gradient)[EMBEDDING]!;
+    const feeds = await this.memory.place({ above, before: place });
+    await this.memory.run(program, { ...feeds, ids: int64(ids, [ids.length]) }, { sum: place });
+  }
+
+  private isTeachers(layer: number, branch: number): boolean {
+    const { teacher, student } = this.options;
+    const own = teacher.branches[layer]?.[0];
+    if (!own || JSON.stringify(own.spec) !== JSON.stringify(student.branches[layer]![branch]!.spec))
+      return false;
+    const theirs = teacher.layerValues(layer, 0);
+    return Object.entries(student.layerValues(layer, branch)).every(
+      ([name, { data }]) => data === theirs[name]?.data,
+    );
+  }
+
+  private isTrained({ data }: Value): boolean {
+    return (data as Float32Array).buffer === this.options.vector.data.buffer;
+  }
+
+  private trainedIn(values: Values): string[] {
+    return Object.keys(values).filter((name) => this.isTrained(values[name]!));
+  }
+
+  /** Where the gradients of these weights belong: as far into the gradient as the weights lie into the vector. */
+  private places(names: readonly string[], values: Values, gradient: ParameterVector): Values {
+    return Object.fromEntries(
+      names.map((name) => {
+        const { data, dims } = values[name]!;
+        const { byteOffset, length } = data as Float32Array;
+        const start = byteOffset / 4;
+        return [name, float32(gradient.data.subarray(start, start + length), dims)];
+      }),
+    );
+  }
+
+  async dispose(): Promise<void> {
+    await this.programs.dispose();
+    await this.teacherPrograms.dispose();
+  }
+}

@@ -1,0 +1,60 @@
+import type { Values } from '../../graph/index.ts';
+import type { Parameter } from '../../mixers/mixer.ts';
+import { mixerOf } from '../../mixers/registry.ts';
+import { layerParameters } from '../../model/layer-programs.ts';
+import { layerPrefix, modelParameters } from '../../model/parameters.ts';
+import { ParameterVector, type TrainedParameter } from '../../train/parameters.ts';
+import type { Network } from './network.ts';
+
+/** A weight of a network: of a branch, of a layer around its branches, or of neither. */
+export interface NetworkWeight {
+  layer?: number;
+  branch?: number;
+  /** Relative to the branch or the layer; else the full name. */
+  name: string;
+}
+
+/**
+ * Moves weights of a network into one vector, whose views then stand in the network: training the vector trains
+ * them there. The arrays that they lay in keep their values.
+ *
+ * @param rateOf learning rate of a weight as a multiple of the schedule's; undefined for one that stays frozen
+ */
+export function gatherWeights(
+  network: Network,
+  rateOf: (weight: NetworkWeight) => number | undefined,
+): ParameterVector {
+  const { config, outer, layers, branches } = network;
+  const gathered: { parameter: TrainedParameter; values: Values; name: string }[] = [];
+  const gather = (
+    place: Omit<NetworkWeight, 'name'>,
+    prefix: string,
+    values: Values,
+    parameters: readonly Parameter[],
+  ) => {
+    for (const parameter of parameters) {
+      const { name } = parameter;
+      const rate = values[name] && rateOf({ ...place, name });
+      if (rate === undefined) continue;
+      gathered.push({ parameter: { ...parameter, name: prefix + name, rate }, values, name });
+    }
+  };
+  gather({}, '', outer, modelParameters(config));
+  for (const [layer, list] of branches.entries()) {
+    gather({ layer }, layerPrefix(layer), layers[layer]!, layerParameters(config, list[0]!.spec));
+    for (const [number, branch] of list.entries()) {
+      // Values may be held by others, too.
+      branch.weights = { ...branch.weights };
+      const prefix = `${layerPrefix(layer)}${number === 0 ? '' : `branch_${number}.`}self_attn.`;
+      const parameters = mixerOf(branch.spec).parameters(branch.spec, config);
+      gather({ layer, branch: number }, prefix, branch.weights, parameters);
+    }
+  }
+  const vector = new ParameterVector(gathered.map(({ parameter }) => parameter));
+  const views = vector.values();
+  for (const { parameter, values, name } of gathered) {
+    vector.view(parameter.name).set(values[name]!.data as Float32Array);
+    values[name] = views[parameter.name]!;
+  }
+  return vector;
+}

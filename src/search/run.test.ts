@@ -1,0 +1,333 @@
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
+import { tinyBatches } from '../../test/support/tiny-network.ts';
+import { openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
+import { Model } from '../runtime/model.ts';
+import { planExamples } from '../tasks/harness.ts';
+import type { ProgressEvent } from '../util/progress.ts';
+import { type Recipe, readRecipe } from './recipe.ts';
+import type { RunResult } from './result.ts';
+import { ledBy, type RunContext } from './run/context.ts';
+import { planOf } from './run/plan.ts';
+import { performHere, RunProgress } from './run/progress.ts';
+import type { Unit } from './run/stage.ts';
+import { type Perform, runRecipe, runUnit } from './run.ts';
+import type { SearchResult } from './stages/placement/result.ts';
+import { agreedPlacement } from './stages/placement/stage.ts';
+
+let dir: string;
+let model: string;
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'postnas-run-'));
+  model = join(dir, 'model');
+  const attention = { kind: 'attention' } as const;
+  const config = tinyConfig([attention, attention, attention, attention], {
+    hiddenSize: 16,
+    intermediateSize: 24,
+    numHeads: 2,
+    numKvHeads: 1,
+    maxPositionEmbeddings: 64,
+    modelType: 'llama',
+  });
+  await saveCheckpoint(model, config, randomWeights(config, 4), { dtype: 'F32' });
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+const recipeFile = (recipe: object): string => {
+  const path = join(dir, 'recipe.json');
+  writeFileSync(path, JSON.stringify(recipe));
+  return path;
+};
+
+const training = { alignSteps: 2, trainSteps: 2, rate: 1e-2 };
+const small = {
+  model: 'model',
+  seeds: [1, 2],
+  rows: 2,
+  length: 12,
+  tasks: ['pick', 'say:loss'],
+  placement: { mixer: 'gla', budget: 1, alignSteps: 2, supernetSteps: 2, random: 0, objective: ['say'] },
+  blocks: { ...training, mixers: ['gla', 'gated_deltanet'] },
+  design: { ...training, designs: ['released', 'vConv-none'] },
+  dimensions: { ...training, heads: [1, 2], aspect: 2 },
+  decode: { context: 10, tokens: 4, rounds: 1 },
+  windows: { size: 4, budget: 2, objective: ['pick'] },
+  final: { featureSteps: 2, logitSteps: 1, allSteps: 2, examples: 4 },
+  mlps: {},
+};
+
+const encode = (text: string) => [...text].map((letter) => letter.charCodeAt(0) % 64);
+
+function contextOf(out: string, recipe: Recipe, more: Partial<RunContext> = {}): RunContext {
+  const choices = ['abcdef', 'fedcba', 'cabdd', 'zyxa'];
+  const tasks: RunContext['tasks'] = [
+    {
+      plan: planExamples(
+        'pick',
+        choices.map((context) => ({ context, options: ['x', 'y'], gold: 1 })),
+        encode,
+      ),
+      metric: 'accuracy',
+    },
+    { plan: planExamples('say', [{ context: 'abc', answer: 'def' }], encode), metric: 'loss' },
+  ];
+  return {
+    recipe,
+    model,
+    config: openCheckpoint(model).config,
+    out: join(dir, out),
+    batches: tinyBatches(),
+    tasks,
+    freshTasks: tasks,
+    threads: 1,
+    signal: new AbortController().signal,
+    ...more,
+  };
+}
+
+const here = ({ signal, onProgress }: RunContext): Perform => {
+  const progress = new RunProgress(1, onProgress);
+  return (units) => performHere(units, progress, { signal, threads: 1 });
+};
+const run = (context: RunContext) => runRecipe(context, here(context));
+
+/** A result without what depends on the clock, on speeds and on where it lies. */
+function lasting(result: RunResult): unknown {
+  const drop = new Set(['seconds', 'created', 'decode', 'train', 'throughput', 'choice', 'hybrid']);
+  return JSON.parse(JSON.stringify(result), (key, value) => (drop.has(key) ? undefined : value));
+}
+
+describe('runRecipe', () => {
+  let recipe: Recipe;
+  let result: RunResult;
+  const seen: ProgressEvent[] = [];
+  beforeAll(async () => {
+    recipe = readRecipe(recipeFile(small));
+    result = await run(contextOf('straight', recipe, { onProgress: (event) => seen.push(event) }));
+  });
+
+  test('the result file is the result, with every stage of the recipe', () => {
+    const written = JSON.parse(readFileSync(join(dir, 'straight/result.json'), 'utf8'));
+    expect(written).toEqual(JSON.parse(JSON.stringify(result)));
+    expect(Object.keys(result)).toEqual(
+      expect.arrayContaining([
+        ...['placement', 'blocks', 'design', 'dimensions', 'throughput', 'windows', 'final', 'mlps'],
+      ]),
+    );
+    const { blocks, design, dimensions, windows, placement } = result;
+    expect(blocks!.candidates.map(({ name }) => name)).toEqual(['gla', 'gated_deltanet']);
+    expect(design!.candidates.map(({ name }) => name)).toEqual(['released', 'vConv-none']);
+    const kept = agreedPlacement(placement);
+    for (const stage of [blocks!, design!, dimensions!]) {
+      expect(stage.placement).toEqual(kept);
+      expect(stage.candidates.every(({ runs }) => runs.length === 2)).toBe(true);
+    }
+    // Windows stand in layers that lost their attention, and the search saw each of those.
+    for (const { alone, searchers } of windows!.runs) {
+      expect(alone.map((judged) => judged.placement)).toEqual([
+        [],
+        ...[0, 1, 2, 3].filter((layer) => !kept.includes(layer)).map((layer) => [layer]),
+      ]);
+      expect(searchers.map(({ name }) => name)).toEqual(['beam-3', 'uniform']);
+    }
+    expect(windows!.chosen.some((layer) => kept.includes(layer))).toBe(false);
+  });
+
+  test('the final model: judged before and after each stage of its training, it opens and runs', async () => {
+    const { final, windows, placement } = result;
+    expect(final!.runs.map(({ stages }) => stages.map(({ name }) => name))).toEqual([
+      ['search', 'features', 'logits', 'all'],
+      ['search', 'features', 'logits', 'all'],
+    ]);
+    const kept = agreedPlacement(placement);
+    for (const [layer, letter] of [...final!.architecture].entries()) {
+      const expected = kept.includes(layer) ? 'A' : windows!.chosen.includes(layer) ? 'W' : letter;
+      expect(letter).toBe(expected);
+    }
+    for (const { stages, hybrid } of final!.runs) {
+      for (const { judged } of stages) expect(judged.placement).toEqual(kept);
+      await using model = await Model.fromPretrained(hybrid);
+      const tokens: number[] = [];
+      for await (const { id } of model.generate([3, 4, 5], { maxNewTokens: 3, eosTokenIds: [] }))
+        tokens.push(id);
+      expect(tokens).toHaveLength(3);
+    }
+  });
+
+  test('placements on super networks with frozen and with trained MLPs', () => {
+    const { placements, runs } = result.mlps!;
+    expect(placements).toEqual([[0], [1], [2], [3]]);
+    for (const { seed, frozen, trained, rankCorrelation } of runs) {
+      // Frozen, it is the super network of stage 1.
+      expect(frozen).toEqual(result.placement.runs.find((run) => run.seed === seed)!.heatMap);
+      expect(trained).not.toEqual(frozen);
+      expect(Math.abs(rankCorrelation)).toBeLessThanOrEqual(1);
+    }
+  });
+
+  test('a task that does not lead a stage is reported all the same', () => {
+    const { objective, runs } = result.placement;
+    expect(objective.map(({ task, guides }) => [task, guides])).toEqual([
+      ['pick', false],
+      ['say', undefined],
+    ]);
+    for (const { score, tasks } of runs[0]!.heatMap) {
+      expect(score).toBeCloseTo(-tasks.say!.goldLossPerToken, 12);
+      expect(tasks.pick!.accuracy).toBeGreaterThanOrEqual(0);
+    }
+  });
+
+  test('the plan knows the tokens of every stage before the run', () => {
+    const plan = planOf(recipe, openCheckpoint(model).config);
+    const tokens = plan.map(({ name, trials, aligned, trained }) => [name, trials, aligned + trained]);
+    const ofTrials = ['blocks', 'design', 'dimensions'] as const;
+    expect(tokens).toEqual([
+      ['placement', 2, 2 * 4 * 24],
+      ...ofTrials.map((name) => {
+        const { candidates, trainedTokens } = result[name]!;
+        return [name, 2 * candidates.length, 2 * candidates.length * trainedTokens];
+      }),
+      ['final', 2, 2 * 5 * 24],
+      ['mlps', 2, 2 * 2 * 24],
+    ]);
+  });
+
+  test('sizes of state and parameters of what is only timed', () => {
+    const { points } = result.throughput!;
+    const sizes = points.filter(({ series }) => series === 'state size').map(({ stateBytes }) => stateBytes);
+    expect(sizes).toEqual([...sizes].sort((a, b) => a - b));
+    const full = points.filter(({ series }) => series === 'full layers').map(({ fullLayers }) => fullLayers);
+    expect(full).toEqual([0, 1, 2, 4]);
+    for (const { decode } of points) expect(decode[0]).toBeGreaterThan(0);
+  });
+
+  test('run again, nothing is done anew', async () => {
+    const events: ProgressEvent[] = [];
+    const again = await run(contextOf('straight', recipe, { onProgress: (event) => events.push(event) }));
+    expect({ ...again, created: '' }).toEqual({ ...JSON.parse(JSON.stringify(result)), created: '' });
+    expect(events).toEqual([]);
+  });
+
+  test('stopped in every stage and run again, with units done elsewhere, it finds the same', async () => {
+    const stops = [
+      'seed 1: super network',
+      'gla, seed 2: align',
+      'released, seed 1: train',
+      'windows, seed 2: judge',
+      'final, seed 1: distil logits',
+    ];
+    // What is taken may hang on speeds: they are measured once for both.
+    for (const stage of ['blocks', 'design', 'dimensions']) {
+      mkdirSync(join(dir, 'stopped', stage), { recursive: true });
+      for (const file of ['decode.json', 'train.json']) {
+        copyFileSync(join(dir, 'straight', stage, file), join(dir, 'stopped', stage, file));
+      }
+    }
+    for (const stage of stops) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const onProgress = (event: ProgressEvent) => event.stage === stage && controller.abort();
+      const stopped = run(contextOf('stopped', recipe, { signal, onProgress }));
+      await expect(stopped, stage).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }));
+    }
+    rmSync(join(dir, 'stopped/blocks/stage.json'));
+    await runUnit(contextOf('stopped', recipe), 'blocks/seed-2/gated_deltanet');
+    const backwards = async (units: readonly Unit[]) => {
+      for (const { run } of [...units].reverse()) await run({ threads: 1 });
+    };
+    const resumed = await runRecipe(contextOf('stopped', recipe), backwards);
+    expect(lasting(resumed)).toEqual(lasting(result));
+  });
+
+  test('a unit that is not there, or whose stage cannot begin', async () => {
+    await expect(runUnit(contextOf('straight', recipe), 'blocks/seed-9/gla')).rejects.toThrow(
+      /blocks\/seed-9\/gla/,
+    );
+    await expect(runUnit(contextOf('nothing', recipe), 'blocks/seed-1/gla')).rejects.toThrow(
+      /the stage placement before it is not done/,
+    );
+    expect(existsSync(join(dir, 'nothing/blocks'))).toBe(false);
+  });
+});
+
+test.each<[string, object, RegExp]>([
+  ['rows of stage 1 beyond the context', { length: 65 }, /alignment has rows of 65 tokens.* context of 64/],
+  ['a budget beyond the layers', { placement: { ...small.placement, budget: 5 } }, /budget of 5 .* 4 layers/],
+  ['rows of a later stage', { blocks: { ...small.blocks, length: 65 } }, /blocks, alignment has rows of 65/],
+  ['rows of the last', { final: { ...small.final, length: 65 } }, /final, features has rows of 65/],
+  ['an unknown design', { design: { ...training, designs: ['none'] } }, /unknown design 'none'/],
+  ['a block that knows no rotation', { blocks: { ...training, mixers: ['mamba2+rope'] } }, /mamba2\+rope/],
+  ['an objective of windows', { windows: { size: 4, budget: 1, objective: ['chess'] } }, /objective 'chess'/],
+  [
+    'a prompt beyond the context',
+    { decode: { context: 64, tokens: 4, rounds: 1 } },
+    /decode: a context of 64/,
+  ],
+])('%s: refused before the first stage', async (_, more, message) => {
+  const wrong = contextOf('refused', readRecipe(recipeFile({ ...small, ...more })));
+  const never: Perform = () => Promise.reject(new Error('a stage was begun'));
+  await expect(runRecipe(wrong, never)).rejects.toThrow(
+    expect.objectContaining({ name: 'InputError', message: expect.stringMatching(message) }),
+  );
+  expect(existsSync(join(dir, 'refused'))).toBe(false);
+});
+
+test('what most seeds found is kept', () => {
+  const judged = (placement: number[], score: number) => ({ placement, score, tasks: {} });
+  const found = (...runs: [number[], number][]) =>
+    ({
+      runs: runs.map(([placement, score]) => ({
+        placement,
+        searchers: [{ best: [judged(placement, score)] }],
+      })),
+    }) as unknown as SearchResult;
+  expect(agreedPlacement(found([[1], 0.9], [[2], 0.5], [[2], 0.6]))).toEqual([2]);
+  expect(agreedPlacement(found([[1], 0.4], [[2], 0.5]))).toEqual([2]);
+});
+
+test('an objective may say by which metric; one that is no task is refused', () => {
+  const { tasks } = contextOf('x', {} as Recipe);
+  expect(ledBy(tasks, ['pick:loss']).map(({ metric, guides }) => [metric, guides])).toEqual([
+    ['loss', undefined],
+    ['loss', false],
+  ]);
+  expect(ledBy(tasks, undefined)).toEqual(tasks);
+  expect(() => ledBy(tasks, ['chess'])).toThrow(
+    "the objective 'chess' is none of the recipe's tasks: pick, say",
+  );
+});
+
+test.each<[string, object, RegExp]>([
+  ['a misspelt field', { ...small, plaecment: {} }, /plaecment/],
+  [
+    'a mixer that does not exist',
+    { ...small, blocks: { ...training, mixers: ['s4'] } },
+    /blocks\.mixers\.0: .*gla/,
+  ],
+  ['no budget', { ...small, placement: { alignSteps: 1, supernetSteps: 1 } }, /placement\.budget/],
+  [
+    'steps that are no number',
+    { ...small, blocks: { alignSteps: 'many', trainSteps: 1 } },
+    /blocks\.alignSteps/,
+  ],
+  ['a metric that does not exist', { ...small, tasks: ['pick:speed'] }, /tasks\.0: expected task:metric/],
+])('a recipe with %s', (_, recipe, message) => {
+  expect(() => readRecipe(recipeFile(recipe))).toThrow(message);
+});
+
+test('a recipe that is not there, and one that is no JSON', () => {
+  expect(() => readRecipe('/nowhere.json')).toThrow(/cannot read the recipe \/nowhere\.json/);
+  writeFileSync(join(dir, 'bad.json'), '{');
+  expect(() => readRecipe(join(dir, 'bad.json'))).toThrow(/cannot read the recipe .*bad\.json/);
+});

@@ -1,0 +1,178 @@
+import { availableParallelism, cpus } from 'node:os';
+import { join } from 'node:path';
+import { ENGINE_VERSION } from '../graph/index.ts';
+import { InputError } from '../util/errors.ts';
+import { writeFileAtomic } from '../util/files.ts';
+import { withFolder } from '../util/folder-lock.ts';
+import { noticeBy } from '../util/progress.ts';
+import { recall, remember } from '../util/remember.ts';
+import type { Recipe } from './recipe.ts';
+import type { RunResult } from './result.ts';
+import { checkRun } from './run/check.ts';
+import type { RunContext } from './run/context.ts';
+import { stageIdentity } from './run/identity.ts';
+import { type Findings, type MakeStage, STAGES, type Stage, type StageName, type Unit } from './run/stage.ts';
+import { blocksStage, designStage, dimensionsStage } from './stages/blocks/stages.ts';
+import { finalStage } from './stages/final/stage.ts';
+import { mlpsStage } from './stages/frozen-mlps.ts';
+import { AGREEMENT, agreedPlacement, placementStage } from './stages/placement/stage.ts';
+import { throughputStage } from './stages/throughput.ts';
+import { windowsStage } from './stages/windows.ts';
+
+/**
+ * A run of a recipe: its stages in order, each made of units that can be done anywhere. Everything that was done is
+ * kept under the run's folder, so that a run that was stopped goes on and ends with the same result.
+ */
+
+const MAKE: { [N in StageName]: MakeStage<N> } = {
+  placement: placementStage,
+  blocks: blocksStage,
+  design: designStage,
+  dimensions: dimensionsStage,
+  throughput: throughputStage,
+  windows: windowsStage,
+  final: finalStage,
+  mlps: mlpsStage,
+};
+
+/** The stages that a recipe has, in order. */
+export function stagesOf({ dimensions, ...recipe }: Recipe): StageName[] {
+  const has = { ...recipe, dimensions, throughput: dimensions?.throughput || undefined };
+  return STAGES.filter((name) => has[name] !== undefined);
+}
+
+/** Does units, in any order and any process. */
+export type Perform = (units: readonly Unit[]) => Promise<void>;
+
+/** Is told how a run goes. */
+export interface RunObserver {
+  /** A stage begins; those of its units that were done before are done again in no time. */
+  begin?(stage: StageName, units: readonly Unit[]): void;
+  /** A stage was done before. */
+  skip?(stage: StageName, units: readonly Unit[]): void;
+  /** A stage is done: the result as it would be if the run ended with it. */
+  found?(result: RunResult): void;
+}
+
+/**
+ * @param perform does the units of a stage; when it returns, all of them are done
+ * @throws InputError for a recipe that the model does not allow, for a folder with states of another run, and for one in
+ *   which another process is at work
+ */
+export async function runRecipe(
+  context: RunContext,
+  perform: Perform,
+  observer: RunObserver = {},
+): Promise<RunResult> {
+  checkRun(context);
+  return withFolder(context.out, 'a run of a recipe', () => runStages(context, perform, observer));
+}
+
+async function runStages(context: RunContext, perform: Perform, observer: RunObserver): Promise<RunResult> {
+  const identity = stageIdentity(context);
+  const findings: Findings = {};
+  for (const name of STAGES) {
+    const stage = makeStage(name, context, findings);
+    if (!stage) continue;
+    let fresh = false;
+    const found = await remember(
+      stageFile(context, name),
+      identity(name),
+      async () => {
+        fresh = true;
+        observer.begin?.(name, stage.units);
+        await perform(stage.units);
+        return stage.finish(controlOf(context));
+      },
+      noticeBy(context.onProgress, name),
+    );
+    if (!fresh) observer.skip?.(name, stage.units);
+    Object.assign(findings, { [name]: found });
+    observer.found?.(resultOf(context, findings));
+  }
+  const result = resultOf(context, findings);
+  writeFileAtomic(join(context.out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
+  return result;
+}
+
+/** The placement, which comes first, must be there. */
+function resultOf(context: RunContext, findings: Findings): RunResult {
+  return {
+    format: 'postnas-run-1',
+    recipe: context.recipe,
+    command: context.command,
+    created: new Date().toISOString(),
+    machine: machine(),
+    ...findings,
+    placement: findings.placement!,
+    chosen: { placement: agreedPlacement(findings.placement!), rule: AGREEMENT },
+    ...costOf(findings),
+  };
+}
+
+/**
+ * Does one unit of a run whose earlier stages are done.
+ *
+ * @throws InputError for a unit that the run does not have, or whose stage needs what is not there yet
+ */
+export async function runUnit(context: RunContext, id: string): Promise<void> {
+  const identity = stageIdentity(context);
+  const findings: Findings = {};
+  for (const name of STAGES) {
+    const stage = makeStage(name, context, findings);
+    const unit = stage?.units.find((each) => each.id === id);
+    if (unit) {
+      await unit.run(controlOf(context));
+      return;
+    }
+    const found = stage && recall(stageFile(context, name), identity(name));
+    if (stage && found === undefined && stage.units.length > 0) {
+      throw new InputError(`the unit ${id}: the stage ${name} before it is not done, or has no such unit`);
+    }
+    Object.assign(findings, { [name]: found });
+  }
+  throw new InputError(`the run has no unit ${id}`);
+}
+
+/** A stage with what is known; a mapped type loses which result belongs to which name. */
+function makeStage(name: StageName, context: RunContext, findings: Findings): Stage | undefined {
+  return MAKE[name](context, findings);
+}
+
+function controlOf({ onProgress, signal, threads, device }: RunContext) {
+  return { onProgress, signal, threads, device };
+}
+
+const stageFile = ({ out }: RunContext, name: StageName) => join(out, name, 'stage.json');
+
+/** Seconds of work and tokens of everything, wherever it was done. */
+function costOf({ placement, mlps, blocks, design, dimensions, windows, final }: Findings) {
+  const trials = [blocks, design, dimensions].flatMap((found) =>
+    found
+      ? [
+          {
+            seconds: found.seconds,
+            tokens: found.trainedTokens * found.candidates.flatMap(({ runs }) => runs).length,
+          },
+        ]
+      : [],
+  );
+  const parts = [
+    ...[placement, mlps, windows].flatMap((found) => found ?? []),
+    ...trials,
+    ...(final?.runs.flatMap(({ stages }) => stages) ?? []),
+  ];
+  return {
+    seconds: parts.reduce((sum, { seconds }) => sum + seconds, 0),
+    tokens: parts.reduce((sum, { tokens }) => sum + tokens, 0),
+  };
+}
+
+function machine(): RunResult['machine'] {
+  return {
+    processor: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    node: process.version,
+    onnxruntime: ENGINE_VERSION,
+  };
+}

@@ -1,0 +1,218 @@
+import { join } from 'node:path';
+import type { Device } from '../../../graph/index.ts';
+import { mixerOf } from '../../../mixers/registry.ts';
+import { stateBytes, totalBytes } from '../../../mixers/state-bytes.ts';
+import { openCheckpoint, saveCheckpoint } from '../../../model/checkpoint.ts';
+import { refuseInputs } from '../../../model/output-place.ts';
+import { countParameters } from '../../../model/parameters.ts';
+import type { ObjectiveTask } from '../../../tasks/objective.ts';
+import type { TrainingData } from '../../../train/batches.ts';
+import { InputError } from '../../../util/errors.ts';
+import { writeFileAtomic } from '../../../util/files.ts';
+import { withFolder } from '../../../util/folder-lock.ts';
+import type { OnProgress } from '../../../util/progress.ts';
+import { identityOf, remember } from '../../../util/remember.ts';
+import { bounds, checkBound, checkSeeds, checkTraining } from '../../bounds.ts';
+import { objectiveOf, pathOf } from '../../judge/judge.ts';
+import { hybridOf } from '../../network/hybrid.ts';
+import type { SizedSpec } from '../../network/linear-mixer.ts';
+import { Network } from '../../network/network.ts';
+import { type TrainingSettings, tokensOf } from '../../train/settings.ts';
+import { asPlacement, checkBudget, type Judged } from '../placement/searcher.ts';
+import type { ChoiceRule } from './choice.ts';
+import { inTurns, longestPrompt, measureDecode } from './decode-speed.ts';
+import { stateSize } from './dimensions.ts';
+import type { BlockFindings, BlocksResult } from './result.ts';
+import { measureTraining } from './train-speed.ts';
+import { judgeNetwork, runTrial, trainedNetwork } from './trial.ts';
+import { untrainedHybrid } from './untrained.ts';
+
+/**
+ * Stages 2 to 4 of PostNAS are one comparison with different candidates: kinds of blocks, designs of the JetBlock,
+ * dimensions. The placement of full attention is fixed; every candidate takes the place of all other layers, starts
+ * from the same parent and is trained on the same batches (a seed's batches are the same for all), judged on the
+ * same examples and timed on the same machine.
+ */
+
+export interface Candidate {
+  /** Unique in the comparison; also the name of its folder. */
+  name: string;
+  spec: SizedSpec;
+}
+
+export interface CompareSettings {
+  stage: BlocksResult['stage'];
+  /** Folder of the parent model. */
+  model: string;
+  /** Folder of the run: states to resume from, result.json, the hybrid of the chosen block. */
+  out: string;
+  /** The layers that keep full attention. */
+  placement: readonly number[];
+  candidates: readonly Candidate[];
+  seeds: readonly number[];
+  tasks: readonly ObjectiveTask[];
+  batches: TrainingData;
+  align: TrainingSettings;
+  /** Feature distillation of the whole hybrid with all else frozen. */
+  train: TrainingSettings;
+  decode: { device?: Device; context: number; tokens: number; rounds: number };
+  rule: ChoiceRule;
+  /** What repeats the comparison, to be kept with its result. */
+  command?: string;
+  threads?: number;
+  /** Where it is trained and judged; the CPU unless told. */
+  device?: Device;
+  onProgress?: OnProgress;
+  signal?: AbortSignal;
+}
+
+/**
+ * Trains, judges and times every candidate with every seed, and chooses. Resumes where it was stopped.
+ *
+ * @throws InputError before any work for settings that cannot be met, for a folder that holds the states of a
+ *   comparison with other settings, and for one in which another process is at work
+ */
+export async function compareBlocks(settings: CompareSettings): Promise<BlocksResult> {
+  checkComparison(settings);
+  return withFolder(settings.out, `a comparison: ${settings.stage}`, () => compareAlone(settings));
+}
+
+async function compareAlone(settings: CompareSettings): Promise<BlocksResult> {
+  const { model, out, candidates, seeds, tasks, decode, threads = 0 } = settings;
+  const { config, weights, generation } = openCheckpoint(model);
+  const placement = asPlacement(settings.placement);
+  refuseInputs(join(out, 'hybrid'), [model]);
+  const fresh = () => new Network(config, weights);
+  let spent = 0;
+  const base = await judgeParent(settings, fresh());
+  const findings: BlockFindings[] = candidates.map(({ name, spec }) => ({
+    name,
+    spec,
+    parameters: countParameters(mixerOf(spec).parameters(spec, config)),
+    stateBytes: totalBytes(stateBytes(spec, config, 0, 4)),
+    stateSize: stateSize(spec),
+    decode: [],
+    train: [],
+    runs: [],
+  }));
+  for (const { candidate, seed } of trialsOf(settings)) {
+    const { run, seconds } = await runTrial(settings, candidate, seed);
+    findings.find(({ name }) => name === candidate.name)!.runs.push(run);
+    spent += seconds;
+  }
+  await timeCandidates(settings, fresh, findings, placement);
+  const chosen = settings.rule.choose(findings);
+
+  const best = await trainedNetwork(
+    settings,
+    candidates.find(({ name }) => name === chosen.name)!,
+    seeds[0]!,
+  );
+  const hybrid = hybridOf(best.network, pathOf(placement, config.layers.length));
+  await saveCheckpoint(join(out, 'hybrid'), hybrid.config, hybrid.weights, {
+    dtype: 'F32',
+    tokenizerFrom: model,
+    generation,
+    signal: settings.signal,
+  });
+  const result: BlocksResult = {
+    format: 'postnas-blocks-1',
+    stage: settings.stage,
+    command: settings.command,
+    created: new Date().toISOString(),
+    model: {
+      path: model,
+      layers: config.layers.length,
+      parameters: countParameters(weights.names().map((name) => weights.info(name))),
+    },
+    placement,
+    objective: objectiveOf(tasks),
+    base,
+    trainedTokens: tokensOf(settings.align) + tokensOf(settings.train),
+    decode: { device: decode.device ?? 'cpu', threads, context: decode.context, tokens: decode.tokens },
+    candidates: findings,
+    choice: { name: chosen.name, rule: settings.rule.text },
+    seconds: spent,
+  };
+  writeFileAtomic(join(out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
+  return result;
+}
+
+/** What has to be trained, in order: trials do not depend on each other. */
+export function trialsOf({ seeds, candidates }: Pick<CompareSettings, 'seeds' | 'candidates'>) {
+  return seeds.flatMap((seed) => candidates.map((candidate) => ({ seed, candidate })));
+}
+
+/** @throws InputError for settings that cannot be met */
+export function checkComparison(settings: CompareSettings): void {
+  const { placement, candidates, seeds, tasks, decode, align, train } = settings;
+  const { config } = openCheckpoint(settings.model);
+  const layers = config.layers.length;
+  checkBudget(placement.length, layers);
+  const wrong = placement.find((layer) => !Number.isInteger(layer) || layer < 0 || layer >= layers);
+  if (wrong !== undefined) {
+    throw new InputError(`placement ${placement.join(', ')}: no layer ${wrong}, expected 0 to ${layers - 1}`);
+  }
+  if (asPlacement(placement).length === layers) {
+    throw new InputError(`placement ${placement.join(', ')}: no layer is left for a block`);
+  }
+  const names = candidates.map(({ name }) => name);
+  if (names.length === 0) throw new InputError('there is no block to compare');
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) throw new InputError(`the block ${twice} is given twice`);
+  checkSeeds(seeds);
+  if (tasks.length === 0) throw new InputError('an objective needs at least one task');
+  checkBound('decode context', decode.context, bounds.tokens);
+  checkBound('timed tokens', decode.tokens, bounds.tokens);
+  checkBound('rounds of timing', decode.rounds, bounds.rounds);
+  const prompt = longestPrompt(config, decode.tokens);
+  if (decode.context > prompt) {
+    throw new InputError(
+      `a decode context of ${decode.context} tokens, but with ${decode.tokens} timed tokens the model's context ` +
+        `leaves room for ${prompt}`,
+    );
+  }
+  checkTraining('alignment', align, config);
+  checkTraining('training', train, config, { held: layers });
+}
+
+function judgeParent(settings: CompareSettings, network: Network): Promise<Judged> {
+  const everything = network.branches.map((_, i) => i);
+  return judgeNetwork(settings, network, everything, join(settings.out, 'parent.json'), 'parent');
+}
+
+/** Times decoding and training of all candidates in turns. */
+async function timeCandidates(
+  { out, decode, train, batches, onProgress, signal, threads, candidates }: CompareSettings,
+  fresh: () => Network,
+  findings: BlockFindings[],
+  placement: readonly number[],
+): Promise<void> {
+  const { config } = fresh();
+  const hybrids = candidates.map(({ spec }) => untrainedHybrid(fresh(), placement, spec));
+  const rates = await remember(
+    join(out, 'decode.json'),
+    identityOf(config, decode, threads, candidates, placement),
+    () =>
+      inTurns(
+        decode.rounds,
+        hybrids,
+        (hybrid) => measureDecode(hybrid, { ...decode, threads, signal }),
+        onProgress,
+      ),
+  );
+  for (const [i, rounds] of rates.entries()) findings[i]!.decode.push(...rounds);
+  const trained = await remember(
+    join(out, 'train.json'),
+    identityOf(config, train, decode.rounds, threads, candidates, placement),
+    () =>
+      inTurns(
+        decode.rounds,
+        candidates,
+        ({ spec }) => measureTraining(fresh(), placement, spec, { batches, train, threads, signal }),
+        onProgress,
+        'time training',
+      ),
+  );
+  for (const [i, rounds] of trained.entries()) findings[i]!.train.push(...rounds);
+}

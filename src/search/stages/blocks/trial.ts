@@ -1,0 +1,135 @@
+import { join } from 'node:path';
+import { openCheckpoint } from '../../../model/checkpoint.ts';
+import { noticeBy, type OnProgress } from '../../../util/progress.ts';
+import { identityOf, remember } from '../../../util/remember.ts';
+import { Judge, pathOf, replacedLayers } from '../../judge/judge.ts';
+import { PathScorer } from '../../judge/scorer.ts';
+import { BranchWeights } from '../../network/branches.ts';
+import { Network } from '../../network/network.ts';
+import { align } from '../../train/align.ts';
+import { scheduleOf } from '../../train/settings.ts';
+import { trainSuperNetwork } from '../../train/super-network.ts';
+import { asPlacement, type Judged, type Placement } from '../placement/searcher.ts';
+import { searchIdentity } from '../placement/trained-branches.ts';
+import type { Candidate, CompareSettings } from './compare.ts';
+import type { BlockRun } from './result.ts';
+
+/** One candidate with one seed: what a comparison trains and judges, independent of all other trials. */
+
+/**
+ * Trains and judges. What was found is kept in the trial's folder, so that a comparison whose trials were done
+ * elsewhere has only to put them together.
+ */
+export async function runTrial(
+  settings: CompareSettings,
+  candidate: Candidate,
+  seed: number,
+): Promise<{ run: BlockRun; seconds: number }> {
+  const { placement, tasks, align, train } = settings;
+  const { config, weights } = openCheckpoint(settings.model);
+  const identity = identityOf(
+    { placement: asPlacement(placement), tasks, align, train, candidate, seed },
+    searchIdentity({ ...settings, mixer: candidate.spec }, new Network(config, weights)),
+  );
+  const folder = folderOf(settings, candidate, seed);
+  return remember(
+    join(folder, 'trial.json'),
+    identity,
+    async () => {
+      const { network, alignment, loss, seconds } = await trainedNetwork(settings, candidate, seed);
+      const label = labelOf(candidate, seed);
+      const begun = performance.now();
+      const judged = await judgeNetwork(settings, network, placement, join(folder, 'judged.json'), label);
+      const judging = (performance.now() - begun) / 1000;
+      return {
+        run: { seed, alignment, loss, judged },
+        seconds: seconds.align + seconds.train + judging,
+      };
+    },
+    noticeBy(settings.onProgress, labelOf(candidate, seed)),
+  );
+}
+
+/** The parent with the trained candidate beside the attention of every layer that loses it. */
+export async function trainedNetwork(settings: CompareSettings, candidate: Candidate, seed: number) {
+  const { batches, onProgress, signal, threads, device } = settings;
+  const { config, weights } = openCheckpoint(settings.model);
+  const network = new Network(config, weights);
+  const identity = searchIdentity({ ...settings, mixer: candidate.spec }, network);
+  const placement = asPlacement(settings.placement);
+  const layers = replacedLayers(placement, network.branches.length);
+  const folder = folderOf(settings, candidate, seed);
+  const shared = {
+    batches,
+    signal,
+    threads,
+    device,
+    onProgress: named(onProgress, labelOf(candidate, seed)),
+  };
+  const branches = new BranchWeights(network, layers, candidate.spec);
+  branches.initialise(seed);
+  const aligned = await align({
+    ...shared,
+    branches,
+    shape: settings.align,
+    schedule: scheduleOf(settings.align),
+    seed,
+    fingerprint: identity,
+    folder: join(folder, 'align'),
+  });
+  branches.attach();
+  const trained = await trainSuperNetwork({
+    ...shared,
+    branches,
+    shape: settings.train,
+    sampling: { rule: 'fixed', path: pathOf(placement, network.branches.length) },
+    schedule: scheduleOf(settings.train),
+    seed: seed + 1000,
+    stage: 'train',
+    fingerprint: { ...identity, align: settings.align },
+    folder: join(folder, 'train'),
+  });
+  return {
+    network,
+    alignment: aligned.losses,
+    loss: trained.loss,
+    seconds: { align: aligned.seconds, train: trained.seconds },
+  };
+}
+
+/** Judges the path that keeps full attention in `placement`; judgements are kept in the file `keep`. */
+export async function judgeNetwork(
+  {
+    tasks,
+    threads,
+    device,
+    signal,
+    onProgress,
+  }: Pick<CompareSettings, 'tasks' | 'threads' | 'device' | 'signal' | 'onProgress'>,
+  network: Network,
+  placement: Placement,
+  keep: string,
+  label: string,
+): Promise<Judged> {
+  const scorer = new PathScorer(network, { threads, device });
+  try {
+    const judge = new Judge(scorer, network.branches.length, tasks, {
+      signal,
+      onProgress: named(onProgress, label),
+      keep: { path: keep, network: network.fingerprint() },
+    });
+    return (await judge.judge([placement]))[0]!;
+  } finally {
+    await scorer.dispose();
+  }
+}
+
+function folderOf({ out }: CompareSettings, { name }: Candidate, seed: number): string {
+  return join(out, `seed-${seed}`, name);
+}
+
+const labelOf = ({ name }: Candidate, seed: number) => `${name}, seed ${seed}`;
+
+function named(onProgress: OnProgress | undefined, label: string): OnProgress | undefined {
+  return onProgress && ((event) => onProgress({ ...event, stage: `${label}: ${event.stage}` }));
+}

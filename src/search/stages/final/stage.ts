@@ -1,0 +1,144 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { showArchitecture } from '../../../mixers/registry.ts';
+import { openCheckpoint, saveCheckpoint } from '../../../model/checkpoint.ts';
+import { identityOf, remember } from '../../../util/remember.ts';
+import { type Hybrid, holdsModel, hybridOf } from '../../network/hybrid.ts';
+import { Network } from '../../network/network.ts';
+import type { FinalResult } from '../../result.ts';
+import { chosenNetwork } from '../../run/chosen.ts';
+import { type RunContext, training } from '../../run/context.ts';
+import { conditionsOf, costsOf } from '../../run/cost.ts';
+import { stageIdentity } from '../../run/identity.ts';
+import type { Findings, MakeStage, Unit } from '../../run/stage.ts';
+import { tokensOf } from '../../train/settings.ts';
+import { judgeNetwork } from '../blocks/trial.ts';
+import type { Judged } from '../placement/searcher.ts';
+import { addWindows, windowPath } from '../windows.ts';
+import { distill } from './distill.ts';
+
+/**
+ * The final training of the chosen architecture, with every seed, judged after each of its stages on examples that no
+ * stage of the search has seen.
+ */
+export const finalStage: MakeStage<'final'> = (context, findings) => {
+  const { recipe, freshTasks } = context;
+  const { final, seeds } = recipe;
+  if (!final) return undefined;
+  const stages = trainingsOf(context);
+  return {
+    units: seeds.map((seed) => ({
+      id: `final/seed-${seed}`,
+      tokens: Object.values(stages).reduce((sum, stage) => sum + tokensOf(stage), 0),
+      run: (control) => finish(context, findings, seed, control),
+    })),
+    finish: async (control) => {
+      const runs: FinalResult['runs'] = [];
+      for (const seed of seeds) runs.push(await finish(context, findings, seed, control));
+      const { config, weights } = openCheckpoint(context.model);
+      const keep = join(context.out, 'final', 'parent.json');
+      return {
+        architecture: showArchitecture(openCheckpoint(runs[0]!.hybrid).config.layers),
+        examples: Math.max(...freshTasks.map(({ plan }) => plan.examples.length)),
+        base: await judgeWhole(context, { config, weights }, keep, 'parent', control),
+        runs,
+        cost: await costOf(context, runs[0]!.hybrid, control),
+      };
+    },
+  };
+};
+
+/** The trainings of a recipe that has a final stage. */
+export function trainingsOf({ recipe }: RunContext) {
+  const final = recipe.final!;
+  return {
+    features: training(recipe, final, final.featureSteps, final.featureRate),
+    logits: training(recipe, final, final.logitSteps, final.logitRate),
+    all: {
+      ...training(recipe, final, final.allSteps, final.allRate),
+      bodyRate: final.bodyRate,
+      crossEntropy: final.crossEntropy,
+    },
+  };
+}
+
+async function finish(
+  context: RunContext,
+  findings: Findings,
+  seed: number,
+  control: Parameters<Unit['run']>[0],
+): Promise<FinalResult['runs'][number]> {
+  const { model, batches, recipe, config } = context;
+  const folder = join(context.out, 'final', `seed-${seed}`);
+  const { network, placement } = await chosenNetwork(context, findings, seed, control);
+  const windows = findings.windows?.chosen ?? [];
+  addWindows(network, windows, recipe.windows?.size ?? 0);
+  const student = hybridOf(network, windowPath(placement, windows, config.layers.length));
+  const identity = identityOf(student.config, network.fingerprint(), stageIdentity(context)('final'), seed);
+  const hybrid = join(folder, 'hybrid');
+  const found = join(folder, 'found.json');
+  if (!holdsModel(hybrid)) rmSync(found, { force: true });
+  const { stages } = await remember(found, identity, async () => {
+    const judged = new Map<string, Judged>();
+    const label = `final, seed ${seed}`;
+    const judge = async (name: string, each: Hybrid) =>
+      judged.set(name, await judgeWhole(context, each, join(folder, `judged-${name}.json`), label, control));
+    await judge('search', student);
+    const { generation } = openCheckpoint(model);
+    await saveCheckpoint(join(folder, 'student'), student.config, student.weights, {
+      dtype: 'F32',
+      tokenizerFrom: model,
+      generation,
+      signal: control.signal,
+    });
+    const { onProgress } = control;
+    const trained = await distill({
+      ...trainingsOf(context),
+      ...control,
+      onProgress: onProgress && ((event) => onProgress({ ...event, stage: `${label}: ${event.stage}` })),
+      teacher: model,
+      student: join(folder, 'student'),
+      out: folder,
+      seed,
+      batches,
+      temperature: recipe.final!.temperature,
+      afterStage: async (name, each) => void (await judge(name, each)),
+    });
+    const before = { name: 'search', steps: 0, tokens: 0, seconds: 0, loss: 0 };
+    return {
+      stages: [before, ...trained.stages].map((stage) => ({ ...stage, judged: judged.get(stage.name)! })),
+    };
+  });
+  return { seed, stages, hybrid };
+}
+
+/** What the parent and the finished hybrid cost, timed in turns. */
+async function costOf(
+  { model, recipe, out, threads = 0 }: RunContext,
+  hybrid: string,
+  control: Parameters<Unit['run']>[0],
+): Promise<FinalResult['cost']> {
+  const models = [model, hybrid].map((folder) => openCheckpoint(folder));
+  const identity = identityOf(
+    models.map(({ config }) => config),
+    recipe.decode,
+    threads,
+  );
+  const [base, own] = await remember(join(out, 'final', 'cost.json'), identity, () =>
+    costsOf(models, recipe, { ...control, threads }),
+  );
+  return { decode: conditionsOf(recipe, threads), base: base!, hybrid: own! };
+}
+
+/** A model as it is, on the fresh examples; the layers of its placement are those with full attention. */
+async function judgeWhole(
+  { freshTasks: tasks }: RunContext,
+  { config, weights }: Hybrid,
+  keep: string,
+  label: string,
+  control: Parameters<Unit['run']>[0],
+): Promise<Judged> {
+  const layers = config.layers.map((_, layer) => layer);
+  const judged = await judgeNetwork({ ...control, tasks }, new Network(config, weights), layers, keep, label);
+  return { ...judged, placement: layers.filter((layer) => config.layers[layer]!.kind === 'attention') };
+}

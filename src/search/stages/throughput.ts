@@ -1,0 +1,83 @@
+import { join } from 'node:path';
+import { openCheckpoint } from '../../model/checkpoint.ts';
+import { identityOf, remember } from '../../util/remember.ts';
+import { linearMixer, type SizedSpec } from '../network/linear-mixer.ts';
+import { Network } from '../network/network.ts';
+import type { ThroughputResult } from '../result.ts';
+import { conditionsOf, costsOf } from '../run/cost.ts';
+import type { MakeStage } from '../run/stage.ts';
+import { chosenBlock, comparison } from './blocks/stages.ts';
+import { untrainedHybrid } from './blocks/untrained.ts';
+import { agreedPlacement } from './placement/stage.ts';
+import { uniformPlacement } from './placement/uniform.ts';
+
+/**
+ * What decoding depends on (the paper's fourth finding: the size of the state, not the number of parameters): the
+ * chosen hybrid with other dimensions at the same state size, with larger and smaller states, and with more and fewer
+ * full layers, all timed in turns. Nothing is trained for it.
+ */
+export const throughputStage: MakeStage<'throughput'> = (context, findings) => {
+  const { recipe, config, model, out, threads = 0 } = context;
+  if (!recipe.dimensions?.throughput) return undefined;
+  const variants = variantsOf(
+    comparison('dimensions', context, findings)!.candidates.map(({ spec }) => spec),
+    chosenBlock(findings)?.candidate.spec ?? linearMixer(recipe.placement.mixer, config),
+    agreedPlacement(findings.placement!),
+    config.layers.length,
+  );
+  const { decode } = recipe;
+  return {
+    units: [],
+    finish: ({ onProgress, signal }) =>
+      remember(
+        join(out, 'throughput', 'found.json'),
+        identityOf(config, variants, decode, threads),
+        async () => {
+          const { config, weights } = openCheckpoint(model);
+          const hybrids = variants.map(({ placement, spec }) =>
+            untrainedHybrid(new Network(config, weights), placement, spec),
+          );
+          const costs = await costsOf(hybrids, recipe, { onProgress, signal, threads });
+          const points = variants.map(({ name, series, placement }, i) => ({
+            ...{ name, series, fullLayers: placement.length },
+            ...costs[i]!,
+          }));
+          return { decode: conditionsOf(recipe, threads), points };
+        },
+      ),
+  };
+};
+
+interface Variant {
+  name: string;
+  series: ThroughputResult['points'][number]['series'];
+  placement: readonly number[];
+  spec: SizedSpec;
+}
+
+/** Factors of the state size beside 1. */
+const SIZES = [0.25, 0.5, 2, 4];
+
+function variantsOf(
+  grid: readonly SizedSpec[],
+  chosen: SizedSpec,
+  placement: readonly number[],
+  layers: number,
+): Variant[] {
+  const name = ({ heads, keyDim, valueDim }: SizedSpec) => `${heads}x${keyDim}x${valueDim}`;
+  const counts = new Set([0, 1, 2, 4, 8, 16, 32, layers].filter((count) => count <= layers));
+  return [
+    ...grid.map((spec): Variant => ({ name: name(spec), series: 'dimensions', placement, spec })),
+    ...SIZES.map((factor) => ({ ...chosen, valueDim: Math.round(chosen.valueDim * factor) })).map(
+      (spec): Variant => ({ name: name(spec), series: 'state size', placement, spec }),
+    ),
+    ...[...counts].map(
+      (count): Variant => ({
+        name: `${count} full`,
+        series: 'full layers',
+        placement: uniformPlacement(layers, count),
+        spec: chosen,
+      }),
+    ),
+  ];
+}

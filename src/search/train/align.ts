@@ -1,0 +1,169 @@
+import {
+  add,
+  type Device,
+  div,
+  gradients,
+  input,
+  maximum,
+  mean,
+  memoryOf,
+  mul,
+  sqrt,
+  sub,
+  sum,
+  type Tensor,
+  type Value,
+} from '../../graph/index.ts';
+import { mixerOf } from '../../mixers/registry.ts';
+import { mixerBlock, weightInputs } from '../../model/decoder.ts';
+import { type BatchShape, LayerPrograms } from '../../model/layer-programs.ts';
+import type { TokenBatches } from '../../train/batches.ts';
+import type { ParameterVector } from '../../train/parameters.ts';
+import { type Objective, type TrainOptions, type TrainResult, train } from '../../train/trainer.ts';
+import { Random } from '../../util/random.ts';
+import type { BranchWeights } from '../network/branches.ts';
+
+/**
+ * Stage 0 of every search: beside each layer's attention a linear mixer is trained, on the inputs that the
+ * teacher's layer gets, to give what its attention gives. All else is frozen and never touched, so that layers do
+ * not depend on each other: any subset can be aligned alone.
+ */
+
+export interface AlignOptions
+  extends Pick<TrainOptions, 'folder' | 'onProgress' | 'signal' | 'optimizer' | 'schedule'> {
+  branches: BranchWeights;
+  batches: TokenBatches;
+  shape: BatchShape;
+  seed: number;
+  threads?: number;
+  /** Where it is computed; the CPU unless told. */
+  device?: Device;
+  fingerprint?: unknown;
+}
+
+/** mean((y - target)^2) / mean(target^2): 0 is perfect, 1 is as good as silence. */
+export function relativeError(y: Tensor, target: Tensor): Tensor {
+  const error = sub(y, target);
+  return div(mean(mul(error, error)), add(mean(mul(target, target)), 1e-8));
+}
+
+/**
+ * Trains the branches. The loss is the mean over layers of the relative squared error; each layer's gradient is
+ * clipped by itself.
+ *
+ * @returns `losses`, too: the error of each of the branches' layers afterwards, on a batch that depends on the seed
+ *   alone
+ */
+export async function align(options: AlignOptions): Promise<TrainResult & { losses: number[] }> {
+  const { branches, batches, shape, seed, signal } = options;
+  const { network, layers, spec } = branches;
+  const memory = memoryOf(options.device);
+  const programs = new LayerPrograms(network.config, shape, memory, options.threads);
+  const ids = new Int32Array(shape.batch * shape.length);
+  const wanted = new Set(layers);
+  const last = Math.max(...layers);
+  /** What `each` gives for the layers that have a branch, on a batch drawn by `random`. */
+  const overLayers = async (
+    random: Random,
+    each: (layer: number, x: Value, target: Value) => Promise<Value>,
+    onPart?: (part: number) => void,
+  ): Promise<Map<number, number>> => {
+    const losses = new Map<number, Value>();
+    batches.fill(ids, shape.length, random);
+    let x = await programs.embed(ids, network.embedding);
+    for (let layer = 0; layer <= last; layer++) {
+      signal?.throwIfAborted();
+      onPart?.(layer / (last + 1));
+      const teacher = network.branches[layer]![0]!.spec;
+      const weights = network.layerValues(layer, 0);
+      if (layer === last) {
+        // Nothing needs the hidden states after it.
+        const mixed = await programs.mixed(teacher, x, weights);
+        losses.set(layer, await each(layer, x, mixed));
+        memory.free(x, mixed);
+        break;
+      }
+      const { mixed, y } = await programs.layer(teacher, x, weights);
+      if (wanted.has(layer)) losses.set(layer, await each(layer, x, mixed));
+      memory.free(x, mixed);
+      x = y;
+    }
+    const numbers = await memory.numbers([...losses.values()]);
+    return new Map([...losses.keys()].map((layer, i) => [layer, numbers[i]!]));
+  };
+  const objective: Objective = {
+    async gradient(random, gradient, _step, onPart) {
+      const losses = await overLayers(
+        random,
+        (layer, x, target) => alignLayer(programs, branches, { layer, x, target }, gradient),
+        onPart,
+      );
+      return { loss: [...losses.values()].reduce((a, b) => a + b, 0) / losses.size };
+    },
+  };
+  try {
+    const result = await train({
+      ...options,
+      stage: 'align',
+      parameters: branches.vector,
+      objective,
+      memory,
+      tokensPerStep: shape.batch * shape.length,
+      fingerprint: { ...(options.fingerprint ?? {}), spec, layers, shape, optimizer: options.optimizer },
+      seed,
+      // Each layer clips its own gradient.
+      optimizer: { weightDecay: 0, ...options.optimizer, clipNorm: Number.POSITIVE_INFINITY },
+    });
+    const errors = await overLayers(new Random(seed + 500), (layer, x, target) =>
+      alignLayer(programs, branches, { layer, x, target }),
+    );
+    return { ...result, losses: layers.map((layer) => errors.get(layer)!) };
+  } finally {
+    await programs.dispose();
+    await memory.dispose();
+  }
+}
+
+/**
+ * The loss of one layer's branch against what the teacher's mixer gave, and, if there is a place for it, its
+ * gradient, scaled down to a norm of at most 1.
+ */
+async function alignLayer(
+  programs: LayerPrograms,
+  branches: BranchWeights,
+  { layer, x, target }: { layer: number; x: Value; target: Value },
+  gradient?: ParameterVector,
+): Promise<Value> {
+  const { network, spec } = branches;
+  const program = await programs.compiled(`align ${!!gradient} ${JSON.stringify(spec)}`, () => {
+    const { hiddenSize } = network.config;
+    const weights = weightInputs(mixerOf(spec).parameters(spec, network.config));
+    const layerWeights = {
+      'input_layernorm.weight': input('norm', 'float32', [hiddenSize]),
+      ...Object.fromEntries(Object.entries(weights).map(([name, w]) => [`self_attn.${name}`, w])),
+    };
+    const { y } = mixerBlock(network.config, spec, programs.hidden('x'), layerWeights, { form: 'chunk' });
+    const loss = relativeError(y, programs.hidden('target'));
+    if (!gradient) return { loss };
+    const found = clipped(gradients([{ output: loss }], Object.values(weights)));
+    return {
+      loss,
+      ...Object.fromEntries(Object.keys(weights).map((name, i) => [`grad.${name}`, found[i]!])),
+    };
+  });
+  const norm = network.layers[layer]!['input_layernorm.weight']!;
+  const { memory } = programs;
+  const { loss } = await memory.run(
+    program,
+    { x, target, ...(await memory.place({ norm, ...branches.values(layer) })) },
+    gradient && branches.gradients(layer, gradient),
+  );
+  return loss!;
+}
+
+/** Tensors scaled down together to a norm of at most 1. */
+function clipped(tensors: readonly Tensor[]): Tensor[] {
+  const squares = tensors.map((x) => sum(mul(x, x))).reduce((a, b) => add(a, b));
+  const scale = div(1, maximum(sqrt(squares), 1));
+  return tensors.map((x) => mul(x, scale));
+}

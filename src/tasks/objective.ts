@@ -1,0 +1,106 @@
+import type { Tokenizer } from '../model/tokenizer.ts';
+import { InputError } from '../util/errors.ts';
+import { type Drawn, type Plan, planTask } from './harness.ts';
+import { planText, type TextHalf } from './held-out-text.ts';
+import { worldTasks } from './mixture.ts';
+import { readText } from './texts.ts';
+import { vocabularyRecall } from './vocabulary-recall.ts';
+import { cachedEncode } from './world-tokenizer.ts';
+
+/** Tasks as people name them: 'recall', 'recall:accuracy', 'held-out-loss:loss:16'. */
+
+/**
+ * How good a placement is: the tasks of an objective scored on its path through the super network. As in the paper
+ * an objective is the loss on the gold answer (for multiple choice) or accuracy (for retrieval and maths).
+ */
+export type Metric = 'loss' | 'accuracy';
+
+export interface ObjectiveTask {
+  plan: Plan;
+  metric: Metric;
+  /** false for a task that is judged and reported but does not count in the score. */
+  guides?: boolean;
+}
+
+/** Seed of the examples that choices are made on. */
+export const SEARCHED = 7;
+
+export interface TaskSettings {
+  /** Text for the task held-out-loss. */
+  heldOut?: string | undefined;
+  /** Examples of a task that does not say how many. */
+  examples: number;
+  /** Tokens of a row of held-out text. */
+  length: number;
+  /** Seed that examples are drawn with. */
+  examplesSeed?: number | undefined;
+  /** Examples of another seed that must not be drawn again; their number is that of the objective that says one. */
+  apart?: Drawn | undefined;
+}
+
+export const WORLD_TASKS = [
+  'recall:accuracy',
+  'choice:accuracy',
+  'arithmetic:accuracy',
+  'needle:accuracy',
+  'tracking:accuracy',
+];
+export const HELD_OUT_TASK = 'held-out-loss';
+
+/** All names that --task takes. */
+export function taskNames(): string[] {
+  return [HELD_OUT_TASK, 'vocabulary-recall', ...worldTasks.map(({ name }) => name)];
+}
+
+export function objectiveTask(text: string, options: TaskSettings, tokenizer: Tokenizer): ObjectiveTask {
+  const { name, metric, examples } = parseTask(text, options.examples);
+  const saysHowMany = text.split(':').length > 2;
+  const apart = options.apart && { ...options.apart, ...(saysHowMany && { examples }) };
+  const half = apart ? 'second' : 'first';
+  return { plan: planOf(name, { ...options, examples, apart, half }, tokenizer), metric };
+}
+
+/** @throws InputError for what is not name, name:metric or name:metric:examples */
+export function parseTask(
+  text: string,
+  byDefault: number,
+): { name: string; metric: Metric; examples: number } {
+  const [name = '', given, count, ...more] = text.split(':');
+  const metric = given ?? (name === HELD_OUT_TASK ? 'loss' : 'accuracy');
+  if (metric !== 'accuracy' && metric !== 'loss') {
+    throw new InputError(`--task ${text}: the metric is '${metric}', expected accuracy or loss`);
+  }
+  const examples = count === undefined ? byDefault : Number(count);
+  if (!Number.isInteger(examples) || examples < 1 || more.length > 0) {
+    throw new InputError(
+      `--task ${text}: '${[count, ...more].join(':')}' examples, expected a whole number above 0`,
+    );
+  }
+  return { name, metric, examples };
+}
+
+/** @throws InputError for a name that is no task's */
+export function planOf(
+  name: string,
+  {
+    examples,
+    heldOut,
+    length,
+    examplesSeed: seed = SEARCHED,
+    apart,
+    half,
+  }: TaskSettings & { half?: TextHalf },
+  tokenizer: Tokenizer,
+): ObjectiveTask['plan'] {
+  const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
+  if (name === HELD_OUT_TASK) {
+    if (!heldOut) throw new InputError(`the task ${HELD_OUT_TASK} needs --held-out FILE`);
+    return planText(name, readText(heldOut), encode, { rows: examples, length, seed, half });
+  }
+  if (name === 'vocabulary-recall') {
+    return planTask(vocabularyRecall(tokenizer.vocabulary(), encode), examples, seed, encode, apart);
+  }
+  const task = worldTasks.find((each) => each.name === name);
+  if (!task) throw new InputError(`unknown task '${name}'; expected one of ${taskNames().join(', ')}`);
+  return planTask(task, examples, seed, cachedEncode(encode), apart);
+}
