@@ -98,7 +98,9 @@ test('killed with its workers and run again, it ends with the same result and mo
   const edited = await postnas([...line, '--restart-from', 'final']);
   expect(edited.code, edited.stderr).toBe(0);
   expect(statSync(search).mtimeMs).toBe(before);
-  expect((await postnas([...line, '--restart-from', 'last'])).stderr).toMatch(/Expected stages, of placement, .*mlps/);
+  expect((await postnas([...line, '--restart-from', 'last'])).stderr).toMatch(
+    /Expected stages, of placement, .*mlps/,
+  );
 
   // What --restart removes is all that was written.
   removeRun(join(folder, 'straight'), LEFTOVERS.run, () => {});
