@@ -44,7 +44,7 @@ const training = {
   rate: bounds.rate.default(2e-3),
 };
 
-const recipeSchema = z.strictObject({
+export const recipeSchema = z.strictObject({
   /** A Hugging Face folder, or the id of a model on the Hub. */
   model: z.string(),
   /** Everything is done once with each. */

@@ -152,8 +152,9 @@ describe('a second search into the same folder', () => {
   test('with other settings: what differs, and what can be done', async () => {
     const { code, stderr } = await postnas(again('--mixer', 'gla', '--rate', '0.1', '--quiet'));
     expect(stderr).toBe(
-      `postnas: ${out()} holds a run with other settings:\n  learning rate: 0.001 -> 0.1\n` +
-        '  mixer: gated_deltanet+rope -> gla\nGive another --out, or --restart to remove that run and begin anew.\n',
+      `postnas: ${out()} holds a run with other settings (seed-1/found.json):\n` +
+        '  mixer: gated_deltanet+rope -> gla\n  alignment learning rate: 0.001 -> 0.1\n' +
+        '  super network learning rate: 0.001 -> 0.1\n  finish learning rate: 0.0005 -> 0.05\nGive another --out, or --restart to remove that run and begin anew.\n',
     );
     expect(code).toBe(1);
   });

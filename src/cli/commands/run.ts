@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Device } from '../../graph/index.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import { resolveModel } from '../../model/hub.ts';
@@ -9,17 +9,18 @@ import { dataOf, unseenTasks } from '../../search/data.ts';
 import { readRecipe } from '../../search/recipe.ts';
 import type { RunResult } from '../../search/result.ts';
 import { checkRun } from '../../search/run/check.ts';
+import { checkKept } from '../../search/run/check-kept.ts';
 import type { RunContext } from '../../search/run/context.ts';
 import { type Estimate, estimateRun } from '../../search/run/estimate.ts';
 import { performHere, RunProgress } from '../../search/run/progress.ts';
-import type { Unit } from '../../search/run/stage.ts';
-import { type Perform, runRecipe, runUnit, stagesOf } from '../../search/run.ts';
+import { STAGES, type StageName, stagesOf, type Unit, withDependents } from '../../search/run/stage.ts';
+import { type Perform, runRecipe, runUnit } from '../../search/run.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { type Common, resumingAction } from '../command.ts';
 import { shownEstimate } from '../estimates.ts';
 import { deviceOption, jobsOption, otherwise, outFolder, threadsOption } from '../options.ts';
 import { fileToRead } from '../paths.ts';
-import { LEFTOVERS } from '../restart.ts';
+import { LEFTOVERS, leftoversOf } from '../restart.ts';
 import { runSummary } from '../run-summary.ts';
 import { type WatchOptions, watched, watchOptions } from '../watch.ts';
 import { asWorker, performInWorkers } from '../workers.ts';
@@ -30,6 +31,8 @@ interface Options extends Partial<WatchOptions> {
   threads?: number;
   device?: Device;
   estimate?: boolean;
+  restart?: boolean;
+  restartFrom?: StageName[];
   unit?: string;
 }
 
@@ -46,12 +49,22 @@ export function run(): Command {
     .addOption(jobsOption())
     .addOption(threadsOption())
     .addOption(otherwise(deviceOption(), "the recipe's"))
-    .addOption(new Option('--estimate', 'only say how long it will take').conflicts('restart'))
+    .addOption(
+      new Option('--estimate', 'only say how long it will take').conflicts(['restart', 'restartFrom']),
+    )
+    .addOption(
+      new Option(
+        '--restart-from <stages>',
+        'remove the work of a stage (or several: blocks,mlps) and of those that use it, and keep all else',
+      )
+        .argParser(stageNames)
+        .conflicts('restart'),
+    )
     .addOption(
       new Option(
         '--unit <id>',
         'do one part of the run, such as blocks/seed-1/gla; the stages before it must be done',
-      ).conflicts('restart'),
+      ).conflicts(['restart', 'restartFrom']),
     )
     .addHelpText(
       'after',
@@ -85,9 +98,21 @@ export function run(): Command {
       const result = await runFromRecipe(common, recipe, { ...options, out }, begin);
       common.result(result, runSummary(result, out));
     },
-    // The folder of a unit is its parent's.
-    ({ unit, estimate }) => unit === undefined && !estimate,
+    {
+      // The folder of a unit is its parent's.
+      writes: ({ unit, estimate }) => unit === undefined && !estimate,
+      restarted: ({ restartFrom }) => restartFrom && leftoversOf(withDependents(restartFrom)),
+    },
   );
+}
+
+/** 'blocks,mlps' */
+function stageNames(text: string): StageName[] {
+  return text.split(',').map((given) => {
+    const name = STAGES.find((each) => each === given.trim());
+    if (name) return name;
+    throw new InvalidArgumentError(`Expected stages, of ${STAGES.join(', ')}.`);
+  });
 }
 
 /** How a run goes on, for the help. */
@@ -103,6 +128,8 @@ export async function runFromRecipe(
 ): Promise<RunResult> {
   const { out } = options;
   const { context, jobs } = await prepare(common, recipe, out, options);
+  // What is there must fit, before seconds go into the estimate.
+  if (!options.restart && !options.restartFrom) checkKept(context);
   const { threads, device, signal } = context;
   const estimate = await estimateRun(context, jobs);
   common.progress.log(shown(estimate, jobs));

@@ -1,5 +1,6 @@
 import type { Device } from '../../graph/index.ts';
 import type { OnProgress } from '../../util/progress.ts';
+import type { Recipe } from '../recipe.ts';
 import type { RunResult } from '../result.ts';
 import type { RunContext } from './context.ts';
 
@@ -25,6 +26,33 @@ export const STAGES: readonly StageName[] = [
   // No stage waits for it: it says whether the first one may be trusted.
   'mlps',
 ];
+
+const COMPARISONS: readonly StageName[] = ['blocks', 'design', 'dimensions'];
+
+/** The stages whose findings a stage is made of, where the recipe has them. */
+const USES: Record<StageName, readonly StageName[]> = {
+  placement: [],
+  blocks: ['placement'],
+  design: ['placement'],
+  dimensions: ['placement', 'blocks', 'design'],
+  throughput: ['placement', ...COMPARISONS],
+  windows: ['placement', ...COMPARISONS],
+  final: ['placement', ...COMPARISONS, 'windows'],
+  mlps: ['placement'],
+};
+
+export const usedBy = (name: StageName): readonly StageName[] => USES[name];
+
+/** The stages that a recipe has, in order. */
+export function stagesOf({ dimensions, ...recipe }: Recipe): StageName[] {
+  const has = { ...recipe, dimensions, throughput: dimensions?.throughput || undefined };
+  return STAGES.filter((name) => has[name] !== undefined);
+}
+
+/** These stages and those that use them. */
+export function withDependents(names: readonly StageName[]): StageName[] {
+  return STAGES.filter((name) => names.includes(name) || usedBy(name).some((used) => names.includes(used)));
+}
 
 /** How the work of a stage is done. */
 export interface Control {

@@ -1,15 +1,17 @@
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { showArchitecture } from '../../../mixers/registry.ts';
 import { openCheckpoint, saveCheckpoint } from '../../../model/checkpoint.ts';
-import { identityOf, remember } from '../../../util/remember.ts';
+import { noticeBy } from '../../../util/progress.ts';
+import { hashOf } from '../../../util/store/identity.ts';
+import { remember } from '../../../util/store/kept.ts';
+import { measured } from '../../measured.ts';
 import { type Hybrid, holdsModel, hybridOf } from '../../network/hybrid.ts';
 import { Network } from '../../network/network.ts';
 import type { FinalResult } from '../../result.ts';
 import { chosenNetwork } from '../../run/chosen.ts';
 import { type RunContext, training } from '../../run/context.ts';
 import { conditionsOf, costsOf } from '../../run/cost.ts';
-import { stageIdentity } from '../../run/identity.ts';
+import { unitIdentity } from '../../run/identity.ts';
 import type { Findings, MakeStage, Unit } from '../../run/stage.ts';
 import { tokensOf } from '../../train/settings.ts';
 import { judgeNetwork } from '../blocks/trial.ts';
@@ -74,41 +76,51 @@ async function finish(
   const windows = findings.windows?.chosen ?? [];
   addWindows(network, windows, recipe.windows?.size ?? 0);
   const student = hybridOf(network, windowPath(placement, windows, config.layers.length));
-  const identity = identityOf(student.config, network.fingerprint(), stageIdentity(context)('final'), seed);
+  const identity = {
+    ...unitIdentity(context, 'final', findings, seed),
+    student: hashOf(student.config, network.fingerprint()),
+  };
   const hybrid = join(folder, 'hybrid');
-  const found = join(folder, 'found.json');
-  if (!holdsModel(hybrid)) rmSync(found, { force: true });
-  const { stages } = await remember(found, identity, async () => {
-    const judged = new Map<string, Judged>();
-    const label = `final, seed ${seed}`;
-    const judge = async (name: string, each: Hybrid) =>
-      judged.set(name, await judgeWhole(context, each, join(folder, `judged-${name}.json`), label, control));
-    await judge('search', student);
-    const { generation } = openCheckpoint(model);
-    await saveCheckpoint(join(folder, 'student'), student.config, student.weights, {
-      dtype: 'F32',
-      tokenizerFrom: model,
-      generation,
-      signal: control.signal,
-    });
-    const { onProgress } = control;
-    const trained = await distill({
-      ...trainingsOf(context),
-      ...control,
-      onProgress: onProgress && ((event) => onProgress({ ...event, stage: `${label}: ${event.stage}` })),
-      teacher: model,
-      student: join(folder, 'student'),
-      out: folder,
-      seed,
-      batches,
-      temperature: recipe.final!.temperature,
-      afterStage: async (name, each) => void (await judge(name, each)),
-    });
-    const before = { name: 'search', steps: 0, tokens: 0, seconds: 0, loss: 0 };
-    return {
-      stages: [before, ...trained.stages].map((stage) => ({ ...stage, judged: judged.get(stage.name)! })),
-    };
-  });
+  const label = `final, seed ${seed}`;
+  const options = { onNotice: noticeBy(control.onProgress, label), isWhole: () => holdsModel(hybrid) };
+  const { stages } = await remember(
+    join(folder, 'found.json'),
+    identity,
+    async () => {
+      const judged = new Map<string, Judged>();
+      const judge = async (name: string, each: Hybrid) =>
+        judged.set(
+          name,
+          await judgeWhole(context, each, join(folder, `judged-${name}.json`), label, control),
+        );
+      await judge('search', student);
+      const { generation } = openCheckpoint(model);
+      await saveCheckpoint(join(folder, 'student'), student.config, student.weights, {
+        dtype: 'F32',
+        tokenizerFrom: model,
+        generation,
+        signal: control.signal,
+      });
+      const { onProgress } = control;
+      const trained = await distill({
+        ...trainingsOf(context),
+        ...control,
+        onProgress: onProgress && ((event) => onProgress({ ...event, stage: `${label}: ${event.stage}` })),
+        teacher: model,
+        student: join(folder, 'student'),
+        out: folder,
+        seed,
+        batches,
+        temperature: recipe.final!.temperature,
+        afterStage: async (name, each) => void (await judge(name, each)),
+      });
+      const before = { name: 'search', steps: 0, tokens: 0, seconds: 0, loss: 0 };
+      return {
+        stages: [before, ...trained.stages].map((stage) => ({ ...stage, judged: judged.get(stage.name)! })),
+      };
+    },
+    options,
+  );
   return { seed, stages, hybrid };
 }
 
@@ -119,15 +131,16 @@ async function costOf(
   control: Parameters<Unit['run']>[0],
 ): Promise<FinalResult['cost']> {
   const models = [model, hybrid].map((folder) => openCheckpoint(folder));
-  const identity = identityOf(
-    models.map(({ config }) => config),
-    recipe.decode,
-    threads,
+  const [parent, finished] = models.map(({ config }) => hashOf(config));
+  const { onProgress } = control;
+  const kept = await measured(
+    join(out, 'final', 'cost.json'),
+    { parent, finished, decode: recipe.decode },
+    () => costsOf(models, recipe, { ...control, threads }),
+    { threads, onProgress },
   );
-  const [base, own] = await remember(join(out, 'final', 'cost.json'), identity, () =>
-    costsOf(models, recipe, { ...control, threads }),
-  );
-  return { decode: conditionsOf(recipe, threads), base: base!, hybrid: own! };
+  const [base, own] = kept.values;
+  return { decode: conditionsOf(recipe, kept.threads), base: base!, hybrid: own! };
 }
 
 /** A model as it is, on the fresh examples; the layers of its placement are those with full attention. */
