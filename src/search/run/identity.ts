@@ -19,7 +19,9 @@ export function stageIdentity({
   const { config, weights, generation } = openCheckpoint(model);
   const parent = new Network(config, weights).fingerprint();
   const parts = recipe as Record<string, unknown>;
-  const { model: _, data: __, heldOut: ___, device: ____, ...own } = recipe;
+  const { model: _, data: __, heldOut: ___, device: ____, ...named } = recipe;
+  // What is read of the texts is in their hash.
+  const { field: _____, heldOutShare: ______, ...own } = named;
   const common = Object.entries(own).filter(([key]) => !STAGES.includes(key as StageName));
   const data = dataHash(batches, recipe.length);
   return (name) => {
