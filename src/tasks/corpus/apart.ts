@@ -148,9 +148,9 @@ async function* documentsOf(
   try {
     const cut = layout.cut === 'records' ? 'records' : documentsIn(file);
     let read = 0;
-    for (const { text } of piecesOf(file, cut, 0, reading)) {
-      yield text;
-      read += text.length;
+    for (const { content } of piecesOf(file, cut, 0, reading)) {
+      yield content;
+      read += content.length;
       if (read < WINDOW) continue;
       read = 0;
       await turn();

@@ -86,8 +86,8 @@ async function read(
       const cut = records ? 'records' : share === undefined ? 'whole' : documentsIn(file);
       const apart = Math.max(CLOSEST, file.bytes / PLACES);
       const sides = { training: emptySide(), heldOut: emptySide() };
-      for (const { text, at } of piecesOf(file, cut, 0, reading)) {
-        addPiece(sides[sideOf(text, share)], text, at, apart);
+      for (const { text, content, at } of piecesOf(file, cut, 0, reading)) {
+        addPiece(sides[sideOf(content, share)], text, at, apart);
         if (unseen - done < TURN) continue;
         onBytes?.(unseen - done);
         done = unseen;
@@ -106,9 +106,9 @@ async function read(
 
 export type SideName = 'training' | 'heldOut';
 
-/** The side that a piece of text is on. */
-export function sideOf(text: string, share: number | undefined): SideName {
-  return share !== undefined && isHeldOut(text, share) ? 'heldOut' : 'training';
+/** The side that a document is on. */
+export function sideOf(content: string, share: number | undefined): SideName {
+  return share !== undefined && isHeldOut(content, share) ? 'heldOut' : 'training';
 }
 
 const emptySide = (): Side => ({ length: 0, places: { bytes: [], before: [] } });

@@ -6,6 +6,8 @@ import { type RecordReading, recordText } from './record.ts';
 
 export interface Piece {
   text: string;
+  /** The same without what separates documents that are records. */
+  content: string;
   /** Its first byte. */
   at: number;
 }
@@ -54,7 +56,8 @@ function* plain(file: OpenFile, from: number, endOf: EndOf): Generator<Piece> {
     while (at < bytes.length) {
       const end = endOf(bytes, at, last);
       if (end === undefined) break;
-      yield { text: decode(bytes.subarray(at, end), file, first + at), at: first + at };
+      const text = decode(bytes.subarray(at, end), file, first + at);
+      yield { text, content: text, at: first + at };
       at = end;
     }
   }
@@ -109,8 +112,8 @@ function* records(file: OpenFile, from: number, reading: RecordReading): Generat
     if (line.trim() === '') continue;
     // Lines are counted from the file's beginning alone; a second reading finds no mistake that the first did not.
     const where = () => `${file.name}:${number}`;
-    const text = recordText(parsed(line, where), where, reading);
-    if (text !== '') yield { text, at };
+    const { content, end } = recordText(parsed(line, where), where, reading);
+    if (content !== '') yield { text: content + end, content, at };
   }
 }
 

@@ -53,13 +53,21 @@ function endOfText(tokenizer: Tokenizer): string {
   return ids.filter((each) => each === id).length === 1 ? text : '\n\n';
 }
 
+export interface RecordText {
+  content: string;
+  /** What comes behind it. */
+  end: string;
+}
+
+const NOTHING: RecordText = { content: '', end: '' };
+
 /**
  * The text of a record; empty where the field is null or blank.
  *
  * @param where names the record in messages
  * @throws InputError for what is no object, has no such field, or something else in it
  */
-export function recordText(record: unknown, where: () => string, reading: RecordReading): string {
+export function recordText(record: unknown, where: () => string, reading: RecordReading): RecordText {
   if (!isObject(record)) {
     throw new InputError(
       `${where()}: it is ${kindOf(record)}; expected an object with a text in one of its fields`,
@@ -70,15 +78,19 @@ export function recordText(record: unknown, where: () => string, reading: Record
   if (name === undefined || value === undefined) {
     throw new InputError(`${where()} has no field ${fieldNeeded(reading.field, Object.keys(record))}`);
   }
-  if (value === null) return '';
-  if (typeof value === 'string') return value.trim() === '' ? '' : value + reading.end;
+  if (value === null) return NOTHING;
+  if (typeof value === 'string') {
+    return value.trim() === '' ? NOTHING : { content: value, end: reading.end };
+  }
   if (!Array.isArray(value)) {
     throw new InputError(
       `${where()}: the field '${name}' is ${kindOf(value)}; expected a text, or a conversation as a list of messages`,
     );
   }
   const at = () => `${where()}: ${name}`;
-  return value.length === 0 ? '' : conversation(value, record[TOOLS], at, reading);
+  if (value.length === 0) return NOTHING;
+  // The template ends a conversation itself.
+  return { content: conversation(value, record[TOOLS], at, reading), end: '' };
 }
 
 /** What is missing, and what there is. */

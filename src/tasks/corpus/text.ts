@@ -56,7 +56,7 @@ function read({ path, name, layout, side, reading }: Part, start: number, end: n
   try {
     checkSame(file, layout, name);
     for (const piece of piecesOf(file, layout.cut, places.bytes[place]!, reading)) {
-      if (sideOf(piece.text, layout.share) !== side) continue;
+      if (sideOf(piece.content, layout.share) !== side) continue;
       const after = before + piece.text.length;
       if (after > start) text += piece.text.slice(Math.max(0, start - before), end - before);
       if (after >= end) break;
