@@ -32,15 +32,15 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const data = (more: Partial<DataSettings>, model = other) =>
   dataOf(model, { examples: 2, rows: 1, length: 8, ...more });
-const names = ({ tasks }: ReturnType<typeof dataOf>) =>
+const names = ({ tasks }: Awaited<ReturnType<typeof dataOf>>) =>
   tasks.map(({ plan, metric }) => `${plan.name}:${metric}`);
 
 describe('the held-out text', () => {
   test.each(['a.txt', 'copy.txt', 'link.txt', 'padded.txt', 'below/../a.txt'])(
     'is not the training text: %s',
-    (name) => {
+    async (name) => {
       const heldOut = `${folder}/${name}`;
-      expect(() => data({ data: at('a.txt'), heldOut })).toThrow(
+      await expect(data({ data: at('a.txt'), heldOut })).rejects.toThrow(
         new InputError(
           `the training text ${at('a.txt')} and the held-out text ${heldOut} are the same: expected texts that have nothing in common`,
         ),
@@ -48,59 +48,64 @@ describe('the held-out text', () => {
     },
   );
 
-  test('by a relative path', () => {
+  test('by a relative path', async () => {
     const heldOut = relative(process.cwd(), at('a.txt'));
-    expect(() => data({ data: at('a.txt'), heldOut })).toThrow(`the held-out text ${heldOut} are the same`);
+    await expect(data({ data: at('a.txt'), heldOut })).rejects.toThrow(
+      `the held-out text ${heldOut} are the same`,
+    );
   });
 
-  test.each(['part.txt', 'overlapping.txt'])('nor has a part of it: %s', (name) => {
-    expect(() => data({ data: at('a.txt'), heldOut: at(name) })).toThrow(
+  test.each(['part.txt', 'overlapping.txt'])('nor has a part of it: %s', async (name) => {
+    await expect(data({ data: at('a.txt'), heldOut: at(name) })).rejects.toThrow(
       `a part of the held-out text ${at(name)} is in the training text ${at('a.txt')}`,
     );
   });
 
-  test('is there for the task that needs it, and for that alone', () => {
-    expect(() => data({ data: at('a.txt') })).toThrow(
+  test('is there for the task that needs it, and for that alone', async () => {
+    await expect(data({ data: 'world', task: ['held-out-loss'] })).rejects.toThrow(
       /held-out-loss needs a text that is not trained on: --held-out FILE/,
     );
-    expect(() => data({ data: at('a.txt'), heldOut: at('b.txt'), task: ['vocabulary-recall'] })).toThrow(
+    await expect(data({ data: at('a.txt') })).rejects.toThrow(
+      `${at('a.txt')} has too few documents to hold out 1 % of them: expected other text by --held-out, or a larger`,
+    );
+    await expect(
+      data({ data: at('a.txt'), heldOut: at('b.txt'), task: ['vocabulary-recall'] }),
+    ).rejects.toThrow(
       `the held-out text ${at('b.txt')} is for the task held-out-loss, which is none of the tasks: vocabulary-recall`,
     );
   });
 });
 
 describe('what is not said', () => {
-  test('another model than those of the world is judged by its held-out text', () => {
-    expect(names(data({ data: at('a.txt'), heldOut: at('b.txt') }))).toEqual(['held-out-loss:loss']);
+  test('another model than those of the world is judged by its held-out text', async () => {
+    expect(names(await data({ data: at('a.txt'), heldOut: at('b.txt') }))).toEqual(['held-out-loss:loss']);
   });
 
-  test('and needs a text, unless it is told to take that of the world', () => {
-    expect(() => data({})).toThrow(
+  test('and needs a text, unless it is told to take that of the world', async () => {
+    await expect(data({})).rejects.toThrow(
       /needs text to train on, and other text to judge it by, such as\n {2}--data novels\.txt --held-out/,
     );
-    expect(() => data({ heldOut: at('b.txt') })).toThrow(/needs text to train on, such as/);
-    expect(names(data({ data: 'world', task: ['recall'] }))).toEqual(['recall:accuracy']);
+    await expect(data({ heldOut: at('b.txt') })).rejects.toThrow(/needs text to train on, such as/);
+    expect(names(await data({ data: 'world', task: ['recall'] }))).toEqual(['recall:accuracy']);
   });
 
-  test('models of the world have its text and its tasks', () => {
+  test('models of the world have its text and its tasks', async () => {
     for (const model of ['models/base', 'models/hybrid']) {
-      const found = data({}, model);
+      const found = await data({}, model);
       expect(names(found)).toEqual(expect.arrayContaining(['recall:accuracy', 'needle:accuracy']));
-      expect(names(data({ data: at('a.txt'), heldOut: at('b.txt') }, model)).at(-1)).toBe(
+      expect(names(await data({ data: at('a.txt'), heldOut: at('b.txt') }, model)).at(-1)).toBe(
         'held-out-loss:loss',
       );
     }
   });
 });
 
-test('tasks that are not understood', () => {
-  const task = (text: string) => () => data({ data: 'world', task: [text] });
-  expect(task('recall:speed')).toThrow(
-    /--task recall:speed: the metric is 'speed', expected accuracy or loss/,
-  );
-  expect(task('recall:loss:0')).toThrow(/'0' examples, expected a whole number above 0/);
-  expect(task('recall:loss:2:3')).toThrow(/'2:3' examples/);
-  expect(task('chess')).toThrow(
+test('tasks that are not understood', async () => {
+  const task = (text: string) => expect(data({ data: 'world', task: [text] })).rejects;
+  await task('recall:speed').toThrow(/--task recall:speed: the metric is 'speed', expected accuracy or loss/);
+  await task('recall:loss:0').toThrow(/'0' examples, expected a whole number above 0/);
+  await task('recall:loss:2:3').toThrow(/'2:3' examples/);
+  await task('chess').toThrow(
     /unknown task 'chess'; expected one of held-out-loss, vocabulary-recall, recall/,
   );
 });

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { z } from 'zod';
+import { namesFiles } from '../tasks/corpus/names.ts';
 import { InputError } from '../util/errors.ts';
 import { systemMeaning } from '../util/system-errors.ts';
 import { bounds, MOST_ENTRIES } from './bounds.ts';
@@ -44,6 +45,9 @@ const training = {
   rate: bounds.rate.default(2e-3),
 };
 
+/** One name or several. */
+const texts = z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(MOST_ENTRIES)]);
+
 export const recipeSchema = z.strictObject({
   /** A Hugging Face folder, or the id of a model on the Hub. */
   model: z.string(),
@@ -56,10 +60,17 @@ export const recipeSchema = z.strictObject({
     .refine((seeds) => new Set(seeds).size === seeds.length, 'expected different seeds'),
   /** Where it is trained and judged. */
   device: z.enum(['cpu', 'webgpu']).default('cpu'),
-  /** A text file to train on, or 'world' for the generated world, which only its own models may leave out. */
-  data: z.string().optional(),
-  /** Text for the objective held-out-loss. */
-  heldOut: z.string().optional(),
+  /**
+   * Files, folders and globs of text to train on, or 'world' for the generated world, which only its own models may
+   * leave out.
+   */
+  data: texts.optional(),
+  /** Text for the task held-out-loss, in the same way. */
+  heldOut: texts.optional(),
+  /** Share of the documents of `data` that are held out for that task where `heldOut` is absent; 0.01 unless given. */
+  heldOutShare: bounds.share.optional(),
+  /** The field of records that has the text; text, messages or conversations when absent. */
+  field: z.string().min(1).optional(),
   /** Rows of a step, and tokens of each. */
   rows: bounds.rows.default(8),
   length: bounds.length.default(256),
@@ -183,15 +194,16 @@ export function readRecipe(path: string): Recipe {
     const { model, data, heldOut } = read.data;
     const found = (file: string) => {
       const beside = resolve(dirname(path), file);
-      if (!existsSync(beside)) return file;
+      if (!existsSync(beside) && !namesFiles(beside)) return file;
       const below = relative(process.cwd(), beside);
       return below.startsWith('..') ? beside : below;
     };
+    const all = (names: string | string[]) => (Array.isArray(names) ? names.map(found) : found(names));
     return {
       ...read.data,
       model: found(model),
-      ...(data && { data: found(data) }),
-      ...(heldOut && { heldOut: found(heldOut) }),
+      ...(data && { data: all(data) }),
+      ...(heldOut && { heldOut: all(heldOut) }),
     };
   }
   const issues = read.error.issues.map(

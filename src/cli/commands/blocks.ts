@@ -187,7 +187,7 @@ function comparison<More>(
         placement: placementOf(options.placement),
         ...what(options, config),
         seeds: Array.from({ length: options.seeds }, (_, i) => i + 1),
-        ...dataOf(model, options),
+        ...(await dataOf(model, options, { onProgress: progress.report, signal })),
         align: { ...shape, steps: options.alignSteps },
         train: { ...shape, steps: options.trainSteps },
         decode: {

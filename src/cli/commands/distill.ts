@@ -106,7 +106,7 @@ async function distillHybrid(
 ): Promise<void> {
   const resolving = { onProgress: progress.report, signal };
   const [teacher, student] = [await resolveModel(first!, resolving), await resolveModel(second!, resolving)];
-  const { batches, tasks } = dataOf(teacher, options);
+  const { batches, tasks } = await dataOf(teacher, options, resolving);
   const shape = { batch: options.rows, length: options.length };
   const judged: JudgedModel[] = [];
   const judge = async (model: string, hybrid: Hybrid) => {

@@ -2,11 +2,11 @@ import { Command, Option } from 'commander';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../model/quantized-tensors.ts';
 import type { KvDtype } from '../../runtime/kv-blocks.ts';
 import { Model } from '../../runtime/model.ts';
+import { openCorpus, textOf } from '../../tasks/corpus/corpus.ts';
 import { EngineScorer } from '../../tasks/engine-scorer.ts';
 import { scorePlan } from '../../tasks/harness.ts';
 import { planText } from '../../tasks/held-out-text.ts';
 import { HELD_OUT_TASK, parseTask, planOf } from '../../tasks/objective.ts';
-import { readText } from '../../tasks/texts.ts';
 import { InputError } from '../../util/errors.ts';
 import { action } from '../command.ts';
 import { withTasks } from '../data-options.ts';
@@ -23,7 +23,8 @@ import { wholeNumber } from '../parsers.ts';
 import { table } from '../table.ts';
 
 interface Options {
-  heldOut?: string;
+  heldOut?: string[];
+  field?: string;
   task?: string[];
   heldOutRows: number;
   length: number;
@@ -60,7 +61,7 @@ export function evalCommand(): Command {
         '  postnas eval models/base --task recall choice arithmetic --examples 256',
     );
   return action<Options>(command, async ({ progress, signal, result }, options, [name]) => {
-    const { heldOut, heldOutRows: rows, length, examples, dtype, kvDtype, threads } = options;
+    const { heldOut, field, heldOutRows: rows, length, examples, dtype, kvDtype, threads } = options;
     const tasks = (options.task ?? []).map((text) => parseTask(text, examples));
     const loading = { dtype, kvDtype, threads, onProgress: progress.report, signal };
     if (heldOut === undefined && tasks.length === 0) {
@@ -71,9 +72,17 @@ export function evalCommand(): Command {
     const { tokenizer } = model;
     if (!tokenizer) throw new InputError(`${name} has no tokenizer.json, which texts and tasks need`);
     const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
-    const plans = tasks.map(({ name, examples }) => planOf(name, { examples, length, heldOut }, tokenizer));
-    if (heldOut !== undefined && !tasks.some(({ name }) => name === HELD_OUT_TASK)) {
-      plans.unshift(planText('text', readText(heldOut), encode, { rows, length, seed: 7 }));
+    const given =
+      heldOut &&
+      textOf(
+        await openCorpus(tokenizer, { files: heldOut, field, onProgress: progress.report, signal }),
+        'training',
+      );
+    const plans = tasks.map(({ name, examples }) =>
+      planOf(name, { examples, length, heldOut: given }, tokenizer),
+    );
+    if (given !== undefined && !tasks.some(({ name }) => name === HELD_OUT_TASK)) {
+      plans.unshift(planText('text', given, encode, { rows, length, seed: 7 }));
     }
     const scorer = new EngineScorer(model.engine);
     const scores = [];

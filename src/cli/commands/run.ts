@@ -193,7 +193,8 @@ async function contextOf(
   const { signal } = common;
   const model = await resolveModel(recipe.model, { signal, onProgress: common.progress.report });
   const options = { ...recipe, task: recipe.tasks };
-  const { batches, tasks } = dataOf(model, options);
+  const reading = { signal, onProgress: common.progress.report };
+  const { batches, tasks } = await dataOf(model, options, reading);
   const examples = recipe.final?.examples ?? recipe.examples;
   return {
     recipe,
@@ -202,7 +203,7 @@ async function contextOf(
     out,
     batches,
     tasks,
-    freshTasks: unseenTasks(model, options, { examples }),
+    freshTasks: await unseenTasks(model, options, { examples }, reading),
     threads,
     device: device ?? recipe.device,
     command: `postnas run ${path}`,

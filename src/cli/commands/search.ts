@@ -100,8 +100,8 @@ async function runSearch(
     mixer: linearMixer(options.mixer, checkpoint.config),
     budget,
     seeds: Array.from({ length: options.seeds }, (_, i) => i + 1),
-    ...dataOf(model, options),
-    unseenTasks: unseenTasks(model, options),
+    ...(await dataOf(model, options, { onProgress: progress.report, signal })),
+    unseenTasks: await unseenTasks(model, options, {}, { onProgress: progress.report, signal }),
     align: { ...shape, steps: options.alignSteps, rate },
     supernet: {
       ...shape,

@@ -40,6 +40,8 @@ const RECIPE = {
   model: 'somewhere',
   data: 'a.txt',
   heldOut: 'b.txt',
+  field: 'text',
+  heldOutShare: 0.1,
   device: 'cpu',
   seeds: [1, 2],
   rows: 2,
@@ -101,6 +103,8 @@ const TIMED = allFrom('blocks', 'design', 'dimensions', 'throughput', 'final');
 const DEPEND: Record<string, readonly StageName[]> = {
   // Where files lie makes no difference, nor where it is computed.
   ...{ model: [], data: [], heldOut: [], device: [] },
+  // What is read of the texts by them counts, in the identity of the data.
+  ...{ field: [], heldOutShare: [] },
   seeds: STAGES,
   // Every stage that trains has its own shape in RECIPE; see below.
   ...{ rows: [], length: [] },
