@@ -152,7 +152,11 @@ test('what makes no difference: where files lie, how much is done side by side, 
       onProgress: () => {},
       signal: new AbortController().signal,
       batches: textBatches(text, encode, 'another name of it.txt', 'tokenizer'),
-      ...withRecipe({ model: 'elsewhere', data: 'c.txt', heldOut: 'd.txt', device: 'webgpu' }),
+      ...withRecipe({
+        ...{ model: 'elsewhere', data: ['c.txt'], heldOut: 'd.txt', device: 'webgpu' },
+        // Which of it is read is in the hash of the data.
+        ...{ field: 'body', heldOutShare: 0.1 },
+      }),
     }),
   ).toEqual([]);
 });

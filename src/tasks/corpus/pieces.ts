@@ -21,7 +21,7 @@ export interface Piece {
 export type Cut = 'whole' | 'paragraphs' | 'sentences' | 'records';
 
 /** Bytes of a piece of plain text; a longer paragraph is several documents. */
-export const LONGEST_PIECE = 1 << 14;
+const LONGEST_PIECE = 1 << 14;
 /** Bytes of a record. */
 const LONGEST_RECORD = 1 << 26;
 
