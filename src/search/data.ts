@@ -7,6 +7,7 @@ import type { Drawn } from '../tasks/harness.ts';
 import { fillRows } from '../tasks/mixture.ts';
 import type { ObjectiveTask } from '../tasks/objective.ts';
 import { HELD_OUT_TASK, objectiveTask, SEARCHED, WORLD_TASKS } from '../tasks/objective.ts';
+import type { Encode } from '../tasks/task.ts';
 import { speaksOfTheWorld } from '../tasks/texts.ts';
 import { cachedEncode } from '../tasks/world-tokenizer.ts';
 import { type TrainingData, textBatches } from '../train/batches.ts';
@@ -84,7 +85,7 @@ export async function dataOf(
   if (training === undefined) return { batches: worldBatches(tokenizer, identity), tasks };
   if (heldOut) await checkApart(training, heldOut, control);
   const text = textOf(training, 'training');
-  const encode = (part: string) => tokenizer.encode(part, { addSpecialTokens: false });
+  const encode = encoderOf(tokenizer);
   return {
     batches: textBatches({ ...text, identity: training.identity }, encode, training.name, identity),
     tasks,
@@ -124,11 +125,28 @@ async function judged(model: string, options: DataSettings, control: Control) {
   return { tokenizer, training, heldOut, tasks };
 }
 
+/**
+ * Text to token ids. The world's own tokenizer has a faster way, which knows no special tokens; other tokenizers cut words
+ * elsewhere.
+ */
+function encoderOf(tokenizer: Tokenizer): Encode {
+  const encode: Encode = (text) => tokenizer.encode(text, { addSpecialTokens: false });
+  if (!speaksOfTheWorld(tokenizer)) return encode;
+  const special = [...tokenizer.vocabulary()].flatMap(([token, id]) =>
+    tokenizer.isSpecial(id) ? [token] : [],
+  );
+  const cached = cachedEncode(encode);
+  return (text) => (special.some((token) => text.includes(token)) ? encode : cached)(text);
+}
+
 /** What stands for the text that the package generates. */
 const WORLD = 'world';
 
 function textNeeded(model: string, { heldOut, task }: DataSettings): string {
-  const judged = heldOut === undefined && task === undefined ? ', and other text to judge it by' : '';
+  const judged =
+    heldOut === undefined && task === undefined
+      ? `, of which ${100 * HELD_OUT_SHARE} % are held out to judge it by unless other text is given`
+      : '';
   return (
     `${model} is not a model of the generated world: it needs text to train on${judged}, such as\n` +
     '  --data novels.txt --held-out more-novels.txt\n' +

@@ -4,7 +4,7 @@ import { turn } from '../../util/turn.ts';
 import { FORMAT, rememberOf } from './cache.ts';
 import { type Corpus, type CorpusPart, textOf } from './corpus.ts';
 import { Fingerprints, fingerprint, plainly } from './documents.ts';
-import { openFile } from './file.ts';
+import { withFile } from './file.ts';
 import { documentsIn, piecesOf } from './pieces.ts';
 
 /** Whether a text that models are judged by is apart from the one that they are trained on. */
@@ -49,10 +49,12 @@ export async function checkApart(
     const known = await fingerprintsOf(heldOut.parts, signal);
     for (const outer of data.parts) {
       const find = finder(samples.slice(0, SAMPLES));
-      for await (const text of documentsOf(outer, signal)) {
-        const inner = find(text) ?? (await standsIn(text, heldOut.parts, known, signal));
-        if (inner) throw refused(outer, inner, plainly(text));
-      }
+      await eachDocument(outer, signal, (text) => {
+        const inner = find(text);
+        if (inner) throw refused(outer, inner);
+        const print = fingerprint(text, LEAST);
+        return print !== undefined && known(print) ? checkDocument(text, outer, heldOut, signal) : undefined;
+      });
       const inner = find();
       if (inner) throw refused(outer, inner);
     }
@@ -116,47 +118,46 @@ function finder(samples: readonly { part: CorpusPart; sample: string }[]) {
 async function fingerprintsOf(parts: readonly CorpusPart[], signal: AbortSignal | undefined) {
   const documents = new Fingerprints();
   for (const part of parts) {
-    for await (const text of documentsOf(part, signal)) {
-      const content = plainly(text);
-      if (content.length >= LEAST) documents.add(fingerprint(content));
-    }
+    await eachDocument(part, signal, (text) => {
+      const print = fingerprint(text, LEAST);
+      if (print !== undefined) documents.add(print);
+    });
   }
   return documents.sealed();
 }
 
-/** The part in which a document stands; fingerprints that are the same by chance make no difference. */
-async function standsIn(
+/** @throws InputError where a document of the training text is held out, and has not just the fingerprint of one that is */
+async function checkDocument(
   text: string,
-  parts: readonly CorpusPart[],
-  known: (fingerprint: number) => boolean,
+  outer: CorpusPart,
+  heldOut: Corpus,
   signal: AbortSignal | undefined,
-): Promise<CorpusPart | undefined> {
+): Promise<void> {
   const content = plainly(text);
-  if (content.length < LEAST || !known(fingerprint(content))) return undefined;
-  for (const part of parts) {
-    for await (const each of documentsOf(part, signal)) if (plainly(each) === content) return part;
+  for (const inner of heldOut.parts) {
+    await eachDocument(inner, signal, (each) => {
+      if (plainly(each) === content) throw refused(outer, inner, content);
+    });
   }
-  return undefined;
 }
 
-/** All documents of a file, and in plain text what stands between them. */
-async function* documentsOf(
+/** Visits all documents of a file, and what stands between them in plain text. */
+async function eachDocument(
   { path, name, layout, reading }: CorpusPart,
   signal: AbortSignal | undefined,
-): AsyncGenerator<string> {
-  const { file, close } = openFile(path, name);
-  try {
+  visit: (text: string) => Promise<void> | undefined | void,
+): Promise<void> {
+  await withFile(path, name, async (file) => {
     const cut = layout.cut === 'records' ? 'records' : documentsIn(file);
     let read = 0;
     for (const { content } of piecesOf(file, cut, 0, reading)) {
-      yield content;
+      const waiting = visit(content);
+      if (waiting) await waiting;
       read += content.length;
       if (read < WINDOW) continue;
       read = 0;
       await turn();
       signal?.throwIfAborted();
     }
-  } finally {
-    close();
-  }
+  });
 }

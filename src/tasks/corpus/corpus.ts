@@ -106,7 +106,7 @@ export function textOf({ parts, name }: Corpus, side: SideName): TextSource {
   if (some.length === 0 && side === 'heldOut') {
     const share = parts[0]!.layout.share!;
     throw new InputError(
-      `${name} has too few documents to hold out ${100 * share} % of them: expected other text by --held-out, or a larger --held-out-share`,
+      `${name} has too few documents to hold out ${(100 * share).toLocaleString('en', { maximumSignificantDigits: 3 })} % of them: expected other text by --held-out, or a larger --held-out-share`,
     );
   }
   return joinedText(

@@ -21,8 +21,9 @@ export interface OpenFile extends FileState {
   blocks(from: number): Generator<Buffer>;
 }
 
-/** Bytes that are read at once. */
-const BLOCK = 1 << 16;
+/** Bytes that are read at once: few first, since often little is wanted. */
+const FIRST_BLOCK = 1 << 15;
+const LARGEST_BLOCK = 1 << 18;
 
 /**
  * Opens a file for as long as `use` takes.
@@ -74,8 +75,8 @@ export function openFile(
       return bytes.subarray(0, readAt(fd, name, bytes, 0));
     },
     *blocks(from) {
-      for (let at = from; ; ) {
-        const block = Buffer.allocUnsafe(BLOCK);
+      for (let at = from, size = FIRST_BLOCK; ; size = Math.min(2 * size, LARGEST_BLOCK)) {
+        const block = Buffer.allocUnsafe(size);
         const count = readAt(fd, name, block, at);
         if (count === 0) return;
         at += count;

@@ -45,8 +45,8 @@ export interface Layouting {
 
 /** Places that are remembered of a file, at most. */
 const PLACES = 1 << 17;
-/** Bytes between two places, at least. */
-const CLOSEST = 1 << 15;
+/** Bytes between two places of what is not held out, at least. */
+const CLOSEST = 1 << 14;
 /** Bytes after which the event loop turns. */
 const TURN = 1 << 23;
 
@@ -84,10 +84,12 @@ async function read(
     name,
     async (file) => {
       const cut = records ? 'records' : share === undefined ? 'whole' : documentsIn(file);
-      const apart = Math.max(CLOSEST, file.bytes / PLACES);
+      const least = file.bytes / PLACES;
+      const apart = { training: Math.max(CLOSEST, least), heldOut: least };
       const sides = { training: emptySide(), heldOut: emptySide() };
       for (const { text, content, at } of piecesOf(file, cut, 0, reading)) {
-        addPiece(sides[sideOf(content, share)], text, at, apart);
+        const side = sideOf(content, share);
+        addPiece(sides[side], text, at, apart[side]);
         if (unseen - done < TURN) continue;
         onBytes?.(unseen - done);
         done = unseen;

@@ -1,5 +1,6 @@
 import type { TextSource } from '../../train/batches.ts';
-import { checkSame, openFile } from './file.ts';
+import { InputError } from '../../util/errors.ts';
+import { checkSame, type OpenFile, openFile } from './file.ts';
 import { type Layout, type SideName, sideOf } from './layout.ts';
 import { piecesOf } from './pieces.ts';
 import type { RecordReading } from './record.ts';
@@ -47,26 +48,48 @@ function sliceOf(part: Part, start: number, end: number): string {
 }
 
 /** @throws InputError where the file is no more what it was */
-function read({ path, name, layout, side, reading }: Part, start: number, end: number): string {
-  const { places } = layout[side];
-  const place = lastAtMost(places.before, start);
-  let before = places.before[place]!;
-  let text = '';
+function read(part: Part, start: number, end: number): string {
+  const { path, name, layout, side } = part;
+  const { before } = layout[side].places;
   const { file, close } = openFile(path, name);
   try {
     checkSame(file, layout, name);
-    for (const piece of piecesOf(file, layout.cut, places.bytes[place]!, reading)) {
-      if (sideOf(piece.content, layout.share) !== side) continue;
-      const after = before + piece.text.length;
-      if (after > start) text += piece.text.slice(Math.max(0, start - before), end - before);
-      if (after >= end) break;
-      before = after;
+    let text = '';
+    let place = lastAtMost(before, start);
+    for (let at = before[place]!; at < end; ) {
+      const first = at;
+      for (const piece of from(place, part, file)) {
+        const after = at + piece.length;
+        if (after > start) text += piece.slice(Math.max(0, start - at), end - at);
+        at = after;
+        if (at >= end) break;
+      }
+      if (at === first)
+        throw new InputError(`${name} is no more what it was, though its time and size are the same`);
+      place = lastAtMost(before, at);
     }
     return text;
   } finally {
     close();
   }
 }
+
+/** Pieces from a place on, up to where it is better to go on from another one. */
+function* from(place: number, { layout, side, reading }: Part, file: OpenFile): Generator<string> {
+  const { bytes, before } = layout[side].places;
+  let [at, next] = [before[place]!, place + 1];
+  for (const piece of piecesOf(file, layout.cut, bytes[place]!, reading)) {
+    if (sideOf(piece.content, layout.share) !== side) continue;
+    yield piece.text;
+    at += piece.text.length;
+    while (before[next]! < at) next++;
+    // What stands between here and there is on the other side.
+    if (before[next] === at && bytes[next]! - piece.at > FAR) return;
+  }
+}
+
+/** Bytes that are not read for nothing. */
+const FAR = 1 << 15;
 
 /** Where the last of ascending numbers stands that is no greater. */
 function lastAtMost(numbers: readonly number[], value: number): number {
