@@ -53,6 +53,10 @@ export async function remember<T>(
 /** Keeps a value of plain data with what it depends on, and a check sum, in place of what the file keeps. */
 export function keep(path: string, identity: Identity, value: unknown): void {
   removeLeftovers(path);
+  write(path, identity, value);
+}
+
+function write(path: string, identity: Identity, value: unknown): void {
   const kept: Kept = { format: FORMAT, identity, check: hashOf(identity, value), value };
   writeFileAtomic(path, `${JSON.stringify(kept)}\n`);
 }
@@ -63,7 +67,8 @@ export function keep(path: string, identity: Identity, value: unknown): void {
  * @throws OtherWorkError when it keeps work of another
  */
 export function begin(path: string, identity: Identity, onNotice?: OnNotice): void {
-  if (!read(path, identity, onNotice)) keep(path, identity, undefined);
+  // Others may do the same at this moment: what they write beside it stays.
+  if (!read(path, identity, onNotice)) write(path, identity, undefined);
 }
 
 /**
