@@ -17,13 +17,13 @@ import { Model } from '../runtime/model.ts';
 import { planExamples } from '../tasks/harness.ts';
 import type { ProgressEvent } from '../util/progress.ts';
 import { type Recipe, readRecipe } from './recipe.ts';
-import type { RunResult } from './result.ts';
+import type { Result } from './result.ts';
 import { ledBy, type RunContext } from './run/context.ts';
 import { planOf } from './run/plan.ts';
 import { performHere, RunProgress } from './run/progress.ts';
 import type { Unit } from './run/stage.ts';
 import { type Perform, runRecipe, runUnit } from './run.ts';
-import type { SearchResult } from './stages/placement/result.ts';
+import type { PlacementResult } from './stages/placement/result.ts';
 import { agreedPlacement } from './stages/placement/stage.ts';
 
 let dir: string;
@@ -103,14 +103,14 @@ const here = ({ signal, onProgress }: RunContext): Perform => {
 const run = (context: RunContext) => runRecipe(context, here(context));
 
 /** A result without what depends on the clock, on speeds and on where it lies. */
-function lasting(result: RunResult): unknown {
+function lasting(result: Result): unknown {
   const drop = new Set(['seconds', 'created', 'decode', 'train', 'throughput', 'choice', 'hybrid']);
   return JSON.parse(JSON.stringify(result), (key, value) => (drop.has(key) ? undefined : value));
 }
 
 describe('runRecipe', () => {
   let recipe: Recipe;
-  let result: RunResult;
+  let result: Result;
   const seen: ProgressEvent[] = [];
   beforeAll(async () => {
     recipe = readRecipe(recipeFile(small));
@@ -128,7 +128,7 @@ describe('runRecipe', () => {
     const { blocks, design, dimensions, windows, placement } = result;
     expect(blocks!.candidates.map(({ name }) => name)).toEqual(['gla', 'gated_deltanet']);
     expect(design!.candidates.map(({ name }) => name)).toEqual(['released', 'vConv-none']);
-    const kept = agreedPlacement(placement);
+    const kept = agreedPlacement(placement!);
     for (const stage of [blocks!, design!, dimensions!]) {
       expect(stage.placement).toEqual(kept);
       expect(stage.candidates.every(({ runs }) => runs.length === 2)).toBe(true);
@@ -150,7 +150,7 @@ describe('runRecipe', () => {
       ['search', 'features', 'logits', 'all'],
       ['search', 'features', 'logits', 'all'],
     ]);
-    const kept = agreedPlacement(placement);
+    const kept = agreedPlacement(placement!);
     for (const [layer, letter] of [...final!.architecture].entries()) {
       const expected = kept.includes(layer) ? 'A' : windows!.chosen.includes(layer) ? 'W' : letter;
       expect(letter).toBe(expected);
@@ -170,14 +170,14 @@ describe('runRecipe', () => {
     expect(placements).toEqual([[0], [1], [2], [3]]);
     for (const { seed, frozen, trained, rankCorrelation } of runs) {
       // Frozen, it is the super network of stage 1.
-      expect(frozen).toEqual(result.placement.runs.find((run) => run.seed === seed)!.heatMap);
+      expect(frozen).toEqual(result.placement!.runs.find((run) => run.seed === seed)!.heatMap);
       expect(trained).not.toEqual(frozen);
       expect(Math.abs(rankCorrelation)).toBeLessThanOrEqual(1);
     }
   });
 
   test('a task that does not lead a stage is reported all the same', () => {
-    const { objective, runs } = result.placement;
+    const { objective, runs } = result.placement!;
     expect(objective.map(({ task, guides }) => [task, guides])).toEqual([
       ['pick', false],
       ['say', undefined],
@@ -291,7 +291,7 @@ test('what most seeds found is kept', () => {
         placement,
         searchers: [{ best: [judged(placement, score)] }],
       })),
-    }) as unknown as SearchResult;
+    }) as unknown as PlacementResult;
   expect(agreedPlacement(found([[1], 0.9], [[2], 0.5], [[2], 0.6]))).toEqual([2]);
   expect(agreedPlacement(found([[1], 0.4], [[2], 0.5]))).toEqual([2]);
 });

@@ -1,13 +1,10 @@
-import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
-import { ENGINE_VERSION } from '../graph/index.ts';
 import { InputError } from '../util/errors.ts';
-import { writeFileAtomic } from '../util/files.ts';
 import { withFolder } from '../util/folder-lock.ts';
 import { noticeBy } from '../util/progress.ts';
 import { recall, remember } from '../util/remember.ts';
 import type { Recipe } from './recipe.ts';
-import type { RunResult } from './result.ts';
+import type { Result } from './result.ts';
 import { checkRun } from './run/check.ts';
 import type { RunContext } from './run/context.ts';
 import { stageIdentity } from './run/identity.ts';
@@ -18,6 +15,7 @@ import { mlpsStage } from './stages/frozen-mlps.ts';
 import { AGREEMENT, agreedPlacement, placementStage } from './stages/placement/stage.ts';
 import { throughputStage } from './stages/throughput.ts';
 import { windowsStage } from './stages/windows.ts';
+import { wholeResult, writeResult } from './whole-result.ts';
 
 /**
  * A run of a recipe: its stages in order, each made of units that can be done anywhere. Everything that was done is
@@ -51,7 +49,7 @@ export interface RunObserver {
   /** A stage was done before. */
   skip?(stage: StageName, units: readonly Unit[]): void;
   /** A stage is done: the result as it would be if the run ended with it. */
-  found?(result: RunResult): void;
+  found?(result: Result): void;
 }
 
 /**
@@ -63,12 +61,12 @@ export async function runRecipe(
   context: RunContext,
   perform: Perform,
   observer: RunObserver = {},
-): Promise<RunResult> {
+): Promise<Result> {
   checkRun(context);
   return withFolder(context.out, 'a run of a recipe', () => runStages(context, perform, observer));
 }
 
-async function runStages(context: RunContext, perform: Perform, observer: RunObserver): Promise<RunResult> {
+async function runStages(context: RunContext, perform: Perform, observer: RunObserver): Promise<Result> {
   const identity = stageIdentity(context);
   const findings: Findings = {};
   for (const name of STAGES) {
@@ -91,23 +89,16 @@ async function runStages(context: RunContext, perform: Perform, observer: RunObs
     observer.found?.(resultOf(context, findings));
   }
   const result = resultOf(context, findings);
-  writeFileAtomic(join(context.out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
+  writeResult(context.out, result);
   return result;
 }
 
-/** The placement, which comes first, must be there. */
-function resultOf(context: RunContext, findings: Findings): RunResult {
-  return {
-    format: 'postnas-run-1',
-    recipe: context.recipe,
-    command: context.command,
-    created: new Date().toISOString(),
-    machine: machine(),
-    ...findings,
-    placement: findings.placement!,
-    chosen: { placement: agreedPlacement(findings.placement!), rule: AGREEMENT },
-    ...costOf(findings),
-  };
+function resultOf(context: RunContext, findings: Findings): Result {
+  const { placement } = findings;
+  return wholeResult(findings, {
+    ...context,
+    ...(placement && { chosen: { placement: agreedPlacement(placement), rule: AGREEMENT } }),
+  });
 }
 
 /**
@@ -144,35 +135,3 @@ function controlOf({ onProgress, signal, threads, device }: RunContext) {
 }
 
 const stageFile = ({ out }: RunContext, name: StageName) => join(out, name, 'stage.json');
-
-/** Seconds of work and tokens of everything, wherever it was done. */
-function costOf({ placement, mlps, blocks, design, dimensions, windows, final }: Findings) {
-  const trials = [blocks, design, dimensions].flatMap((found) =>
-    found
-      ? [
-          {
-            seconds: found.seconds,
-            tokens: found.trainedTokens * found.candidates.flatMap(({ runs }) => runs).length,
-          },
-        ]
-      : [],
-  );
-  const parts = [
-    ...[placement, mlps, windows].flatMap((found) => found ?? []),
-    ...trials,
-    ...(final?.runs.flatMap(({ stages }) => stages) ?? []),
-  ];
-  return {
-    seconds: parts.reduce((sum, { seconds }) => sum + seconds, 0),
-    tokens: parts.reduce((sum, { tokens }) => sum + tokens, 0),
-  };
-}
-
-function machine(): RunResult['machine'] {
-  return {
-    processor: cpus()[0]?.model.trim() ?? 'unknown',
-    cores: availableParallelism(),
-    node: process.version,
-    onnxruntime: ENGINE_VERSION,
-  };
-}

@@ -1,11 +1,14 @@
+import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import type { Device } from '../../graph/index.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { resolveModel } from '../../model/hub.ts';
-import { readJsonObject } from '../../model/json-file.ts';
+import { stagesOf } from '../../report/stages.ts';
 import { dataOf } from '../../search/data.ts';
 import { comparedMixers, linearKinds, linearMixer } from '../../search/network/linear-mixer.ts';
+import { readResult } from '../../search/read-result.ts';
+import type { Result } from '../../search/result.ts';
 import { asFastThenBest, bestThenFastest, type ChoiceRule } from '../../search/stages/blocks/choice.ts';
 import {
   type Candidate,
@@ -15,7 +18,7 @@ import {
 } from '../../search/stages/blocks/compare.ts';
 import { designsNamed, jetDesigns } from '../../search/stages/blocks/designs.ts';
 import { nearbyHeads, sameStateSize } from '../../search/stages/blocks/dimensions.ts';
-import type { BlocksResult } from '../../search/stages/blocks/result.ts';
+import type { BlocksStage } from '../../search/stages/blocks/result.ts';
 import { InputError } from '../../util/errors.ts';
 import { blocksSummary } from '../blocks-summary.ts';
 import { resumingAction } from '../command.ts';
@@ -147,7 +150,7 @@ function headCount(text: string): number {
 /** A command that compares the blocks that `what` makes of its options. */
 function comparison<More>(
   command: Command,
-  stage: BlocksResult['stage'],
+  stage: BlocksStage,
   what: (options: More & Options, config: ModelConfig) => Comparison,
 ): Command {
   command
@@ -204,8 +207,10 @@ function comparison<More>(
       };
       checkComparison(settings);
       begin();
-      const found = await compareBlocks(settings);
-      result(found, blocksSummary(found, options.out, sharedOptions(options)));
+      await compareBlocks(settings);
+      const found = readResult(join(options.out, 'result.json')) as Result;
+      const comparison = stagesOf(found)[stage]!;
+      result(found, blocksSummary(comparison, found.model, options.out, sharedOptions(options)));
     },
   );
 }
@@ -221,8 +226,11 @@ function placementOf(text: string): number[] {
     }
     return layers.map(Number);
   }
-  const { runs } = readJsonObject(text) as { runs?: { placement?: number[] }[] };
-  const placement = runs?.[0]?.placement;
+  const found = readResult(text);
+  const placement =
+    found.format === 'postnas-bench-1'
+      ? undefined
+      : (found.chosen?.placement ?? found.placement?.runs[0]?.placement);
   if (!placement) throw new InputError(`--placement ${text}: expected the result.json of postnas search`);
   return placement;
 }

@@ -7,7 +7,7 @@ import { resolveModel } from '../../model/hub.ts';
 import { countParameters, modelParameters } from '../../model/parameters.ts';
 import { dataOf, unseenTasks } from '../../search/data.ts';
 import { readRecipe } from '../../search/recipe.ts';
-import type { RunResult } from '../../search/result.ts';
+import type { Result } from '../../search/result.ts';
 import { checkRun } from '../../search/run/check.ts';
 import type { RunContext } from '../../search/run/context.ts';
 import { type Estimate, estimateRun } from '../../search/run/estimate.ts';
@@ -100,7 +100,7 @@ export async function runFromRecipe(
   recipe: string,
   options: Options & { out: string },
   begin: () => void,
-): Promise<RunResult> {
+): Promise<Result> {
   const { out } = options;
   const { context, jobs } = await prepare(common, recipe, out, options);
   const { threads, device, signal } = context;
@@ -136,8 +136,8 @@ export async function runFromRecipe(
       found: (result) => watcher?.found(result),
     });
     // Charting is loaded when it is needed: that takes a second.
-    const { writeRunReport } = await import('../../report/run-report.ts');
-    writeRunReport(report, result);
+    const { writeReport } = await import('../../report/report.ts');
+    writeReport(report, result);
     return result;
   });
 }

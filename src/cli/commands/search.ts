@@ -2,9 +2,11 @@ import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { type Checkpoint, openCheckpoint } from '../../model/checkpoint.ts';
 import { resolveModel } from '../../model/hub.ts';
+import { stagesOf } from '../../report/stages.ts';
 import { dataOf, unseenTasks } from '../../search/data.ts';
 import { linearMixer } from '../../search/network/linear-mixer.ts';
-import type { SearchResult } from '../../search/stages/placement/result.ts';
+import { readResult } from '../../search/read-result.ts';
+import type { Result } from '../../search/result.ts';
 import { checkSearch, type SearchSettings, searchPlacement } from '../../search/stages/placement/search.ts';
 import { measureSteps } from '../../search/train/rates.ts';
 import { tokensOf } from '../../search/train/settings.ts';
@@ -79,7 +81,7 @@ export function search(): Command {
       const { progress, signal } = common;
       const folder = await resolveModel(model!, { onProgress: progress.report, signal });
       const result = await runSearch(common, folder, options, begin);
-      common.result(result, searchSummary(result, options.out, sharedOptions(options)));
+      common.result(result, searchSummary(stagesOf(result).search!, options.out, sharedOptions(options)));
     },
   );
 }
@@ -90,7 +92,7 @@ async function runSearch(
   model: string,
   options: SearchOptions,
   begin: () => void,
-): Promise<SearchResult> {
+): Promise<Result> {
   const checkpoint = openCheckpoint(model);
   const shape = { batch: options.rows, length: options.length };
   const { rate, budget } = options;
@@ -123,10 +125,11 @@ async function runSearch(
   progress.log(planned(settings, checkpoint, options.mixer));
   progress.log(await estimated(settings, checkpoint));
   begin();
-  const result = await searchPlacement(settings);
+  await searchPlacement(settings);
+  const result = readResult(join(options.out, 'result.json')) as Result;
   // Charting is loaded when it is needed: that takes a second.
-  const { writeSearchReport } = await import('../../report/search-report.ts');
-  writeSearchReport(join(options.out, 'report.html'), result);
+  const { writeReport } = await import('../../report/report.ts');
+  writeReport(join(options.out, 'report.html'), result);
   return result;
 }
 

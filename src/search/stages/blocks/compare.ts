@@ -8,7 +8,6 @@ import { countParameters } from '../../../model/parameters.ts';
 import type { ObjectiveTask } from '../../../tasks/objective.ts';
 import type { TrainingData } from '../../../train/batches.ts';
 import { InputError } from '../../../util/errors.ts';
-import { writeFileAtomic } from '../../../util/files.ts';
 import { withFolder } from '../../../util/folder-lock.ts';
 import type { OnProgress } from '../../../util/progress.ts';
 import { identityOf, remember } from '../../../util/remember.ts';
@@ -18,11 +17,12 @@ import { hybridOf } from '../../network/hybrid.ts';
 import type { SizedSpec } from '../../network/linear-mixer.ts';
 import { Network } from '../../network/network.ts';
 import { type TrainingSettings, tokensOf } from '../../train/settings.ts';
+import { wholeResult, writeResult } from '../../whole-result.ts';
 import { asPlacement, checkBudget, type Judged } from '../placement/searcher.ts';
 import type { ChoiceRule } from './choice.ts';
 import { inTurns, longestPrompt, measureDecode } from './decode-speed.ts';
 import { stateSize } from './dimensions.ts';
-import type { BlockFindings, BlocksResult } from './result.ts';
+import type { BlockFindings, BlocksResult, BlocksStage } from './result.ts';
 import { measureTraining } from './train-speed.ts';
 import { judgeNetwork, runTrial, trainedNetwork } from './trial.ts';
 import { untrainedHybrid } from './untrained.ts';
@@ -41,7 +41,7 @@ export interface Candidate {
 }
 
 export interface CompareSettings {
-  stage: BlocksResult['stage'];
+  stage: BlocksStage;
   /** Folder of the parent model. */
   model: string;
   /** Folder of the run: states to resume from, result.json, the hybrid of the chosen block. */
@@ -116,15 +116,6 @@ async function compareAlone(settings: CompareSettings): Promise<BlocksResult> {
     signal: settings.signal,
   });
   const result: BlocksResult = {
-    format: 'postnas-blocks-1',
-    stage: settings.stage,
-    command: settings.command,
-    created: new Date().toISOString(),
-    model: {
-      path: model,
-      layers: config.layers.length,
-      parameters: countParameters(weights.names().map((name) => weights.info(name))),
-    },
     placement,
     objective: objectiveOf(tasks),
     base,
@@ -134,7 +125,7 @@ async function compareAlone(settings: CompareSettings): Promise<BlocksResult> {
     choice: { name: chosen.name, rule: settings.rule.text },
     seconds: spent,
   };
-  writeFileAtomic(join(out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
+  writeResult(out, wholeResult({ [settings.stage]: result }, settings));
   return result;
 }
 

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { showArchitecture } from '../../../mixers/registry.ts';
 import { openCheckpoint, saveCheckpoint } from '../../../model/checkpoint.ts';
 import { identityOf, remember } from '../../../util/remember.ts';
+import { objectiveOf } from '../../judge/judge.ts';
 import { type Hybrid, holdsModel, hybridOf } from '../../network/hybrid.ts';
 import { Network } from '../../network/network.ts';
-import type { FinalResult } from '../../result.ts';
 import { chosenNetwork } from '../../run/chosen.ts';
-import { type RunContext, training } from '../../run/context.ts';
+import { ledBy, type RunContext, training } from '../../run/context.ts';
 import { conditionsOf, costsOf } from '../../run/cost.ts';
 import { stageIdentity } from '../../run/identity.ts';
 import type { Findings, MakeStage, Unit } from '../../run/stage.ts';
@@ -16,6 +16,7 @@ import { judgeNetwork } from '../blocks/trial.ts';
 import type { Judged } from '../placement/searcher.ts';
 import { addWindows, windowPath } from '../windows.ts';
 import { distill } from './distill.ts';
+import type { FinalResult } from './result.ts';
 
 /**
  * The final training of the chosen architecture, with every seed, judged after each of its stages on examples that no
@@ -39,6 +40,7 @@ export const finalStage: MakeStage<'final'> = (context, findings) => {
       const keep = join(context.out, 'final', 'parent.json');
       return {
         architecture: showArchitecture(openCheckpoint(runs[0]!.hybrid).config.layers),
+        objective: objectiveOf(ledBy(freshTasks, recipe.placement.objective)),
         examples: Math.max(...freshTasks.map(({ plan }) => plan.examples.length)),
         base: await judgeWhole(context, { config, weights }, keep, 'parent', control),
         runs,

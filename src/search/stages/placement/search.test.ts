@@ -15,7 +15,8 @@ import { planExamples } from '../../../tasks/harness.ts';
 import type { ProgressEvent } from '../../../util/progress.ts';
 import { Network } from '../../network/network.ts';
 import { readResult } from '../../read-result.ts';
-import type { SearchResult } from './result.ts';
+import type { Result } from '../../result.ts';
+import type { PlacementResult } from './result.ts';
 import { type SearchSettings, searchPlacement, seedIdentity } from './search.ts';
 import { searchIdentity } from './trained-branches.ts';
 
@@ -74,13 +75,12 @@ function settings(out: string, more: Partial<SearchSettings> = {}): SearchSettin
 }
 
 /** A result without what depends on the clock and on where it lies. */
-function lasting(result: SearchResult): unknown {
+function lasting(result: PlacementResult): unknown {
   const drop = new Set(['seconds', 'created', 'path']);
   return JSON.parse(JSON.stringify(result), (key, value) => (drop.has(key) ? undefined : value));
 }
 
-const written = (out: string) =>
-  JSON.parse(readFileSync(join(dir, out, 'result.json'), 'utf8')) as SearchResult;
+const written = (out: string) => JSON.parse(readFileSync(join(dir, out, 'result.json'), 'utf8')) as Result;
 const hybrids = (out: string) =>
   [1, 2].map((seed) => readFileSync(join(dir, out, `seed-${seed}`, 'hybrid', 'model.safetensors')));
 
@@ -111,21 +111,22 @@ test('what was found is compared on the examples that were kept apart, random pl
       .map(({ placement }) => placement),
   ];
   expect(new Set(run!.unseen!.map(key))).toEqual(new Set(wanted.map((placement) => placement.join())));
-  expect(readResult(join(dir, 'unseen', 'result.json'))).toMatchObject({ unseen: unseen! });
+  expect(readResult(join(dir, 'unseen', 'result.json'))).toMatchObject({ placement: { unseen: unseen! } });
   expect(run!.stages.at(-1)).toMatchObject({ name: 'unseen examples' });
 });
 
 describe('searchPlacement', () => {
-  let result: SearchResult;
+  let result: PlacementResult;
   beforeAll(async () => {
     result = await searchPlacement(settings('straight'));
   });
 
   test('the result file is the result, with everything its type says', () => {
-    expect(written('straight')).toEqual(JSON.parse(JSON.stringify(result)));
+    const whole = written('straight');
+    expect(readResult(join(dir, 'straight', 'result.json'))).toEqual(whole);
+    expect(whole.placement).toEqual(JSON.parse(JSON.stringify(result)));
+    expect(whole).toMatchObject({ format: 'postnas-result-2', model: { path: model, layers: 3 } });
     expect(result).toMatchObject({
-      format: 'postnas-search-1',
-      model: { path: model, layers: 3 },
       mixer: tinyGla,
       budget: 1,
       objective: [
@@ -134,10 +135,10 @@ describe('searchPlacement', () => {
       ],
       base: { placement: [0, 1, 2], tasks: { pick: expect.anything(), say: expect.anything() } },
     });
-    expect(new Date(result.created).getTime()).toBeGreaterThan(Date.now() - 600_000);
+    expect(new Date(whole.created).getTime()).toBeGreaterThan(Date.now() - 600_000);
     const { weights } = openCheckpoint(model);
     const sizes = weights.names().map((name) => weights.read(name).length);
-    expect(result.model.parameters).toBe(sizes.reduce((a, b) => a + b, 0));
+    expect(whole.model.parameters).toBe(sizes.reduce((a, b) => a + b, 0));
     expect(result.runs.map(({ seed }) => seed)).toEqual([1, 2]);
   });
 
@@ -231,7 +232,7 @@ describe('searchPlacement', () => {
     }
     const resumed = await searchPlacement(settings('stopped'));
     expect(lasting(resumed)).toEqual(lasting(result));
-    expect(lasting(written('stopped'))).toEqual(lasting(result));
+    expect(lasting(written('stopped').placement!)).toEqual(lasting(result));
     expect(hybrids('stopped')).toEqual(hybrids('straight'));
   });
 });

@@ -10,7 +10,6 @@ import { refuseInputs } from '../../../model/output-place.ts';
 import type { ObjectiveTask } from '../../../tasks/objective.ts';
 import type { TrainingData } from '../../../train/batches.ts';
 import { InputError } from '../../../util/errors.ts';
-import { writeFileAtomic } from '../../../util/files.ts';
 import { withFolder } from '../../../util/folder-lock.ts';
 import { noticeBy, type OnProgress } from '../../../util/progress.ts';
 import { Random } from '../../../util/random.ts';
@@ -22,10 +21,11 @@ import { holdsModel, hybridOf } from '../../network/hybrid.ts';
 import { Network } from '../../network/network.ts';
 import { scheduleOf, type TrainingSettings, tokensOf } from '../../train/settings.ts';
 import { type PathSampling, trainSuperNetwork } from '../../train/super-network.ts';
+import { wholeResult, writeResult } from '../../whole-result.ts';
 import { beamSearch } from './beam.ts';
 import { checkExhaustive, exhaustive } from './exhaustive.ts';
 import { randomSearch } from './random.ts';
-import type { SearchResult, SearchRun } from './result.ts';
+import type { PlacementResult, SearchRun } from './result.ts';
 import { checkBudget, type Judged, placementKey, type Searcher } from './searcher.ts';
 import { type SearchIdentity, searchIdentity, seedProgress, trainedBranches } from './trained-branches.ts';
 import { uniform } from './uniform.ts';
@@ -70,33 +70,22 @@ export interface SearchSettings {
  *   beyond the context, ...), for a folder that holds the states of a search with other settings, and for one in which
  *   another process is at work
  */
-export async function searchPlacement(settings: SearchSettings): Promise<SearchResult> {
+export async function searchPlacement(settings: SearchSettings): Promise<PlacementResult> {
   const { out } = settings;
   const { config } = openCheckpoint(settings.model);
   checkSearch(settings, config);
   return withFolder(out, 'a search of placements', () => searchSeeds(settings));
 }
 
-async function searchSeeds(settings: SearchSettings): Promise<SearchResult> {
+async function searchSeeds(settings: SearchSettings): Promise<PlacementResult> {
   const { out, mixer, budget, seeds, tasks, signal } = settings;
-  const { config, weights } = openCheckpoint(settings.model);
   const found: SeedFindings[] = [];
   for (const seed of seeds) {
     found.push(await searchSeed(settings, seed));
     signal?.throwIfAborted();
   }
   const runs = found.map(({ run }) => run);
-  const result: SearchResult = {
-    format: 'postnas-search-1',
-    command: settings.command,
-    created: new Date().toISOString(),
-    model: {
-      path: settings.model,
-      layers: config.layers.length,
-      parameters: weights
-        .names()
-        .reduce((n, name) => n + weights.info(name).shape.reduce((a, b) => a * b, 1), 0),
-    },
+  const result: PlacementResult = {
     mixer,
     budget,
     objective: objectiveOf(tasks),
@@ -107,7 +96,7 @@ async function searchSeeds(settings: SearchSettings): Promise<SearchResult> {
     runs,
     ...sumOf(runs.flatMap(({ stages }) => stages)),
   };
-  writeFileAtomic(join(out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
+  writeResult(out, wholeResult({ placement: result }, settings));
   return result;
 }
 

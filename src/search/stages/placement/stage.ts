@@ -4,7 +4,7 @@ import { linearMixer } from '../../network/linear-mixer.ts';
 import { ledBy, type RunContext, training } from '../../run/context.ts';
 import type { MakeStage } from '../../run/stage.ts';
 import { tokensOf } from '../../train/settings.ts';
-import type { SearchResult } from './result.ts';
+import type { PlacementResult } from './result.ts';
 import { type SearchSettings, searchPlacement, searchSeed } from './search.ts';
 
 /** Stage 1: where full attention must stay. */
@@ -53,7 +53,7 @@ export const AGREEMENT =
   'what most seeds found; of those found equally often the one with the highest mean score';
 
 /** The one placement that later stages keep: AGREEMENT. */
-export function agreedPlacement({ runs }: SearchResult): number[] {
+export function agreedPlacement({ runs }: PlacementResult): number[] {
   const found = new Map<string, { placement: number[]; scores: number[] }>();
   for (const { placement, searchers } of runs) {
     const key = placement.join();
