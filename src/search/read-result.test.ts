@@ -143,6 +143,11 @@ describe('a search alone', () => {
     ],
     ['a date that is none', { created: 'today' }, 'created is "today", expected a date'],
     ['a recipe that is none', { recipe: 3 }, 'recipe is 3, expected an object'],
+    [
+      'a recipe whose slack is none',
+      { recipe: { dimensions: { slack: 'x' } } },
+      'recipe.dimensions.slack is "x", expected a number',
+    ],
   ])('%s', (_, change, message) => {
     expect(mistakeIn(whole, (result) => Object.assign(result, change))).toContain(message);
     expect(mistakeIn(whole, (result) => Object.assign(result, change))?.startsWith(message)).toBe(true);

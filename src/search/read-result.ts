@@ -25,7 +25,7 @@ export function readResult(path: string): Result | BenchResult {
   if (!reader) {
     const known = Object.keys(READERS).map((each) => `"${each}"`);
     throw new InputError(
-      `${path}: format is ${shown(format)}, expected ${known.slice(0, -1).join(', ')} or ${known.at(-1)}: this is no result`,
+      `${path}: format is ${format === undefined ? 'missing' : shown(format)}, expected ${known.slice(0, -1).join(', ')} or ${known.at(-1)}: this is no result`,
     );
   }
   return reader(json, (schema, value) => readBy(path, schema, value));

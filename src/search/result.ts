@@ -20,10 +20,14 @@ export const RESULT_FORMAT = 'postnas-result-2';
  * A recipe is kept as it was run. Those of earlier versions may have had other fields, and mixers from outside need not be
  * registered where a result is only shown: what the report does not need is not looked at.
  */
-export const recipePart = z.looseObject(
-  { dimensions: z.looseObject({ slack: number().optional() }, { error: 'an object' }).optional() },
-  { error: 'an object' },
-) as unknown as z.ZodType<Recipe>;
+export const recipePart = z
+  .record(z.string(), z.unknown(), { error: 'an object' })
+  .superRefine((own, context) => {
+    const slack = isObject(own.dimensions) ? own.dimensions.slack : undefined;
+    if (slack !== undefined && !number().safeParse(slack).success) {
+      context.addIssue({ code: 'custom', path: ['dimensions', 'slack'], message: 'a number' });
+    }
+  }) as unknown as z.ZodType<Recipe>;
 
 /** What stands in every result, beside the parts of its stages. */
 export const about = {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { renderReport } from '../../src/report/report.ts';
+import { readResult } from '../../src/search/read-result.ts';
 import type { Result } from '../../src/search/result.ts';
 import { sampleResult, wholeOf } from '../report/sample-result.ts';
 import { sampleBlocks, sampleRun } from '../report/sample-run.ts';
@@ -27,7 +28,7 @@ test('writes the page beside the result, or where it is told to', async () => {
     code: 0,
     stdout: `${JSON.stringify({ report: elsewhere }, null, 2)}\n`,
   });
-  const page = renderReport(JSON.parse(readFileSync(json, 'utf8')) as Result);
+  const page = renderReport(readResult(json) as Result);
   expect(readFileSync(beside, 'utf8')).toBe(page);
   expect(readFileSync(elsewhere, 'utf8')).toBe(page);
 });
@@ -42,7 +43,9 @@ test('a folder stands for its result, whatever stages that has', async () => {
     mkdirSync(at);
     writeFileSync(join(at, 'result.json'), JSON.stringify(result));
     expect(await run(at)).toMatchObject({ code: 0, stderr: '' });
-    expect(readFileSync(join(at, 'report.html'), 'utf8')).toBe(renderReport(result));
+    expect(readFileSync(join(at, 'report.html'), 'utf8')).toBe(
+      renderReport(readResult(join(at, 'result.json')) as Result),
+    );
   }
 });
 
