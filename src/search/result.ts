@@ -18,9 +18,9 @@ export interface RunResult {
   /** The machine that rates were measured on: processor, cores that were used, versions. */
   machine: { processor: string; cores: number; node: string; onnxruntime: string };
   /** Stage 1: where full attention must stay. */
-  placement: SearchResult;
+  placement?: SearchResult;
   /** The layers that keep it from here on, one placement for all seeds, and the rule that took it, in words. */
-  chosen: { placement: number[]; rule: string };
+  chosen?: { placement: number[]; rule: string };
   /** Whether freezing the MLPs changes which placements are good. */
   mlps?: MlpsResult;
   /** Stage 2: which block replaces attention. */
@@ -35,6 +35,8 @@ export interface RunResult {
   windows?: WindowsResult;
   /** The final model. */
   final?: FinalResult;
+  /** Folder of the model that the last of these stages has left, by the first seed. */
+  hybrid?: string;
   /** Of everything, those of earlier processes included. */
   seconds: number;
   tokens: number;
@@ -100,6 +102,8 @@ export interface WindowsResult {
 export interface FinalResult {
   /** A letter per layer. */
   architecture: string;
+  /** Absent in results from before a final stage could stand alone: that of the placement. */
+  objective?: SearchResult['objective'];
   examples: number;
   /** The parent on these examples. */
   base: Judged;

@@ -6,16 +6,25 @@ import { writeFileAtomic } from '../util/files.ts';
 import { withFolder } from '../util/folder-lock.ts';
 import { noticeBy } from '../util/progress.ts';
 import { recall, remember } from '../util/remember.ts';
-import type { Recipe } from './recipe.ts';
 import type { RunResult } from './result.ts';
 import { checkRun } from './run/check.ts';
 import type { RunContext } from './run/context.ts';
 import { stageIdentity } from './run/identity.ts';
-import { type Findings, type MakeStage, STAGES, type Stage, type StageName, type Unit } from './run/stage.ts';
+import {
+  checkLayout,
+  type Findings,
+  type MakeStage,
+  STAGES,
+  type Stage,
+  type StageName,
+  stageFolder,
+  type Unit,
+} from './run/stage.ts';
 import { blocksStage, designStage, dimensionsStage } from './stages/blocks/stages.ts';
 import { finalStage } from './stages/final/stage.ts';
 import { mlpsStage } from './stages/frozen-mlps.ts';
-import { AGREEMENT, agreedPlacement, placementStage } from './stages/placement/stage.ts';
+import { AGREEMENT, keptLayers } from './stages/placement/agreed.ts';
+import { placementStage } from './stages/placement/stage.ts';
 import { throughputStage } from './stages/throughput.ts';
 import { windowsStage } from './stages/windows.ts';
 
@@ -34,12 +43,6 @@ const MAKE: { [N in StageName]: MakeStage<N> } = {
   final: finalStage,
   mlps: mlpsStage,
 };
-
-/** The stages that a recipe has, in order. */
-export function stagesOf({ dimensions, ...recipe }: Recipe): StageName[] {
-  const has = { ...recipe, dimensions, throughput: dimensions?.throughput || undefined };
-  return STAGES.filter((name) => has[name] !== undefined);
-}
 
 /** Does units, in any order and any process. */
 export type Perform = (units: readonly Unit[]) => Promise<void>;
@@ -65,6 +68,7 @@ export async function runRecipe(
   observer: RunObserver = {},
 ): Promise<RunResult> {
   checkRun(context);
+  checkLayout(context);
   return withFolder(context.out, 'a run of a recipe', () => runStages(context, perform, observer));
 }
 
@@ -95,8 +99,9 @@ async function runStages(context: RunContext, perform: Perform, observer: RunObs
   return result;
 }
 
-/** The placement, which comes first, must be there. */
 function resultOf(context: RunContext, findings: Findings): RunResult {
+  const { placement } = context.recipe;
+  const rule = placement && ('layers' in placement ? 'as the recipe gives it' : AGREEMENT);
   return {
     format: 'postnas-run-1',
     recipe: context.recipe,
@@ -104,8 +109,8 @@ function resultOf(context: RunContext, findings: Findings): RunResult {
     created: new Date().toISOString(),
     machine: machine(),
     ...findings,
-    placement: findings.placement!,
-    chosen: { placement: agreedPlacement(findings.placement!), rule: AGREEMENT },
+    ...(rule && { chosen: { placement: keptLayers(context, findings), rule } }),
+    ...hybridOf(context, findings),
     ...costOf(findings),
   };
 }
@@ -143,7 +148,16 @@ function controlOf({ onProgress, signal, threads, device }: RunContext) {
   return { onProgress, signal, threads, device };
 }
 
-const stageFile = ({ out }: RunContext, name: StageName) => join(out, name, 'stage.json');
+const stageFile = (context: RunContext, name: StageName) => join(stageFolder(context, name), 'stage.json');
+
+/** The model that the last stage that writes one has left, by the first seed. */
+function hybridOf(context: RunContext, { placement, blocks, design, dimensions, final }: Findings) {
+  if (final) return { hybrid: final.runs[0]!.hybrid };
+  const compared = dimensions ?? design ?? blocks;
+  if (compared) return { hybrid: join(stageFolder(context, compared.stage), 'hybrid') };
+  const seed = placement?.runs[0]?.seed;
+  return seed === undefined ? {} : { hybrid: join(stageFolder(context, 'placement'), `seed-${seed}`, 'hybrid') };
+}
 
 /** Seconds of work and tokens of everything, wherever it was done. */
 function costOf({ placement, mlps, blocks, design, dimensions, windows, final }: Findings) {
