@@ -24,7 +24,12 @@ export function withTasks(command: Command, byDefault: string, examples = DEFAUL
   heldOut.argParser(fileToRead('--held-out', 'a text file'));
   addWithAliases(command, heldOut, '--text');
   addWithAliases(command, otherwise(task, byDefault), '--objective');
-  return command.option('--examples <n>', 'examples of a task that does not say how many', wholeNumber, examples);
+  return command.option(
+    '--examples <n>',
+    'examples of a task that does not say how many',
+    wholeNumber,
+    examples,
+  );
 }
 
 /** Adds these options to a command. */

@@ -202,7 +202,9 @@ export function placementOption(): Option {
 }
 
 export function estimateOption(): Option {
-  return new Option('--estimate', 'only say what will be done and how long it will take').conflicts('restart');
+  return new Option('--estimate', 'only say what will be done and how long it will take').conflicts(
+    'restart',
+  );
 }
 
 export function jobsOption(): Option {

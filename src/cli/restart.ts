@@ -22,7 +22,8 @@ const file = (path: string) => new RegExp(`^${path}(\\.\\d+\\.tmp)?$`);
 const training = (folder: string) => file(`${folder}(state[^/]*|log\\.jsonl)`);
 const model = (folder: string) => file(`${folder}(\\.saving/)?(${MODEL_FILES})`);
 
-const RESULT = [file('result\\.json'), file('report\\.html')];
+/** What every run of a recipe has at the top; a run of one stage has this one's files there, too. */
+const RESULT = [file('(recipe|result|stage)\\.json'), file('report\\.html')];
 
 const SEARCH = (at = ''): Leftovers => [
   training(`${at}seed-\\d+/(align|supernet|finish)/`),
@@ -38,7 +39,17 @@ const COMPARISON = (at = ''): Leftovers => [
   model(`${at}hybrid/`),
 ];
 
-const DISTILLATION = (at = ''): Leftovers => [training(`${at}(features|logits|all)/`), model(`${at}hybrid/`)];
+const DISTILLATION = (at = ''): Leftovers => [
+  training(`${at}(features|logits|all)/`),
+  file(`${at}(found|judged-[a-z]+)\\.json`),
+  model(`${at}hybrid/`),
+];
+
+const FINAL = (at = ''): Leftovers => [
+  file(`${at}(parent|cost)\\.json`),
+  model(`${at}seed-\\d+/student/`),
+  ...DISTILLATION(`${at}seed-\\d+/`),
+];
 
 const RUN: Leftovers = [
   file('[a-z]+/stage\\.json'),
@@ -48,18 +59,16 @@ const RUN: Leftovers = [
   file('windows/seed-\\d+/(found|judged)\\.json'),
   file('mlps/seed-\\d+/(found|frozen|trained)\\.json'),
   training('mlps/seed-\\d+/supernet/'),
-  file('final/(parent|cost)\\.json'),
-  file('final/seed-\\d+/(found|judged-[a-z]+)\\.json'),
-  model('final/seed-\\d+/student/'),
-  ...DISTILLATION('final/seed-\\d+/'),
+  ...FINAL('final/'),
 ];
 
 /** By command. */
 export const LEFTOVERS = {
   search: [...SEARCH(), ...RESULT],
   comparison: [...COMPARISON(), ...RESULT],
-  run: [...RUN, ...RESULT],
-  distill: DISTILLATION(),
+  // A recipe may have one stage.
+  run: [...RUN, ...SEARCH(), ...COMPARISON(), ...FINAL(), ...DISTILLATION(), ...RESULT],
+  distill: [...FINAL(), ...DISTILLATION(), ...RESULT],
   pretrain: [training(''), model('model/')],
 } satisfies Record<string, Leftovers>;
 

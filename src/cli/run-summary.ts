@@ -14,12 +14,12 @@ export function runSummary(result: RunResult, out: string): string {
   const { placement, chosen, blocks, design, dimensions, windows, final } = result;
   const compared = [blocks, design, dimensions].flatMap((stage) => (stage ? [comparisonOf(stage)] : []));
   const decided = [
-    ['full attention, layers from 0', chosen.placement.join(' ')],
+    ...(chosen ? [['full attention, layers from 0', chosen.placement.join(' ') || 'none']] : []),
     ...compared.map(({ result, taken }) => [result.stage, taken.found.name]),
     ...(windows ? [['sliding windows', windows.chosen.join(' ') || 'none']] : []),
   ];
   const verdicts = [
-    placementVerdict(findingsOf(placement, result.mlps)),
+    placement && placementVerdict(findingsOf(placement, result.mlps)),
     ...compared.map(takenVerdict),
     windows &&
       windowsBalance(windows).replace('They gain', 'Windows gain').replace('They cost', 'Windows cost'),

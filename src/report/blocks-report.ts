@@ -3,7 +3,7 @@ import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import { type Comparison, comparisonOf, spreadOfCandidate } from './comparison.ts';
 import { type Html, html } from './html.ts';
-import { renderPage } from './page.ts';
+import { type Page, renderPage } from './page.ts';
 import { blocksSection } from './run/blocks.ts';
 import { designSection } from './run/design.ts';
 import { dimensionsSection } from './run/dimensions.ts';
@@ -24,11 +24,15 @@ const STAGES: Record<BlocksResult['stage'], { title: string; section(comparison:
  * @throws InputError if the result holds no candidate or no task
  */
 export function renderBlocksReport(result: BlocksResult): string {
+  return renderPage(blocksPage(result));
+}
+
+export function blocksPage(result: BlocksResult): Page {
   if (result.candidates.length === 0) throw new InputError('blocks result: expected at least one candidate');
   if (result.objective.length === 0) throw new InputError('blocks result: expected at least one task');
   const comparison = comparisonOf(result);
   const { title, section } = STAGES[result.stage];
-  return renderPage({
+  return {
     title: `${result.model.path}: ${comparison.taken.label}`,
     header: answer(comparison),
     sections: [
@@ -38,7 +42,7 @@ export function renderBlocksReport(result: BlocksResult): string {
     ],
     footer: html`<p>Made by postnas from a comparison of ${result.created.slice(0, 10)}. After Jet-Nemotron and PostNAS,
       <cite>Gu et al. 2025, arXiv:2508.15884</cite>.</p>`,
-  });
+  };
 }
 
 export function writeBlocksReport(path: string, result: BlocksResult): void {

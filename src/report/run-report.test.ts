@@ -115,7 +115,7 @@ describe('8 layers, 3 seeds', () => {
     const decided = report.table('decisions').slice(1);
     const [, , , goesOn] = decided;
     expect(decided.map((row) => row.slice(0, 3))).toEqual([
-      ['1 Placement', 'full attention in layers 4 and 6 of 8', result.chosen.rule],
+      ['1 Placement', 'full attention in layers 4 and 6 of 8', result.chosen!.rule],
       ['2 Block', 'JetBlock', result.blocks!.choice.rule],
       ['3 Design of the JetBlock', designName(result.design!.choice.name), result.design!.choice.rule],
       goesOn!.slice(0, 3),

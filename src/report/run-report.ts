@@ -1,5 +1,6 @@
-import type { RunResult } from '../search/result.ts';
+import type { RunResult, SearchedRun } from '../search/result.ts';
 import { writeFileAtomic } from '../util/files.ts';
+import { blocksPage } from './blocks-report.ts';
 import { comparisonOf } from './comparison.ts';
 import { renderFigure } from './figure.ts';
 import { findingsOf } from './findings.ts';
@@ -19,6 +20,7 @@ import { runSettings } from './run/settings.ts';
 import { STAGE_TITLES } from './run/stage-titles.ts';
 import { throughputClaim, throughputFigure } from './run/throughput.ts';
 import { windowsSection } from './run/windows.ts';
+import { searchPage } from './search-report.ts';
 import { searchSections } from './sections/search-sections.ts';
 import { settings } from './sections/settings.ts';
 import { runTerms } from './sections/terms.ts';
@@ -32,8 +34,32 @@ export function renderRunReport(result: RunResult): string {
   return renderPage(runPage(result));
 }
 
-/** The same as parts, of a run that has found its placement at least. */
+/** The same as parts. A run of one stage has the page of this stage. */
 export function runPage(result: RunResult): Page {
+  const { placement, blocks, design, dimensions, windows, final } = result;
+  const compared = blocks ?? design ?? dimensions;
+  if (!placement) return compared ? blocksPage(compared) : finalPage(result);
+  return compared || windows || final
+    ? wholePage({ ...result, placement, chosen: result.chosen! })
+    : searchPage(placement);
+}
+
+/** Of a run that trained a hybrid that was given. */
+function finalPage(result: RunResult): Page {
+  const final = finalFindings(result)!;
+  const { architecture } = final.result;
+  return {
+    title: `${result.recipe.model}: ${architecture}`,
+    header: html`<h1>${result.recipe.model} has taught ${architecture}</h1>`,
+    sections: [
+      { id: 'final-model', title: STAGE_TITLES.final, body: finalSection(final) },
+      { id: 'terms', title: 'Terms', body: runTerms() },
+    ],
+    footer: html`<p>Made by postnas from a distillation of ${result.created.slice(0, 10)}.</p>`,
+  };
+}
+
+function wholePage(result: SearchedRun): Page {
   const stages: Stages = {
     result,
     search: findingsOf(result.placement, result.mlps),

@@ -58,7 +58,13 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   if (heldOut === undefined && tasks.length === 0) {
     throw new InputError('nothing to evaluate: give --held-out FILE or --task NAME');
   }
-  await using model = await Model.fromPretrained(options.model, { dtype, kvDtype, threads, onProgress, signal });
+  await using model = await Model.fromPretrained(options.model, {
+    dtype,
+    kvDtype,
+    threads,
+    onProgress,
+    signal,
+  });
   for (const notice of model.notices) onNotice?.(notice);
   const { tokenizer } = model;
   if (!tokenizer) throw new InputError(`${options.model} has no tokenizer.json, which texts and tasks need`);

@@ -88,7 +88,10 @@ export function distill(settings: DistillSettings & Where): Promise<Found<'final
 export async function run(recipe: RecipeInput | string, settings: RunSettings): Promise<RunResult> {
   const context = await prepareRun(read(recipe), settings);
   const { signal, threads, device, onProgress } = context;
-  const tokens = planOf(context.recipe, context.config).reduce((n, stage) => n + stage.aligned + stage.trained, 0);
+  const tokens = planOf(context.recipe, context.config).reduce(
+    (n, stage) => n + stage.aligned + stage.trained,
+    0,
+  );
   const progress = new RunProgress(tokens, onProgress);
   return runRecipe(context, (units) => performHere(units, progress, { signal, threads, device }));
 }

@@ -6,7 +6,6 @@ import { systemMeaning } from '../util/system-errors.ts';
 import { layersOf } from './read-placement.ts';
 import { type Recipe, type RecipeInput, recipeSchema } from './recipe.ts';
 
-
 /** Bytes of a recipe's file: more is another file. */
 const LARGEST = 1e6;
 
@@ -54,7 +53,9 @@ export function recipeOf(settings: RecipeInput): Recipe {
 function checked(value: unknown, wrong: string, found: (file: string) => string): Recipe {
   const given = withLayers(value, found);
   const read = recipeSchema.safeParse(given);
-  const issues = read.success ? conflicts(read.data) : read.error.issues.flatMap((issue) => plain(issue, given));
+  const issues = read.success
+    ? conflicts(read.data)
+    : read.error.issues.flatMap((issue) => plain(issue, given));
   if (read.success && issues.length === 0) return read.data;
   const lines = issues.map(({ path, message }) => `\n  ${path.join('.') || 'recipe'}: ${message}`);
   throw new InputError(`${wrong}:${lines.join('')}`);
@@ -76,7 +77,10 @@ function plain(issue: z.core.$ZodIssue, value: unknown): Issue[] {
   const own = (value as Record<PropertyKey, unknown>)[at!];
   const isGiven = typeof own === 'object' && own !== null && 'layers' in own;
   const branch = issue.errors[isGiven ? 1 : 0];
-  return (branch ?? [issue]).map(({ path, message }) => ({ path: branch ? [...issue.path, ...path] : path, message }));
+  return (branch ?? [issue]).map(({ path, message }) => ({
+    path: branch ? [...issue.path, ...path] : path,
+    message,
+  }));
 }
 
 /** What each stage needs of the others. */
@@ -91,14 +95,21 @@ function conflicts({ placement, mlps, blocks, design, dimensions, windows, final
     return issues;
   }
   if (!placement) {
-    refuse('placement', 'is missing: expected {"budget": 2} to search it, {"layers": [1, 3]} where it is known');
+    refuse(
+      'placement',
+      'is missing: expected {"budget": 2} to search it, {"layers": [1, 3]} where it is known',
+    );
   } else if ('layers' in placement) {
     if (mlps) refuse('mlps', 'compares placements of a search: expected a placement that is searched');
     const needing = windows ? 'windows' : final && 'final';
     if (needing && !compared) {
-      refuse(needing, 'needs trained blocks: expected blocks, design or dimensions beside a placement that is given');
+      refuse(
+        needing,
+        'needs trained blocks: expected blocks, design or dimensions beside a placement that is given',
+      );
     }
-    if (!(compared ?? needing)) refuse('recipe', 'has no stage: expected one beside the placement that is given');
+    if (!(compared ?? needing))
+      refuse('recipe', 'has no stage: expected one beside the placement that is given');
   }
   return issues;
 }

@@ -180,11 +180,11 @@ describe('a whole run', () => {
     ['recipe is missing, expected an object', (r) => Object.assign(r, { recipe: undefined })],
     [
       'placement.budget is 9, expected at most 8, the number of layers',
-      (r) => Object.assign(r.placement, { budget: 9 }),
+      (r) => Object.assign(r.placement!, { budget: 9 }),
     ],
     [
       'chosen.placement is [8], expected layers from 0 to 7, ascending',
-      (r) => Object.assign(r.chosen, { placement: [8] }),
+      (r) => Object.assign(r.chosen!, { placement: [8] }),
     ],
     ['mlps.runs[1].trained.length is 27, expected 28', (r) => r.mlps!.runs[1]!.trained.pop()],
     [

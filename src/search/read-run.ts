@@ -13,13 +13,21 @@ export function checkRunResult(read: ResultReader, json: JsonObject): void {
   const machine = read.object(json.machine, 'machine');
   for (const field of ['processor', 'node', 'onnxruntime']) read.string(machine[field], `machine.${field}`);
   read.number(machine.cores, 'machine.cores');
-  const placement = read.object(json.placement, 'placement');
-  checkSearch(read, placement, 'placement.');
-  const { layers } = placement.model as { layers: number };
-  const tasks = (placement.objective as { task: string }[]).map(({ task }) => task);
-  const chosen = read.object(json.chosen, 'chosen');
-  read.placement(chosen.placement, 'chosen.placement', layers);
-  read.string(chosen.rule, 'chosen.rule');
+  const alone = ['blocks', 'design', 'dimensions'].find((stage) => json[stage] !== undefined) ?? 'final';
+  const first = json.placement === undefined && json[alone] !== undefined ? alone : 'placement';
+  const found = read.object(json[first], first);
+  if (first === 'placement') checkSearch(read, found, 'placement.');
+  const tasks = read.objective(found.objective, `${first}.objective`);
+  const layers = read.whole(
+    (found.model as JsonObject | undefined)?.layers ?? String(found.architecture).length,
+    `${first}.model.layers`,
+    1,
+  );
+  if (first !== 'final') {
+    const chosen = read.object(json.chosen, 'chosen');
+    read.placement(chosen.placement, 'chosen.placement', layers);
+    read.string(chosen.rule, 'chosen.rule');
+  }
   if (json.mlps !== undefined) checkMlps(read, read.object(json.mlps, 'mlps'), layers, tasks);
   for (const stage of ['blocks', 'design', 'dimensions']) {
     const found = json[stage];

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { readRecipe } from './recipe.ts';
+import { readRecipe } from './read-recipe.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'postnas-recipe-'));
 afterAll(() => rmSync(dir, { recursive: true }));

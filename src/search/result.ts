@@ -42,6 +42,9 @@ export interface RunResult {
   tokens: number;
 }
 
+/** A run that searched its placement. */
+export type SearchedRun = RunResult & Required<Pick<RunResult, 'placement' | 'chosen'>>;
+
 export interface MlpsResult {
   /** Every placement that was judged, on both super networks of a seed. */
   placements: Placement[];

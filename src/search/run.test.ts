@@ -16,15 +16,16 @@ import { openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
 import { Model } from '../runtime/model.ts';
 import { planExamples } from '../tasks/harness.ts';
 import type { ProgressEvent } from '../util/progress.ts';
-import { type Recipe, readRecipe } from './recipe.ts';
+import { readRecipe } from './read-recipe.ts';
+import type { Recipe } from './recipe.ts';
 import type { RunResult } from './result.ts';
 import { ledBy, type RunContext } from './run/context.ts';
 import { planOf } from './run/plan.ts';
 import { performHere, RunProgress } from './run/progress.ts';
 import type { Unit } from './run/stage.ts';
 import { type Perform, runRecipe, runUnit } from './run.ts';
+import { agreedPlacement } from './stages/placement/agreed.ts';
 import type { SearchResult } from './stages/placement/result.ts';
-import { agreedPlacement } from './stages/placement/stage.ts';
 
 let dir: string;
 let model: string;
@@ -128,7 +129,7 @@ describe('runRecipe', () => {
     const { blocks, design, dimensions, windows, placement } = result;
     expect(blocks!.candidates.map(({ name }) => name)).toEqual(['gla', 'gated_deltanet']);
     expect(design!.candidates.map(({ name }) => name)).toEqual(['released', 'vConv-none']);
-    const kept = agreedPlacement(placement);
+    const kept = agreedPlacement(placement!);
     for (const stage of [blocks!, design!, dimensions!]) {
       expect(stage.placement).toEqual(kept);
       expect(stage.candidates.every(({ runs }) => runs.length === 2)).toBe(true);
@@ -150,7 +151,7 @@ describe('runRecipe', () => {
       ['search', 'features', 'logits', 'all'],
       ['search', 'features', 'logits', 'all'],
     ]);
-    const kept = agreedPlacement(placement);
+    const kept = agreedPlacement(placement!);
     for (const [layer, letter] of [...final!.architecture].entries()) {
       const expected = kept.includes(layer) ? 'A' : windows!.chosen.includes(layer) ? 'W' : letter;
       expect(letter).toBe(expected);
@@ -170,14 +171,14 @@ describe('runRecipe', () => {
     expect(placements).toEqual([[0], [1], [2], [3]]);
     for (const { seed, frozen, trained, rankCorrelation } of runs) {
       // Frozen, it is the super network of stage 1.
-      expect(frozen).toEqual(result.placement.runs.find((run) => run.seed === seed)!.heatMap);
+      expect(frozen).toEqual(result.placement!.runs.find((run) => run.seed === seed)!.heatMap);
       expect(trained).not.toEqual(frozen);
       expect(Math.abs(rankCorrelation)).toBeLessThanOrEqual(1);
     }
   });
 
   test('a task that does not lead a stage is reported all the same', () => {
-    const { objective, runs } = result.placement;
+    const { objective, runs } = result.placement!;
     expect(objective.map(({ task, guides }) => [task, guides])).toEqual([
       ['pick', false],
       ['say', undefined],

@@ -156,7 +156,9 @@ function hybridOf(context: RunContext, { placement, blocks, design, dimensions, 
   const compared = dimensions ?? design ?? blocks;
   if (compared) return { hybrid: join(stageFolder(context, compared.stage), 'hybrid') };
   const seed = placement?.runs[0]?.seed;
-  return seed === undefined ? {} : { hybrid: join(stageFolder(context, 'placement'), `seed-${seed}`, 'hybrid') };
+  return seed === undefined
+    ? {}
+    : { hybrid: join(stageFolder(context, 'placement'), `seed-${seed}`, 'hybrid') };
 }
 
 /** Seconds of work and tokens of everything, wherever it was done. */

@@ -137,12 +137,7 @@ function comparison<Settings extends object>(
       wholeNumber,
       alignSteps,
     )
-    .option(
-      '--train-steps <n>',
-      'steps that train the blocks together afterwards',
-      wholeNumber,
-      trainSteps,
-    )
+    .option('--train-steps <n>', 'steps that train the blocks together afterwards', wholeNumber, trainSteps)
     .addOption(
       otherwise(
         oneOf(new Option('--decode-device <name>', 'where decoding is timed'), DEVICES),

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { WEIGHT_DTYPES } from '../../model/quantized-tensors.ts';
-import { type EvaluateOptions, EVALUATED, evaluate, isText } from '../../search/evaluate.ts';
+import { EVALUATED, type EvaluateOptions, evaluate, isText } from '../../search/evaluate.ts';
 import { HELD_OUT_TASK } from '../../tasks/objective.ts';
 import { action } from '../command.ts';
 import { withTasks } from '../data-options.ts';

@@ -66,6 +66,6 @@ export function search(): Command {
     name: 'search',
     leftovers: LEFTOVERS.search,
     recipe: (options, [model]) => searchRecipe({ ...settingsOf(options), model: model! }),
-    summary: (result, options) => searchSummary(result, options.out, sharedOptions(options)),
+    summary: (result, options) => searchSummary(result.placement!, options.out, sharedOptions(options)),
   });
 }

@@ -1,5 +1,5 @@
 import type { SizedSpec } from '../../search/network/linear-mixer.ts';
-import type { RunResult } from '../../search/result.ts';
+import type { SearchedRun } from '../../search/result.ts';
 import { median } from '../../util/statistics.ts';
 import { architectureBlocks, architectureKey, lettersOf } from '../architecture.ts';
 import type { Comparison } from '../comparison.ts';
@@ -153,7 +153,7 @@ function decisions({ result, search, blocks, design, dimensions }: Stages): Html
 }
 
 /** In how many seeds the search found the placement that is kept, where not in all. */
-function foundBy({ placement, chosen }: RunResult): string {
+function foundBy({ placement, chosen }: SearchedRun): string {
   const { runs } = placement;
   const same = runs.filter((run) => samePlacement(run.placement, chosen.placement)).length;
   return same === runs.length ? '' : `, found with ${same} of ${counted(runs.length, 'seed')}`;
@@ -169,7 +169,7 @@ function decisionOf({ taken, result }: Comparison): string {
     : size;
 }
 
-function windowsDecision(windows: NonNullable<RunResult['windows']>): Cell[] {
+function windowsDecision(windows: NonNullable<SearchedRun['windows']>): Cell[] {
   const { chosen, rule, window } = windows;
   const where = chosen.length === 0 ? 'none' : `${counted(window, 'token')} in ${layersText(chosen)}`;
   return ['Windows', where, rule, windowsBalance(windows) || undefined];

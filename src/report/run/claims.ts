@@ -1,4 +1,4 @@
-import type { RunResult } from '../../search/result.ts';
+import type { SearchedRun } from '../../search/result.ts';
 import { spreadOf } from '../../util/statistics.ts';
 import { standingsOf, UNIFORM } from '../baselines.ts';
 import type { Comparison } from '../comparison.ts';
@@ -16,7 +16,7 @@ import { mlpsClaim } from './mlps.ts';
 import { throughputClaim } from './throughput.ts';
 
 export interface Stages {
-  result: RunResult;
+  result: SearchedRun;
   search: Findings;
   blocks: Comparison | undefined;
   design: Comparison | undefined;

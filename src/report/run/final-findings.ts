@@ -31,12 +31,12 @@ export function stageName(stage: string): string {
 
 export function finalFindings({ final, placement }: RunResult): FinalFindings | undefined {
   if (!final) return undefined;
-  const tasks = taskMeasures(placement);
+  const tasks = taskMeasures({ objective: (final.objective ?? placement?.objective)! });
   const mean = meanOf(tasks);
   return {
     result: final,
     seeds: final.runs.map(({ seed }) => seed),
-    apart: placement.unseen !== undefined,
+    apart: !placement || placement.unseen !== undefined,
     tasks,
     measures: mean ? [mean, ...tasks] : tasks,
     kept: spreadOf(

@@ -1,9 +1,9 @@
-import type { RunResult } from '../../search/result.ts';
+import type { SearchedRun } from '../../search/result.ts';
 import { type Content, type Html, html } from '../html.ts';
 import { downloadLink } from '../table.ts';
 
 /** How the run was made, and the files it can be repeated and read from. */
-export function runSettings(result: RunResult): Html {
+export function runSettings(result: SearchedRun): Html {
   const { command, created, machine, recipe } = result;
   const json = `${JSON.stringify(recipe, null, 2)}\n`;
   const facts: [string, Content][] = [

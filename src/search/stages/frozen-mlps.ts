@@ -10,8 +10,8 @@ import type { MlpsResult } from '../result.ts';
 import type { RunContext } from '../run/context.ts';
 import { type Findings, type MakeStage, stageFolder } from '../run/stage.ts';
 import { tokensOf } from '../train/settings.ts';
-import { type Judged, type Placement, placementKey } from './placement/searcher.ts';
 import type { SearchSettings } from './placement/search.ts';
+import { type Judged, type Placement, placementKey } from './placement/searcher.ts';
 import { searchSettings } from './placement/stage.ts';
 import { searchIdentity, trainedBranches } from './placement/trained-branches.ts';
 
@@ -33,7 +33,8 @@ export const mlpsStage: MakeStage<'mlps'> = (context, findings) => {
     })),
     finish: async (control) => {
       const runs: SeedFindings[] = [];
-      for (const seed of seeds) runs.push(await compare(context, { ...settings, ...control }, placements, seed));
+      for (const seed of seeds)
+        runs.push(await compare(context, { ...settings, ...control }, placements, seed));
       return {
         placements,
         runs: runs.map(({ seconds: _, tokens: __, ...run }) => run),

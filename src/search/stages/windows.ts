@@ -10,9 +10,9 @@ import { ledBy, type RunContext } from '../run/context.ts';
 import { stageIdentity } from '../run/identity.ts';
 import { type Findings, type MakeStage, stageFolder, type Unit } from '../run/stage.ts';
 import { chosenBlock } from './blocks/stages.ts';
+import { keptLayers } from './placement/agreed.ts';
 import { beamSearch } from './placement/beam.ts';
 import { type Judged, type Placement, placementKey } from './placement/searcher.ts';
-import { keptLayers } from './placement/agreed.ts';
 import { uniform } from './placement/uniform.ts';
 
 /**
@@ -144,7 +144,10 @@ async function withJudge<T>(
       signal,
       onProgress: onProgress && ((event) => onProgress({ ...event, stage: `windows, seed ${seed}: judge` })),
       path: (placement) => windowPath(full, inLayers(placement), config.layers.length),
-      keep: { path: join(stageFolder(context, 'windows'), `seed-${seed}`, 'judged.json'), network: network.fingerprint() },
+      keep: {
+        path: join(stageFolder(context, 'windows'), `seed-${seed}`, 'judged.json'),
+        network: network.fingerprint(),
+      },
     });
     return await use(judge, free);
   } finally {

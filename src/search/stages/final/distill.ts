@@ -87,7 +87,9 @@ export async function distill(settings: DistillSettings): Promise<DistillResult>
   const bytes = cacheSize(settings, stages, to.config.vocabSize);
   if (bytes > 0) {
     mkdirSync(settings.cacheLogits!, { recursive: true });
-    settings.onNotice?.(`the teacher's predictions take up to ${inGigabytes(bytes)} in ${settings.cacheLogits}`);
+    settings.onNotice?.(
+      `the teacher's predictions take up to ${inGigabytes(bytes)} in ${settings.cacheLogits}`,
+    );
   }
   const teacher = new Network(from.config, from.weights);
   let student = new Network(to.config, to.weights);

@@ -7,14 +7,16 @@ import { type SearchSettings, searchPlacement, searchSeed } from './search.ts';
 /** Stage 1: where full attention must stay. */
 export const placementStage: MakeStage<'placement'> = (context) => {
   const settings = searchSettings(context);
-  return settings && {
-    units: context.recipe.seeds.map((seed) => ({
-      id: `placement/seed-${seed}`,
-      tokens: tokensOf(settings.align) + tokensOf(settings.supernet) + tokensOf(settings.finish),
-      run: (control) => searchSeed({ ...settings, ...control }, seed),
-    })),
-    finish: (control) => searchPlacement({ ...settings, ...control }),
-  };
+  return (
+    settings && {
+      units: context.recipe.seeds.map((seed) => ({
+        id: `placement/seed-${seed}`,
+        tokens: tokensOf(settings.align) + tokensOf(settings.supernet) + tokensOf(settings.finish),
+        run: (control) => searchSeed({ ...settings, ...control }, seed),
+      })),
+      finish: (control) => searchPlacement({ ...settings, ...control }),
+    }
+  );
 };
 
 /** The settings of the search; undefined where the recipe does not search the placement. */
