@@ -5,11 +5,6 @@ import type { DataSettings } from '../search/data.ts';
 /** How it is printed, watched and shared out makes no difference to what is found, nor what was there before. */
 const ASIDE = ['json', 'quiet', 'restart', 'estimate', 'watch', 'port', 'jobs'] as const;
 
-/** The options without those. */
-export function lasting<O extends object>(options: O): Omit<O, (typeof ASIDE)[number]> {
-  return without(options, ASIDE);
-}
-
 type Settings<O> = Omit<O, (typeof ASIDE)[number] | 'out' | 'threads' | 'task' | 'seeds'> & {
   tasks?: readonly string[];
   seeds?: number[];
@@ -34,7 +29,7 @@ function without<O extends object, N extends string>(options: O, names: readonly
 export function commandLine(command: string, models: string | readonly string[], options: object): string {
   const quoted = (text: string) =>
     /^[\w.,:/@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-  const flags = Object.entries(options).flatMap(([name, value]: [string, unknown]) => {
+  const flags = Object.entries(without(options, ASIDE)).flatMap(([name, value]: [string, unknown]) => {
     if (value === undefined || value === false) return [];
     const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
     return value === true ? [flag] : [flag, ...[value].flat().map((each) => quoted(String(each)))];

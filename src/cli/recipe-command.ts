@@ -16,7 +16,7 @@ import { type Perform, runRecipe } from '../search/run.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { type Common, resumingAction } from './command.ts';
-import { commandLine, lasting } from './command-line.ts';
+import { commandLine } from './command-line.ts';
 import { shownEstimate, shownPlan } from './estimates.ts';
 import { estimateOption, jobsOption } from './options.ts';
 import type { Leftovers } from './restart.ts';
@@ -62,7 +62,7 @@ export function recipeCommand<Options extends RunOptions>(
       const what = recipeOf(recipe(options, models));
       const result = await runFromRecipe(
         common,
-        { recipe: what, file, command: commandLine(name, models, lasting(options)) },
+        { recipe: what, file, command: commandLine(name, models, options) },
         options,
         () => {
           begin();

@@ -1,6 +1,8 @@
 import { lstatSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { TOKENIZER_FILES } from '../model/model-files.ts';
+import type { Recipe } from '../search/recipe.ts';
+import { stagesOf } from '../search/run/stage.ts';
 import { InputError } from '../util/errors.ts';
 import { readable } from './numbers.ts';
 
@@ -45,8 +47,10 @@ const DISTILLATION = (at = ''): Leftovers => [
   model(`${at}hybrid/`),
 ];
 
+const FINAL_TOP = (at = ''): Leftovers => [file(`${at}(parent|cost)\\.json`)];
+
 const FINAL = (at = ''): Leftovers => [
-  file(`${at}(parent|cost)\\.json`),
+  ...FINAL_TOP(at),
   model(`${at}seed-\\d+/student/`),
   ...DISTILLATION(`${at}seed-\\d+/`),
 ];
@@ -66,11 +70,19 @@ const RUN: Leftovers = [
 export const LEFTOVERS = {
   search: [...SEARCH(), ...RESULT],
   comparison: [...COMPARISON(), ...RESULT],
-  // A recipe may have one stage.
-  run: [...RUN, ...SEARCH(), ...COMPARISON(), ...FINAL(), ...DISTILLATION(), ...RESULT],
-  distill: [...FINAL(), ...DISTILLATION(), ...RESULT],
+  run: [...RUN, ...RESULT],
+  distill: [...FINAL_TOP(), ...DISTILLATION(), ...RESULT],
   pretrain: [training(''), model('model/')],
 } satisfies Record<string, Leftovers>;
+
+/** What a run of a recipe leaves: one of a single stage is that of this stage's command. */
+export function leftoversOf(recipe: Recipe): Leftovers {
+  const [stage, ...others] = stagesOf(recipe);
+  if (others.length > 0) return LEFTOVERS.run;
+  if (stage === 'placement') return LEFTOVERS.search;
+  if (stage !== 'final') return LEFTOVERS.comparison;
+  return recipe.seeds.length === 1 ? LEFTOVERS.distill : [...FINAL(), ...RESULT];
+}
 
 /** What only a command of ours has left: a model or a train.json may be anyone's. */
 const SIGN =

@@ -53,7 +53,7 @@ export const bounds = {
   taps: whole(1, 64),
   slack: number(0, 10),
   rounds: whole(1, 10_000),
-  bytes: number(0, 1e18, { above: true }),
+  bytes: whole(1, 2 ** 49),
   /** A weight beside another of 1. */
   weight: number(0, 1000),
   temperature: number(0, 1000, { above: true }),

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { InputError } from '../util/errors.ts';
 import { systemMeaning } from '../util/system-errors.ts';
 import { layersOf } from './read-placement.ts';
-import { type Recipe, type RecipeInput, recipeSchema } from './recipe.ts';
+import { type Recipe, type RecipeInput, recipeSchemas } from './recipe.ts';
 
 /** Bytes of a recipe's file: more is another file. */
 const LARGEST = 1e6;
@@ -51,37 +51,24 @@ export function recipeOf(settings: RecipeInput): Recipe {
 }
 
 function checked(value: unknown, wrong: string, found: (file: string) => string): Recipe {
-  const given = withLayers(value, found);
-  const read = recipeSchema.safeParse(given);
-  const issues = read.success
-    ? conflicts(read.data)
-    : read.error.issues.flatMap((issue) => plain(issue, given));
+  const { placement } = (value ?? {}) as { placement?: unknown };
+  const isGiven = typeof placement === 'object' && placement !== null && 'layers' in placement;
+  const schema = recipeSchemas[isGiven ? 'given' : 'searched'];
+  const read = schema.safeParse(isGiven ? withLayers(value as { placement: object }, found) : value);
+  const issues = read.success ? conflicts(read.data) : read.error.issues;
   if (read.success && issues.length === 0) return read.data;
   const lines = issues.map(({ path, message }) => `\n  ${path.join('.') || 'recipe'}: ${message}`);
   throw new InputError(`${wrong}:${lines.join('')}`);
 }
 
 /** The layers of a result in place of its file's name. */
-function withLayers(value: unknown, found: (file: string) => string): unknown {
-  const { placement } = (value ?? {}) as { placement?: { layers?: unknown } };
-  if (typeof placement?.layers !== 'string') return value;
-  return { ...(value as object), placement: { ...placement, layers: layersOf(found(placement.layers)) } };
+function withLayers<V extends { placement: { layers?: unknown } }>(value: V, found: (file: string) => string) {
+  const { layers } = value.placement;
+  if (typeof layers !== 'string') return value;
+  return { ...value, placement: { ...value.placement, layers: layersOf(found(layers)) } };
 }
 
 type Issue = Pick<z.core.$ZodIssue, 'path' | 'message'>;
-
-/** Of a placement that is neither searched nor given, what is wrong with that which it seems to be. */
-function plain(issue: z.core.$ZodIssue, value: unknown): Issue[] {
-  if (issue.code !== 'invalid_union') return [issue];
-  const [at] = issue.path;
-  const own = (value as Record<PropertyKey, unknown>)[at!];
-  const isGiven = typeof own === 'object' && own !== null && 'layers' in own;
-  const branch = issue.errors[isGiven ? 1 : 0];
-  return (branch ?? [issue]).map(({ path, message }) => ({
-    path: branch ? [...issue.path, ...path] : path,
-    message,
-  }));
-}
 
 /** What each stage needs of the others. */
 function conflicts({ placement, mlps, blocks, design, dimensions, windows, final }: Recipe): Issue[] {

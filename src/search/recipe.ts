@@ -155,7 +155,7 @@ const final = z.strictObject({
   examples: bounds.examples.default(DEFAULTS.final.examples),
 });
 
-export const recipeSchema = z.strictObject({
+const rest = z.strictObject({
   /** A Hugging Face folder, or the id of a model on the Hub. */
   model: z.string(),
   /** Everything is done once with each. */
@@ -181,7 +181,6 @@ export const recipeSchema = z.strictObject({
   tasks: z.array(task).min(1).max(MOST_ENTRIES).optional(),
   /** Examples of each task that does not say. */
   examples: bounds.examples.default(DEFAULTS.examples),
-  placement: z.union([searched, given]).optional(),
   /** Whether placements rank alike when MLPs are trained too: a second super network per seed. */
   mlps: z.strictObject({}).optional(),
   blocks: blocks.optional(),
@@ -192,11 +191,19 @@ export const recipeSchema = z.strictObject({
   final: final.optional(),
 });
 
+/** Of a recipe that searches the placement, and of one whose placement is given, which has `layers`. */
+export const recipeSchemas = {
+  searched: rest.extend({ placement: searched.optional() }),
+  given: rest.extend({ placement: given }),
+};
+
 /** A recipe with the defaults filled in. */
-export type Recipe = z.infer<typeof recipeSchema>;
+export interface Recipe extends z.infer<typeof rest> {
+  placement?: z.infer<typeof searched> | z.infer<typeof given>;
+}
 
 /** A recipe as people write it: the layers that keep full attention may be named by the result.json that has them. */
-export interface RecipeInput extends Omit<z.input<typeof recipeSchema>, 'placement'> {
+export interface RecipeInput extends z.input<typeof rest> {
   placement?:
     | z.input<typeof searched>
     | (Omit<z.input<typeof given>, 'layers'> & { layers: readonly number[] | string });

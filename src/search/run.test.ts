@@ -316,7 +316,7 @@ test.each<[string, object, RegExp]>([
     { ...small, blocks: { ...training, mixers: ['s4'] } },
     /blocks\.mixers\.0: .*gla/,
   ],
-  ['no budget', { ...small, placement: { alignSteps: 1, supernetSteps: 1 } }, /placement\.budget/],
+  ['no placement', { ...small, placement: undefined }, /placement: is missing: expected \{"budget": 2\}/],
   [
     'steps that are no number',
     { ...small, blocks: { alignSteps: 'many', trainSteps: 1 } },

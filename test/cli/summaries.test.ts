@@ -140,6 +140,6 @@ test('distillation is told by the measure of each task, against the teacher', as
     /^Against the teacher: held-out loss \+0\.250 nats, recall accuracy -25\.0 points \(one training/,
   );
   expect(lines).toContain('features: 7 steps, loss 0.5000');
-  expect(lines).toContain('70 tokens in 3 s');
+  expect(lines).toContain('70 tokens in 3s');
   expect(lines).toContain('hybrid: runs/x/hybrid');
 });

@@ -7,7 +7,7 @@ import { resumingAction } from '../command.ts';
 import { deviceOption, otherwise, outFolder, threadsOption } from '../options.ts';
 import { fileToRead } from '../paths.ts';
 import { type RunOptions, runFromRecipe, withRunning } from '../recipe-command.ts';
-import { LEFTOVERS } from '../restart.ts';
+import { leftoversOf } from '../restart.ts';
 import { runSummary } from '../run-summary.ts';
 import { asWorker } from '../workers.ts';
 
@@ -41,7 +41,7 @@ export function run(): Command {
     out ?? join('runs', recipe.replace(/^.*[\\/]|\.json$/g, ''));
   return resumingAction<Options>(
     command,
-    LEFTOVERS.run,
+    (_, [file = '']) => leftoversOf(readRecipe(file)),
     folderOf,
     async (common, options, args, begin) => {
       const [file = ''] = args;

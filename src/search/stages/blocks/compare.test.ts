@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -88,9 +88,6 @@ describe('compareBlocks', () => {
   });
 
   test('every candidate with every seed, timed in turns', () => {
-    expect(JSON.parse(readFileSync(join(dir, 'straight/result.json'), 'utf8'))).toEqual(
-      JSON.parse(JSON.stringify(result)),
-    );
     expect(result.trainedTokens).toBe(7 * 24);
     for (const candidate of result.candidates) {
       expect(candidate.runs.map(({ seed }) => seed)).toEqual([1, 2]);
@@ -141,7 +138,6 @@ describe('compareBlocks', () => {
     const controller = new AbortController();
     const { signal } = controller;
     await expect(compareBlocks(settings('stopped', { signal, onProgress: stop }))).rejects.toThrow(/abort/i);
-    expect(existsSync(join(dir, 'stopped/result.json'))).toBe(false);
     expect(lasting(await compareBlocks(settings('stopped')))).toEqual(lasting(result));
   });
 
