@@ -98,7 +98,7 @@ export function action<O extends object>(
  */
 export function resumingAction<O extends object>(
   command: Command,
-  leftovers: Leftovers,
+  leftovers: Leftovers | ((options: O, args: string[]) => Leftovers),
   folderOf: (options: O, args: string[]) => string,
   run: (common: Common, options: O, args: string[], begin: () => void) => Promise<void>,
   writes: (options: O) => boolean = () => true,
@@ -108,15 +108,16 @@ export function resumingAction<O extends object>(
     command,
     async (common, options, args) => {
       const out = folderOf(options, args);
+      const own = typeof leftovers === 'function' ? leftovers(options, args) : leftovers;
       if (writes(options)) {
         checkFree(out);
-        checkOwn(out, leftovers);
+        checkOwn(out, own);
       }
       const begin = () => {
         if (!options.restart) return;
         // Someone may have come since.
         checkFree(out);
-        removeRun(out, leftovers, common.progress.log);
+        removeRun(out, own, common.progress.log);
       };
       try {
         await run(common, options, args, begin);

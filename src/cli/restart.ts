@@ -1,6 +1,8 @@
 import { lstatSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { TOKENIZER_FILES } from '../model/model-files.ts';
+import type { Recipe } from '../search/recipe.ts';
+import { stagesOf } from '../search/run/stage.ts';
 import { InputError } from '../util/errors.ts';
 import { readable } from './numbers.ts';
 
@@ -22,7 +24,8 @@ const file = (path: string) => new RegExp(`^${path}(\\.\\d+\\.tmp)?$`);
 const training = (folder: string) => file(`${folder}(state[^/]*|log\\.jsonl)`);
 const model = (folder: string) => file(`${folder}(\\.saving/)?(${MODEL_FILES})`);
 
-const RESULT = [file('result\\.json'), file('report\\.html')];
+/** What every run of a recipe has at the top; a run of one stage has this one's files there, too. */
+const RESULT = [file('(recipe|result|stage)\\.json'), file('report\\.html')];
 
 const SEARCH = (at = ''): Leftovers => [
   training(`${at}seed-\\d+/(align|supernet|finish)/`),
@@ -38,7 +41,19 @@ const COMPARISON = (at = ''): Leftovers => [
   model(`${at}hybrid/`),
 ];
 
-const DISTILLATION = (at = ''): Leftovers => [training(`${at}(features|logits|all)/`), model(`${at}hybrid/`)];
+const DISTILLATION = (at = ''): Leftovers => [
+  training(`${at}(features|logits|all)/`),
+  file(`${at}(found|judged-[a-z]+)\\.json`),
+  model(`${at}hybrid/`),
+];
+
+const FINAL_TOP = (at = ''): Leftovers => [file(`${at}(parent|cost)\\.json`)];
+
+const FINAL = (at = ''): Leftovers => [
+  ...FINAL_TOP(at),
+  model(`${at}seed-\\d+/student/`),
+  ...DISTILLATION(`${at}seed-\\d+/`),
+];
 
 const RUN: Leftovers = [
   file('[a-z]+/stage\\.json'),
@@ -48,10 +63,7 @@ const RUN: Leftovers = [
   file('windows/seed-\\d+/(found|judged)\\.json'),
   file('mlps/seed-\\d+/(found|frozen|trained)\\.json'),
   training('mlps/seed-\\d+/supernet/'),
-  file('final/(parent|cost)\\.json'),
-  file('final/seed-\\d+/(found|judged-[a-z]+)\\.json'),
-  model('final/seed-\\d+/student/'),
-  ...DISTILLATION('final/seed-\\d+/'),
+  ...FINAL('final/'),
 ];
 
 /** By command. */
@@ -59,9 +71,18 @@ export const LEFTOVERS = {
   search: [...SEARCH(), ...RESULT],
   comparison: [...COMPARISON(), ...RESULT],
   run: [...RUN, ...RESULT],
-  distill: DISTILLATION(),
+  distill: [...FINAL_TOP(), ...DISTILLATION(), ...RESULT],
   pretrain: [training(''), model('model/')],
 } satisfies Record<string, Leftovers>;
+
+/** What a run of a recipe leaves: one of a single stage is that of this stage's command. */
+export function leftoversOf(recipe: Recipe): Leftovers {
+  const [stage, ...others] = stagesOf(recipe);
+  if (others.length > 0) return LEFTOVERS.run;
+  if (stage === 'placement') return LEFTOVERS.search;
+  if (stage !== 'final') return LEFTOVERS.comparison;
+  return recipe.seeds.length === 1 ? LEFTOVERS.distill : [...FINAL(), ...RESULT];
+}
 
 /** What only a command of ours has left: a model or a train.json may be anyone's. */
 const SIGN =

@@ -100,6 +100,9 @@ export function resultSchema(json: JsonObject) {
     machine: machinePart.optional().describe('what rates were measured on'),
     model: modelSchema,
     ...partsOf(json, layersIn(json.model)),
+    hybrid: text()
+      .optional()
+      .describe('folder of the model that the last of these stages has left, by the first seed'),
     ...costOfAll,
   });
 }

@@ -16,15 +16,17 @@ import { openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
 import { Model } from '../runtime/model.ts';
 import { planExamples } from '../tasks/harness.ts';
 import type { ProgressEvent } from '../util/progress.ts';
-import { type Recipe, readRecipe } from './recipe.ts';
+import { readRecipe } from './read-recipe.ts';
+import { readResult } from './read-result.ts';
+import type { Recipe } from './recipe.ts';
 import type { Result } from './result.ts';
 import { ledBy, type RunContext } from './run/context.ts';
 import { planOf } from './run/plan.ts';
 import { performHere, RunProgress } from './run/progress.ts';
 import type { Unit } from './run/stage.ts';
 import { type Perform, runRecipe, runUnit } from './run.ts';
+import { agreedPlacement } from './stages/placement/agreed.ts';
 import type { PlacementResult } from './stages/placement/result.ts';
-import { agreedPlacement } from './stages/placement/stage.ts';
 
 let dir: string;
 let model: string;
@@ -120,6 +122,15 @@ describe('runRecipe', () => {
   test('the result file is the result, with every stage of the recipe', () => {
     const written = JSON.parse(readFileSync(join(dir, 'straight/result.json'), 'utf8'));
     expect(written).toEqual(JSON.parse(JSON.stringify(result)));
+    // Of everything that is written there is a description: what has none is not read.
+    expect(readResult(join(dir, 'straight/result.json'))).toEqual(written);
+    expect(new Date(written.created).getTime()).toBeGreaterThan(Date.now() - 600_000);
+    const { weights } = openCheckpoint(model);
+    const sizes = weights.names().map((name) => weights.read(name).length);
+    expect(written).toMatchObject({
+      format: 'postnas-result-2',
+      model: { path: model, layers: 3, parameters: sizes.reduce((a, b) => a + b, 0) },
+    });
     expect(Object.keys(result)).toEqual(
       expect.arrayContaining([
         ...['placement', 'blocks', 'design', 'dimensions', 'throughput', 'windows', 'final', 'mlps'],
@@ -315,7 +326,7 @@ test.each<[string, object, RegExp]>([
     { ...small, blocks: { ...training, mixers: ['s4'] } },
     /blocks\.mixers\.0: .*gla/,
   ],
-  ['no budget', { ...small, placement: { alignSteps: 1, supernetSteps: 1 } }, /placement\.budget/],
+  ['no placement', { ...small, placement: undefined }, /placement: is missing: expected \{"budget": 2\}/],
   [
     'steps that are no number',
     { ...small, blocks: { alignSteps: 'many', trainSteps: 1 } },

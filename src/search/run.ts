@@ -1,21 +1,31 @@
 import { join } from 'node:path';
 import { InputError } from '../util/errors.ts';
+import { writeFileAtomic } from '../util/files.ts';
 import { withFolder } from '../util/folder-lock.ts';
 import { noticeBy } from '../util/progress.ts';
 import { recall, remember } from '../util/remember.ts';
-import type { Recipe } from './recipe.ts';
 import type { Result } from './result.ts';
 import { checkRun } from './run/check.ts';
 import type { RunContext } from './run/context.ts';
 import { stageIdentity } from './run/identity.ts';
-import { type Findings, type MakeStage, STAGES, type Stage, type StageName, type Unit } from './run/stage.ts';
+import {
+  checkLayout,
+  type Findings,
+  type MakeStage,
+  STAGES,
+  type Stage,
+  type StageName,
+  stageFolder,
+  type Unit,
+} from './run/stage.ts';
 import { blocksStage, designStage, dimensionsStage } from './stages/blocks/stages.ts';
 import { finalStage } from './stages/final/stage.ts';
 import { mlpsStage } from './stages/frozen-mlps.ts';
-import { AGREEMENT, agreedPlacement, placementStage } from './stages/placement/stage.ts';
+import { AGREEMENT, keptLayers } from './stages/placement/agreed.ts';
+import { placementStage } from './stages/placement/stage.ts';
 import { throughputStage } from './stages/throughput.ts';
 import { windowsStage } from './stages/windows.ts';
-import { wholeResult, writeResult } from './whole-result.ts';
+import { wholeResult } from './whole-result.ts';
 
 /**
  * A run of a recipe: its stages in order, each made of units that can be done anywhere. Everything that was done is
@@ -32,12 +42,6 @@ const MAKE: { [N in StageName]: MakeStage<N> } = {
   final: finalStage,
   mlps: mlpsStage,
 };
-
-/** The stages that a recipe has, in order. */
-export function stagesOf({ dimensions, ...recipe }: Recipe): StageName[] {
-  const has = { ...recipe, dimensions, throughput: dimensions?.throughput || undefined };
-  return STAGES.filter((name) => has[name] !== undefined);
-}
 
 /** Does units, in any order and any process. */
 export type Perform = (units: readonly Unit[]) => Promise<void>;
@@ -63,6 +67,7 @@ export async function runRecipe(
   observer: RunObserver = {},
 ): Promise<Result> {
   checkRun(context);
+  checkLayout(context);
   return withFolder(context.out, 'a run of a recipe', () => runStages(context, perform, observer));
 }
 
@@ -89,15 +94,17 @@ async function runStages(context: RunContext, perform: Perform, observer: RunObs
     observer.found?.(resultOf(context, findings));
   }
   const result = resultOf(context, findings);
-  writeResult(context.out, result);
+  writeFileAtomic(join(context.out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
   return result;
 }
 
 function resultOf(context: RunContext, findings: Findings): Result {
-  const { placement } = findings;
+  const { placement } = context.recipe;
+  const rule = placement && ('layers' in placement ? 'as the recipe gives it' : AGREEMENT);
   return wholeResult(findings, {
     ...context,
-    ...(placement && { chosen: { placement: agreedPlacement(placement), rule: AGREEMENT } }),
+    ...(rule && { chosen: { placement: keptLayers(context, findings), rule } }),
+    hybrid: hybridOf(context, findings),
   });
 }
 
@@ -134,4 +141,14 @@ function controlOf({ onProgress, signal, threads, device }: RunContext) {
   return { onProgress, signal, threads, device };
 }
 
-const stageFile = ({ out }: RunContext, name: StageName) => join(out, name, 'stage.json');
+const stageFile = (context: RunContext, name: StageName) => join(stageFolder(context, name), 'stage.json');
+
+/** The model that the last stage that writes one has left, by the first seed. */
+function hybridOf(context: RunContext, findings: Findings): string | undefined {
+  const { placement, final } = findings;
+  if (final) return final.runs[0]!.hybrid;
+  const compared = (['dimensions', 'design', 'blocks'] as const).find((stage) => findings[stage]);
+  if (compared) return join(stageFolder(context, compared), 'hybrid');
+  const seed = placement?.runs[0]?.seed;
+  return seed === undefined ? undefined : join(stageFolder(context, 'placement'), `seed-${seed}`, 'hybrid');
+}

@@ -1,20 +1,18 @@
 import { availableParallelism, cpus } from 'node:os';
-import { join } from 'node:path';
 import { ENGINE_VERSION } from '../graph/index.ts';
 import { openCheckpoint } from '../model/checkpoint.ts';
 import { countParameters } from '../model/parameters.ts';
-import { writeFileAtomic } from '../util/files.ts';
 import { RESULT_FORMAT, type Result } from './result.ts';
 import type { Findings } from './run/stage.ts';
 import { comparedTokens } from './stages/blocks/result.ts';
 
-type About = Pick<Result, 'recipe' | 'command' | 'chosen'> & {
+type About = Pick<Result, 'recipe' | 'command' | 'chosen' | 'hybrid'> & {
   /** Folder of the parent model. */
   model: string;
 };
 
 /** Parts of a result put together, with what stands in every result. */
-export function wholeResult(parts: Findings, { model, recipe, command, chosen }: About): Result {
+export function wholeResult(parts: Findings, { model, recipe, command, chosen, hybrid }: About): Result {
   const { config, weights } = openCheckpoint(model);
   return {
     format: RESULT_FORMAT,
@@ -34,12 +32,9 @@ export function wholeResult(parts: Findings, { model, recipe, command, chosen }:
     },
     ...parts,
     ...(chosen && { chosen }),
+    ...(hybrid !== undefined && { hybrid }),
     ...costOf(parts),
   };
-}
-
-export function writeResult(out: string, result: Result): void {
-  writeFileAtomic(join(out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
 }
 
 /** Seconds of work and tokens of all parts, wherever it was done. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LEFTOVERS, removeRun } from '../../src/cli/restart.ts';
-import { readRecipe } from '../../src/search/recipe.ts';
+import { readRecipe } from '../../src/search/read-recipe.ts';
 import type { Result } from '../../src/search/result.ts';
 import { postnas } from '../support/command.ts';
 
@@ -132,5 +132,5 @@ test('a unit that fails ends the run with its message', async () => {
 test.each(['quick', 'nano'])('the recipe %s can be read', (name) => {
   const { model, placement } = readRecipe(`recipes/${name}.json`);
   expect(model).toBe('models/base');
-  expect(placement.budget).toBe(2);
+  expect(placement).toMatchObject({ budget: 2 });
 });

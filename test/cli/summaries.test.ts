@@ -1,14 +1,13 @@
 /** What the commands print for people: kinds of measure, verdicts, the next command. */
 import { describe, expect, test } from 'vitest';
 import { blocksSummary } from '../../src/cli/blocks-summary.ts';
-import { againstTeacher, scoreTable } from '../../src/cli/distill-summary.ts';
+import { distillSummary } from '../../src/cli/distill-summary.ts';
 import { runSummary } from '../../src/cli/run-summary.ts';
 import { searchSummary } from '../../src/cli/search-summary.ts';
 import { comparisonOf } from '../../src/report/comparison.ts';
 import { findingsOf } from '../../src/report/findings.ts';
+import type { FinalResult } from '../../src/search/stages/final/result.ts';
 import type { PlacementResult } from '../../src/search/stages/placement/result.ts';
-import { planText } from '../../src/tasks/held-out-text.ts';
-import type { ObjectiveTask } from '../../src/tasks/objective.ts';
 import { sampleResult } from '../report/sample-result.ts';
 import { sampleBlocks, sampleRun } from '../report/sample-run.ts';
 
@@ -104,40 +103,49 @@ test('a run says what windows cost, and counts layers from 0', async () => {
   expect(shown).toMatch(/\nbase +98\.5 +94\.0 +88\.0 +91\.0\n/);
 });
 
-test('distillation is told by the measure of each task, against the teacher', () => {
-  const encode = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
-  const plan = planText('held-out-loss', 'a text', encode, { rows: 1, length: 4, seed: 1 });
-  const tasks: ObjectiveTask[] = [
-    { plan, metric: 'loss' },
-    { plan: { ...plan, name: 'recall' }, metric: 'accuracy' },
-  ];
-  const judged = [
-    {
-      model: 'teacher',
-      tasks: {
-        'held-out-loss': { accuracy: 0, goldLossPerToken: 3 },
-        recall: { accuracy: 0.5, goldLossPerToken: 2 },
-      },
+test('distillation is told by the measure of each task, against the teacher', async () => {
+  const judged = (loss: number, accuracy: number) => ({
+    ...{ placement: [], score: 0 },
+    tasks: {
+      'held-out-loss': { accuracy: 0, goldLoss: 9, goldLossPerToken: loss },
+      recall: { accuracy, goldLoss: 9, goldLossPerToken: 2 },
     },
-    {
-      model: 'features',
-      tasks: {
-        'held-out-loss': { accuracy: 0, goldLossPerToken: 3.25 },
-        recall: { accuracy: 0.25, goldLossPerToken: 2 },
+  });
+  const run = await sampleRun();
+  const final: FinalResult = {
+    ...run.final!,
+    objective: [
+      { task: 'held-out-loss', metric: 'loss', examples: 4 },
+      { task: 'recall', metric: 'accuracy', examples: 4 },
+    ],
+    base: judged(3, 0.5),
+    runs: [
+      {
+        ...{ seed: 1, hybrid: 'runs/x/hybrid' },
+        stages: [
+          { ...{ name: 'search', steps: 0, tokens: 0, seconds: 0, loss: 0 }, judged: judged(3.5, 0) },
+          {
+            ...{ name: 'features', steps: 7, tokens: 70, seconds: 3, loss: 0.5 },
+            judged: judged(3.25, 0.25),
+          },
+        ],
       },
-    },
-  ];
-  expect(
-    scoreTable(tasks, judged)
-      .split('\n')
-      .map((line) => line.replace(/ +/g, ' ').trim()),
-  ).toEqual([
+    ],
+  };
+  const lines = distillSummary({ ...run, final }, { out: 'runs/x' })
+    .split('\n')
+    .map((line) => line.replace(/ +/g, ' ').trim());
+  expect(lines.slice(0, 5)).toEqual([
     'held-out-loss (nats) perplexity recall (%)',
     expect.stringMatching(/^-/),
     'teacher 3.000 20.09 50.0',
+    'hybrid 3.500 33.12 0.0',
     'after features 3.250 25.79 25.0',
   ]);
-  expect(againstTeacher(tasks, judged)).toMatch(
+  expect(lines[5]).toMatch(
     /^Against the teacher: held-out loss \+0\.250 nats, recall accuracy -25\.0 points \(one training/,
   );
+  expect(lines).toContain('features: 7 steps, loss 0.5000');
+  expect(lines).toContain('70 tokens in 3s');
+  expect(lines).toContain('hybrid: runs/x/hybrid');
 });

@@ -4,10 +4,10 @@ import { identityOf, remember } from '../../util/remember.ts';
 import { linearMixer, type SizedSpec } from '../network/linear-mixer.ts';
 import { Network } from '../network/network.ts';
 import { conditionsOf, costsOf } from '../run/cost.ts';
-import type { MakeStage } from '../run/stage.ts';
+import { type MakeStage, stageFolder } from '../run/stage.ts';
 import { chosenBlock, comparison } from './blocks/stages.ts';
 import { untrainedHybrid } from './blocks/untrained.ts';
-import { agreedPlacement } from './placement/stage.ts';
+import { keptLayers } from './placement/agreed.ts';
 import { uniformPlacement } from './placement/uniform.ts';
 import type { ThroughputResult } from './throughput-result.ts';
 
@@ -17,12 +17,12 @@ import type { ThroughputResult } from './throughput-result.ts';
  * full layers, all timed in turns. Nothing is trained for it.
  */
 export const throughputStage: MakeStage<'throughput'> = (context, findings) => {
-  const { recipe, config, model, out, threads = 0 } = context;
+  const { recipe, config, model, threads = 0 } = context;
   if (!recipe.dimensions?.throughput) return undefined;
   const variants = variantsOf(
     comparison('dimensions', context, findings)!.candidates.map(({ spec }) => spec),
-    chosenBlock(findings)?.candidate.spec ?? linearMixer(recipe.placement.mixer, config),
-    agreedPlacement(findings.placement!),
+    chosenBlock(findings)?.candidate.spec ?? linearMixer(recipe.placement!.mixer, config),
+    keptLayers(context, findings),
     config.layers.length,
   );
   const { decode } = recipe;
@@ -30,7 +30,7 @@ export const throughputStage: MakeStage<'throughput'> = (context, findings) => {
     units: [],
     finish: ({ onProgress, signal }) =>
       remember(
-        join(out, 'throughput', 'found.json'),
+        join(stageFolder(context, 'throughput'), 'found.json'),
         identityOf(config, variants, decode, threads),
         async () => {
           const { config, weights } = openCheckpoint(model);

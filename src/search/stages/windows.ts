@@ -7,11 +7,11 @@ import type { Network } from '../network/network.ts';
 import { chosenNetwork } from '../run/chosen.ts';
 import { ledBy, type RunContext } from '../run/context.ts';
 import { stageIdentity } from '../run/identity.ts';
-import type { Findings, MakeStage, Unit } from '../run/stage.ts';
+import { type Findings, type MakeStage, stageFolder, type Unit } from '../run/stage.ts';
 import { chosenBlock } from './blocks/stages.ts';
+import { keptLayers } from './placement/agreed.ts';
 import { beamSearch } from './placement/beam.ts';
 import { type Judged, type Placement, placementKey } from './placement/searcher.ts';
-import { agreedPlacement } from './placement/stage.ts';
 import { uniform } from './placement/uniform.ts';
 import type { WindowsResult } from './windows-result.ts';
 
@@ -58,10 +58,10 @@ async function search(
   control: Control,
 ): Promise<SeedWindows> {
   const { windows } = context.recipe;
-  const folder = join(context.out, 'windows', `seed-${seed}`);
+  const folder = join(stageFolder(context, 'windows'), `seed-${seed}`);
   const identity = identityOf(
     stageIdentity(context)('windows'),
-    agreedPlacement(findings.placement!),
+    keptLayers(context, findings),
     chosenBlock(findings),
     seed,
   );
@@ -131,7 +131,7 @@ async function withJudge<T>(
   control: Control,
   use: (judge: Judge, free: readonly number[]) => Promise<T>,
 ): Promise<T> {
-  const { recipe, config, out } = context;
+  const { recipe, config } = context;
   const { size, objective } = recipe.windows!;
   const { onProgress, signal, threads, device } = control;
   const { network, placement: full } = await chosenNetwork(context, findings, seed, control);
@@ -144,7 +144,10 @@ async function withJudge<T>(
       signal,
       onProgress: onProgress && ((event) => onProgress({ ...event, stage: `windows, seed ${seed}: judge` })),
       path: (placement) => windowPath(full, inLayers(placement), config.layers.length),
-      keep: { path: join(out, 'windows', `seed-${seed}`, 'judged.json'), network: network.fingerprint() },
+      keep: {
+        path: join(stageFolder(context, 'windows'), `seed-${seed}`, 'judged.json'),
+        network: network.fingerprint(),
+      },
     });
     return await use(judge, free);
   } finally {

@@ -14,8 +14,6 @@ import { Model } from '../../../runtime/model.ts';
 import { planExamples } from '../../../tasks/harness.ts';
 import type { ProgressEvent } from '../../../util/progress.ts';
 import { Network } from '../../network/network.ts';
-import { readResult } from '../../read-result.ts';
-import type { Result } from '../../result.ts';
 import type { PlacementResult } from './result.ts';
 import { type SearchSettings, searchPlacement, seedIdentity } from './search.ts';
 import { searchIdentity } from './trained-branches.ts';
@@ -80,7 +78,6 @@ function lasting(result: PlacementResult): unknown {
   return JSON.parse(JSON.stringify(result), (key, value) => (drop.has(key) ? undefined : value));
 }
 
-const written = (out: string) => JSON.parse(readFileSync(join(dir, out, 'result.json'), 'utf8')) as Result;
 const hybrids = (out: string) =>
   [1, 2].map((seed) => readFileSync(join(dir, out, `seed-${seed}`, 'hybrid', 'model.safetensors')));
 
@@ -111,7 +108,6 @@ test('what was found is compared on the examples that were kept apart, random pl
       .map(({ placement }) => placement),
   ];
   expect(new Set(run!.unseen!.map(key))).toEqual(new Set(wanted.map((placement) => placement.join())));
-  expect(readResult(join(dir, 'unseen', 'result.json'))).toMatchObject({ placement: { unseen: unseen! } });
   expect(run!.stages.at(-1)).toMatchObject({ name: 'unseen examples' });
 });
 
@@ -121,11 +117,7 @@ describe('searchPlacement', () => {
     result = await searchPlacement(settings('straight'));
   });
 
-  test('the result file is the result, with everything its type says', () => {
-    const whole = written('straight');
-    expect(readResult(join(dir, 'straight', 'result.json'))).toEqual(whole);
-    expect(whole.placement).toEqual(JSON.parse(JSON.stringify(result)));
-    expect(whole).toMatchObject({ format: 'postnas-result-2', model: { path: model, layers: 3 } });
+  test('the result has everything its type says', () => {
     expect(result).toMatchObject({
       mixer: tinyGla,
       budget: 1,
@@ -135,10 +127,6 @@ describe('searchPlacement', () => {
       ],
       base: { placement: [0, 1, 2], tasks: { pick: expect.anything(), say: expect.anything() } },
     });
-    expect(new Date(whole.created).getTime()).toBeGreaterThan(Date.now() - 600_000);
-    const { weights } = openCheckpoint(model);
-    const sizes = weights.names().map((name) => weights.read(name).length);
-    expect(whole.model.parameters).toBe(sizes.reduce((a, b) => a + b, 0));
     expect(result.runs.map(({ seed }) => seed)).toEqual([1, 2]);
   });
 
@@ -228,11 +216,9 @@ describe('searchPlacement', () => {
       };
       const running = searchPlacement(settings('stopped', { onProgress, signal: controller.signal }));
       await expect(running, stage).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }));
-      expect(existsSync(join(dir, 'stopped', 'result.json'))).toBe(false);
     }
     const resumed = await searchPlacement(settings('stopped'));
     expect(lasting(resumed)).toEqual(lasting(result));
-    expect(lasting(written('stopped').placement!)).toEqual(lasting(result));
     expect(hybrids('stopped')).toEqual(hybrids('straight'));
   });
 });

@@ -44,6 +44,17 @@ export function checkBudget(budget: number, layers: number): void {
   }
 }
 
+/** @throws InputError for layers that the model does not have, and where none is left for a block */
+export function checkLayers(placement: Placement, layers: number): void {
+  const wrong = placement.find((layer) => !Number.isInteger(layer) || layer < 0 || layer >= layers);
+  if (wrong !== undefined) {
+    throw new InputError(`placement ${placement.join(', ')}: no layer ${wrong}, expected 0 to ${layers - 1}`);
+  }
+  if (asPlacement(placement).length === layers) {
+    throw new InputError(`placement ${placement.join(', ')}: no layer is left for a block`);
+  }
+}
+
 /** One key per set: the order in which layers were chosen does not matter. */
 export function placementKey(placement: Placement): string {
   return [...placement].sort((a, b) => a - b).join(',');
