@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { type DataSettings, HELD_OUT_SHARE } from '../search/data.ts';
+import { DEFAULTS } from '../search/defaults.ts';
 import { corpusFiles, namesFiles } from '../tasks/corpus/names.ts';
 import { HELD_OUT_TASK, taskNames } from '../tasks/objective.ts';
 import { addWithAliases, deviceOption, lengthOption, otherwise, threadsOption } from './options.ts';
@@ -10,6 +11,8 @@ import { fileToRead } from './paths.ts';
 
 export interface DataOptions extends DataSettings {
   rate: number;
+  /** How many. */
+  seeds: number;
 }
 
 const FORMATS = '.txt, .jsonl, .json, .parquet, .gz';
@@ -27,7 +30,7 @@ function severalTexts(name: string, expected: string, ...words: string[]) {
 }
 
 /** Adds --task, --examples and --held-out to a command: what a model is judged by. */
-export function withTasks(command: Command, byDefault: string): Command {
+export function withTasks(command: Command, byDefault: string, examples = DEFAULTS.examples): Command {
   const task = new Option(
     '--task <name...>',
     `what the model is judged by: name, name:metric or name:metric:examples, with accuracy or loss as the metric and a name of ${taskNames().join(', ')}`,
@@ -41,16 +44,21 @@ export function withTasks(command: Command, byDefault: string): Command {
   const field = new Option('--field <name>', 'the field of records that has the text');
   command.addOption(otherwise(field, 'text, or a conversation in messages or conversations'));
   addWithAliases(command, otherwise(task, byDefault), '--objective');
-  return command.option('--examples <n>', 'examples of a task that does not say how many', wholeNumber, 128);
+  return command.option(
+    '--examples <n>',
+    'examples of a task that does not say how many',
+    wholeNumber,
+    examples,
+  );
 }
 
 /** Adds these options to a command. */
-export function withData(command: Command): Command {
-  return withBatches(command).option('--rate <x>', 'highest learning rate', positive, 1e-3);
+export function withData(command: Command, { rate }: { rate: number }): Command {
+  return withBatches(command).option('--rate <x>', 'highest learning rate', positive, rate);
 }
 
 /** The same for a command with learning rates of its own. */
-export function withBatches(command: Command): Command {
+export function withBatches(command: Command, { examples = DEFAULTS.examples } = {}): Command {
   const data = new Option(
     '--data <text...>',
     `files, folders and globs of text to train on (${FORMATS}), or 'world' for the text that the package generates`,
@@ -64,10 +72,14 @@ export function withBatches(command: Command): Command {
   command.addOption(
     otherwise(share.argParser(positive), `${HELD_OUT_SHARE} without --held-out, where the task is asked for`),
   );
-  withTasks(command, `the tasks of the world for the embedded model, ${HELD_OUT_TASK}:loss for others`);
+  withTasks(
+    command,
+    `the tasks of the world for the embedded model, ${HELD_OUT_TASK}:loss for others`,
+    examples,
+  );
   return command
-    .option('--rows <n>', 'rows of text in a training step', wholeNumber, 8)
-    .addOption(lengthOption().default(256))
-    .addOption(deviceOption().default('cpu'))
+    .option('--rows <n>', 'rows of text in a training step', wholeNumber, DEFAULTS.rows)
+    .addOption(lengthOption().default(DEFAULTS.length))
+    .addOption(deviceOption().default(DEFAULTS.device))
     .addOption(threadsOption());
 }

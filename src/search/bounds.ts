@@ -44,6 +44,8 @@ export const bounds = {
   seed: whole(0, 2 ** 31 - 1),
   examples: whole(1, 1e6),
   layers: whole(1, 10_000),
+  /** A layer by its number. */
+  layer: whole(0, 9_999),
   beam: whole(1, 10_000),
   random: whole(0, 1e6),
   heads: whole(1, 65_536),
@@ -53,6 +55,7 @@ export const bounds = {
   /** Of documents that are held out. */
   share: number(0, 0.5, { above: true }),
   rounds: whole(1, 10_000),
+  bytes: whole(1, 2 ** 49),
   /** A weight beside another of 1. */
   weight: number(0, 1000),
   temperature: number(0, 1000, { above: true }),

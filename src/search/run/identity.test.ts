@@ -10,8 +10,8 @@ import { planExamples } from '../../tasks/harness.ts';
 import { type ObjectiveTask, parseTask } from '../../tasks/objective.ts';
 import { textBatches } from '../../train/batches.ts';
 import { canonical } from '../../util/store/identity.ts';
-import { type Recipe, recipeSchema } from '../recipe.ts';
-import type { SearchResult } from '../stages/placement/result.ts';
+import { type Recipe, recipeSchemas } from '../recipe.ts';
+import type { PlacementResult } from '../stages/placement/result.ts';
 import type { RunContext } from './context.ts';
 import { stageIdentity, unitIdentity } from './identity.ts';
 import { type Findings, STAGES, type StageName, withDependents } from './stage.ts';
@@ -51,7 +51,7 @@ const RECIPE = {
   examples: 4,
   placement: {
     ...{ rows: 3, length: 10, mixer: 'gla', budget: 1, alignSteps: 2, supernetSteps: 2, rate: 1e-3 },
-    ...{ sampling: 'budget', beam: 2, random: 1, exhaustive: false, objective: ['pick'] },
+    ...{ finishSteps: 1, sampling: 'budget', beam: 2, random: 1, exhaustive: false, objective: ['pick'] },
   },
   mlps: {},
   blocks: { rows: 3, length: 10, alignSteps: 2, trainSteps: 2, rate: 1e-3, mixers: ['gla', 'retnet'] },
@@ -65,13 +65,14 @@ const RECIPE = {
   final: {
     ...{ featureSteps: 1, logitSteps: 1, allSteps: 1, featureRate: 1e-3, logitRate: 1e-3, allRate: 1e-3 },
     ...{ bodyRate: 0.1, crossEntropy: 0.1, temperature: 1, rows: 3, length: 10, examples: 6 },
+    ...{ cacheLogits: 'cache', cacheLimit: 1e9, dtype: 'F32' },
   },
 } satisfies Recipe;
 
 /** As a command makes one of a recipe. */
 function context(recipe: Recipe = RECIPE, more: Partial<RunContext> = {}): RunContext {
   const tasks = (examples: number, said: string): ObjectiveTask[] =>
-    recipe.tasks.map((each) => {
+    recipe.tasks!.map((each) => {
       const { name, metric, examples: count } = parseTask(each, examples);
       return { plan: plan(name, count, said), metric };
     });
@@ -121,6 +122,8 @@ const DEPEND: Record<string, readonly StageName[]> = {
   'dimensions.throughput': [],
   // The search is told of, too, on the examples that nothing was chosen by.
   'final.examples': STAGES,
+  // Whether there is a cache counts, not where it is nor how large it may be.
+  ...{ 'final.cacheLogits': [], 'final.cacheLimit': [] },
   ...{ 'decode.device': TIMED, 'decode.context': TIMED, 'decode.tokens': TIMED, 'decode.rounds': TIMED },
 };
 
@@ -132,7 +135,7 @@ function other(value: unknown): unknown {
   const list = value as unknown[];
   return typeof list[0] === 'number' ? [...list, 7] : list.slice(0, -1);
 }
-const OTHERS: Record<string, string> = { cpu: 'webgpu', budget: 'coin', gla: 'retnet' };
+const OTHERS: Record<string, string> = { cpu: 'webgpu', budget: 'coin', gla: 'retnet', F32: 'F16' };
 
 /** Every field that the schema of recipes knows: 'placement.budget'. */
 function fieldsOf(schema: z.ZodType, at = ''): string[] {
@@ -151,7 +154,8 @@ function withField(path: string, change: (value: unknown) => unknown): Recipe {
 }
 
 describe('another value of a field of the recipe makes other work of the stages that depend on it, and of no others', () => {
-  const fields = fieldsOf(recipeSchema);
+  // A hybrid that is given stands in place of all other stages: its recipe is below.
+  const fields = fieldsOf(recipeSchemas.searched).filter((field) => field !== 'final.hybrid');
 
   test('every field of the schema is walked', () => {
     expect(fields.length).toBeGreaterThan(50);
@@ -177,6 +181,60 @@ describe('another value of a field of the recipe makes other work of the stages 
       const { [stage]: _, ...less } = RECIPE;
       expect(changed(context(less as Recipe)), stage).toEqual(allFrom(stage));
     }
+  });
+});
+
+describe('recipes of one stage', () => {
+  const {
+    placement: _,
+    mlps: __,
+    blocks,
+    design: ___,
+    dimensions: ____,
+    windows: _____,
+    final,
+    ...rest
+  } = RECIPE;
+
+  test('a placement that is given', () => {
+    expect(fieldsOf(recipeSchemas.given).filter((field) => field.startsWith('placement.'))).toEqual([
+      'placement.layers',
+      'placement.mixer',
+    ]);
+    const given = (layers: number[], mixer: string): Recipe => ({
+      ...{ ...rest, blocks },
+      placement: { layers, mixer },
+    });
+    const work = (recipe: Recipe) => canonical(stageIdentity(context(recipe))('blocks'));
+    const one = work(given([0], 'gla'));
+    expect(work(given([0], 'gla'))).toBe(one);
+    expect(work(given([1], 'gla'))).not.toBe(one);
+    expect(work(given([0], 'retnet'))).not.toBe(one);
+  });
+
+  test('a hybrid that is given counts by what is in it', async () => {
+    const { config, weights } = openCheckpoint(model);
+    const read = () =>
+      weights
+        .names()
+        .map((name) => [name, { shape: weights.info(name).shape, data: weights.read(name) }] as const);
+    const nudged = read();
+    nudged.at(-1)![1].data[0]! += 1e-3;
+    const saved = async (name: string, tensors: ReturnType<typeof read>) => {
+      await saveCheckpoint(join(dir, name), config, new MemoryTensors(tensors), { dtype: 'F32' });
+      return join(dir, name);
+    };
+    const work = (hybrid: string) =>
+      canonical(stageIdentity(context({ ...rest, final: { ...final, hybrid } }))('final'));
+    const one = work(await saved('one', read()));
+    expect(work(await saved('same', read()))).toBe(one);
+    expect(work(await saved('nudged', nudged))).not.toBe(one);
+  });
+
+  test('whether the words of the teacher are kept', () => {
+    const { cacheLogits: _, ...all } = final;
+    const work = (recipe: Recipe) => canonical(stageIdentity(context(recipe))('final'));
+    expect(work({ ...RECIPE, final: all })).not.toBe(work(RECIPE));
   });
 });
 
@@ -271,7 +329,7 @@ describe('what the stages before found', () => {
   const placement = (kept: number[]) =>
     ({
       runs: [{ placement: kept, searchers: [{ best: [judged(kept)] }] }],
-    }) as unknown as SearchResult;
+    }) as unknown as PlacementResult;
   const compared = (name: string) =>
     ({
       choice: { name },

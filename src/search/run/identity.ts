@@ -4,8 +4,9 @@ import { hashOf, type Identity, without } from '../../util/store/identity.ts';
 import { tasksIdentity } from '../judge/judge.ts';
 import { BEST_MIXER, linearMixer } from '../network/linear-mixer.ts';
 import { Network } from '../network/network.ts';
+import type { Recipe } from '../recipe.ts';
 import { chosenBlock } from '../stages/blocks/stages.ts';
-import { agreedPlacement } from '../stages/placement/stage.ts';
+import { agreedPlacement } from '../stages/placement/agreed.ts';
 import { dataHash, NUMBERS } from '../train/settings.ts';
 import type { RunContext } from './context.ts';
 import { type Findings, STAGES, type StageName, usedBy } from './stage.ts';
@@ -81,8 +82,13 @@ export function unitIdentity(
 
 /** A stage's part of the recipe, as it is meant. */
 function partOf(name: StageName, { recipe }: RunContext): object {
-  const { rows, length } = recipe;
-  const own = (recipe as Partial<Record<StageName, object>>)[name] ?? {};
+  const { rows, length, placement, final } = recipe;
+  // A placement that is given takes no training.
+  if (name === 'placement' && placement && 'layers' in placement) return placement;
+  const own =
+    name === 'final' && final
+      ? placeless(final)
+      : ((recipe as Partial<Record<StageName, object>>)[name] ?? {});
   const part = needs('trains', name) ? { rows, length, ...own } : own;
   // Says whether there is another stage.
   return name === 'dimensions' ? without(part as NonNullable<typeof recipe.dimensions>, 'throughput') : part;
@@ -106,4 +112,14 @@ function sourcesOf({ recipe, config }: RunContext): Identity | undefined {
     return source ? [[kind, hashOf(source)]] : [];
   });
   return sources.length > 0 ? Object.fromEntries(sources) : undefined;
+}
+
+/** What a final training depends on: the content of the hybrid, not its place, and whether there is a cache, not where. */
+function placeless({ hybrid, cacheLogits, cacheLimit: _, ...final }: NonNullable<Recipe['final']>) {
+  const given = hybrid === undefined ? undefined : openCheckpoint(hybrid);
+  return {
+    ...final,
+    ...(given && { hybrid: [new Network(given.config, given.weights).fingerprint(), given.generation] }),
+    cached: cacheLogits !== undefined,
+  };
 }
