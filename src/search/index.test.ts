@@ -66,7 +66,9 @@ describe('each stage by itself', () => {
   test('a search leaves its hybrid, its result as a file, and tells of all of it', () => {
     expect(found.placement.runs[0]!.placement).toEqual(found.chosen!.placement);
     expect(found.hybrid).toBe(at('search/seed-1/hybrid'));
-    expect(openCheckpoint(found.hybrid).config.layers.filter(({ kind }) => kind === 'attention')).toHaveLength(1);
+    expect(
+      openCheckpoint(found.hybrid).config.layers.filter(({ kind }) => kind === 'attention'),
+    ).toHaveLength(1);
     expect(readResult(at('search/result.json'))).toEqual(JSON.parse(JSON.stringify(found)));
     const whole = events.filter(({ stage }) => stage === 'whole run').at(-1)!;
     expect(whole).toMatchObject({ done: 2 * 2 * 2 * 12, total: 2 * 2 * 2 * 12 });
@@ -118,7 +120,12 @@ describe('each stage by itself', () => {
       ...{ featureSteps: 2, logitSteps: 1, allSteps: 2, dtype: 'F16' as const },
     };
     const result = await distill(settings);
-    expect(result.final.runs[0]!.stages.map(({ name }) => name)).toEqual(['search', 'features', 'logits', 'all']);
+    expect(result.final.runs[0]!.stages.map(({ name }) => name)).toEqual([
+      'search',
+      'features',
+      'logits',
+      'all',
+    ]);
     expect(result.final.objective).toEqual(found.placement.unseen!.objective);
     expect(result.hybrid).toBe(at('distill/hybrid'));
     const { weights, config } = openCheckpoint(result.hybrid);
@@ -137,7 +144,9 @@ describe('each stage by itself', () => {
       { ...shared, placement: searchFew, blocks: { ...few, mixers: ['gla'] }, decode },
       { out: at('run'), threads: 1 },
     );
-    expect(result.placement!.runs[0]!.searchers[0]!.best).toEqual(found.placement.runs[0]!.searchers[0]!.best);
+    expect(result.placement!.runs[0]!.searchers[0]!.best).toEqual(
+      found.placement.runs[0]!.searchers[0]!.best,
+    );
     expect(result.hybrid).toBe(at('run/blocks/hybrid'));
     expect(existsSync(at('run/placement/seed-1/hybrid'))).toBe(true);
   });
@@ -195,14 +204,34 @@ describe('refused before any work', () => {
   const wrong = (more: object) => ({ ...shared, ...more, out: at('refused') });
   test.each<[string, () => Promise<unknown>, RegExp]>([
     ['a setting that there is not', () => search(wrong({ bugdet: 2 }) as never), /placement: .*"bugdet"/],
-    ['one of another stage', () => blocks(wrong({ placement: [1], budget: 2 }) as never), /blocks: .*"budget"/],
+    [
+      'one of another stage',
+      () => blocks(wrong({ placement: [1], budget: 2 }) as never),
+      /blocks: .*"budget"/,
+    ],
     ['a budget beyond the layers', () => search(wrong({ budget: 4 }) as never), /budget of 4 .* 3 layers/],
-    ['a layer beyond the last', () => blocks(wrong({ placement: [3] }) as never), /no layer 3, expected 0 to 2/],
-    ['a layer that is no number', () => design(wrong({ placement: ['1'] }) as never), /placement\.layers\.0: "1": expected/],
+    [
+      'a layer beyond the last',
+      () => blocks(wrong({ placement: [3] }) as never),
+      /no layer 3, expected 0 to 2/,
+    ],
+    [
+      'a layer that is no number',
+      () => design(wrong({ placement: ['1'] }) as never),
+      /placement\.layers\.0: "1": expected/,
+    ],
     ['no layer left', () => design(wrong({ placement: [0, 1, 2] }) as never), /no layer is left for a block/],
-    ['a model without linear mixers', () => distill(wrong({ hybrid: shared.model }) as never), /trains linear mixers/],
+    [
+      'a model without linear mixers',
+      () => distill(wrong({ hybrid: shared.model }) as never),
+      /trains linear mixers/,
+    ],
     ['a file that is no result', () => blocks(wrong({ placement: at('a.txt') }) as never), /a\.txt/],
-    ['no steps at all', () => distill(wrong({ hybrid: shared.model, featureSteps: 0, logitSteps: 0, allSteps: 0 }) as never), /no stage of the distillation has any steps/],
+    [
+      'no steps at all',
+      () => distill(wrong({ hybrid: shared.model, featureSteps: 0, logitSteps: 0, allSteps: 0 }) as never),
+      /no stage of the distillation has any steps/,
+    ],
     ['nothing to evaluate', () => evaluate({ model: shared.model }), /nothing to evaluate/],
   ])('%s', async (_, call, message) => {
     await expect(call()).rejects.toThrow(
@@ -215,11 +244,23 @@ describe('refused before any work', () => {
   test.each<[string, object, RegExp]>([
     ['no placement', { blocks: {} }, /placement: is missing: expected/],
     ['a placement alone', { placement }, /recipe: has no stage/],
-    ['windows without a trained block', { placement, windows: { size: 4, budget: 1 } }, /windows: needs trained blocks/],
+    [
+      'windows without a trained block',
+      { placement, windows: { size: 4, budget: 1 } },
+      /windows: needs trained blocks/,
+    ],
     ['a final stage without one', { placement, final: {} }, /final: needs trained blocks/],
     ['MLPs without a search', { placement, blocks: {}, mlps: {} }, /mlps: compares placements of a search/],
-    ['a hybrid beside a search', { placement: {}, final: { hybrid: 'x' } }, /final\.hybrid: this model is trained as it is/],
-    ['settings of a search beside layers', { placement: { ...placement, budget: 2 } }, /placement: .*"budget"/],
+    [
+      'a hybrid beside a search',
+      { placement: {}, final: { hybrid: 'x' } },
+      /final\.hybrid: this model is trained as it is/,
+    ],
+    [
+      'settings of a search beside layers',
+      { placement: { ...placement, budget: 2 } },
+      /placement: .*"budget"/,
+    ],
   ])('a recipe with %s', async (_, stages, message) => {
     await expect(run({ ...shared, ...stages }, { out: at('refused') })).rejects.toThrow(message);
   });

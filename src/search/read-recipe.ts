@@ -62,7 +62,10 @@ function checked(value: unknown, wrong: string, found: (file: string) => string)
 }
 
 /** The layers of a result in place of its file's name. */
-function withLayers<V extends { placement: { layers?: unknown } }>(value: V, found: (file: string) => string) {
+function withLayers<V extends { placement: { layers?: unknown } }>(
+  value: V,
+  found: (file: string) => string,
+) {
   const { layers } = value.placement;
   if (typeof layers !== 'string') return value;
   return { ...value, placement: { ...value.placement, layers: layersOf(found(layers)) } };

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LEFTOVERS, removeRun } from '../../src/cli/restart.ts';
 import { saveCheckpoint } from '../../src/model/checkpoint.ts';
-import type { SearchResult } from '../../src/search/stages/placement/result.ts';
+import type { RunResult } from '../../src/search/result.ts';
 import { postnas } from '../support/command.ts';
 import { randomWeights, tinyConfig } from '../support/random-model.ts';
 import { tinyTokenizerFiles } from '../support/tiny-tokenizer.ts';
@@ -76,21 +76,15 @@ test('the embedded model becomes a hybrid with a report, which generates', async
     '--json',
   ]);
   expect(code, stderr).toBe(0);
-  const result = JSON.parse(stdout) as SearchResult;
-  const [run] = result.runs;
+  const { placement: result, hybrid } = JSON.parse(stdout) as RunResult;
+  const [run] = result!.runs;
   expect(run!.architecture).toMatch(/^[AD]{8}$/);
   expect(run!.placement).toHaveLength(2);
-  expect(result.base.tasks.recall!.accuracy).toBe(1);
+  expect(result!.base.tasks.recall!.accuracy).toBe(1);
   expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('</html>');
 
-  const written = await postnas([
-    'generate',
-    join(out, 'seed-1', 'hybrid'),
-    '--prompt',
-    'Sums: 1+2=',
-    '-n',
-    '3',
-  ]);
+  expect(hybrid).toBe(join(out, 'seed-1', 'hybrid'));
+  const written = await postnas(['generate', hybrid!, '--prompt', 'Sums: 1+2=', '-n', '3']);
   expect(written.code, written.stderr).toBe(0);
   expect(written.stdout.trim().length).toBeGreaterThan(0);
 });
@@ -115,7 +109,7 @@ test('plan and estimate come first, with progress before the training', async ()
   );
   expect(at('judged by recall (accuracy, 4 examples)')).toBeGreaterThan(0);
   expect(at('judging and timing are not counted')).toBeGreaterThan(at('judged by'));
-  expect(stderr).toMatch(/^align +1 +64 +\S+ +\S+ to \S+$/m);
+  expect(stderr).toMatch(/^placement +1 +128 +\S+ +\S+ to \S+$/m);
 });
 
 describe('a second search into the same folder', () => {
@@ -152,7 +146,7 @@ describe('a second search into the same folder', () => {
   test('with other settings: what differs, and what can be done', async () => {
     const { code, stderr } = await postnas(again('--mixer', 'gla', '--rate', '0.1', '--quiet'));
     expect(stderr).toBe(
-      `postnas: ${out()} holds a run with other settings:\n  learning rate: 0.001 -> 0.1\n` +
+      `postnas: ${out()} holds a run with other settings:\n  learning rate: 0.002 -> 0.1\n` +
         '  mixer: gated_deltanet+rope -> gla\nGive another --out, or --restart to remove that run and begin anew.\n',
     );
     expect(code).toBe(1);
@@ -166,8 +160,8 @@ describe('a second search into the same folder', () => {
     expect(code, stderr).toBe(0);
     expect(stderr).toContain(`${out()}: removed the `);
     expect(stderr).toContain('; kept 2 that postnas did not write\n');
-    const { mixer } = JSON.parse(readFileSync(join(out(), 'result.json'), 'utf8')) as SearchResult;
-    expect(mixer.kind).toBe('gla');
+    const { placement } = JSON.parse(readFileSync(join(out(), 'result.json'), 'utf8')) as RunResult;
+    expect(placement!.mixer.kind).toBe('gla');
     removeRun(out(), LEFTOVERS.search, () => {});
     expect(filesOf(out())).toEqual(['seed-1/align/mine.safetensors', 'seed-1/notes.txt']);
   });

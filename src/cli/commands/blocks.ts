@@ -25,6 +25,7 @@ import {
   oneOf,
   otherwise,
   outFolder,
+  placementOf,
   placementOption,
   seedsOption,
 } from '../options.ts';
@@ -34,7 +35,8 @@ import { LEFTOVERS } from '../restart.ts';
 
 type Options<Settings> = RunOptions &
   DataOptions &
-  Omit<Settings, keyof DataOptions | 'decode'> & {
+  Omit<Settings, keyof DataOptions | 'decode' | 'placement'> & {
+    placement: string;
     decodeDevice?: Device;
     decodeContext: number;
     decodeTokens: number;
@@ -159,7 +161,8 @@ function comparison<Settings extends object>(
         tokens: decodeTokens,
         rounds: decodeRounds,
       };
-      return recipe({ ...own, model, decode } as unknown as Settings);
+      const placement = placementOf(options.placement);
+      return recipe({ ...own, model, placement, decode } as unknown as Settings);
     },
     summary: (result, options) => blocksSummary(result[stage]!, options.out, sharedOptions(options)),
   });
