@@ -1,12 +1,13 @@
 import { join } from 'node:path';
-import { type Measure, taskMeasures } from '../report/measure.ts';
-import type { FinalResult, RunResult } from '../search/result.ts';
+import { taskMeasures } from '../report/measure.ts';
+import type { Result } from '../search/result.ts';
+import type { FinalResult } from '../search/stages/final/result.ts';
 import type { Judged } from '../search/stages/placement/searcher.ts';
 import { duration } from './progress.ts';
 import { plain, table } from './table.ts';
 
 /** What a hybrid kept of its teacher, stage by stage of its training, for people at a terminal. */
-export function distillSummary(result: RunResult, { out }: { out: string }): string {
+export function distillSummary(result: Result, { out }: { out: string }): string {
   const final = result.final!;
   const [{ stages, hybrid } = { stages: [], hybrid: '' }] = final.runs;
   const trained = stages.filter(({ steps }) => steps > 0);
@@ -31,7 +32,7 @@ export function distillSummary(result: RunResult, { out }: { out: string }): str
 
 /** A row per model, each task by the measure that its objective names. */
 function scoreTable(final: FinalResult): string {
-  const columns = measuresOf(final).flatMap((task) => task.columns);
+  const columns = taskMeasures(final).flatMap((task) => task.columns);
   const row = (name: string, judged: Judged) => [
     name,
     ...columns.map((measure) => measure.digits(measure.of(judged)!)),
@@ -45,12 +46,8 @@ function scoreTable(final: FinalResult): string {
 /** How far the finished hybrid is from its teacher. */
 function againstTeacher(final: FinalResult): string {
   const last = final.runs[0]!.stages.at(-1)!.judged;
-  const changes = measuresOf(final).map(
+  const changes = taskMeasures(final).map(
     (measure) => `${measure.phrase} ${measure.showChange(measure.of(last)! - measure.of(final.base)!)}`,
   );
   return `Against the teacher: ${changes.join(', ')} (one training: how far another would differ is not known).`;
-}
-
-function measuresOf({ objective }: FinalResult): readonly Measure[] {
-  return taskMeasures({ objective: objective! });
 }

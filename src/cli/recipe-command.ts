@@ -5,7 +5,7 @@ import type { Device } from '../graph/index.ts';
 import { countParameters, modelParameters } from '../model/parameters.ts';
 import { recipeOf } from '../search/read-recipe.ts';
 import type { Recipe, RecipeInput } from '../search/recipe.ts';
-import type { RunResult } from '../search/result.ts';
+import type { Result } from '../search/result.ts';
 import type { RunContext } from '../search/run/context.ts';
 import { type Estimate, estimateRun } from '../search/run/estimate.ts';
 import { planOf } from '../search/run/plan.ts';
@@ -45,7 +45,7 @@ export interface OneStage<Options> {
   leftovers: Leftovers;
   recipe(options: Options, models: readonly string[]): RecipeInput;
   /** @param options as they were given, for the commands that follow */
-  summary(result: RunResult, options: Options): string;
+  summary(result: Result, options: Options): string;
 }
 
 /** Gives a command its action. */
@@ -94,7 +94,7 @@ export async function runFromRecipe(
   { recipe, file, command }: Source,
   options: RunOptions,
   begin: () => void,
-): Promise<RunResult | undefined> {
+): Promise<Result | undefined> {
   const { out } = options;
   const { signal, progress: shown } = common;
   const { context, jobs } = await prepare(common, recipe, command, options);
@@ -138,8 +138,8 @@ export async function runFromRecipe(
       found: (result) => watcher?.found(result),
     });
     // Charting is loaded when it is needed: that takes a second.
-    const { writeRunReport } = await import('../report/run-report.ts');
-    writeRunReport(report, result);
+    const { writeReport } = await import('../report/report.ts');
+    writeReport(report, result);
     return result;
   });
 }

@@ -16,7 +16,7 @@ import {
 } from './one-stage.ts';
 import { readRecipe, recipeOf } from './read-recipe.ts';
 import type { Recipe, RecipeInput } from './recipe.ts';
-import type { RunResult } from './result.ts';
+import type { Result } from './result.ts';
 import { type Estimate, estimateRun } from './run/estimate.ts';
 import { planOf } from './run/plan.ts';
 import { prepareRun, type RunSettings } from './run/prepare.ts';
@@ -38,14 +38,14 @@ export type {
 } from './one-stage.ts';
 export { readResult } from './read-result.ts';
 export type { Recipe, RecipeInput } from './recipe.ts';
-export type { RunResult } from './result.ts';
+export type { Result } from './result.ts';
 export type { Estimate } from './run/estimate.ts';
 export type { RunSettings } from './run/prepare.ts';
 export type { BlocksResult } from './stages/blocks/result.ts';
-export type { SearchResult } from './stages/placement/result.ts';
+export type { PlacementResult } from './stages/placement/result.ts';
 
 /** A result that has the part of a stage, and the folder of the hybrid that it left. */
-export type Found<N extends StageName> = RunResult & Required<Pick<RunResult, N | 'hybrid'>>;
+export type Found<N extends StageName> = Result & Required<Pick<Result, N | 'hybrid' | 'recipe'>>;
 
 type Where = Omit<RunSettings, 'device'>;
 
@@ -85,7 +85,7 @@ export function distill(settings: DistillSettings & Where): Promise<Found<'final
  * @param recipe a JSON file, or what would stand in it
  * @throws InputError as `search`
  */
-export async function run(recipe: RecipeInput | string, settings: RunSettings): Promise<RunResult> {
+export async function run(recipe: RecipeInput | string, settings: RunSettings): Promise<Result> {
   const context = await prepareRun(read(recipe), settings);
   const { signal, threads, device, onProgress } = context;
   const tokens = planOf(context.recipe, context.config).reduce(

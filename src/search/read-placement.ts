@@ -9,15 +9,13 @@ import { agreedPlacement } from './stages/placement/agreed.ts';
  */
 export function layersOf(path: string): number[] {
   const result = readResult(path);
-  switch (result.format) {
-    case 'postnas-run-1':
-      if (!result.chosen) throw new InputError(`${path} has no placement: expected the result of a search`);
-      return [...result.chosen.placement];
-    case 'postnas-search-1':
-      return agreedPlacement(result);
-    case 'postnas-blocks-1':
-      return [...result.placement];
-    default:
-      throw new InputError(`${path} is a result of postnas bench: expected that of a search`);
+  if (result.format === 'postnas-bench-1') {
+    throw new InputError(`${path} is a result of postnas bench: expected that of a search`);
   }
+  const { chosen, placement, blocks, design, dimensions } = result;
+  // A search of an earlier format names no choice.
+  const found = chosen?.placement ?? (placement && agreedPlacement(placement));
+  const kept = found ?? (blocks ?? design ?? dimensions)?.placement;
+  if (!kept) throw new InputError(`${path} has no placement: expected the result of a search`);
+  return [...kept];
 }

@@ -17,15 +17,16 @@ import { Model } from '../runtime/model.ts';
 import { planExamples } from '../tasks/harness.ts';
 import type { ProgressEvent } from '../util/progress.ts';
 import { readRecipe } from './read-recipe.ts';
+import { readResult } from './read-result.ts';
 import type { Recipe } from './recipe.ts';
-import type { RunResult } from './result.ts';
+import type { Result } from './result.ts';
 import { ledBy, type RunContext } from './run/context.ts';
 import { planOf } from './run/plan.ts';
 import { performHere, RunProgress } from './run/progress.ts';
 import type { Unit } from './run/stage.ts';
 import { type Perform, runRecipe, runUnit } from './run.ts';
 import { agreedPlacement } from './stages/placement/agreed.ts';
-import type { SearchResult } from './stages/placement/result.ts';
+import type { PlacementResult } from './stages/placement/result.ts';
 
 let dir: string;
 let model: string;
@@ -104,14 +105,14 @@ const here = ({ signal, onProgress }: RunContext): Perform => {
 const run = (context: RunContext) => runRecipe(context, here(context));
 
 /** A result without what depends on the clock, on speeds and on where it lies. */
-function lasting(result: RunResult): unknown {
+function lasting(result: Result): unknown {
   const drop = new Set(['seconds', 'created', 'decode', 'train', 'throughput', 'choice', 'hybrid']);
   return JSON.parse(JSON.stringify(result), (key, value) => (drop.has(key) ? undefined : value));
 }
 
 describe('runRecipe', () => {
   let recipe: Recipe;
-  let result: RunResult;
+  let result: Result;
   const seen: ProgressEvent[] = [];
   beforeAll(async () => {
     recipe = readRecipe(recipeFile(small));
@@ -121,6 +122,15 @@ describe('runRecipe', () => {
   test('the result file is the result, with every stage of the recipe', () => {
     const written = JSON.parse(readFileSync(join(dir, 'straight/result.json'), 'utf8'));
     expect(written).toEqual(JSON.parse(JSON.stringify(result)));
+    // Of everything that is written there is a description: what has none is not read.
+    expect(readResult(join(dir, 'straight/result.json'))).toEqual(written);
+    expect(new Date(written.created).getTime()).toBeGreaterThan(Date.now() - 600_000);
+    const { weights } = openCheckpoint(model);
+    const sizes = weights.names().map((name) => weights.read(name).length);
+    expect(written).toMatchObject({
+      format: 'postnas-result-2',
+      model: { path: model, layers: 3, parameters: sizes.reduce((a, b) => a + b, 0) },
+    });
     expect(Object.keys(result)).toEqual(
       expect.arrayContaining([
         ...['placement', 'blocks', 'design', 'dimensions', 'throughput', 'windows', 'final', 'mlps'],
@@ -292,7 +302,7 @@ test('what most seeds found is kept', () => {
         placement,
         searchers: [{ best: [judged(placement, score)] }],
       })),
-    }) as unknown as SearchResult;
+    }) as unknown as PlacementResult;
   expect(agreedPlacement(found([[1], 0.9], [[2], 0.5], [[2], 0.6]))).toEqual([2]);
   expect(agreedPlacement(found([[1], 0.4], [[2], 0.5]))).toEqual([2]);
 });

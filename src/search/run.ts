@@ -1,12 +1,10 @@
-import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
-import { ENGINE_VERSION } from '../graph/index.ts';
 import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import { withFolder } from '../util/folder-lock.ts';
 import { noticeBy } from '../util/progress.ts';
 import { recall, remember } from '../util/remember.ts';
-import type { RunResult } from './result.ts';
+import type { Result } from './result.ts';
 import { checkRun } from './run/check.ts';
 import type { RunContext } from './run/context.ts';
 import { stageIdentity } from './run/identity.ts';
@@ -27,6 +25,7 @@ import { AGREEMENT, keptLayers } from './stages/placement/agreed.ts';
 import { placementStage } from './stages/placement/stage.ts';
 import { throughputStage } from './stages/throughput.ts';
 import { windowsStage } from './stages/windows.ts';
+import { wholeResult } from './whole-result.ts';
 
 /**
  * A run of a recipe: its stages in order, each made of units that can be done anywhere. Everything that was done is
@@ -54,7 +53,7 @@ export interface RunObserver {
   /** A stage was done before. */
   skip?(stage: StageName, units: readonly Unit[]): void;
   /** A stage is done: the result as it would be if the run ended with it. */
-  found?(result: RunResult): void;
+  found?(result: Result): void;
 }
 
 /**
@@ -66,13 +65,13 @@ export async function runRecipe(
   context: RunContext,
   perform: Perform,
   observer: RunObserver = {},
-): Promise<RunResult> {
+): Promise<Result> {
   checkRun(context);
   checkLayout(context);
   return withFolder(context.out, 'a run of a recipe', () => runStages(context, perform, observer));
 }
 
-async function runStages(context: RunContext, perform: Perform, observer: RunObserver): Promise<RunResult> {
+async function runStages(context: RunContext, perform: Perform, observer: RunObserver): Promise<Result> {
   const identity = stageIdentity(context);
   const findings: Findings = {};
   for (const name of STAGES) {
@@ -99,20 +98,14 @@ async function runStages(context: RunContext, perform: Perform, observer: RunObs
   return result;
 }
 
-function resultOf(context: RunContext, findings: Findings): RunResult {
+function resultOf(context: RunContext, findings: Findings): Result {
   const { placement } = context.recipe;
   const rule = placement && ('layers' in placement ? 'as the recipe gives it' : AGREEMENT);
-  return {
-    format: 'postnas-run-1',
-    recipe: context.recipe,
-    command: context.command,
-    created: new Date().toISOString(),
-    machine: machine(),
-    ...findings,
+  return wholeResult(findings, {
+    ...context,
     ...(rule && { chosen: { placement: keptLayers(context, findings), rule } }),
-    ...hybridOf(context, findings),
-    ...costOf(findings),
-  };
+    hybrid: hybridOf(context, findings),
+  });
 }
 
 /**
@@ -151,44 +144,11 @@ function controlOf({ onProgress, signal, threads, device }: RunContext) {
 const stageFile = (context: RunContext, name: StageName) => join(stageFolder(context, name), 'stage.json');
 
 /** The model that the last stage that writes one has left, by the first seed. */
-function hybridOf(context: RunContext, { placement, blocks, design, dimensions, final }: Findings) {
-  if (final) return { hybrid: final.runs[0]!.hybrid };
-  const compared = dimensions ?? design ?? blocks;
-  if (compared) return { hybrid: join(stageFolder(context, compared.stage), 'hybrid') };
+function hybridOf(context: RunContext, findings: Findings): string | undefined {
+  const { placement, final } = findings;
+  if (final) return final.runs[0]!.hybrid;
+  const compared = (['dimensions', 'design', 'blocks'] as const).find((stage) => findings[stage]);
+  if (compared) return join(stageFolder(context, compared), 'hybrid');
   const seed = placement?.runs[0]?.seed;
-  return seed === undefined
-    ? {}
-    : { hybrid: join(stageFolder(context, 'placement'), `seed-${seed}`, 'hybrid') };
-}
-
-/** Seconds of work and tokens of everything, wherever it was done. */
-function costOf({ placement, mlps, blocks, design, dimensions, windows, final }: Findings) {
-  const trials = [blocks, design, dimensions].flatMap((found) =>
-    found
-      ? [
-          {
-            seconds: found.seconds,
-            tokens: found.trainedTokens * found.candidates.flatMap(({ runs }) => runs).length,
-          },
-        ]
-      : [],
-  );
-  const parts = [
-    ...[placement, mlps, windows].flatMap((found) => found ?? []),
-    ...trials,
-    ...(final?.runs.flatMap(({ stages }) => stages) ?? []),
-  ];
-  return {
-    seconds: parts.reduce((sum, { seconds }) => sum + seconds, 0),
-    tokens: parts.reduce((sum, { tokens }) => sum + tokens, 0),
-  };
-}
-
-function machine(): RunResult['machine'] {
-  return {
-    processor: cpus()[0]?.model.trim() ?? 'unknown',
-    cores: availableParallelism(),
-    node: process.version,
-    onnxruntime: ENGINE_VERSION,
-  };
+  return seed === undefined ? undefined : join(stageFolder(context, 'placement'), `seed-${seed}`, 'hybrid');
 }

@@ -9,7 +9,7 @@ import { BranchWeights } from '../../src/search/network/branches.ts';
 import { hybridOf } from '../../src/search/network/hybrid.ts';
 import { linearMixer } from '../../src/search/network/linear-mixer.ts';
 import { Network } from '../../src/search/network/network.ts';
-import type { RunResult } from '../../src/search/result.ts';
+import type { Result } from '../../src/search/result.ts';
 import { postnas } from '../support/command.ts';
 
 let folder: string;
@@ -54,7 +54,7 @@ test('stopped by Ctrl-C it goes on to the same model', async () => {
   const straight = await postnas(distill('straight'));
   expect(straight.code, straight.stderr).toBe(0);
   const result = JSON.parse(straight.stdout);
-  const { base, runs } = (result as RunResult).final!;
+  const { base, runs } = (result as Result).final!;
   expect(runs[0]!.stages.map(({ name }) => name)).toEqual(['search', 'features', 'logits', 'all']);
   expect(base.tasks.recall!.accuracy).toBe(1);
   expect(result.hybrid).toBe(join(folder, 'straight/hybrid'));

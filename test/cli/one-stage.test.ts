@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LEFTOVERS, removeRun } from '../../src/cli/restart.ts';
 import { readRecipe } from '../../src/search/read-recipe.ts';
 import { readResult } from '../../src/search/read-result.ts';
-import type { RunResult } from '../../src/search/result.ts';
+import type { Result } from '../../src/search/result.ts';
 import type { Estimate } from '../../src/search/run/estimate.ts';
 import { postnas } from '../support/command.ts';
 
@@ -32,10 +32,10 @@ describe('--estimate says what will be done and for how long, and writes nothing
     const out = join(folder, 'estimated');
     const { code, stdout, stderr } = await postnas([command, ...args, '--out', out, '--estimate', '--json']);
     expect(code, stderr).toBe(0);
-    const { stages, recipe } = JSON.parse(stdout) as Estimate & { recipe: RunResult['recipe'] };
+    const { stages, recipe } = JSON.parse(stdout) as Estimate & { recipe: Result['recipe'] };
     expect(stages.map(({ name, trials }) => [name, trials])).toEqual([[stage, trials]]);
     expect(stages[0]!.seconds).toBeGreaterThan(0);
-    expect(recipe.tasks).toEqual(['recall:accuracy:2']);
+    expect(recipe!.tasks).toEqual(['recall:accuracy:2']);
     expect(stderr).toContain('time a few steps');
     expect(existsSync(out)).toBe(false);
   });
@@ -73,7 +73,7 @@ test('workers do the trainings of blocks, by the recipe that the command leaves'
   ];
   const { code, stdout, stderr } = await postnas(line);
   expect(code, stderr).toBe(0);
-  const result = JSON.parse(stdout) as RunResult;
+  const result = JSON.parse(stdout) as Result;
   expect(result.blocks!.candidates.map(({ name }) => name)).toEqual(['gla', 'retnet']);
   expect(result.command).toMatch(/^postnas blocks models\/base --mixers gla retnet .* --placement 1,3$/);
   expect(result.hybrid).toBe(join(out, 'hybrid'));
@@ -82,7 +82,7 @@ test('workers do the trainings of blocks, by the recipe that the command leaves'
   // The same by its recipe: nothing is left to do.
   const again = await postnas(['run', join(out, 'recipe.json'), '--out', out, '--json']);
   expect(again.code, again.stderr).toBe(0);
-  expect((JSON.parse(again.stdout) as RunResult).blocks).toEqual(result.blocks);
+  expect((JSON.parse(again.stdout) as Result).blocks).toEqual(result.blocks);
   removeRun(out, LEFTOVERS.comparison, () => {});
   expect(readdirSync(out)).toEqual([]);
 });

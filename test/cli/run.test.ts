@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LEFTOVERS, removeRun } from '../../src/cli/restart.ts';
 import { readRecipe } from '../../src/search/read-recipe.ts';
-import type { RunResult } from '../../src/search/result.ts';
+import type { Result } from '../../src/search/result.ts';
 import { postnas } from '../support/command.ts';
 
 let folder: string;
@@ -46,7 +46,7 @@ test('killed with its workers and run again, it ends with the same result and mo
   const straight = await postnas([...run('straight'), '--json']);
   expect(straight.code, straight.stderr).toBe(0);
   expect(straight.stderr).toMatch(/blocks +2 +/);
-  const result = JSON.parse(straight.stdout) as RunResult;
+  const result = JSON.parse(straight.stdout) as Result;
   expect(result.final!.runs[0]!.stages.map(({ name }) => name)).toEqual([
     'search',
     'features',
@@ -62,8 +62,8 @@ test('killed with its workers and run again, it ends with the same result and mo
   expect([0, 130]).toContain(killed.code);
   const again = await postnas([...run('killed'), '--json']);
   expect(again.code, again.stderr).toBe(0);
-  const { final, placement, blocks } = JSON.parse(again.stdout) as RunResult;
-  const judged = (each: RunResult['blocks']) =>
+  const { final, placement, blocks } = JSON.parse(again.stdout) as Result;
+  const judged = (each: Result['blocks']) =>
     each!.candidates.map(({ runs }) => runs.map((one) => one.judged));
   expect(judged(blocks)).toEqual(judged(result.blocks));
   expect(placement!.runs[0]!.placement).toEqual(result.placement!.runs[0]!.placement);

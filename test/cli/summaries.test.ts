@@ -4,21 +4,27 @@ import { blocksSummary } from '../../src/cli/blocks-summary.ts';
 import { distillSummary } from '../../src/cli/distill-summary.ts';
 import { runSummary } from '../../src/cli/run-summary.ts';
 import { searchSummary } from '../../src/cli/search-summary.ts';
-import type { FinalResult } from '../../src/search/result.ts';
-import type { SearchResult } from '../../src/search/stages/placement/result.ts';
+import { comparisonOf } from '../../src/report/comparison.ts';
+import { findingsOf } from '../../src/report/findings.ts';
+import type { FinalResult } from '../../src/search/stages/final/result.ts';
+import type { PlacementResult } from '../../src/search/stages/placement/result.ts';
 import { sampleResult } from '../report/sample-result.ts';
 import { sampleBlocks, sampleRun } from '../report/sample-run.ts';
 
 /** Held-out text beside an accuracy, as the guide's command has it. */
-async function onText(seeds: number): Promise<SearchResult> {
+async function onText(seeds: number): Promise<PlacementResult> {
   const text = JSON.stringify(await sampleResult({ seeds, objective: 'mixed' }));
-  return JSON.parse(text.replaceAll('held-out text', 'held-out-loss')) as SearchResult;
+  return JSON.parse(text.replaceAll('held-out text', 'held-out-loss')) as PlacementResult;
 }
+
+const model = { path: 'models/base', layers: 8, parameters: 1_712_384 };
+const summary = (placement: PlacementResult, out: string, next: string) =>
+  searchSummary(findingsOf(placement, model), out, next);
 
 describe('a search', () => {
   test('led by the loss of text: nats and perplexity beside the parent’s, a verdict, the next command', async () => {
     const result = await onText(1);
-    const shown = searchSummary(result, 'runs/x', '--data novels.txt');
+    const shown = summary(result, 'runs/x', '--data novels.txt');
     const [header, , parent, searched] = shown.split('\n');
     expect(header).toMatch(
       /^seed +placement +full layers +score +held-out-loss \(nats\) +perplexity +recall \(%\) +choice \(%\)$/,
@@ -45,7 +51,7 @@ describe('a search', () => {
   });
 
   test('of accuracies with three seeds: what is decided is said to be, by intervals', async () => {
-    const shown = searchSummary(await sampleResult(), 'runs/x', '');
+    const shown = summary(await sampleResult(), 'runs/x', '');
     expect(shown).toMatch(
       /\nOver 3 seeds the searched placement is better than uniform placement \(\+\d+\.\d points, 95 % interval \+\d/,
     );
@@ -55,7 +61,7 @@ describe('a search', () => {
 
   test('is compared on unseen examples where there are any', async () => {
     const result = await sampleResult({ seeds: 1, searchers: ['beam', 'uniform'] });
-    expect(searchSummary(result, 'x', '')).toContain('that the placements were chosen on: that favours');
+    expect(summary(result, 'x', '')).toContain('that the placements were chosen on: that favours');
     const [run] = result.runs;
     const [beam, uniform] = run!.searchers.map(({ best }) => best.at(-1)!);
     const other = (judged: typeof beam, accuracy: number) => ({
@@ -70,7 +76,7 @@ describe('a search', () => {
       base: other(result.base, 0.875),
     };
     run!.unseen = [other(beam, 0.625), other(uniform, 0.75)];
-    const shown = searchSummary(result, 'x', '');
+    const shown = summary(result, 'x', '');
     expect(shown).toContain('on 99 examples per task that the search did not see');
     expect(shown).toContain('not distinguishable from uniform placement (better here)');
     expect(shown).toMatch(/searched: beam search \(width 4\) .* 62\.5 /);
@@ -79,12 +85,12 @@ describe('a search', () => {
 });
 
 test('a comparison of blocks names what the taken one beats, and with one seed nothing', async () => {
-  const shown = blocksSummary(await sampleBlocks('blocks'), 'runs/b', '');
+  const shown = blocksSummary(comparisonOf('blocks', await sampleBlocks('blocks')), model, 'runs/b', '');
   expect(shown).toMatch(/\nOver 3 seeds JetBlock is better than .*, not distinguishable from KDA/);
   expect(shown).toContain('numbered from 0');
   expect(shown).toContain('\n  postnas distill models/base runs/b/hybrid\n');
   const { blocks } = await sampleRun({ seeds: 1, stages: ['blocks'] });
-  expect(blocksSummary(blocks!, 'runs/b', '')).toMatch(
+  expect(blocksSummary(comparisonOf('blocks', blocks!), model, 'runs/b', '')).toMatch(
     /\nOne seed decides nothing: .* is not distinguishable from the 7 others\.\n/,
   );
 });

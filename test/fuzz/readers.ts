@@ -132,7 +132,11 @@ const recipe: Reader = {
 const result: Reader = {
   name: 'result.json',
   kind: 'json',
-  folders: [{ 'result.json': text('docs/smollm2-search/result.json') }],
+  // Of the format before, and of today's.
+  folders: [
+    { 'result.json': text('docs/smollm2-search/result.json') },
+    { 'result.json': JSON.stringify(readResult(join(root, 'docs/smollm2-search/result.json'))) },
+  ],
   read: readResult,
 };
 

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import type { Device } from '../../graph/index.ts';
+import { stagesOf } from '../../report/stages.ts';
 import { DEFAULTS } from '../../search/defaults.ts';
 import { comparedMixers, linearKinds } from '../../search/network/linear-mixer.ts';
 import {
@@ -12,7 +13,7 @@ import {
 } from '../../search/one-stage.ts';
 import type { RecipeInput } from '../../search/recipe.ts';
 import { jetDesigns } from '../../search/stages/blocks/designs.ts';
-import type { BlocksResult } from '../../search/stages/blocks/result.ts';
+import type { BlocksStage } from '../../search/stages/blocks/result.ts';
 import { blocksSummary } from '../blocks-summary.ts';
 import { settingsOf, sharedOptions } from '../command-line.ts';
 import { type DataOptions, withData } from '../data-options.ts';
@@ -123,7 +124,7 @@ const KEPT = '\nThe folder of --out gets the training states, result.json, repor
 /** A command that compares blocks at one placement. */
 function comparison<Settings extends object>(
   command: Command,
-  stage: BlocksResult['stage'],
+  stage: BlocksStage,
   recipe: (settings: Settings) => RecipeInput,
 ): Command {
   const { alignSteps, trainSteps, rate } = DEFAULTS.comparison;
@@ -164,6 +165,7 @@ function comparison<Settings extends object>(
       const placement = placementOf(options.placement);
       return recipe({ ...own, model, placement, decode } as unknown as Settings);
     },
-    summary: (result, options) => blocksSummary(result[stage]!, options.out, sharedOptions(options)),
+    summary: (result, options) =>
+      blocksSummary(stagesOf(result)[stage]!, result.model, options.out, sharedOptions(options)),
   });
 }

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { stagesOf } from '../../report/stages.ts';
 import { DEFAULTS } from '../../search/defaults.ts';
 import { type SearchSettings, searchRecipe } from '../../search/one-stage.ts';
 import { settingsOf, sharedOptions } from '../command-line.ts';
@@ -66,6 +67,7 @@ export function search(): Command {
     name: 'search',
     leftovers: LEFTOVERS.search,
     recipe: (options, [model]) => searchRecipe({ ...settingsOf(options), model: model! }),
-    summary: (result, options) => searchSummary(result.placement!, options.out, sharedOptions(options)),
+    summary: (result, options) =>
+      searchSummary(stagesOf(result).search!, options.out, sharedOptions(options)),
   });
 }

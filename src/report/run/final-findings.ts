@@ -1,4 +1,5 @@
-import type { FinalResult, RunResult } from '../../search/result.ts';
+import type { Result } from '../../search/result.ts';
+import type { FinalResult } from '../../search/stages/final/result.ts';
 import { decidedSign, type Spread, spreadOf } from '../../util/statistics.ts';
 import { keptShare, type Measure, meanOf, taskMeasures } from '../measure.ts';
 
@@ -29,9 +30,9 @@ export function stageName(stage: string): string {
   return STAGE_NAMES[stage] ?? stage;
 }
 
-export function finalFindings({ final, placement }: RunResult): FinalFindings | undefined {
+export function finalFindings({ final, placement }: Result): FinalFindings | undefined {
   if (!final) return undefined;
-  const tasks = taskMeasures({ objective: (final.objective ?? placement?.objective)! });
+  const tasks = taskMeasures(final);
   const mean = meanOf(tasks);
   return {
     result: final,

@@ -4,15 +4,12 @@ import type { Device } from '../../graph/index.ts';
 import { InputError } from '../../util/errors.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import type { Recipe } from '../recipe.ts';
-import type { RunResult } from '../result.ts';
+import type { Result } from '../result.ts';
 import type { RunContext } from './context.ts';
 
 /** What a run has found so far: the parts of its result. */
 export type Findings = Partial<
-  Pick<
-    RunResult,
-    'placement' | 'mlps' | 'blocks' | 'design' | 'dimensions' | 'throughput' | 'windows' | 'final'
-  >
+  Pick<Result, 'placement' | 'mlps' | 'blocks' | 'design' | 'dimensions' | 'throughput' | 'windows' | 'final'>
 >;
 
 export type StageName = keyof Findings;

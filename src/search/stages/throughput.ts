@@ -3,13 +3,13 @@ import { openCheckpoint } from '../../model/checkpoint.ts';
 import { identityOf, remember } from '../../util/remember.ts';
 import { linearMixer, type SizedSpec } from '../network/linear-mixer.ts';
 import { Network } from '../network/network.ts';
-import type { ThroughputResult } from '../result.ts';
 import { conditionsOf, costsOf } from '../run/cost.ts';
 import { type MakeStage, stageFolder } from '../run/stage.ts';
 import { chosenBlock, comparison } from './blocks/stages.ts';
 import { untrainedHybrid } from './blocks/untrained.ts';
 import { keptLayers } from './placement/agreed.ts';
 import { uniformPlacement } from './placement/uniform.ts';
+import type { ThroughputResult } from './throughput-result.ts';
 
 /**
  * What decoding depends on (the paper's fourth finding: the size of the state, not the number of parameters): the

@@ -4,7 +4,6 @@ import { identityOf, remember } from '../../util/remember.ts';
 import { Judge, objectiveOf, replacedLayers } from '../judge/judge.ts';
 import { PathScorer } from '../judge/scorer.ts';
 import type { Network } from '../network/network.ts';
-import type { WindowsResult } from '../result.ts';
 import { chosenNetwork } from '../run/chosen.ts';
 import { ledBy, type RunContext } from '../run/context.ts';
 import { stageIdentity } from '../run/identity.ts';
@@ -14,6 +13,7 @@ import { keptLayers } from './placement/agreed.ts';
 import { beamSearch } from './placement/beam.ts';
 import { type Judged, type Placement, placementKey } from './placement/searcher.ts';
 import { uniform } from './placement/uniform.ts';
+import type { WindowsResult } from './windows-result.ts';
 
 /**
  * Sliding windows, placed as in the paper after full attention and by another objective (spec §3.1): some of the layers

@@ -20,7 +20,7 @@ import { asPlacement, checkBudget, checkLayers, type Judged } from '../placement
 import type { ChoiceRule } from './choice.ts';
 import { inTurns, longestPrompt, measureDecode } from './decode-speed.ts';
 import { stateSize } from './dimensions.ts';
-import type { BlockFindings, BlocksResult } from './result.ts';
+import type { BlockFindings, BlocksResult, BlocksStage } from './result.ts';
 import { measureTraining } from './train-speed.ts';
 import { judgeNetwork, runTrial, trainedNetwork } from './trial.ts';
 import { untrainedHybrid } from './untrained.ts';
@@ -39,7 +39,7 @@ export interface Candidate {
 }
 
 export interface CompareSettings {
-  stage: BlocksResult['stage'];
+  stage: BlocksStage;
   /** Folder of the parent model. */
   model: string;
   /** Folder of the comparison: states to resume from, and the hybrid of the chosen block. */
@@ -110,15 +110,6 @@ export async function compareBlocks(settings: CompareSettings): Promise<BlocksRe
     signal: settings.signal,
   });
   return {
-    format: 'postnas-blocks-1',
-    stage: settings.stage,
-    command: settings.command,
-    created: new Date().toISOString(),
-    model: {
-      path: model,
-      layers: config.layers.length,
-      parameters: countParameters(weights.names().map((name) => weights.info(name))),
-    },
     placement,
     objective: objectiveOf(tasks),
     base,

@@ -7,12 +7,12 @@ import { asFastThenBest, bestThenFastest, type ChoiceRule, meanScore } from './c
 import { type Candidate, type CompareSettings, compareBlocks, trialsOf } from './compare.ts';
 import { designsNamed, jetDesigns } from './designs.ts';
 import { nearbyHeads, sameStateSize } from './dimensions.ts';
-import type { BlocksResult } from './result.ts';
+import type { BlocksResult, BlocksStage } from './result.ts';
 import { runTrial } from './trial.ts';
 
 /** Stages 2 to 4: one comparison each, with other candidates. */
 
-type Comparison = BlocksResult['stage'];
+type Comparison = BlocksStage;
 
 /** Stage 2: which block replaces attention. */
 export const blocksStage: MakeStage<'blocks'> = (context, findings) =>

@@ -7,7 +7,6 @@ import { identityOf, remember } from '../../../util/remember.ts';
 import { objectiveOf } from '../../judge/judge.ts';
 import { type Hybrid, holdsModel, hybridOf } from '../../network/hybrid.ts';
 import { Network } from '../../network/network.ts';
-import type { FinalResult } from '../../result.ts';
 import { chosenNetwork } from '../../run/chosen.ts';
 import { type RunContext, training } from '../../run/context.ts';
 import { conditionsOf, costsOf } from '../../run/cost.ts';
@@ -18,6 +17,7 @@ import { judgeNetwork } from '../blocks/trial.ts';
 import type { Judged } from '../placement/searcher.ts';
 import { addWindows, windowPath } from '../windows.ts';
 import { type DistillSettings, distill } from './distill.ts';
+import type { FinalResult } from './result.ts';
 
 /**
  * The final training of the chosen architecture, or of a hybrid that is given, with every seed, judged after each of its

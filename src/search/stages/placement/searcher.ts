@@ -1,6 +1,7 @@
 import { InputError } from '../../../util/errors.ts';
 import type { OnProgress } from '../../../util/progress.ts';
 import type { Random } from '../../../util/random.ts';
+import type { Judged } from '../../result-fields.ts';
 
 /**
  * Where full attention must stay. A placement is the set of layers that keep it, ascending. Searchers differ only
@@ -8,13 +9,7 @@ import type { Random } from '../../../util/random.ts';
  */
 export type Placement = readonly number[];
 
-/** What was found out about one placement; higher scores are better. */
-export interface Judged {
-  placement: Placement;
-  score: number;
-  /** Per task: accuracy and loss, for tables. */
-  tasks: Record<string, { accuracy: number; goldLoss: number; goldLossPerToken: number }>;
-}
+export type { Judged };
 
 export interface SearchContext {
   layers: number;
