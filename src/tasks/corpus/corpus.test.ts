@@ -1,9 +1,9 @@
+import { execFileSync, spawn } from 'node:child_process';
 import {
   appendFileSync,
   cpSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   rmSync,
   statSync,
@@ -11,49 +11,36 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { corpusFolder, jsonLines } from '../../../test/support/corpus-files.ts';
 import { tinyTokenizerFiles } from '../../../test/support/tiny-tokenizer.ts';
 import { loadTokenizer } from '../../model/folder.ts';
-import type { Tokenizer } from '../../model/tokenizer.ts';
 import { textBatches } from '../../train/batches.ts';
 import { Random } from '../../util/random.ts';
 import { type CorpusSettings, openCorpus, textOf } from './corpus.ts';
 
-let folder: string;
-let tokenizer: Tokenizer;
-const at = (name: string) => join(folder, name);
+let folder: ReturnType<typeof corpusFolder>;
+const at = (name: string) => folder.at(name);
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'postnas-corpus-'));
-  for (const [name, text] of Object.entries(tinyTokenizerFiles)) writeFileSync(at(name), text);
-  tokenizer = loadTokenizer(folder);
+  folder = corpusFolder();
   mkdirSync(at('work'));
-  vi.stubEnv('XDG_CACHE_HOME', at('cache'));
 });
-afterAll(() => {
-  vi.unstubAllEnvs();
-  rmSync(folder, { recursive: true });
-});
+afterAll(() => folder.remove());
 beforeEach(() => {
   rmSync(at('work'), { recursive: true });
   mkdirSync(at('work'));
 });
 
 /** Writes files below work/ and gives their paths. */
-function files(contents: Record<string, string | Uint8Array>): string[] {
-  return Object.entries(contents).map(([name, content]) => {
-    const path = at(`work/${name}`);
-    mkdirSync(join(path, '..'), { recursive: true });
-    writeFileSync(path, content);
-    return path;
-  });
-}
+const files = (contents: Record<string, string | Uint8Array>) =>
+  folder.write(
+    Object.fromEntries(Object.entries(contents).map(([name, content]) => [`work/${name}`, content])),
+  );
 
 const opened = (given: string | readonly string[], more: Omit<CorpusSettings, 'files'> = {}) =>
-  openCorpus(tokenizer, { files: given, ...more });
+  folder.open(given, more);
 
 async function textIn(given: string | readonly string[], more: Omit<CorpusSettings, 'files'> = {}) {
   const text = textOf(await opened(given, more), 'training');
@@ -61,9 +48,6 @@ async function textIn(given: string | readonly string[], more: Omit<CorpusSettin
   expect(whole).toHaveLength(text.length);
   return whole;
 }
-
-const jsonLines = (records: readonly unknown[]) =>
-  records.map((each) => `${JSON.stringify(each)}\n`).join('');
 
 /** Text of all widths in UTF-8, in paragraphs of several lengths. */
 function manyWords(paragraphs: number, seed = 1): string {
@@ -373,6 +357,18 @@ describe('several files', () => {
     expect(await textIn(paths[0]!)).toBe('brackets');
   });
 });
+
+test.skipIf(process.platform === 'win32')(
+  'a pipe is read once, however often it is asked for (needs POSIX)',
+  async () => {
+    const pipe = at('work/pipe');
+    execFileSync('mkfifo', [pipe]);
+    const writer = spawn('sh', ['-c', `printf 'text from a pipe' > '${pipe}'`]);
+    expect(await textIn(pipe)).toBe('text from a pipe');
+    expect(await textIn(pipe)).toBe('text from a pipe');
+    await new Promise((resolve) => (writer.exitCode === null ? writer.on('exit', resolve) : resolve(null)));
+  },
+);
 
 describe('a file that changes', () => {
   test.each<[string, () => void, RegExp]>([

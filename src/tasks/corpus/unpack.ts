@@ -37,11 +37,18 @@ export async function seekable(
 ): Promise<Seekable> {
   const { path, format, gzip } = file;
   const records = format !== 'text';
-  if (!statSync(path).isFile()) return unpacked(file, field, undefined, signal);
+  if (!statSync(path).isFile()) {
+    const read = piped.get(path) ?? unpacked(file, field, undefined, signal);
+    piped.set(path, read);
+    return read;
+  }
   const lines = format === 'lines' || (format === 'list' && !gzip && !(await isList(path)));
   if (!gzip && (format === 'text' || lines)) return { path, records };
   return unpacked(file, field, await contentOf(path, signal), signal);
 }
+
+/** What came from pipes: they can be read only once. */
+const piped = new Map<string, Promise<Seekable>>();
 
 /** Lines of JSON are often called .json, too. */
 async function isList(path: string): Promise<boolean> {
