@@ -2,7 +2,7 @@ import { Command, Option } from 'commander';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../model/quantized-tensors.ts';
 import type { KvDtype } from '../../runtime/kv-blocks.ts';
 import { Model } from '../../runtime/model.ts';
-import { openCorpus, textOf } from '../../tasks/corpus/corpus.ts';
+import { checkField, openCorpus, textOf } from '../../tasks/corpus/corpus.ts';
 import { EngineScorer } from '../../tasks/engine-scorer.ts';
 import { scorePlan } from '../../tasks/harness.ts';
 import { planText } from '../../tasks/held-out-text.ts';
@@ -72,12 +72,10 @@ export function evalCommand(): Command {
     const { tokenizer } = model;
     if (!tokenizer) throw new InputError(`${name} has no tokenizer.json, which texts and tasks need`);
     const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
-    const given =
-      heldOut &&
-      textOf(
-        await openCorpus(tokenizer, { files: heldOut, field, onProgress: progress.report, signal }),
-        'training',
-      );
+    const reading = { onProgress: progress.report, signal };
+    const corpus = heldOut && (await openCorpus(tokenizer, { files: heldOut, field, ...reading }));
+    if (field !== undefined) checkField(field, corpus);
+    const given = corpus && textOf(corpus, 'training');
     const plans = tasks.map(({ name, examples }) =>
       planOf(name, { examples, length, heldOut: given }, tokenizer),
     );

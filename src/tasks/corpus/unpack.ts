@@ -60,7 +60,10 @@ function contentOf(path: string, signal: AbortSignal | undefined): Promise<strin
   return withFile(path, path, async ({ bytes, modified }) =>
     rememberOf('content', identityOf(FORMAT, path, bytes, modified), bytes, async () => {
       const hash = createHash('sha256');
-      for await (const block of reading(path, false, signal)) hash.update(block);
+      for await (const block of reading(path, false)) {
+        signal?.throwIfAborted();
+        hash.update(block);
+      }
       return hash.digest('hex');
     }),
   );
@@ -83,10 +86,12 @@ async function unpacked(
   const beside = placeOf(`${process.pid}-${identityOf(path)}`);
   const hash = createHash('sha256');
   try {
-    mkdirSync(dirname(beside), { recursive: true });
+    // Texts may be private.
+    mkdirSync(dirname(beside), { recursive: true, mode: 0o700 });
     const out = await open(beside, 'w');
     try {
-      for await (const part of inLargeParts(contents(file, field, signal))) {
+      for await (const part of inLargeParts(contents(file, field))) {
+        signal?.throwIfAborted();
         hash.update(part);
         await out.writeFile(part);
       }
@@ -97,7 +102,7 @@ async function unpacked(
     renameSync(beside, place);
     return { path: place, records };
   } catch (error) {
-    rmSync(beside, { force: true });
+    if (existsSync(beside)) rmSync(beside);
     throw explained(error, path, beside);
   }
 }
@@ -132,22 +137,18 @@ function explained(error: unknown, path: string, beside: string): unknown {
 async function* contents(
   { path, format, gzip }: CorpusFile,
   field: string | undefined,
-  signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array | string> {
   if (format === 'parquet') {
-    for await (const line of parquetLines(path, path, field)) {
-      signal?.throwIfAborted();
-      yield line;
-    }
+    yield* parquetLines(path, path, field);
   } else if (format === 'list') {
-    yield* listLines(path, reading(path, gzip, signal));
+    yield* listLines(path, reading(path, gzip));
   } else {
-    yield* reading(path, gzip, signal);
+    yield* reading(path, gzip);
   }
 }
 
-function reading(path: string, gzip: boolean, signal: AbortSignal | undefined): Readable {
-  const stream = createReadStream(path, { signal, highWaterMark: 1 << 20 });
+function reading(path: string, gzip: boolean): Readable {
+  const stream = createReadStream(path, { highWaterMark: 1 << 20 });
   if (!gzip) return stream;
   const unpacked = createGunzip();
   stream.on('error', (error) => unpacked.destroy(error));
