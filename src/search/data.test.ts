@@ -155,7 +155,7 @@ describe('text that is held out by share', () => {
     [{ heldOutShare: 0.6 }, /--held-out-share 0\.6: expected a number above 0 and up to 0\.5/],
     [{ data: ['world', 'long.txt'] }, /--data world .*long\.txt: 'world' is a text by itself/],
     [{ field: 'body' }, /--field body: .*long\.txt has no fields; expected \.jsonl, \.json or \.parquet/],
-    [{ field: 'body', data: 'world', task: ['recall'] }, /--field body: world has no fields/],
+    [{ field: 'body', data: 'world', task: ['recall'] }, /--field body: what is generated has no fields/],
   ])('%j is refused', async (more, message) => {
     const named = (text: string) => (text === 'world' ? text : at(text));
     const texts = {
@@ -200,7 +200,9 @@ describe('what is not said', () => {
 
 test('tasks that are not understood', async () => {
   const task = (text: string) => expect(data({ data: 'world', task: [text] })).rejects;
-  await task('recall:speed').toThrow(/the task recall:speed: the metric is 'speed', expected accuracy or loss/);
+  await task('recall:speed').toThrow(
+    /the task recall:speed: the metric is 'speed', expected accuracy or loss/,
+  );
   await task('recall:loss:0').toThrow(/'0' examples, expected a whole number above 0/);
   await task('recall:loss:2:3').toThrow(/'2:3' examples/);
   await task('chess').toThrow(
