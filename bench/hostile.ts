@@ -5,7 +5,7 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, setPriority, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -104,6 +104,8 @@ async function attacked(
   see: (until: Promise<unknown>) => Promise<Seen>,
 ): Promise<{ hostile: Seen; attack: Attack }> {
   const attacker = fork(join(root, 'bench/hostile/attacker.ts'), { execArgv: ['--import', 'tsx'] });
+  // Attackers bring processors of their own: what this one needs for its bodies is not to be taken from the server.
+  setPriority(attacker.pid!, constants.priority.PRIORITY_LOW);
   attacker.send(order);
   await once(attacker, 'message');
   const attack = once(attacker, 'message') as Promise<[Attack]>;
@@ -203,7 +205,8 @@ function report(result: Result): string {
 pause, and \`/health\` is asked every 20 ms. The server has a heap of ${heap} MB. First nothing else happens; then another process
 sends the requests of the second table, four at a time, beside 50 bodies that never end; then the same for a model whose
 chat template does not end and whose tokenizer has the pattern \`(a+)+$\`. Each answer is compared with the one that its
-request got alone. Clients, attacker and server share the machine.
+request got alone. Clients, attacker and server share the machine, the attacker at the lowest priority: a real one has a
+machine of its own.
 
 | goal | | |
 |---|---|---|

@@ -7,10 +7,10 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseHTML } from 'linkedom';
-import { renderRunReport } from '../src/report/run-report.ts';
+import { renderReport } from '../src/report/report.ts';
 import { themeVariables } from '../src/report/theme.ts';
 import { readResult } from '../src/search/read-result.ts';
-import type { RunResult } from '../src/search/result.ts';
+import type { Result } from '../src/search/result.ts';
 
 const root = resolve(import.meta.dirname, '..');
 export const PAGE = join(root, 'docs/postnas.md');
@@ -33,8 +33,8 @@ const TABLES: Record<string, readonly number[]> = {
 
 /** What the files should hold: charts by name, and the page with its tables. */
 export function documentFigures(): { charts: Map<string, string>; page: string } {
-  const result = readResult(join(root, 'docs/nano/result.json')) as RunResult;
-  const { document } = parseHTML(renderRunReport(result));
+  const result = readResult(join(root, 'docs/nano/result.json')) as Result;
+  const { document } = parseHTML(renderReport(result));
   const charts = Object.entries(CHARTS).map(([file, id]): [string, string] => {
     const svg = document.querySelector(`[aria-describedby="${id}"]`);
     if (!svg) throw new Error(`the report has no chart ${id}`);

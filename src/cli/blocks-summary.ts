@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import { type CandidateFindings, comparisonOf, spreadOfCandidate } from '../report/comparison.ts';
+import { type CandidateFindings, type Comparison, spreadOfCandidate } from '../report/comparison.ts';
 import type { Measure } from '../report/measure.ts';
 import { layersText } from '../report/text.ts';
 import { scoreText, takenVerdict } from '../report/verdict.ts';
+import type { Result } from '../search/result.ts';
 import { paretoFront } from '../search/stages/blocks/choice.ts';
-import type { BlocksResult } from '../search/stages/blocks/result.ts';
 import { duration } from './progress.ts';
 import { plain, table } from './table.ts';
 
@@ -13,9 +13,13 @@ import { plain, table } from './table.ts';
  *
  * @param next the options that a training of the hybrid shares with it: '--data novels.txt'
  */
-export function blocksSummary(result: BlocksResult, out: string, next: string): string {
-  const comparison = comparisonOf(result);
-  const { overall, tasks, ranked } = comparison;
+export function blocksSummary(
+  comparison: Comparison,
+  { path }: Result['model'],
+  out: string,
+  next: string,
+): string {
+  const { stage, result, overall, tasks, ranked } = comparison;
   const columns = [...(tasks.length > 1 ? [overall] : []), ...tasks.flatMap((task) => task.columns)];
   const front = new Set(paretoFront(result.candidates).map(({ name }) => name));
   const rows = ranked.map((candidate) => [
@@ -35,7 +39,7 @@ export function blocksSummary(result: BlocksResult, out: string, next: string): 
     [
       table(
         [
-          result.stage === 'blocks' ? 'block' : result.stage,
+          stage === 'blocks' ? 'block' : stage,
           ...columns.map(({ heading }) => heading),
           'train tok/s',
           'decode tok/s',
@@ -55,7 +59,7 @@ export function blocksSummary(result: BlocksResult, out: string, next: string): 
       `hybrid:  ${hybrid}`,
       '',
       'next, train the hybrid of the taken one further, or see all of this as a page:',
-      `  postnas distill ${result.model.path} ${hybrid}${next && ` ${next}`}`,
+      `  postnas distill ${path} ${hybrid}${next && ` ${next}`}`,
       `  postnas report ${out}`,
     ].join('\n'),
   );

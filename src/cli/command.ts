@@ -90,7 +90,7 @@ export function action<O extends object>(
 
 interface Resuming<O> {
   writes?(options: O): boolean;
-  restarted?(options: O): Leftovers | undefined;
+  restarted?(options: O, args: string[]): Leftovers | undefined;
 }
 
 /**
@@ -106,7 +106,7 @@ interface Resuming<O> {
  */
 export function resumingAction<O extends object>(
   command: Command,
-  leftovers: Leftovers,
+  leftovers: Leftovers | ((options: O, args: string[]) => Leftovers),
   folderOf: (options: O, args: string[]) => string,
   run: (common: Common, options: O, args: string[], begin: () => void) => Promise<void>,
   { writes = () => true, restarted = () => undefined }: Resuming<O> = {},
@@ -116,12 +116,13 @@ export function resumingAction<O extends object>(
     command,
     async (common, options, args) => {
       const out = folderOf(options, args);
+      const own = typeof leftovers === 'function' ? leftovers(options, args) : leftovers;
       if (writes(options)) {
         checkFree(out);
-        checkOwn(out, leftovers);
+        checkOwn(out, own);
       }
       const begin = () => {
-        const removed = options.restart ? leftovers : restarted(options);
+        const removed = options.restart ? own : restarted(options, args);
         if (!removed) return;
         // Someone may have come since.
         checkFree(out);

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { DataSettings } from '../search/data.ts';
+import { DEFAULTS } from '../search/defaults.ts';
 import { HELD_OUT_TASK, taskNames } from '../tasks/objective.ts';
 import { addWithAliases, deviceOption, lengthOption, otherwise, threadsOption } from './options.ts';
 import { positive, wholeNumber } from './parsers.ts';
@@ -9,10 +10,12 @@ import { fileToRead } from './paths.ts';
 
 export interface DataOptions extends DataSettings {
   rate: number;
+  /** How many. */
+  seeds: number;
 }
 
 /** Adds --task, --examples and --held-out to a command: what a model is judged by. */
-export function withTasks(command: Command, byDefault: string): Command {
+export function withTasks(command: Command, byDefault: string, examples = DEFAULTS.examples): Command {
   const task = new Option(
     '--task <name...>',
     `what the model is judged by: name, name:metric or name:metric:examples, with accuracy or loss as the metric and a name of ${taskNames().join(', ')}`,
@@ -21,16 +24,21 @@ export function withTasks(command: Command, byDefault: string): Command {
   heldOut.argParser(fileToRead('--held-out', 'a text file'));
   addWithAliases(command, heldOut, '--text');
   addWithAliases(command, otherwise(task, byDefault), '--objective');
-  return command.option('--examples <n>', 'examples of a task that does not say how many', wholeNumber, 128);
+  return command.option(
+    '--examples <n>',
+    'examples of a task that does not say how many',
+    wholeNumber,
+    examples,
+  );
 }
 
 /** Adds these options to a command. */
-export function withData(command: Command): Command {
-  return withBatches(command).option('--rate <x>', 'highest learning rate', positive, 1e-3);
+export function withData(command: Command, { rate }: { rate: number }): Command {
+  return withBatches(command).option('--rate <x>', 'highest learning rate', positive, rate);
 }
 
 /** The same for a command with learning rates of its own. */
-export function withBatches(command: Command): Command {
+export function withBatches(command: Command, { examples = DEFAULTS.examples } = {}): Command {
   const data = new Option(
     '--data <file>',
     "text to train on, or 'world' for the text that the package generates",
@@ -38,10 +46,14 @@ export function withBatches(command: Command): Command {
   const file = fileToRead('--data', "a text file, or 'world'");
   data.argParser((text) => (text === 'world' ? text : file(text)));
   command.addOption(otherwise(data, 'world for the embedded model; other models need a text'));
-  withTasks(command, `the tasks of the world for the embedded model, ${HELD_OUT_TASK}:loss for others`);
+  withTasks(
+    command,
+    `the tasks of the world for the embedded model, ${HELD_OUT_TASK}:loss for others`,
+    examples,
+  );
   return command
-    .option('--rows <n>', 'rows of text in a training step', wholeNumber, 8)
-    .addOption(lengthOption().default(256))
-    .addOption(deviceOption().default('cpu'))
+    .option('--rows <n>', 'rows of text in a training step', wholeNumber, DEFAULTS.rows)
+    .addOption(lengthOption().default(DEFAULTS.length))
+    .addOption(deviceOption().default(DEFAULTS.device))
     .addOption(threadsOption());
 }

@@ -1,46 +1,53 @@
-import { type Measure, taskMeasures } from '../report/measure.ts';
-import { objectiveOf } from '../search/judge/judge.ts';
-import type { ObjectiveTask } from '../tasks/objective.ts';
+import { join } from 'node:path';
+import { taskMeasures } from '../report/measure.ts';
+import type { Result } from '../search/result.ts';
+import type { FinalResult } from '../search/stages/final/result.ts';
+import type { Judged } from '../search/stages/placement/searcher.ts';
+import { duration } from './progress.ts';
 import { plain, table } from './table.ts';
 
 /** What a hybrid kept of its teacher, stage by stage of its training, for people at a terminal. */
-
-/** What a model reached on the tasks. */
-export interface JudgedModel {
-  model: string;
-  tasks: Record<string, { accuracy: number; goldLossPerToken: number }>;
+export function distillSummary(result: Result, { out }: { out: string }): string {
+  const final = result.final!;
+  const [{ stages, hybrid } = { stages: [], hybrid: '' }] = final.runs;
+  const trained = stages.filter(({ steps }) => steps > 0);
+  const sum = (value: (stage: (typeof stages)[number]) => number) =>
+    stages.reduce((total, stage) => total + value(stage), 0);
+  return plain(
+    [
+      scoreTable(final),
+      againstTeacher(final),
+      '',
+      ...trained.map(({ name, steps, loss }) => `${name}: ${steps} steps, loss ${loss.toFixed(4)}`),
+      `${sum(({ tokens }) => tokens).toLocaleString('en')} tokens in ${duration(sum(({ seconds }) => seconds))}`,
+      `report:  ${join(out, 'report.html')}`,
+      `hybrid:  ${hybrid}`,
+      '',
+      'next, use it, or see what it takes:',
+      `  postnas generate ${hybrid} --prompt "Once upon a time"`,
+      `  postnas info ${hybrid}`,
+    ].join('\n'),
+  );
 }
 
 /** A row per model, each task by the measure that its objective names. */
-export function scoreTable(tasks: readonly ObjectiveTask[], judged: readonly JudgedModel[]): string {
-  const columns = taskMeasures({ objective: objectiveOf(tasks) }).flatMap((task) => task.columns);
-  return plain(
-    table(
-      ['', ...columns.map(({ heading }) => heading)],
-      judged.map((each) => [
-        each.model === 'teacher' || each.model === 'hybrid' ? each.model : `after ${each.model}`,
-        ...columns.map((measure) => measure.digits(valueIn(measure, each))),
-      ]),
-    ),
+function scoreTable(final: FinalResult): string {
+  const columns = taskMeasures(final).flatMap((task) => task.columns);
+  const row = (name: string, judged: Judged) => [
+    name,
+    ...columns.map((measure) => measure.digits(measure.of(judged)!)),
+  ];
+  const stages = final.runs[0]!.stages.map(({ name, judged }) =>
+    row(name === 'search' ? 'hybrid' : `after ${name}`, judged),
   );
+  return table(['', ...columns.map(({ heading }) => heading)], [row('teacher', final.base), ...stages]);
 }
 
 /** How far the finished hybrid is from its teacher. */
-export function againstTeacher(tasks: readonly ObjectiveTask[], judged: readonly JudgedModel[]): string {
-  const [teacher, last] = [judged[0]!, judged.at(-1)!];
-  const changes = taskMeasures({ objective: objectiveOf(tasks) }).map((measure) => {
-    const change = valueIn(measure, last) - valueIn(measure, teacher);
-    return `${measure.phrase} ${measure.showChange(change)}`;
-  });
-  return plain(
-    `Against the teacher: ${changes.join(', ')} (one training: how far another would differ is not known).`,
+function againstTeacher(final: FinalResult): string {
+  const last = final.runs[0]!.stages.at(-1)!.judged;
+  const changes = taskMeasures(final).map(
+    (measure) => `${measure.phrase} ${measure.showChange(measure.of(last)! - measure.of(final.base)!)}`,
   );
-}
-
-function valueIn(measure: Measure, { tasks }: JudgedModel): number {
-  const judged = Object.entries(tasks).map(([name, task]) => [
-    name,
-    { ...task, goldLoss: task.goldLossPerToken },
-  ]);
-  return measure.of({ placement: [], score: 0, tasks: Object.fromEntries(judged) })!;
+  return `Against the teacher: ${changes.join(', ')} (one training: how far another would differ is not known).`;
 }

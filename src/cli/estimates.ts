@@ -1,3 +1,7 @@
+import { showArchitecture } from '../mixers/registry.ts';
+import { openCheckpoint } from '../model/checkpoint.ts';
+import type { RunContext } from '../search/run/context.ts';
+import { stagesOf } from '../search/run/stage.ts';
 import { duration } from './progress.ts';
 import { table } from './table.ts';
 
@@ -10,6 +14,34 @@ export interface EstimatedStage {
   seconds: number;
   low: number;
   high: number;
+}
+
+/** What a run is about to do, before anything is measured. */
+export function shownPlan(context: RunContext): string {
+  const { recipe, tasks, freshTasks } = context;
+  const stages = stagesOf(recipe);
+  const judging = stages.every((name) => name === 'final') ? freshTasks : tasks;
+  const judged = judging.map(
+    ({ plan, metric }) => `${plan.name} (${metric}, ${plan.examples.length} examples)`,
+  );
+  return [
+    architectureText(context),
+    ...(stages.length > 1 ? [`stages: ${stages.join(', ')}`] : []),
+    `judged by ${judged.join(', ')}`,
+  ].join('\n');
+}
+
+function architectureText({ recipe, config }: RunContext): string {
+  const { model, placement, final } = recipe;
+  if (!placement) {
+    const { layers } = openCheckpoint(final!.hybrid!).config;
+    return `${model} teaches ${final!.hybrid}, ${showArchitecture(layers)}`;
+  }
+  const layers = config.layers.length;
+  const parent = `${model}: ${layers} layers, of which`;
+  if ('layers' in placement) return `${parent} ${placement.layers.join(', ')} keep full attention`;
+  const { budget, mixer } = placement;
+  return `${parent} ${budget} keep full attention and ${layers - budget} get ${mixer}`;
 }
 
 /** @param jobs trainings that are done at the same time */

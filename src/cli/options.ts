@@ -2,7 +2,8 @@ import { Argument, type Command, InvalidArgumentError, Option } from 'commander'
 import type { Device } from '../graph/index.ts';
 import { WRITTEN_DTYPES } from '../model/safetensors.ts';
 import { KV_DTYPES } from '../runtime/kv-blocks.ts';
-import { BEST_MIXER, linearKinds } from '../search/network/linear-mixer.ts';
+import { DEFAULTS } from '../search/defaults.ts';
+import { linearKinds } from '../search/network/linear-mixer.ts';
 import { InputError } from '../util/errors.ts';
 import { byteCount, natural, port, tokenCount, wholeNumber } from './parsers.ts';
 import { fileToWrite, folderToWrite } from './paths.ts';
@@ -115,12 +116,12 @@ export function modelArgument(name = 'model'): Argument {
 
 export function mixerOption(): Option {
   const meaning = `block that takes the place of attention: ${linearKinds().join(', ')}; +rope rotates its queries and keys as the model's attention does`;
-  return new Option('--mixer <kind>', meaning).default(BEST_MIXER);
+  return new Option('--mixer <kind>', meaning).default(DEFAULTS.placement.mixer);
 }
 
 export function seedsOption(): Option {
   const option = new Option('--seeds <n>', 'how often everything is done, each time with another seed');
-  return option.argParser(wholeNumber).default(1);
+  return option.argParser(wholeNumber).default(DEFAULTS.seeds.length);
 }
 
 export function threadsOption(): Option {
@@ -145,7 +146,8 @@ export function dtypeOption<T extends string>(
 
 /** The type of weights that are written without quantisation. */
 export function writtenDtypeOption(): Option {
-  return dtypeOption(WRITTEN_DTYPES).default('F32', 'f32');
+  const byDefault = DEFAULTS.final.dtype;
+  return dtypeOption(WRITTEN_DTYPES).default(byDefault, byDefault.toLowerCase());
 }
 
 /** The option of commands that run a model: `kvDtype`. */
@@ -181,6 +183,28 @@ export function portOption(byDefault: number): Option {
   return new Option('--port <n>', 'port to listen on; 0 takes any that is free')
     .argParser(port)
     .default(byDefault);
+}
+
+/** Layers as numbers, or the file that has them. */
+export function placementOption(): Option {
+  const meaning =
+    'layers that keep full attention, counted from 0, such as 1,3; or the result.json of a search';
+  return new Option('--placement <layers>', meaning).makeOptionMandatory().argParser((text) => {
+    if (text.endsWith('.json')) return text;
+    const layers = text.split(/[\s,]+/).filter(Boolean);
+    if (layers.length === 0 || layers.some((layer) => !/^\d+$/.test(layer))) {
+      throw new InputError(
+        `--placement ${text}: expected layers such as 1,3, or the result.json of a search`,
+      );
+    }
+    return layers.map(Number);
+  });
+}
+
+export function estimateOption(): Option {
+  return new Option('--estimate', 'only say what will be done and how long it will take').conflicts(
+    'restart',
+  );
 }
 
 export function jobsOption(): Option {

@@ -13,6 +13,11 @@ export function wholeNumber(text: string): number {
   return checked(text, (value) => Number.isSafeInteger(value) && value > 0, 'a whole number above 0');
 }
 
+/** The same for each of several, one after the other. */
+export function wholeNumbers(text: string, earlier: number[] = []): number[] {
+  return [...earlier, wholeNumber(text)];
+}
+
 /** The same, 0 included. */
 export function natural(text: string): number {
   return checked(text, (value) => Number.isSafeInteger(value) && value >= 0, 'a whole number of at least 0');

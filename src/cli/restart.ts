@@ -1,7 +1,8 @@
 import { lstatSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { TOKENIZER_FILES } from '../model/model-files.ts';
-import { STAGES, type StageName } from '../search/run/stage.ts';
+import type { Recipe } from '../search/recipe.ts';
+import { STAGES, type StageName, stagesOf } from '../search/run/stage.ts';
 import { InputError } from '../util/errors.ts';
 import { checkFree } from '../util/folder-lock.ts';
 import { readable } from './numbers.ts';
@@ -27,7 +28,8 @@ const LOCK = /(^|\/)postnas\.lock(\.\d+\.tmp|\.taken-over)?$/;
 const training = (folder: string) => file(`${folder}(state[^/]*|log\\.jsonl|postnas\\.lock)`);
 const model = (folder: string) => file(`${folder}(\\.saving/)?(${MODEL_FILES})`);
 
-const RESULT = [file('result\\.json'), file('report\\.html'), file('postnas\\.lock')];
+/** What every run of a recipe has at the top; a run of one stage has this one's files there, too. */
+const RESULT = [file('(recipe|result|stage)\\.json'), file('report\\.html'), file('postnas\\.lock')];
 
 const SEARCH = (at = ''): Leftovers => [
   training(`${at}seed-\\d+/(align|supernet|finish)/`),
@@ -43,7 +45,19 @@ const COMPARISON = (at = ''): Leftovers => [
   model(`${at}hybrid/`),
 ];
 
-const DISTILLATION = (at = ''): Leftovers => [training(`${at}(features|logits|all)/`), model(`${at}hybrid/`)];
+const DISTILLATION = (at = ''): Leftovers => [
+  training(`${at}(features|logits|all)/`),
+  file(`${at}(found|judged-[a-z]+)\\.json`),
+  model(`${at}hybrid/`),
+];
+
+const FINAL_TOP = (at = ''): Leftovers => [file(`${at}(parent|cost)\\.json`)];
+
+const FINAL = (at = ''): Leftovers => [
+  ...FINAL_TOP(at),
+  model(`${at}seed-\\d+/student/`),
+  ...DISTILLATION(`${at}seed-\\d+/`),
+];
 
 const STAGE: Record<StageName, Leftovers> = {
   placement: SEARCH('placement/'),
@@ -52,17 +66,12 @@ const STAGE: Record<StageName, Leftovers> = {
   dimensions: COMPARISON('dimensions/'),
   throughput: [file('throughput/found\\.json')],
   windows: [file('windows/seed-\\d+/(found|judged)\\.json')],
-  final: [
-    file('final/(parent|cost)\\.json'),
-    file('final/seed-\\d+/(found|judged-[a-z]+)\\.json'),
-    model('final/seed-\\d+/student/'),
-    ...DISTILLATION('final/seed-\\d+/'),
-  ],
+  final: FINAL('final/'),
   mlps: [file('mlps/seed-\\d+/(found|frozen|trained)\\.json'), training('mlps/seed-\\d+/supernet/')],
 };
 
-/** The files of some stages of a run, and those of the whole, which tell of them. */
-export function leftoversOf(stages: readonly StageName[]): Leftovers {
+/** The files of some stages of a run of several, and those of the whole, which tell of them. */
+export function leftoversOfStages(stages: readonly StageName[]): Leftovers {
   const own = stages.flatMap((name) => [file(`${name}/(stage\\.json|postnas\\.lock)`), ...STAGE[name]]);
   return [...own, ...RESULT];
 }
@@ -71,10 +80,19 @@ export function leftoversOf(stages: readonly StageName[]): Leftovers {
 export const LEFTOVERS = {
   search: [...SEARCH(), ...RESULT],
   comparison: [...COMPARISON(), ...RESULT],
-  run: leftoversOf(STAGES),
-  distill: DISTILLATION(),
+  run: leftoversOfStages(STAGES),
+  distill: [...FINAL_TOP(), ...DISTILLATION(), ...RESULT],
   pretrain: [training(''), model('model/')],
 } satisfies Record<string, Leftovers>;
+
+/** What a run of a recipe leaves: one of a single stage is that of this stage's command. */
+export function leftoversOf(recipe: Recipe): Leftovers {
+  const [stage, ...others] = stagesOf(recipe);
+  if (others.length > 0) return LEFTOVERS.run;
+  if (stage === 'placement') return LEFTOVERS.search;
+  if (stage !== 'final') return LEFTOVERS.comparison;
+  return recipe.seeds.length === 1 ? LEFTOVERS.distill : [...FINAL(), ...RESULT];
+}
 
 /** What only a command of ours has left: a model or a train.json may be anyone's. */
 const SIGN =

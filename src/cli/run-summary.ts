@@ -1,30 +1,30 @@
 import { join } from 'node:path';
-import { comparisonOf } from '../report/comparison.ts';
-import { findingsOf } from '../report/findings.ts';
-import { type FinalFindings, finalFindings, stageName, valuesAfter } from '../report/run/final-findings.ts';
+import { type FinalFindings, stageName, valuesAfter } from '../report/run/final-findings.ts';
 import { windowsBalance } from '../report/run/windows-changes.ts';
+import { stagesOf } from '../report/stages.ts';
 import { placementVerdict, takenVerdict } from '../report/verdict.ts';
-import type { RunResult } from '../search/result.ts';
+import type { Result } from '../search/result.ts';
 import { spreadOf } from '../util/statistics.ts';
 import { duration } from './progress.ts';
 import { plain, table } from './table.ts';
 
 /** What a whole run found, for people at a terminal: what each stage decided, and what is left of the base's abilities. */
-export function runSummary(result: RunResult, out: string): string {
-  const { placement, chosen, blocks, design, dimensions, windows, final } = result;
-  const compared = [blocks, design, dimensions].flatMap((stage) => (stage ? [comparisonOf(stage)] : []));
+export function runSummary(result: Result, out: string): string {
+  const { chosen, windows } = result;
+  const { search, blocks, design, dimensions, final: found } = stagesOf(result);
+  const compared = [blocks, design, dimensions].flatMap((each) => each ?? []);
   const decided = [
-    ['full attention, layers from 0', chosen.placement.join(' ')],
-    ...compared.map(({ result, taken }) => [result.stage, taken.found.name]),
+    ...(chosen ? [['full attention, layers from 0', chosen.placement.join(' ') || 'none']] : []),
+    ...compared.map(({ stage, taken }) => [stage, taken.found.name]),
     ...(windows ? [['sliding windows', windows.chosen.join(' ') || 'none']] : []),
   ];
   const verdicts = [
-    placementVerdict(findingsOf(placement, result.mlps)),
+    search && placementVerdict(search),
     ...compared.map(takenVerdict),
     windows &&
       windowsBalance(windows).replace('They gain', 'Windows gain').replace('They cost', 'Windows cost'),
   ];
-  const found = finalFindings(result);
+  const final = found?.result;
   return plain(
     [
       table(['stage', 'decided'], decided),

@@ -1,8 +1,7 @@
 import { join } from 'node:path';
-import { type Findings, findingsOf, fullSpread, type SearcherFindings } from '../report/findings.ts';
+import { type Findings, fullSpread, type SearcherFindings } from '../report/findings.ts';
 import type { Measure } from '../report/measure.ts';
 import { measuredOn, placementVerdict, scoreText } from '../report/verdict.ts';
-import type { SearchResult } from '../search/stages/placement/result.ts';
 import type { Judged } from '../search/stages/placement/searcher.ts';
 import { duration } from './progress.ts';
 import { plain, table } from './table.ts';
@@ -10,9 +9,8 @@ import { plain, table } from './table.ts';
 /** What a placement search found, for people at a terminal. */
 
 /** @param next the options that a training of the hybrid shares with the search: '--data novels.txt' */
-export function searchSummary(result: SearchResult, out: string, next: string): string {
-  const findings = findingsOf(result);
-  const { headline, layers } = findings;
+export function searchSummary(findings: Findings, out: string, next: string): string {
+  const { result, model, headline, layers } = findings;
   const hybrid = join(out, `seed-${headline.run.seed}`, 'hybrid');
   const shared = next && ` ${next}`;
   return plain(
@@ -32,8 +30,8 @@ export function searchSummary(result: SearchResult, out: string, next: string): 
       `hybrid:  ${hybrid}`,
       '',
       'next, train it (a search only imitates layer by layer), or compare blocks at this placement:',
-      `  postnas distill ${result.model.path} ${hybrid}${shared}`,
-      `  postnas blocks ${result.model.path} --placement ${join(out, 'result.json')}${shared}`,
+      `  postnas distill ${model.path} ${hybrid}${shared}`,
+      `  postnas blocks ${model.path} --placement ${join(out, 'result.json')}${shared}`,
     ].join('\n'),
   );
 }

@@ -13,7 +13,7 @@ const FEW = 12;
 export function architectureBlocks(architecture: string, { large = false } = {}): Html {
   const letters = [...architecture];
   const colour = coloursOf(letters);
-  const full = letters.flatMap((letter, layer) => (letter === 'A' ? layer : []));
+  const full = fullLayers(architecture);
   const label = `${architecture}: full attention in ${layersText(full)} of ${letters.length}`;
   return html`<span class="architecture${large && ' large'}${letters.length > FEW && ' many'}" role="img" aria-label="${label}">${letters.map(
     (letter, layer) =>
@@ -21,6 +21,11 @@ export function architectureBlocks(architecture: string, { large = false } = {})
         large && html`<b>${letter}</b><i>${layer}</i>`
       }</span>`,
   )}</span>`;
+}
+
+/** The layers with full attention. */
+export function fullLayers(architecture: string): number[] {
+  return [...architecture].flatMap((letter, layer) => (letter === 'A' ? layer : []));
 }
 
 /** Each letter once, in order of appearance, with what it stands for. */

@@ -1,4 +1,4 @@
-import type { BlockFindings, BlocksResult } from '../search/stages/blocks/result.ts';
+import type { BlockFindings, BlocksResult, BlocksStage } from '../search/stages/blocks/result.ts';
 import { median, type Spread, spreadOf } from '../util/statistics.ts';
 import { type Measure, overallMeasure, taskMeasures } from './measure.ts';
 import { traitsOf } from './mixers.ts';
@@ -7,6 +7,7 @@ import { designName } from './run/design-name.ts';
 
 /** A comparison of blocks (stages 2 to 4) turned towards its reader. */
 export interface Comparison {
+  stage: BlocksStage;
   result: BlocksResult;
   seeds: readonly number[];
   /** What candidates are chosen by. */
@@ -32,13 +33,14 @@ export interface CandidateFindings {
   train: number;
 }
 
-export function comparisonOf(result: BlocksResult): Comparison {
+export function comparisonOf(stage: BlocksStage, result: BlocksResult): Comparison {
   const overall = overallMeasure(result);
   const tasks = taskMeasures(result);
-  const candidates = result.candidates.map((found) => candidateOf(found, result));
+  const candidates = result.candidates.map((found) => candidateOf(found, stage, result));
   const gain = (candidate: CandidateFindings) =>
     overall.gain(spreadOfCandidate(overall, candidate)?.mean ?? Number.NaN, 0);
   return {
+    stage,
     result,
     seeds: result.candidates[0]?.runs.map(({ seed }) => seed) ?? [],
     overall,
@@ -75,7 +77,7 @@ export function paretoFront({ candidates, overall }: Comparison): CandidateFindi
     .sort((a, b) => a.decode - b.decode);
 }
 
-function candidateOf(found: BlockFindings, { stage, choice }: BlocksResult): CandidateFindings {
+function candidateOf(found: BlockFindings, stage: BlocksStage, { choice }: BlocksResult): CandidateFindings {
   return {
     found,
     label: labelOf(found, stage),
@@ -87,7 +89,7 @@ function candidateOf(found: BlockFindings, { stage, choice }: BlocksResult): Can
 
 const VARIANTS: Record<string, string> = { rope: 'RoPE', qk_norm: 'QK norm' };
 
-function labelOf({ name, spec }: BlockFindings, stage: BlocksResult['stage']): string {
+function labelOf({ name, spec }: BlockFindings, stage: BlocksStage): string {
   if (stage === 'dimensions') return name.replaceAll('x', '×');
   if (stage === 'design') return designName(name);
   const kind = traitsOf(spec.kind)?.name ?? spec.kind;

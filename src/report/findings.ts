@@ -1,5 +1,6 @@
-import type { MlpsResult } from '../search/result.ts';
-import type { SearchResult, SearchRun } from '../search/stages/placement/result.ts';
+import type { Result } from '../search/result.ts';
+import type { MlpsResult } from '../search/stages/mlps-result.ts';
+import type { PlacementResult, SearchRun } from '../search/stages/placement/result.ts';
 import type { Judged } from '../search/stages/placement/searcher.ts';
 import { countCombinations } from '../util/combinations.ts';
 import { InputError } from '../util/errors.ts';
@@ -9,7 +10,8 @@ import { pairedBySeed } from './paired.ts';
 
 /** A search result turned towards its reader: seeds brought together, searchers told apart, references found. */
 export interface Findings {
-  result: SearchResult;
+  result: PlacementResult;
+  model: Result['model'];
   layers: number;
   budget: number;
   seeds: readonly number[];
@@ -70,7 +72,7 @@ interface SeedOutcome {
  * @param mlps of the same run, which may have judged every placement
  * @throws InputError if the result holds no run or no task
  */
-export function findingsOf(result: SearchResult, mlps?: MlpsResult): Findings {
+export function findingsOf(result: PlacementResult, model: Result['model'], mlps?: MlpsResult): Findings {
   if (result.runs.length === 0) throw new InputError('search result: expected at least one run');
   if (result.objective.length === 0) throw new InputError('search result: expected at least one task');
   if (!result.objective.some(guides)) throw new InputError('search result: expected a task that guides');
@@ -82,7 +84,8 @@ export function findingsOf(result: SearchResult, mlps?: MlpsResult): Findings {
   const score = ({ judged }: (typeof runs)[number]) => judged?.score ?? Number.NEGATIVE_INFINITY;
   return {
     result,
-    layers: result.model.layers,
+    model,
+    layers: model.layers,
     budget: result.budget,
     seeds: result.runs.map(({ seed }) => seed),
     tasks,
@@ -95,7 +98,7 @@ export function findingsOf(result: SearchResult, mlps?: MlpsResult): Findings {
     searched: searchers.find(({ role }) => role === 'searched'),
     uniform: searchers.find(({ role }) => role === 'uniform'),
     exhaustive: searchers.find(({ role }) => role === 'exhaustive'),
-    everyPlacement: everyPlacementOf(result, mlps),
+    everyPlacement: everyPlacementOf(result, model.layers, mlps),
     headline: runs.reduce((best, run) => (score(run) > score(best) ? run : best)),
   };
 }
@@ -151,17 +154,18 @@ function withoutAny(runs: readonly (readonly Judged[])[]): Judged[] {
 }
 
 function everyPlacementOf(
-  { unseen, budget, model }: SearchResult,
+  { unseen, budget }: PlacementResult,
+  layers: number,
   mlps: MlpsResult | undefined,
 ): Findings['everyPlacement'] {
   // What is compared on other examples has no place beside them.
   if (unseen || !mlps) return undefined;
   const all = mlps.placements.flatMap(({ length }, i) => (length === budget ? i : []));
-  if (all.length < countCombinations(model.layers, budget)) return undefined;
+  if (all.length < countCombinations(layers, budget)) return undefined;
   return mlps.runs.map(({ seed, frozen }) => ({ seed, judged: all.map((i) => frozen[i]!) }));
 }
 
-function comparedOf({ unseen, base, objective, runs }: SearchResult): Compared {
+function comparedOf({ unseen, base, objective, runs }: PlacementResult): Compared {
   return {
     unseen: unseen !== undefined,
     examples: (unseen?.objective ?? objective).map(({ examples }) => examples),
@@ -174,7 +178,7 @@ function candidates(run: SearchRun): Judged[] {
   return [...run.searchers.flatMap(({ best }) => best), ...run.heatMap];
 }
 
-function searchersOf({ runs }: SearchResult): SearcherFindings[] {
+function searchersOf({ runs }: PlacementResult): SearcherFindings[] {
   const names = [...new Set(runs.flatMap(({ searchers }) => searchers.map(({ name }) => name)))];
   const chose = (name: string) =>
     runs.every(({ placement, searchers }) => {

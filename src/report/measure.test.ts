@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import type { SearchResult } from '../search/stages/placement/result.ts';
+import type { PlacementResult } from '../search/stages/placement/result.ts';
 import type { Judged } from '../search/stages/placement/searcher.ts';
 import { spreadOf } from '../util/statistics.ts';
 import { keptShare, overallMeasure, taskMeasures } from './measure.ts';
 
 const plain = (text: string) => text.replaceAll('\u00a0', ' ');
 
-function resultOf(...objective: [string, 'accuracy' | 'loss'][]): SearchResult {
-  return { objective: objective.map(([task, metric]) => ({ task, metric, examples: 8 })) } as SearchResult;
+function resultOf(...objective: [string, 'accuracy' | 'loss'][]): PlacementResult {
+  return { objective: objective.map(([task, metric]) => ({ task, metric, examples: 8 })) } as PlacementResult;
 }
 
 function judged(score: number, tasks: Record<string, [accuracy: number, loss: number]> = {}): Judged {

@@ -1,4 +1,4 @@
-import type { SearchResult } from '../search/stages/placement/result.ts';
+import type { PlacementResult } from '../search/stages/placement/result.ts';
 import type { Judged } from '../search/stages/placement/searcher.ts';
 import { average, type Spread } from '../util/statistics.ts';
 import { fixed, listed, NBSP, signed } from './text.ts';
@@ -170,7 +170,7 @@ function perplexityText(loss: number): string {
 /** The task whose loss is that of running text. */
 const TEXT = 'held-out-loss';
 
-type Judging = Pick<SearchResult, 'objective'>;
+type Judging = Pick<PlacementResult, 'objective'>;
 
 /** One measure per task of the objective: what the search maximised of it. */
 export function taskMeasures({ objective }: Judging): Measure[] {
@@ -216,7 +216,7 @@ export function meanOf(tasks: readonly Measure[]): Measure | undefined {
 }
 
 /** Whether the score counts a task. */
-export function guides({ guides }: SearchResult['objective'][number]): boolean {
+export function guides({ guides }: PlacementResult['objective'][number]): boolean {
   return guides !== false;
 }
 

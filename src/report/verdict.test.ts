@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { parsePage } from '../../test/report/markup.ts';
-import { sampleResult } from '../../test/report/sample-result.ts';
-import type { SearchResult } from '../search/stages/placement/result.ts';
+import { sampleResult, wholeOf } from '../../test/report/sample-result.ts';
+import type { PlacementResult } from '../search/stages/placement/result.ts';
 import { findingsOf } from './findings.ts';
-import { renderSearchReport } from './search-report.ts';
+import { renderReport } from './report.ts';
 import { placementVerdict } from './verdict.ts';
 
 /** A result in which only the searched placement, uniform and random ones differ, by these scores per seed. */
@@ -12,7 +12,7 @@ async function scored(
   uniform: number[],
   random: number[],
   drawn?: number[],
-): Promise<SearchResult> {
+): Promise<PlacementResult> {
   const result = await sampleResult({ seeds: searched.length, searchers: ['beam', 'uniform', 'random'] });
   for (const [i, { searchers }] of result.runs.entries()) {
     const [beam, even, best] = searchers as [
@@ -29,7 +29,8 @@ async function scored(
   return result;
 }
 
-const said = (result: SearchResult) => placementVerdict(findingsOf(result))!.replaceAll('\u00a0', ' ');
+const said = (placement: PlacementResult) =>
+  placementVerdict(findingsOf(placement, wholeOf({ placement }).model))!.replaceAll('\u00a0', ' ');
 
 test('with one seed nothing is decided, and random placements that tie or win are named', async () => {
   expect(said(await scored([0.9], [0.825], [0.9]))).toBe(
@@ -43,7 +44,9 @@ test('with one seed nothing is decided, and random placements that tie or win ar
 });
 
 test('it is the first sentence of the report, before any praise', async () => {
-  const { document, text } = parsePage(renderSearchReport(await scored([0.9], [0.825], [0.9])));
+  const { document, text } = parsePage(
+    renderReport(wholeOf({ placement: await scored([0.9], [0.825], [0.9]) })),
+  );
   expect(text('.lead')).toMatch(
     /^One seed decides nothing: the searched placement is not distinguishable from uniform/,
   );

@@ -72,6 +72,15 @@ test.each([
   }
 });
 
+test('options of other libraries are refused, not passed over', async () => {
+  const named = { max_new_tokens: 4 } as object;
+  await expect(collect(model.generate([5], named))).rejects.toThrow(
+    "unknown option 'max_new_tokens'; expected maxNewTokens",
+  );
+  await expect(collect(model.chat([], { do_sample: true } as object))).rejects.toThrow(/'do_sample'/);
+  await expect(Model.fromPretrained('none', { quantized: true } as object)).rejects.toThrow(/'quantized'/);
+});
+
 test('greedy tokens are the most probable ones, with their log-probabilities', async () => {
   const tokens = await collect(model.generate([5, 6, 7], { maxNewTokens: 12, ...endless }));
   expect(tokens.length).toBe(12);

@@ -12,6 +12,7 @@ import {
   type Tokenizer,
 } from '../model/tokenizer.ts';
 import { InputError } from '../util/errors.ts';
+import { checkKnown } from '../util/known-options.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { turn } from '../util/turn.ts';
 import { type ChatPrompt, chatPrompt } from './chat-prompt.ts';
@@ -52,6 +53,18 @@ export interface GenerateOptions extends ContinuationOptions {
   onProgress?: OnProgress;
 }
 
+const LOAD: Record<keyof LoadOptions, true> = {
+  ...{ device: true, threads: true, dtype: true, kvDtype: true, batches: true, prefixCacheBytes: true },
+  ...{ revision: true, hubUrl: true, onProgress: true, signal: true },
+};
+
+const GENERATE: Record<keyof GenerateOptions, true> = {
+  ...{ maxNewTokens: true, temperature: true, topK: true, topP: true, minP: true, seed: true },
+  ...{ repetitionPenalty: true, frequencyPenalty: true, presencePenalty: true, logitBias: true },
+  ...{ stop: true, eosTokenIds: true, topLogProbs: true, constraint: true },
+  ...{ boundaries: true, signal: true, onProgress: true },
+};
+
 export class Model {
   private constructor(
     readonly engine: Engine,
@@ -74,7 +87,9 @@ export class Model {
    * @throws InputError naming the option, file, tensor or field at fault and what was expected
    */
   static async fromPretrained(source: string | ModelFiles, options: LoadOptions = {}): Promise<Model> {
-    checkOptions(options); // before anything is downloaded
+    // Before anything is downloaded.
+    checkKnown(options, LOAD);
+    checkOptions(options);
     const files = typeof source === 'string' ? await openModel(source, options) : source;
     const { config, weights, generation, notices = [] } = readCheckpoint(files);
     const tokenizer = files.has('tokenizer.json') ? readTokenizer(files) : null;
@@ -108,12 +123,13 @@ export class Model {
    * Goes on from a text or from token ids. A text is encoded as the tokenizer does by itself, with a begin-of-text
    * token where the model has one.
    *
-   * @throws InputError for an option out of range, an empty prompt, or one that leaves no room in the context
+   * @throws InputError for an option that is unknown or out of range, an empty prompt, or one that leaves no room in the context
    */
   async *generate(
     prompt: string | readonly number[],
     options: GenerateOptions = {},
   ): AsyncGenerator<GeneratedToken, void, undefined> {
+    checkKnown(options, GENERATE);
     const { signal } = options;
     signal?.throwIfAborted();
     const tokens = this.encode(prompt);

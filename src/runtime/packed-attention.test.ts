@@ -92,16 +92,19 @@ async function check(
     cache.write(k, v, T);
     const kept = { k: cache.rows('k'), v: cache.rows('v') };
     const tokens = cache.length - cache.start;
-    const rowsOf = (part: 'k' | 'v', head: number) =>
-      Array.from({ length: tokens }, (_, j) => {
-        const at = (head * tokens + j) * d;
-        return Array.from(kept[part].subarray(at, at + d));
-      });
+    const rowsOf = (part: 'k' | 'v') =>
+      Array.from({ length: KV }, (_, head) =>
+        Array.from({ length: tokens }, (_, j) => {
+          const at = (head * tokens + j) * d;
+          return Array.from(kept[part].subarray(at, at + d));
+        }),
+      );
+    const all = { k: rowsOf('k'), v: rowsOf('v') };
     const packed = cache.exactStart - cache.start;
     // What is kept is what was given but for the rounding, of keys when they are turned.
     for (let head = 0; head < KV; head++) {
       for (const part of ['k', 'v'] as const) {
-        for (const [j, row] of rowsOf(part, head).entries()) {
+        for (const [j, row] of all[part][head]!.entries()) {
           if (j % 101 > 0) continue;
           const original = given[part][head]![cache.start + j]!;
           const [a, b] = part === 'k' ? [turned(row), turned(original)] : [row, original];
@@ -124,7 +127,7 @@ async function check(
       const seen = Array.from({ length: tokens }, (_, j) => j).filter((j) => j <= at && at - j < window);
       for (let h = 0; h < H; h++) {
         const kv = Math.floor(h / (H / KV));
-        const [keys, values] = [rowsOf('k', kv), rowsOf('v', kv)];
+        const [keys, values] = [all.k[kv]!, all.v[kv]!];
         const place = (h * T + t) * d;
         const queries = [[...q], overPacked].map((all) => all.slice(place, place + d));
         const expected = plain(queries[0]!, queries[1]!, packed, keys, values, seen);

@@ -44,6 +44,8 @@ export const bounds = {
   seed: whole(0, 2 ** 31 - 1),
   examples: whole(1, 1e6),
   layers: whole(1, 10_000),
+  /** A layer by its number. */
+  layer: whole(0, 9_999),
   beam: whole(1, 10_000),
   random: whole(0, 1e6),
   heads: whole(1, 65_536),
@@ -51,6 +53,7 @@ export const bounds = {
   taps: whole(1, 64),
   slack: number(0, 10),
   rounds: whole(1, 10_000),
+  bytes: whole(1, 2 ** 49),
   /** A weight beside another of 1. */
   weight: number(0, 1000),
   temperature: number(0, 1000, { above: true }),

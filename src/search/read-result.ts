@@ -1,41 +1,32 @@
-/** Reads what a search or a bench has written, and refuses what none writes: every mistake names the file and the field. */
+/** Reads what a run or a bench has written, and refuses what none writes: every mistake names the file and the field. */
 import type { JsonObject } from '../model/json-fields.ts';
 import { readJsonObject } from '../model/json-file.ts';
 import { type BenchResult, benchSchema } from '../runtime/bench/result.ts';
 import { InputError } from '../util/errors.ts';
-import { checkRunResult } from './read-run.ts';
-import type { RunResult } from './result.ts';
-import { ResultReader } from './result-reader.ts';
-import { checkBlocks } from './stages/blocks/read.ts';
-import type { BlocksResult } from './stages/blocks/result.ts';
-import { checkSearch } from './stages/placement/read.ts';
-import type { SearchResult } from './stages/placement/result.ts';
+import { readBy, shown } from '../util/schema.ts';
+import { OLD_FORMATS, type Read } from './old-results.ts';
+import { RESULT_FORMAT, type Result, resultSchema } from './result.ts';
 
-type Result = SearchResult | BlocksResult | RunResult | BenchResult;
-
-const CHECKS: Record<Result['format'], (read: ResultReader, json: JsonObject) => void> = {
-  'postnas-search-1': (read, json) => checkSearch(read, json),
-  'postnas-blocks-1': (read, json) => checkBlocks(read, json),
-  'postnas-run-1': checkRunResult,
-  'postnas-bench-1': (read, json) => read.schema(benchSchema, json),
+const READERS: Record<string, (json: JsonObject, read: Read) => Result | BenchResult> = {
+  [RESULT_FORMAT]: (json, read) => read(resultSchema(json), json),
+  'postnas-bench-1': (json, read) => read(benchSchema, json),
+  ...OLD_FORMATS,
 };
 
 /**
- * A result of any kind, recognised by its format.
+ * A result of any kind, recognised by its format; those of earlier formats as one of today's.
  *
  * @throws InputError when the file is missing, is no JSON or no such result
  */
-export function readResult(path: string): Result {
+export function readResult(path: string): Result | BenchResult {
   const json = readJsonObject(path);
-  const check = Object.hasOwn(CHECKS, String(json.format)) && CHECKS[json.format as Result['format']];
-  if (!check) {
-    const known = Object.keys(CHECKS).map((format) => `"${format}"`);
+  const { format } = json;
+  const reader = typeof format === 'string' && Object.hasOwn(READERS, format) && READERS[format];
+  if (!reader) {
+    const known = Object.keys(READERS).map((each) => `"${each}"`);
     throw new InputError(
-      `${path}: format is ${JSON.stringify(json.format) ?? 'missing'}, expected ${known.slice(0, -1).join(', ')} or ` +
-        `${known.at(-1)}: this is no result`,
+      `${path}: format is ${format === undefined ? 'missing' : shown(format)}, expected ${known.slice(0, -1).join(', ')} or ${known.at(-1)}: this is no result`,
     );
   }
-  check(new ResultReader(path), json);
-  // Every field has been looked at.
-  return json as unknown as Result;
+  return reader(json, (schema, value) => readBy(path, schema, value));
 }

@@ -1,14 +1,13 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { dirname, relative, resolve } from 'node:path';
 import { z } from 'zod';
-import { InputError } from '../util/errors.ts';
-import { systemMeaning } from '../util/system-errors.ts';
+import { WRITTEN_DTYPES } from '../model/safetensors.ts';
+import { parseTask } from '../tasks/objective.ts';
 import { bounds, MOST_ENTRIES } from './bounds.ts';
-import { BEST_MIXER, checkName, comparedMixers } from './network/linear-mixer.ts';
+import { DEFAULTS } from './defaults.ts';
+import { checkName, comparedMixers } from './network/linear-mixer.ts';
 
 /**
- * A whole run of PostNAS as data: stages 1 to 4, sliding windows and the final training. A stage that is absent is
- * left out. What a stage does is in the file of its name.
+ * A run of PostNAS as data: stages 1 to 4, sliding windows and the final training, all of them or one. A stage that is
+ * absent is left out. What a stage does is in the file of its name.
  */
 
 /** A kind of linear mixer, with `+rope` or `+qk_norm` behind it for queries and keys as the parent has them. */
@@ -20,14 +19,17 @@ const kind = z.string().superRefine((name, { addIssue }) => {
   }
 });
 /** 'recall:accuracy' or 'held-out-loss:loss:16': a task, its metric, and its number of examples. */
-const task = z
-  .string()
-  .regex(/^[\w-]+(:(accuracy|loss)(:\d+)?)?$/, 'expected task:metric or task:metric:examples')
-  .superRefine((text, context) => {
-    const count = text.split(':')[2];
-    const issue = count && bounds.examples.safeParse(Number(count)).error?.issues[0];
-    if (issue) context.addIssue({ code: 'custom', message: `examples ${issue.message}` });
-  });
+const task = z.string().superRefine((text, { addIssue }) => {
+  const refuse = (message: string) => addIssue({ code: 'custom', message });
+  const count = text.split(':')[2] ?? '';
+  const issue = /^\d+$/.test(count) && bounds.examples.safeParse(Number(count)).error?.issues[0];
+  if (issue) return refuse(`examples ${issue.message}`);
+  try {
+    parseTask(text, 1);
+  } catch (error) {
+    refuse(`expected task:metric or task:metric:examples; ${(error as Error).message}`);
+  }
+});
 
 /** Names of tasks that lead a stage, each with another metric if wanted: 'choice:loss'. */
 const objective = z
@@ -39,12 +41,121 @@ const shape = { rows: bounds.rows.optional(), length: bounds.length.optional() }
 /** Alignment of single layers, then feature distillation of the whole, MLPs frozen. */
 const training = {
   ...shape,
-  alignSteps: bounds.steps,
-  trainSteps: bounds.steps,
-  rate: bounds.rate.default(2e-3),
+  alignSteps: bounds.steps.default(DEFAULTS.comparison.alignSteps),
+  trainSteps: bounds.steps.default(DEFAULTS.comparison.trainSteps),
+  rate: bounds.rate.default(DEFAULTS.comparison.rate),
 };
 
-export const recipeSchema = z.strictObject({
+/** Stage 1, where full attention must stay, to be searched. */
+const searched = z.strictObject({
+  ...shape,
+  mixer: kind.default(DEFAULTS.placement.mixer),
+  /** Layers that keep full attention. */
+  budget: bounds.layers.default(DEFAULTS.placement.budget),
+  /** Steps that train each linear block beside its attention. */
+  alignSteps: bounds.steps.default(DEFAULTS.placement.alignSteps),
+  /** Steps that train all blocks together, in changing placements. */
+  supernetSteps: bounds.steps.default(DEFAULTS.placement.supernetSteps),
+  /** Steps that train the hybrid that was found, at half the rate; none for a run that goes on with other stages. */
+  finishSteps: bounds.stepsOrNone.default(DEFAULTS.placement.finishSteps),
+  /** Highest learning rate. */
+  rate: bounds.rate.default(DEFAULTS.placement.rate),
+  /** How placements are drawn while all blocks are trained. */
+  sampling: z.enum(['budget', 'uniform', 'coin']).default(DEFAULTS.placement.sampling),
+  /** Placements that the search follows at once. */
+  beam: bounds.beam.default(DEFAULTS.placement.beam),
+  /** Random placements to compare with; 0 for none. */
+  random: bounds.random.default(DEFAULTS.placement.random),
+  /** Judge every placement of the budget too: small models only. */
+  exhaustive: z.boolean().default(DEFAULTS.placement.exhaustive),
+  /** Tasks that lead the search; all when absent. */
+  objective,
+});
+
+/** The same where it is known. */
+const given = z.strictObject({
+  /** The layers that keep full attention, counted from 0. */
+  layers: z.array(bounds.layer).max(MOST_ENTRIES),
+  /** The block that takes the place of attention in the others, where no stage chooses one. */
+  mixer: kind.default(DEFAULTS.placement.mixer),
+});
+
+/** Stage 2. */
+const blocks = z.strictObject({
+  ...training,
+  /** Blocks to compare. */
+  mixers: z.array(kind).min(1).max(MOST_ENTRIES).default(comparedMixers),
+});
+
+/** Stage 3. */
+const design = z.strictObject({
+  ...training,
+  /** Designs of the JetBlock to compare; all when absent. */
+  designs: z.array(z.string()).min(1).max(MOST_ENTRIES).optional(),
+});
+
+/** Stage 4. */
+const dimensions = z.strictObject({
+  ...training,
+  /** Numbers of heads to try; half, once and twice the block's when absent. */
+  heads: z.array(bounds.heads).min(1).max(MOST_ENTRIES).optional(),
+  /** The most that one of key and value width may be wider than the other. */
+  aspect: bounds.aspect.default(DEFAULTS.dimensions.aspect),
+  /** Taps of the convolutions to try beside the block's own. */
+  convSizes: z.array(bounds.taps).max(MOST_ENTRIES).default([]),
+  /** How much slower than the block's own dimensions the choice may decode. */
+  slack: bounds.slack.default(DEFAULTS.dimensions.slack),
+  /** Also time hybrids of other state sizes and with other numbers of full layers. */
+  throughput: z.boolean().default(true),
+});
+
+/** How decoding is timed in stages 2 to 4. */
+const decode = z.strictObject({
+  device: z.enum(['cpu', 'webgpu']).default(DEFAULTS.device),
+  context: bounds.tokens.default(DEFAULTS.decode.context),
+  tokens: bounds.tokens.default(DEFAULTS.decode.tokens),
+  rounds: bounds.rounds.default(DEFAULTS.decode.rounds),
+});
+
+/** Sliding windows in place of some of the linear blocks. */
+const windows = z.strictObject({
+  /** Tokens that a window holds. */
+  size: bounds.tokens,
+  /** Layers that may have one. */
+  budget: bounds.layers,
+  beam: bounds.beam.default(DEFAULTS.windows.beam),
+  objective,
+});
+
+/** The final training. */
+const final = z.strictObject({
+  /** A folder with a hybrid of the model, which is trained in place of what other stages find: it has no others then. */
+  hybrid: z.string().optional(),
+  /** Steps of each stage; 0 leaves it out. */
+  featureSteps: bounds.stepsOrNone.default(DEFAULTS.final.featureSteps),
+  logitSteps: bounds.stepsOrNone.default(DEFAULTS.final.logitSteps),
+  allSteps: bounds.stepsOrNone.default(DEFAULTS.final.allSteps),
+  featureRate: bounds.rate.default(DEFAULTS.final.featureRate),
+  logitRate: bounds.rate.default(DEFAULTS.final.logitRate),
+  /** Of the mixers while all weights are trained. */
+  allRate: bounds.rate.default(DEFAULTS.final.allRate),
+  /** Of all other weights, as a multiple of that. */
+  bodyRate: bounds.weight.default(DEFAULTS.final.bodyRate),
+  /** Weight of the cross-entropy beside the KL divergence while all weights are trained. */
+  crossEntropy: bounds.weight.default(DEFAULTS.final.crossEntropy),
+  temperature: bounds.temperature.default(DEFAULTS.final.temperature),
+  /** A folder for the model's 64 most probable tokens of each place; then only they are compared with. */
+  cacheLogits: z.string().optional(),
+  /** The most that they may take, in bytes. */
+  cacheLimit: bounds.bytes.default(DEFAULTS.final.cacheLimit),
+  /** Type of the written weights. */
+  dtype: z.enum(WRITTEN_DTYPES).default(DEFAULTS.final.dtype),
+  ...shape,
+  /** Examples of each task in the final judgement, none of them seen by the search. */
+  examples: bounds.examples.default(DEFAULTS.final.examples),
+});
+
+const rest = z.strictObject({
   /** A Hugging Face folder, or the id of a model on the Hub. */
   model: z.string(),
   /** Everything is done once with each. */
@@ -52,150 +163,54 @@ export const recipeSchema = z.strictObject({
     .array(bounds.seed)
     .min(1)
     .max(MOST_ENTRIES)
-    .default([1])
+    .default(DEFAULTS.seeds)
     .refine((seeds) => new Set(seeds).size === seeds.length, 'expected different seeds'),
   /** Where it is trained and judged. */
-  device: z.enum(['cpu', 'webgpu']).default('cpu'),
+  device: z.enum(['cpu', 'webgpu']).default(DEFAULTS.device),
   /** A text file to train on, or 'world' for the generated world, which only its own models may leave out. */
   data: z.string().optional(),
   /** Text for the objective held-out-loss. */
   heldOut: z.string().optional(),
   /** Rows of a step, and tokens of each. */
-  rows: bounds.rows.default(8),
-  length: bounds.length.default(256),
-  /** What everything is judged by and reported on; a stage may be led by some of them alone. */
-  tasks: z.array(task).min(1).max(MOST_ENTRIES),
+  rows: bounds.rows.default(DEFAULTS.rows),
+  length: bounds.length.default(DEFAULTS.length),
+  /**
+   * What everything is judged by and reported on; a stage may be led by some of them alone. When absent those of the
+   * generated world for its models, held-out-loss for others.
+   */
+  tasks: z.array(task).min(1).max(MOST_ENTRIES).optional(),
   /** Examples of each task that does not say. */
-  examples: bounds.examples.default(128),
-  /** Stage 1. */
-  placement: z.strictObject({
-    ...shape,
-    mixer: kind.default(BEST_MIXER),
-    /** Layers that keep full attention. */
-    budget: bounds.layers,
-    alignSteps: bounds.steps,
-    supernetSteps: bounds.steps,
-    rate: bounds.rate.default(2e-3),
-    sampling: z.enum(['budget', 'uniform', 'coin']).default('budget'),
-    beam: bounds.beam.default(3),
-    /** Random placements to compare with; 0 for none. */
-    random: bounds.random.default(8),
-    /** Judge every placement of the budget too: small models only. */
-    exhaustive: z.boolean().default(false),
-    /** Tasks that lead the search; all when absent. */
-    objective,
-  }),
+  examples: bounds.examples.default(DEFAULTS.examples),
   /** Whether placements rank alike when MLPs are trained too: a second super network per seed. */
   mlps: z.strictObject({}).optional(),
-  /** Stage 2. */
-  blocks: z
-    .strictObject({
-      ...training,
-      mixers: z.array(kind).min(1).max(MOST_ENTRIES).default(comparedMixers),
-    })
-    .optional(),
-  /** Stage 3. */
-  design: z
-    .strictObject({ ...training, designs: z.array(z.string()).min(1).max(MOST_ENTRIES).optional() })
-    .optional(),
-  /** Stage 4. */
-  dimensions: z
-    .strictObject({
-      ...training,
-      /** Numbers of heads to try; half, once and twice the block's when absent. */
-      heads: z.array(bounds.heads).min(1).max(MOST_ENTRIES).optional(),
-      /** The most that one of key and value width may be wider than the other. */
-      aspect: bounds.aspect.default(4),
-      /** Taps of the convolutions to try beside the block's own. */
-      convSizes: z.array(bounds.taps).max(MOST_ENTRIES).default([]),
-      /** How much slower than the block's own dimensions the choice may decode. */
-      slack: bounds.slack.default(0.03),
-      /** Also time hybrids of other state sizes and with other numbers of full layers. */
-      throughput: z.boolean().default(true),
-    })
-    .optional(),
-  /** How decoding is timed in stages 2 to 4. */
-  decode: z
-    .strictObject({
-      device: z.enum(['cpu', 'webgpu']).default('cpu'),
-      context: bounds.tokens.default(256),
-      tokens: bounds.tokens.default(64),
-      rounds: bounds.rounds.default(5),
-    })
-    .prefault({}),
-  /** Sliding windows in place of some of the linear blocks. */
-  windows: z
-    .strictObject({
-      /** Tokens that a window holds. */
-      size: bounds.tokens,
-      /** Layers that may have one. */
-      budget: bounds.layers,
-      beam: bounds.beam.default(3),
-      objective,
-    })
-    .optional(),
-  /** The final training. */
-  final: z
-    .strictObject({
-      /** Steps of each stage; 0 leaves it out. */
-      featureSteps: bounds.stepsOrNone,
-      logitSteps: bounds.stepsOrNone,
-      allSteps: bounds.stepsOrNone,
-      featureRate: bounds.rate.default(2e-3),
-      logitRate: bounds.rate.default(1e-3),
-      /** Of the mixers while all weights are trained. */
-      allRate: bounds.rate.default(1e-3),
-      /** Of all other weights, as a multiple of that. */
-      bodyRate: bounds.weight.default(0.1),
-      /** Weight of the cross-entropy beside the KL divergence while all weights are trained. */
-      crossEntropy: bounds.weight.default(0.1),
-      temperature: bounds.temperature.default(1),
-      ...shape,
-      /** Examples of each task in the final judgement, none of them seen by the search. */
-      examples: bounds.examples.default(256),
-    })
-    .optional(),
+  blocks: blocks.optional(),
+  design: design.optional(),
+  dimensions: dimensions.optional(),
+  decode: decode.prefault({}),
+  windows: windows.optional(),
+  final: final.optional(),
 });
 
-export type Recipe = z.infer<typeof recipeSchema>;
+/** Of a recipe that searches the placement, and of one whose placement is given, which has `layers`. */
+export const recipeSchemas = {
+  searched: rest.extend({ placement: searched.optional() }),
+  given: rest.extend({ placement: given }),
+};
 
-/** Bytes of a recipe's file: more is another file. */
-const LARGEST = 1e6;
-
-/**
- * Reads a recipe and fills in the defaults. Files that it names are looked for beside it first.
- *
- * @throws InputError naming the file, the field and what was expected there
- */
-export function readRecipe(path: string): Recipe {
-  let json: unknown;
-  try {
-    const { size } = statSync(path);
-    if (size > LARGEST) throw new Error(`it has ${size} bytes, a recipe has at most ${LARGEST}`);
-    json = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    throw new InputError(
-      `cannot read the recipe ${path}: ${systemMeaning(error) ?? (error as Error).message}`,
-    );
-  }
-  const read = recipeSchema.safeParse(json);
-  if (read.success) {
-    const { model, data, heldOut } = read.data;
-    const found = (file: string) => {
-      const beside = resolve(dirname(path), file);
-      if (!existsSync(beside)) return file;
-      const below = relative(process.cwd(), beside);
-      return below.startsWith('..') ? beside : below;
-    };
-    return {
-      ...read.data,
-      model: found(model),
-      ...(data && { data: found(data) }),
-      ...(heldOut && { heldOut: found(heldOut) }),
-    };
-  }
-  const issues = read.error.issues.map(
-    ({ path: at, message }) => `\n  ${at.join('.') || 'recipe'}: ${message}`,
-  );
-  throw new InputError(`${path} is no recipe:${issues.join('')}`);
+/** A recipe with the defaults filled in. */
+export interface Recipe extends z.infer<typeof rest> {
+  placement?: z.infer<typeof searched> | z.infer<typeof given>;
 }
+
+/** A recipe as people write it: the layers that keep full attention may be named by the result.json that has them. */
+export interface RecipeInput extends z.input<typeof rest> {
+  placement?:
+    | z.input<typeof searched>
+    | (Omit<z.input<typeof given>, 'layers'> & { layers: readonly number[] | string });
+}
+
+/** The settings of stage 1, of a recipe that searches the placement. */
+export type SearchedPlacement = z.infer<typeof searched>;
+
+/** What each stage is told, without what all of them share. */
+export const stageSchemas = { placement: searched, blocks, design, dimensions, decode, final };

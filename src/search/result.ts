@@ -1,124 +1,110 @@
+import { z } from 'zod';
+import { isObject, type JsonObject } from '../model/json-fields.ts';
+import { date, fields, number, text } from '../util/schema.ts';
 import type { Recipe } from './recipe.ts';
-import type { BlocksResult } from './stages/blocks/result.ts';
-import type { SearchResult } from './stages/placement/result.ts';
-import type { Judged, Placement } from './stages/placement/searcher.ts';
+import { cost, type Frame, modelSchema, placement } from './result-fields.ts';
+import { blocksSchema } from './stages/blocks/result.ts';
+import { finalSchema } from './stages/final/result.ts';
+import { mlpsSchema } from './stages/mlps-result.ts';
+import { placementSchema } from './stages/placement/result.ts';
+import { throughputSchema } from './stages/throughput-result.ts';
+import { windowsSchema } from './stages/windows-result.ts';
 
 /**
- * What a run of a recipe found, all stages of PostNAS and the final model, as the JSON file that the report reads.
- * Plain data. Stages that the recipe leaves out are absent.
+ * What a run of a recipe found, as the JSON file that the report reads: a search alone, a comparison of blocks alone and all
+ * stages of PostNAS are the same kind of file, with the parts of the stages that were done. Plain data.
  */
-export interface RunResult {
-  format: 'postnas-run-1';
-  /** The recipe as it was run, defaults filled in. */
-  recipe: Recipe;
-  /** The command line that repeats the run. */
-  command?: string;
-  /** ISO 8601. */
-  created: string;
-  /** The machine that rates were measured on: processor, cores that were used, versions. */
-  machine: { processor: string; cores: number; node: string; onnxruntime: string };
-  /** Stage 1: where full attention must stay. */
-  placement: SearchResult;
-  /** The layers that keep it from here on, one placement for all seeds, and the rule that took it, in words. */
-  chosen: { placement: number[]; rule: string };
-  /** Whether freezing the MLPs changes which placements are good. */
-  mlps?: MlpsResult;
-  /** Stage 2: which block replaces attention. */
-  blocks?: BlocksResult;
-  /** Stage 3: how a JetBlock is built. */
-  design?: BlocksResult;
-  /** Stage 4: heads and widths at a fixed size of the state. */
-  dimensions?: BlocksResult;
-  /** What decoding depends on: hybrids that are timed only. */
-  throughput?: ThroughputResult;
-  /** The second placement: sliding windows, after full attention. */
-  windows?: WindowsResult;
-  /** The final model. */
-  final?: FinalResult;
-  /** Of everything, those of earlier processes included. */
-  seconds: number;
-  tokens: number;
-}
-
-export interface MlpsResult {
-  /** Every placement that was judged, on both super networks of a seed. */
-  placements: Placement[];
-  runs: {
-    seed: number;
-    /** In order of `placements`: judged on the super network whose MLPs are the parent's. */
-    frozen: Judged[];
-    /** The same on a super network whose MLPs were trained with the mixers. */
-    trained: Judged[];
-    /** Spearman's rank correlation of the two lists' scores. */
-    rankCorrelation: number;
-  }[];
-  seconds: number;
-  tokens: number;
-}
-
-/** Hybrids with random weights, timed in turns; nothing is trained for it. */
-export interface ThroughputResult {
-  /** One sequence at a time; tokens of the prompt and tokens timed. */
-  decode: BlocksResult['decode'];
-  points: ThroughputPoint[];
-}
-
-export interface ThroughputPoint extends ModelCost {
-  name: string;
-  /** What the point belongs to: the parent's dimensions with another of these changed, all else equal. */
-  series: 'dimensions' | 'state size' | 'full layers';
-  fullLayers: number;
-}
-
-/** Sliding windows in layers that have lost their full attention, by another objective than that kept it. */
-export interface WindowsResult {
-  /** Tokens that a window holds. */
-  window: number;
-  /** Layers that may have one. */
-  budget: number;
-  objective: SearchResult['objective'];
-  /** `placement` of what is judged here: the layers with a window; full attention stays where it is. */
-  runs: {
-    seed: number;
-    /** No window at all first, then each layer alone. */
-    alone: Judged[];
-    /** Per searcher, the best for each number of windows it looked at. */
-    searchers: { name: string; best: Judged[] }[];
-  }[];
-  /** The layers that get a window, the same for all seeds. */
-  chosen: number[];
-  /** By which they were taken, in words. */
-  rule: string;
-  seconds: number;
-  tokens: number;
-}
+export const RESULT_FORMAT = 'postnas-result-2';
 
 /**
- * Distillation of the chosen architecture, judged on examples that no stage of the search has seen: all tasks of the
- * placement's objective, those that do not guide too.
+ * A recipe is kept as it was run. Those of earlier versions may have had other fields, and mixers from outside need not be
+ * registered where a result is only shown: what the report does not need is not looked at.
  */
-export interface FinalResult {
-  /** A letter per layer. */
-  architecture: string;
-  examples: number;
-  /** The parent on these examples. */
-  base: Judged;
-  runs: {
-    seed: number;
-    /** In order: before distillation (0 steps), after features, after logits, after all weights. */
-    stages: { name: string; steps: number; tokens: number; seconds: number; loss: number; judged: Judged }[];
-    /** Folder of the finished hybrid. */
-    hybrid: string;
-  }[];
-  /** What a sequence costs, the parent and the hybrid timed in turns. */
-  cost: { decode: BlocksResult['decode']; base: ModelCost; hybrid: ModelCost };
+export const recipePart = z
+  .record(z.string(), z.unknown(), { error: 'an object' })
+  .superRefine((own, context) => {
+    const slack = isObject(own.dimensions) ? own.dimensions.slack : undefined;
+    if (slack !== undefined && !number().safeParse(slack).success) {
+      context.addIssue({ code: 'custom', path: ['dimensions', 'slack'], message: 'a number' });
+    }
+  }) as unknown as z.ZodType<Recipe>;
+
+/** What stands in every result, beside the parts of its stages. */
+export const about = {
+  command: text().optional().describe('the command line that repeats the run'),
+  created: date().describe('ISO 8601'),
+};
+
+export const machinePart = fields({ processor: text(), cores: number(), node: text(), onnxruntime: text() });
+
+export const costOfAll = {
+  seconds: cost.seconds.describe('of everything, those of earlier processes included'),
+  tokens: cost.tokens.describe('of everything'),
+};
+
+/** The layers of a model, as far as they can be read: what is wrong with it is told by its schema. */
+export function layersIn(model: unknown): number {
+  return isObject(model) && Number.isSafeInteger(model.layers) ? (model.layers as number) : 0;
 }
 
-export interface ModelCost {
-  /** Of the whole model. */
-  parameters: number;
-  /** Of one sequence at the end of the prompt, caches and states of all layers, float32. */
-  stateBytes: number;
-  /** Tokens per second, a value per round. */
-  decode: number[];
+/** The names of the tasks that a part was judged by, as far as they can be read. */
+export function tasksIn(part: unknown): string[] {
+  const objective = isObject(part) && Array.isArray(part.objective) ? part.objective : [];
+  return objective.flatMap((entry) =>
+    isObject(entry) && typeof entry.task === 'string' ? [entry.task] : [],
+  );
 }
+
+/** The parts that stages of a run leave, in the order of the stages. */
+export function partsOf(json: JsonObject, layers: number) {
+  const frame = (part: unknown): Frame => ({ layers, tasks: tasksIn(part) });
+  return {
+    placement: placementSchema(frame(json.placement))
+      .optional()
+      .describe('stage 1: where full attention must stay'),
+    chosen: fields({ placement: placement({ layers }), rule: text() })
+      .optional()
+      .describe(
+        'the layers that keep it from here on, one placement for all seeds, and the rule that took it, in words',
+      ),
+    blocks: blocksSchema(frame(json.blocks)).optional().describe('stage 2: which block replaces attention'),
+    design: blocksSchema(frame(json.design)).optional().describe('stage 3: how a JetBlock is built'),
+    dimensions: blocksSchema(frame(json.dimensions))
+      .optional()
+      .describe('stage 4: heads and widths at a fixed size of the state'),
+    throughput: throughputSchema()
+      .optional()
+      .describe('what decoding depends on: hybrids with random weights, timed in turns'),
+    windows: windowsSchema(frame(json.windows))
+      .optional()
+      .describe(
+        'sliding windows in layers that have lost their full attention, by another objective than that kept it',
+      ),
+    final: finalSchema(frame(json.final))
+      .optional()
+      .describe(
+        'distillation of the chosen architecture, judged on examples that no stage of the search has seen',
+      ),
+    mlps: mlpsSchema(frame(json.placement))
+      .optional()
+      .describe('whether freezing the MLPs changes which placements are good'),
+  };
+}
+
+/** The schema of a result, which depends on the model's layers and on the tasks that `json`, what is to be read, names. */
+export function resultSchema(json: JsonObject) {
+  return fields({
+    format: z.literal(RESULT_FORMAT),
+    recipe: recipePart.optional().describe('the recipe as it was run, defaults filled in'),
+    ...about,
+    machine: machinePart.optional().describe('what rates were measured on'),
+    model: modelSchema,
+    ...partsOf(json, layersIn(json.model)),
+    hybrid: text()
+      .optional()
+      .describe('folder of the model that the last of these stages has left, by the first seed'),
+    ...costOfAll,
+  });
+}
+
+export type Result = z.infer<ReturnType<typeof resultSchema>>;

@@ -19,16 +19,18 @@ import { Model } from '../runtime/model.ts';
 import { planExamples } from '../tasks/harness.ts';
 import type { ProgressEvent } from '../util/progress.ts';
 import { hashOf } from '../util/store/identity.ts';
-import { type Recipe, readRecipe } from './recipe.ts';
-import type { RunResult } from './result.ts';
+import { readRecipe } from './read-recipe.ts';
+import { readResult } from './read-result.ts';
+import type { Recipe } from './recipe.ts';
+import type { Result } from './result.ts';
 import { checkKept, OtherStagesError } from './run/check-kept.ts';
 import { ledBy, type RunContext } from './run/context.ts';
 import { planOf } from './run/plan.ts';
 import { performHere, RunProgress } from './run/progress.ts';
 import type { Unit } from './run/stage.ts';
 import { type Perform, runRecipe, runUnit } from './run.ts';
-import type { SearchResult } from './stages/placement/result.ts';
-import { agreedPlacement } from './stages/placement/stage.ts';
+import { agreedPlacement } from './stages/placement/agreed.ts';
+import type { PlacementResult } from './stages/placement/result.ts';
 
 let dir: string;
 let model: string;
@@ -107,14 +109,14 @@ const here = ({ signal, onProgress }: RunContext): Perform => {
 const run = (context: RunContext) => runRecipe(context, here(context));
 
 /** A result without what depends on the clock, on speeds and on where it lies. */
-function lasting(result: RunResult): unknown {
+function lasting(result: Result): unknown {
   const drop = new Set(['seconds', 'created', 'decode', 'train', 'throughput', 'choice', 'hybrid']);
   return JSON.parse(JSON.stringify(result), (key, value) => (drop.has(key) ? undefined : value));
 }
 
 describe('runRecipe', () => {
   let recipe: Recipe;
-  let result: RunResult;
+  let result: Result;
   const seen: ProgressEvent[] = [];
   beforeAll(async () => {
     recipe = readRecipe(recipeFile(small));
@@ -124,6 +126,15 @@ describe('runRecipe', () => {
   test('the result file is the result, with every stage of the recipe', () => {
     const written = JSON.parse(readFileSync(join(dir, 'straight/result.json'), 'utf8'));
     expect(written).toEqual(JSON.parse(JSON.stringify(result)));
+    // Of everything that is written there is a description: what has none is not read.
+    expect(readResult(join(dir, 'straight/result.json'))).toEqual(written);
+    expect(new Date(written.created).getTime()).toBeGreaterThan(Date.now() - 600_000);
+    const { weights } = openCheckpoint(model);
+    const sizes = weights.names().map((name) => weights.read(name).length);
+    expect(written).toMatchObject({
+      format: 'postnas-result-2',
+      model: { path: model, layers: 3, parameters: sizes.reduce((a, b) => a + b, 0) },
+    });
     expect(Object.keys(result)).toEqual(
       expect.arrayContaining([
         ...['placement', 'blocks', 'design', 'dimensions', 'throughput', 'windows', 'final', 'mlps'],
@@ -132,7 +143,7 @@ describe('runRecipe', () => {
     const { blocks, design, dimensions, windows, placement } = result;
     expect(blocks!.candidates.map(({ name }) => name)).toEqual(['gla', 'gated_deltanet']);
     expect(design!.candidates.map(({ name }) => name)).toEqual(['released', 'vConv-none']);
-    const kept = agreedPlacement(placement);
+    const kept = agreedPlacement(placement!);
     for (const stage of [blocks!, design!, dimensions!]) {
       expect(stage.placement).toEqual(kept);
       expect(stage.candidates.every(({ runs }) => runs.length === 2)).toBe(true);
@@ -154,7 +165,7 @@ describe('runRecipe', () => {
       ['search', 'features', 'logits', 'all'],
       ['search', 'features', 'logits', 'all'],
     ]);
-    const kept = agreedPlacement(placement);
+    const kept = agreedPlacement(placement!);
     for (const [layer, letter] of [...final!.architecture].entries()) {
       const expected = kept.includes(layer) ? 'A' : windows!.chosen.includes(layer) ? 'W' : letter;
       expect(letter).toBe(expected);
@@ -174,14 +185,14 @@ describe('runRecipe', () => {
     expect(placements).toEqual([[0], [1], [2], [3]]);
     for (const { seed, frozen, trained, rankCorrelation } of runs) {
       // Frozen, it is the super network of stage 1.
-      expect(frozen).toEqual(result.placement.runs.find((run) => run.seed === seed)!.heatMap);
+      expect(frozen).toEqual(result.placement!.runs.find((run) => run.seed === seed)!.heatMap);
       expect(trained).not.toEqual(frozen);
       expect(Math.abs(rankCorrelation)).toBeLessThanOrEqual(1);
     }
   });
 
   test('a task that does not lead a stage is reported all the same', () => {
-    const { objective, runs } = result.placement;
+    const { objective, runs } = result.placement!;
     expect(objective.map(({ task, guides }) => [task, guides])).toEqual([
       ['pick', false],
       ['say', undefined],
@@ -305,8 +316,8 @@ describe('runRecipe', () => {
       const context = contextOf('edited', edited);
       const again = await runRecipe(context, here(context), { begin: (name) => begun.push(name) });
       expect(begun).toEqual(['final']);
-      expect(lasting({ ...again, final: undefined, recipe, seconds: 0, tokens: 0 } as RunResult)).toEqual(
-        lasting({ ...result, final: undefined, tokens: 0 } as RunResult),
+      expect(lasting({ ...again, final: undefined, recipe, seconds: 0, tokens: 0 } as Result)).toEqual(
+        lasting({ ...result, final: undefined, tokens: 0 } as Result),
       );
     });
 
@@ -386,7 +397,7 @@ test('what most seeds found is kept', () => {
         placement,
         searchers: [{ best: [judged(placement, score)] }],
       })),
-    }) as unknown as SearchResult;
+    }) as unknown as PlacementResult;
   expect(agreedPlacement(found([[1], 0.9], [[2], 0.5], [[2], 0.6]))).toEqual([2]);
   expect(agreedPlacement(found([[1], 0.4], [[2], 0.5]))).toEqual([2]);
 });
@@ -410,7 +421,7 @@ test.each<[string, object, RegExp]>([
     { ...small, blocks: { ...training, mixers: ['s4'] } },
     /blocks\.mixers\.0: .*gla/,
   ],
-  ['no budget', { ...small, placement: { alignSteps: 1, supernetSteps: 1 } }, /placement\.budget/],
+  ['no placement', { ...small, placement: undefined }, /placement: is missing: expected \{"budget": 2\}/],
   [
     'steps that are no number',
     { ...small, blocks: { alignSteps: 'many', trainSteps: 1 } },

@@ -4,19 +4,29 @@ import { writeFileAtomic } from '../util/files.ts';
 import { withFolder } from '../util/folder-lock.ts';
 import { noticeBy } from '../util/progress.ts';
 import { begin, keep, recall } from '../util/store/kept.ts';
-import { thisMachine } from './machine.ts';
-import type { RunResult } from './result.ts';
+import type { Result } from './result.ts';
 import { checkRun } from './run/check.ts';
 import { checkKept, stageFile } from './run/check-kept.ts';
 import type { RunContext } from './run/context.ts';
 import { stageIdentity } from './run/identity.ts';
-import { type Findings, type MakeStage, STAGES, type Stage, type StageName, type Unit } from './run/stage.ts';
+import {
+  checkLayout,
+  type Findings,
+  type MakeStage,
+  STAGES,
+  type Stage,
+  type StageName,
+  stageFolder,
+  type Unit,
+} from './run/stage.ts';
 import { blocksStage, designStage, dimensionsStage } from './stages/blocks/stages.ts';
 import { finalStage } from './stages/final/stage.ts';
 import { mlpsStage } from './stages/frozen-mlps.ts';
-import { AGREEMENT, agreedPlacement, placementStage } from './stages/placement/stage.ts';
+import { AGREEMENT, keptLayers } from './stages/placement/agreed.ts';
+import { placementStage } from './stages/placement/stage.ts';
 import { throughputStage } from './stages/throughput.ts';
 import { windowsStage } from './stages/windows.ts';
+import { wholeResult } from './whole-result.ts';
 
 /**
  * A run of a recipe: its stages in order, each made of units that can be done anywhere. Everything that was done is
@@ -44,7 +54,7 @@ export interface RunObserver {
   /** A stage was done before. */
   skip?(stage: StageName, units: readonly Unit[]): void;
   /** A stage is done: the result as it would be if the run ended with it. */
-  found?(result: RunResult): void;
+  found?(result: Result): void;
 }
 
 /**
@@ -56,15 +66,16 @@ export async function runRecipe(
   context: RunContext,
   perform: Perform,
   observer: RunObserver = {},
-): Promise<RunResult> {
+): Promise<Result> {
   checkRun(context);
+  checkLayout(context);
   return withFolder(context.out, 'a run of a recipe', () => {
     checkKept(context);
     return runStages(context, perform, observer);
   });
 }
 
-async function runStages(context: RunContext, perform: Perform, observer: RunObserver): Promise<RunResult> {
+async function runStages(context: RunContext, perform: Perform, observer: RunObserver): Promise<Result> {
   const identityOf = stageIdentity(context);
   const findings: Findings = {};
   for (const name of STAGES) {
@@ -88,19 +99,14 @@ async function runStages(context: RunContext, perform: Perform, observer: RunObs
   return result;
 }
 
-/** The placement, which comes first, must be there. */
-function resultOf(context: RunContext, findings: Findings): RunResult {
-  return {
-    format: 'postnas-run-1',
-    recipe: context.recipe,
-    command: context.command,
-    created: new Date().toISOString(),
-    machine: thisMachine(),
-    ...findings,
-    placement: findings.placement!,
-    chosen: { placement: agreedPlacement(findings.placement!), rule: AGREEMENT },
-    ...costOf(findings),
-  };
+function resultOf(context: RunContext, findings: Findings): Result {
+  const { placement } = context.recipe;
+  const rule = placement && ('layers' in placement ? 'as the recipe gives it' : AGREEMENT);
+  return wholeResult(findings, {
+    ...context,
+    ...(rule && { chosen: { placement: keptLayers(context, findings), rule } }),
+    hybrid: hybridOf(context, findings),
+  });
 }
 
 /**
@@ -138,25 +144,12 @@ function controlOf({ onProgress, signal, threads, device }: RunContext) {
   return { onProgress, signal, threads, device };
 }
 
-/** Seconds of work and tokens of everything, wherever it was done. */
-function costOf({ placement, mlps, blocks, design, dimensions, windows, final }: Findings) {
-  const trials = [blocks, design, dimensions].flatMap((found) =>
-    found
-      ? [
-          {
-            seconds: found.seconds,
-            tokens: found.trainedTokens * found.candidates.flatMap(({ runs }) => runs).length,
-          },
-        ]
-      : [],
-  );
-  const parts = [
-    ...[placement, mlps, windows].flatMap((found) => found ?? []),
-    ...trials,
-    ...(final?.runs.flatMap(({ stages }) => stages) ?? []),
-  ];
-  return {
-    seconds: parts.reduce((sum, { seconds }) => sum + seconds, 0),
-    tokens: parts.reduce((sum, { tokens }) => sum + tokens, 0),
-  };
+/** The model that the last stage that writes one has left, by the first seed. */
+function hybridOf(context: RunContext, findings: Findings): string | undefined {
+  const { placement, final } = findings;
+  if (final) return final.runs[0]!.hybrid;
+  const compared = (['dimensions', 'design', 'blocks'] as const).find((stage) => findings[stage]);
+  if (compared) return join(stageFolder(context, compared), 'hybrid');
+  const seed = placement?.runs[0]?.seed;
+  return seed === undefined ? undefined : join(stageFolder(context, 'placement'), `seed-${seed}`, 'hybrid');
 }

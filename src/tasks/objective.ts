@@ -68,12 +68,12 @@ export function parseTask(
   const [name = '', given, count, ...more] = text.split(':');
   const metric = given ?? (name === HELD_OUT_TASK ? 'loss' : 'accuracy');
   if (metric !== 'accuracy' && metric !== 'loss') {
-    throw new InputError(`--task ${text}: the metric is '${metric}', expected accuracy or loss`);
+    throw new InputError(`the task ${text}: the metric is '${metric}', expected accuracy or loss`);
   }
   const examples = count === undefined ? byDefault : Number(count);
   if (!Number.isInteger(examples) || examples < 1 || more.length > 0) {
     throw new InputError(
-      `--task ${text}: '${[count, ...more].join(':')}' examples, expected a whole number above 0`,
+      `the task ${text}: '${[count, ...more].join(':')}' examples, expected a whole number above 0`,
     );
   }
   return { name, metric, examples };

@@ -3,11 +3,10 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { renderBlocksReport } from '../../src/report/blocks-report.ts';
-import { renderRunReport } from '../../src/report/run-report.ts';
-import { renderSearchReport } from '../../src/report/search-report.ts';
-import type { SearchResult } from '../../src/search/stages/placement/result.ts';
-import { sampleResult } from '../report/sample-result.ts';
+import { renderReport } from '../../src/report/report.ts';
+import { readResult } from '../../src/search/read-result.ts';
+import type { Result } from '../../src/search/result.ts';
+import { sampleResult, wholeOf } from '../report/sample-result.ts';
 import { sampleBlocks, sampleRun } from '../report/sample-run.ts';
 import { postnas } from '../support/command.ts';
 
@@ -18,7 +17,7 @@ let json: string;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'postnas-report-'));
   json = join(folder, 'result.json');
-  writeFileSync(json, JSON.stringify(await sampleResult()));
+  writeFileSync(json, JSON.stringify(wholeOf({ placement: await sampleResult() })));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -29,22 +28,24 @@ test('writes the page beside the result, or where it is told to', async () => {
     code: 0,
     stdout: `${JSON.stringify({ report: elsewhere }, null, 2)}\n`,
   });
-  const page = renderSearchReport(JSON.parse(readFileSync(json, 'utf8')) as SearchResult);
+  const page = renderReport(readResult(json) as Result);
   expect(readFileSync(beside, 'utf8')).toBe(page);
   expect(readFileSync(elsewhere, 'utf8')).toBe(page);
 });
 
-test('a folder stands for its result; what kind it is, its format says', async () => {
-  const [whole, blocks] = [await sampleRun({ seeds: 1 }), await sampleBlocks('blocks', { seeds: 1 })];
-  for (const [result, page] of [
-    [whole, renderRunReport(whole)],
-    [blocks, renderBlocksReport(blocks)],
-  ] as const) {
-    const at = join(folder, result.format);
+test('a folder stands for its result, whatever stages that has', async () => {
+  const results = {
+    whole: await sampleRun({ seeds: 1 }),
+    blocks: wholeOf({ blocks: await sampleBlocks('blocks', { seeds: 1 }) }),
+  };
+  for (const [name, result] of Object.entries(results)) {
+    const at = join(folder, name);
     mkdirSync(at);
     writeFileSync(join(at, 'result.json'), JSON.stringify(result));
     expect(await run(at)).toMatchObject({ code: 0, stderr: '' });
-    expect(readFileSync(join(at, 'report.html'), 'utf8')).toBe(page);
+    expect(readFileSync(join(at, 'report.html'), 'utf8')).toBe(
+      renderReport(readResult(join(at, 'result.json')) as Result),
+    );
   }
 });
 
@@ -54,6 +55,6 @@ test('a wrong file is named in one line', async () => {
   expect(await run(wrong)).toEqual({
     code: 1,
     stdout: '',
-    stderr: `postnas: ${wrong}: format is missing, expected "postnas-search-1", "postnas-blocks-1", "postnas-run-1" or "postnas-bench-1": this is no result\n`,
+    stderr: `postnas: ${wrong}: format is missing, expected "postnas-result-2", "postnas-bench-1", "postnas-search-1", "postnas-blocks-1" or "postnas-run-1": this is no result\n`,
   });
 });

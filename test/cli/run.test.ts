@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LEFTOVERS, removeRun } from '../../src/cli/restart.ts';
-import { type Recipe, readRecipe } from '../../src/search/recipe.ts';
-import type { RunResult } from '../../src/search/result.ts';
+import { readRecipe } from '../../src/search/read-recipe.ts';
+import type { Recipe } from '../../src/search/recipe.ts';
+import type { Result } from '../../src/search/result.ts';
 import { postnas } from '../support/command.ts';
 
 let folder: string;
@@ -46,7 +47,7 @@ test('killed with its workers and run again, it ends with the same result and mo
   const straight = await postnas([...run('straight'), '--json']);
   expect(straight.code, straight.stderr).toBe(0);
   expect(straight.stderr).toMatch(/blocks +2 +/);
-  const result = JSON.parse(straight.stdout) as RunResult;
+  const result = JSON.parse(straight.stdout) as Result;
   expect(result.final!.runs[0]!.stages.map(({ name }) => name)).toEqual([
     'search',
     'features',
@@ -62,11 +63,11 @@ test('killed with its workers and run again, it ends with the same result and mo
   expect([0, 130]).toContain(killed.code);
   const again = await postnas([...run('killed'), '--json']);
   expect(again.code, again.stderr).toBe(0);
-  const { final, placement, blocks } = JSON.parse(again.stdout) as RunResult;
-  const judged = (each: RunResult['blocks']) =>
+  const { final, placement, blocks } = JSON.parse(again.stdout) as Result;
+  const judged = (each: Result['blocks']) =>
     each!.candidates.map(({ runs }) => runs.map((one) => one.judged));
   expect(judged(blocks)).toEqual(judged(result.blocks));
-  expect(placement.runs[0]!.placement).toEqual(result.placement.runs[0]!.placement);
+  expect(placement!.runs[0]!.placement).toEqual(result.placement!.runs[0]!.placement);
   // Which block is taken may hang on how fast it was: the final model is compared where it was the same.
   if (blocks!.choice.name === result.blocks!.choice.name) {
     expect(final!.runs[0]!.stages.map((stage) => stage.judged)).toEqual(
@@ -151,5 +152,5 @@ test('a unit that fails ends the run with its message', async () => {
 test.each(['quick', 'nano'])('the recipe %s can be read', (name) => {
   const { model, placement } = readRecipe(`recipes/${name}.json`);
   expect(model).toBe('models/base');
-  expect(placement.budget).toBe(2);
+  expect(placement).toMatchObject({ budget: 2 });
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LEFTOVERS, removeRun } from '../../src/cli/restart.ts';
 import { saveCheckpoint } from '../../src/model/checkpoint.ts';
-import type { SearchResult } from '../../src/search/stages/placement/result.ts';
+import type { Result } from '../../src/search/result.ts';
 import { postnas } from '../support/command.ts';
 import { randomWeights, tinyConfig } from '../support/random-model.ts';
 import { tinyTokenizerFiles } from '../support/tiny-tokenizer.ts';
@@ -76,11 +76,11 @@ test('the embedded model becomes a hybrid with a report, which generates', async
     '--json',
   ]);
   expect(code, stderr).toBe(0);
-  const result = JSON.parse(stdout) as SearchResult;
-  const [run] = result.runs;
+  const { placement } = JSON.parse(stdout) as Result;
+  const [run] = placement!.runs;
   expect(run!.architecture).toMatch(/^[AD]{8}$/);
   expect(run!.placement).toHaveLength(2);
-  expect(result.base.tasks.recall!.accuracy).toBe(1);
+  expect(placement!.base.tasks.recall!.accuracy).toBe(1);
   expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('</html>');
 
   const written = await postnas([
@@ -167,8 +167,8 @@ describe('a second search into the same folder', () => {
     expect(code, stderr).toBe(0);
     expect(stderr).toContain(`${out()}: removed the `);
     expect(stderr).toContain('; kept 2 that postnas did not write\n');
-    const { mixer } = JSON.parse(readFileSync(join(out(), 'result.json'), 'utf8')) as SearchResult;
-    expect(mixer.kind).toBe('gla');
+    const { placement } = JSON.parse(readFileSync(join(out(), 'result.json'), 'utf8')) as Result;
+    expect(placement!.mixer.kind).toBe('gla');
     removeRun(out(), LEFTOVERS.search, () => {});
     expect(filesOf(out())).toEqual(['seed-1/align/mine.safetensors', 'seed-1/notes.txt']);
   });

@@ -1,25 +1,30 @@
 /** What the commands print for people: kinds of measure, verdicts, the next command. */
 import { describe, expect, test } from 'vitest';
 import { blocksSummary } from '../../src/cli/blocks-summary.ts';
-import { againstTeacher, scoreTable } from '../../src/cli/distill-summary.ts';
+import { distillSummary } from '../../src/cli/distill-summary.ts';
 import { runSummary } from '../../src/cli/run-summary.ts';
 import { searchSummary } from '../../src/cli/search-summary.ts';
-import type { SearchResult } from '../../src/search/stages/placement/result.ts';
-import { planText } from '../../src/tasks/held-out-text.ts';
-import type { ObjectiveTask } from '../../src/tasks/objective.ts';
+import { comparisonOf } from '../../src/report/comparison.ts';
+import { findingsOf } from '../../src/report/findings.ts';
+import type { FinalResult } from '../../src/search/stages/final/result.ts';
+import type { PlacementResult } from '../../src/search/stages/placement/result.ts';
 import { sampleResult } from '../report/sample-result.ts';
 import { sampleBlocks, sampleRun } from '../report/sample-run.ts';
 
 /** Held-out text beside an accuracy, as the guide's command has it. */
-async function onText(seeds: number): Promise<SearchResult> {
+async function onText(seeds: number): Promise<PlacementResult> {
   const text = JSON.stringify(await sampleResult({ seeds, objective: 'mixed' }));
-  return JSON.parse(text.replaceAll('held-out text', 'held-out-loss')) as SearchResult;
+  return JSON.parse(text.replaceAll('held-out text', 'held-out-loss')) as PlacementResult;
 }
+
+const model = { path: 'models/base', layers: 8, parameters: 1_712_384 };
+const summary = (placement: PlacementResult, out: string, next: string) =>
+  searchSummary(findingsOf(placement, model), out, next);
 
 describe('a search', () => {
   test('led by the loss of text: nats and perplexity beside the parent’s, a verdict, the next command', async () => {
     const result = await onText(1);
-    const shown = searchSummary(result, 'runs/x', '--data novels.txt');
+    const shown = summary(result, 'runs/x', '--data novels.txt');
     const [header, , parent, searched] = shown.split('\n');
     expect(header).toMatch(
       /^seed +placement +full layers +score +held-out-loss \(nats\) +perplexity +recall \(%\) +choice \(%\)$/,
@@ -46,7 +51,7 @@ describe('a search', () => {
   });
 
   test('of accuracies with three seeds: what is decided is said to be, by intervals', async () => {
-    const shown = searchSummary(await sampleResult(), 'runs/x', '');
+    const shown = summary(await sampleResult(), 'runs/x', '');
     expect(shown).toMatch(
       /\nOver 3 seeds the searched placement is better than uniform placement \(\+\d+\.\d points, 95 % interval \+\d/,
     );
@@ -56,7 +61,7 @@ describe('a search', () => {
 
   test('is compared on unseen examples where there are any', async () => {
     const result = await sampleResult({ seeds: 1, searchers: ['beam', 'uniform'] });
-    expect(searchSummary(result, 'x', '')).toContain('that the placements were chosen on: that favours');
+    expect(summary(result, 'x', '')).toContain('that the placements were chosen on: that favours');
     const [run] = result.runs;
     const [beam, uniform] = run!.searchers.map(({ best }) => best.at(-1)!);
     const other = (judged: typeof beam, accuracy: number) => ({
@@ -71,7 +76,7 @@ describe('a search', () => {
       base: other(result.base, 0.875),
     };
     run!.unseen = [other(beam, 0.625), other(uniform, 0.75)];
-    const shown = searchSummary(result, 'x', '');
+    const shown = summary(result, 'x', '');
     expect(shown).toContain('on 99 examples per task that the search did not see');
     expect(shown).toContain('not distinguishable from uniform placement (better here)');
     expect(shown).toMatch(/searched: beam search \(width 4\) .* 62\.5 /);
@@ -80,12 +85,12 @@ describe('a search', () => {
 });
 
 test('a comparison of blocks names what the taken one beats, and with one seed nothing', async () => {
-  const shown = blocksSummary(await sampleBlocks('blocks'), 'runs/b', '');
+  const shown = blocksSummary(comparisonOf('blocks', await sampleBlocks('blocks')), model, 'runs/b', '');
   expect(shown).toMatch(/\nOver 3 seeds JetBlock is better than .*, not distinguishable from KDA/);
   expect(shown).toContain('numbered from 0');
   expect(shown).toContain('\n  postnas distill models/base runs/b/hybrid\n');
   const { blocks } = await sampleRun({ seeds: 1, stages: ['blocks'] });
-  expect(blocksSummary(blocks!, 'runs/b', '')).toMatch(
+  expect(blocksSummary(comparisonOf('blocks', blocks!), model, 'runs/b', '')).toMatch(
     /\nOne seed decides nothing: .* is not distinguishable from the 7 others\.\n/,
   );
 });
@@ -93,45 +98,54 @@ test('a comparison of blocks names what the taken one beats, and with one seed n
 test('a run says what windows cost, and counts layers from 0', async () => {
   const result = await sampleRun();
   const shown = runSummary(result, 'runs/r');
-  expect(shown).toContain(`full attention, layers from 0  ${result.chosen.placement.join(' ')}`);
+  expect(shown).toContain(`full attention, layers from 0  ${result.chosen!.placement.join(' ')}`);
   expect(shown).toContain('\nWindows gain: ');
   expect(shown).toMatch(/\nbase +98\.5 +94\.0 +88\.0 +91\.0\n/);
 });
 
-test('distillation is told by the measure of each task, against the teacher', () => {
-  const encode = (text: string) => [...text].map((letter) => letter.charCodeAt(0));
-  const plan = planText('held-out-loss', 'a text', encode, { rows: 1, length: 4, seed: 1 });
-  const tasks: ObjectiveTask[] = [
-    { plan, metric: 'loss' },
-    { plan: { ...plan, name: 'recall' }, metric: 'accuracy' },
-  ];
-  const judged = [
-    {
-      model: 'teacher',
-      tasks: {
-        'held-out-loss': { accuracy: 0, goldLossPerToken: 3 },
-        recall: { accuracy: 0.5, goldLossPerToken: 2 },
-      },
+test('distillation is told by the measure of each task, against the teacher', async () => {
+  const judged = (loss: number, accuracy: number) => ({
+    ...{ placement: [], score: 0 },
+    tasks: {
+      'held-out-loss': { accuracy: 0, goldLoss: 9, goldLossPerToken: loss },
+      recall: { accuracy, goldLoss: 9, goldLossPerToken: 2 },
     },
-    {
-      model: 'features',
-      tasks: {
-        'held-out-loss': { accuracy: 0, goldLossPerToken: 3.25 },
-        recall: { accuracy: 0.25, goldLossPerToken: 2 },
+  });
+  const run = await sampleRun();
+  const final: FinalResult = {
+    ...run.final!,
+    objective: [
+      { task: 'held-out-loss', metric: 'loss', examples: 4 },
+      { task: 'recall', metric: 'accuracy', examples: 4 },
+    ],
+    base: judged(3, 0.5),
+    runs: [
+      {
+        ...{ seed: 1, hybrid: 'runs/x/hybrid' },
+        stages: [
+          { ...{ name: 'search', steps: 0, tokens: 0, seconds: 0, loss: 0 }, judged: judged(3.5, 0) },
+          {
+            ...{ name: 'features', steps: 7, tokens: 70, seconds: 3, loss: 0.5 },
+            judged: judged(3.25, 0.25),
+          },
+        ],
       },
-    },
-  ];
-  expect(
-    scoreTable(tasks, judged)
-      .split('\n')
-      .map((line) => line.replace(/ +/g, ' ').trim()),
-  ).toEqual([
+    ],
+  };
+  const lines = distillSummary({ ...run, final }, { out: 'runs/x' })
+    .split('\n')
+    .map((line) => line.replace(/ +/g, ' ').trim());
+  expect(lines.slice(0, 5)).toEqual([
     'held-out-loss (nats) perplexity recall (%)',
     expect.stringMatching(/^-/),
     'teacher 3.000 20.09 50.0',
+    'hybrid 3.500 33.12 0.0',
     'after features 3.250 25.79 25.0',
   ]);
-  expect(againstTeacher(tasks, judged)).toMatch(
+  expect(lines[5]).toMatch(
     /^Against the teacher: held-out loss \+0\.250 nats, recall accuracy -25\.0 points \(one training/,
   );
+  expect(lines).toContain('features: 7 steps, loss 0.5000');
+  expect(lines).toContain('70 tokens in 3s');
+  expect(lines).toContain('hybrid: runs/x/hybrid');
 });

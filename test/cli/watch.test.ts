@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { RunResult } from '../../src/search/result.ts';
+import type { Result } from '../../src/search/result.ts';
 import { parsePage } from '../report/markup.ts';
 import { type Finished, postnas } from '../support/command.ts';
 import { readEvents } from '../support/events.ts';
@@ -99,7 +99,7 @@ test('a client reads the page while it trains, is refused writing, and follows a
   const arrived = (part: string) => seen.findIndex(({ changed }) => changed[part]);
   expect(arrived('placement')).toBeGreaterThan(0);
   expect(arrived('block')).toBeGreaterThanOrEqual(arrived('placement'));
-  const result = JSON.parse(resumed.stdout) as RunResult;
+  const result = JSON.parse(resumed.stdout) as Result;
   expect(seen.at(-1)!.title).toContain('finished');
   expect(seen.map(({ changed }) => changed.placement).join('')).toContain('Data behind this figure');
   expect(result.blocks!.choice.name).toBe('gla');

@@ -14,8 +14,8 @@ import { summarise } from '../../src/model/summary.ts';
 import { schemaGrammar } from '../../src/runtime/constrain/json-schema.ts';
 import { Engine } from '../../src/runtime/engine.ts';
 import { loadSequence, saveSequence } from '../../src/runtime/snapshot-file.ts';
+import { readRecipe } from '../../src/search/read-recipe.ts';
 import { readResult } from '../../src/search/read-result.ts';
-import { readRecipe } from '../../src/search/recipe.ts';
 import { ParameterVector } from '../../src/train/parameters.ts';
 import { loadRunState, type RunState, saveRunState } from '../../src/train/run-state.ts';
 import { InputError } from '../../src/util/errors.ts';
@@ -132,7 +132,11 @@ const recipe: Reader = {
 const result: Reader = {
   name: 'result.json',
   kind: 'json',
-  folders: [{ 'result.json': text('docs/smollm2-search/result.json') }],
+  // Of the format before, and of today's.
+  folders: [
+    { 'result.json': text('docs/smollm2-search/result.json') },
+    { 'result.json': JSON.stringify(readResult(join(root, 'docs/smollm2-search/result.json'))) },
+  ],
   read: readResult,
 };
 

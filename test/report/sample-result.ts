@@ -2,10 +2,12 @@
  * Search results as a search would leave them, without training anything: the project's own searchers look at an
  * invented model, in which each ability hangs on a few layers, some only together.
  */
+
+import type { Result } from '../../src/search/result.ts';
 import { beamSearch } from '../../src/search/stages/placement/beam.ts';
 import { exhaustive } from '../../src/search/stages/placement/exhaustive.ts';
 import { randomSearch } from '../../src/search/stages/placement/random.ts';
-import type { SearchResult, SearchRun } from '../../src/search/stages/placement/result.ts';
+import type { PlacementResult, SearchRun } from '../../src/search/stages/placement/result.ts';
 import {
   type Judged,
   type Placement,
@@ -82,7 +84,20 @@ export interface SampleOptions {
   seeds?: number;
   objective?: 'accuracy' | 'loss' | 'mixed';
   searchers?: readonly ('beam' | 'uniform' | 'random' | 'exhaustive')[];
-  modelPath?: string;
+}
+
+/** Parts as the result of a run that left them. */
+export function wholeOf(parts: Partial<Result>, path = 'models/base'): Result {
+  const { base } = (parts.placement ?? parts.blocks ?? parts.design ?? parts.dimensions ?? parts.final)!;
+  return {
+    format: 'postnas-result-2',
+    command: 'postnas search models/base --budget 2 --seeds 3 --objective recall:accuracy choice:accuracy',
+    created: '2026-03-14T09:26:53.000Z',
+    model: { path, layers: base.placement.length, parameters: 1_712_384 },
+    seconds: 9_876.5,
+    tokens: 48_765_432,
+    ...parts,
+  };
 }
 
 /** Eight layers, two of them full, three seeds, unless told otherwise. Deterministic. */
@@ -92,8 +107,7 @@ export async function sampleResult({
   seeds = 3,
   objective = 'accuracy',
   searchers = ['beam', 'uniform', 'random', 'exhaustive'],
-  modelPath = 'models/base',
-}: SampleOptions = {}): Promise<SearchResult> {
+}: SampleOptions = {}): Promise<PlacementResult> {
   const tasks = {
     accuracy: ACCURACY_TASKS,
     loss: LOSS_TASKS,
@@ -104,10 +118,6 @@ export async function sampleResult({
     runs.push(await sampleRun(seed, layers, budget, tasks, searchers));
   const stages = runs.flatMap((run) => run.stages);
   return {
-    format: 'postnas-search-1',
-    command: 'postnas search models/base --budget 2 --seeds 3 --objective recall:accuracy choice:accuracy',
-    created: '2026-03-14T09:26:53.000Z',
-    model: { path: modelPath, layers, parameters: 1_712_384 },
     mixer: { kind: 'gated_deltanet', heads: 4, keyDim: 32, valueDim: 32, convSize: 4, rope: true },
     budget,
     objective: tasks.map(({ name, metric }) => ({ task: name, metric, examples: 256 })),

@@ -3,45 +3,47 @@
  * an invented model, what follows from invented strengths with the noise of seeds.
  */
 
-import type {
-  FinalResult,
-  MlpsResult,
-  RunResult,
-  ThroughputResult,
-  WindowsResult,
-} from '../../src/search/result.ts';
-import type { BlockFindings, BlocksResult } from '../../src/search/stages/blocks/result.ts';
-import type { SearchResult } from '../../src/search/stages/placement/result.ts';
+import type { Result } from '../../src/search/result.ts';
+import type { BlockFindings, BlocksResult, BlocksStage } from '../../src/search/stages/blocks/result.ts';
+import type { FinalResult } from '../../src/search/stages/final/result.ts';
+import type { MlpsResult } from '../../src/search/stages/mlps-result.ts';
+import type { PlacementResult } from '../../src/search/stages/placement/result.ts';
 import type { Judged, Placement } from '../../src/search/stages/placement/searcher.ts';
+import type { ThroughputResult } from '../../src/search/stages/throughput-result.ts';
+import type { WindowsResult } from '../../src/search/stages/windows-result.ts';
 import { Random } from '../../src/util/random.ts';
 import { average } from '../../src/util/statistics.ts';
-import { type SampleOptions, sampleResult } from './sample-result.ts';
+import { type SampleOptions, sampleResult, wholeOf } from './sample-result.ts';
 
 type Stage = 'mlps' | 'blocks' | 'design' | 'dimensions' | 'throughput' | 'windows' | 'final';
 const STAGES: readonly Stage[] = ['mlps', 'blocks', 'design', 'dimensions', 'throughput', 'windows', 'final'];
 
 export interface SampleRunOptions extends SampleOptions {
   stages?: readonly Stage[];
+  modelPath?: string;
 }
 
 const created = '2026-04-02T18:00:00.000Z';
 const conditions = { device: 'cpu', threads: 2, context: 256, tokens: 64 };
 
 /** All stages, eight layers, three seeds, unless told otherwise. Deterministic. */
-export async function sampleRun({ stages = STAGES, ...options }: SampleRunOptions = {}): Promise<RunResult> {
+export async function sampleRun({
+  stages = STAGES,
+  modelPath = 'models/base',
+  ...options
+}: SampleRunOptions = {}): Promise<Result> {
   const placement = await sampleResult(options);
   const has = (stage: Stage) => stages.includes(stage);
-  const { layers } = placement.model;
+  const layers = layersOf(placement);
   const kept = placement.runs[0]!.placement;
   const seeds = placement.runs.map(({ seed }) => seed);
-  return {
-    format: 'postnas-run-1',
+  const parts: Partial<Result> = {
     recipe: {
-      model: placement.model.path,
+      model: modelPath,
       seeds,
       tasks: placement.objective.map(({ task }) => task),
       dimensions: { slack: 0.03 },
-    } as RunResult['recipe'],
+    } as Result['recipe'],
     command: 'postnas run recipe.json --out runs/whole',
     created,
     machine: { processor: 'Invented CPU 3000', cores: 2, node: '20.19.0', onnxruntime: '1.30.0' },
@@ -51,24 +53,22 @@ export async function sampleRun({ stages = STAGES, ...options }: SampleRunOption
       rule: 'the highest mean score over the seeds of the beam searches’ placements',
     },
     ...(has('mlps') && { mlps: mlps(placement) }),
-    ...(has('blocks') && { blocks: blocksResult(placement, 'blocks', BLOCKS) }),
-    ...(has('design') && { design: blocksResult(placement, 'design', DESIGNS) }),
-    ...(has('dimensions') && { dimensions: blocksResult(placement, 'dimensions', DIMENSIONS) }),
+    ...(has('blocks') && { blocks: blocksResult(placement, BLOCKS) }),
+    ...(has('design') && { design: blocksResult(placement, DESIGNS) }),
+    ...(has('dimensions') && { dimensions: blocksResult(placement, DIMENSIONS) }),
     ...(has('throughput') && { throughput: throughput(layers) }),
     ...(has('windows') && { windows: windows(placement, kept) }),
     ...(has('final') && { final: finalResult(placement, kept) }),
-    seconds: 9_876.5,
-    tokens: 48_765_432,
   };
+  return wholeOf(parts, modelPath);
 }
 
+const layersOf = ({ base }: { base: Judged }) => base.placement.length;
+
 /** The sample of one comparison by itself. */
-export async function sampleBlocks(
-  stage: BlocksResult['stage'],
-  options: SampleOptions = {},
-): Promise<BlocksResult> {
+export async function sampleBlocks(stage: BlocksStage, options: SampleOptions = {}): Promise<BlocksResult> {
   const invented = { blocks: BLOCKS, design: DESIGNS, dimensions: DIMENSIONS }[stage];
-  return blocksResult(await sampleResult(options), stage, invented);
+  return blocksResult(await sampleResult(options), invented);
 }
 
 interface Invented {
@@ -196,8 +196,7 @@ const DIMENSIONS: readonly Invented[] = (
 }));
 
 function blocksResult(
-  { model, objective, base, runs }: SearchResult,
-  stage: BlocksResult['stage'],
+  { objective, base, runs }: PlacementResult,
   invented: readonly Invented[],
 ): BlocksResult {
   const placement = [...runs[0]!.placement];
@@ -213,7 +212,7 @@ function blocksResult(
       train: [1, 0.98, 1.02].map((round) => 9 * decode * round),
       runs: runs.map(({ seed }) => ({
         seed,
-        alignment: Array.from({ length: model.layers - placement.length }, (_, i) => 0.1 + 0.01 * i),
+        alignment: Array.from({ length: base.placement.length - placement.length }, (_, i) => 0.1 + 0.01 * i),
         loss: 0.1 - 0.02 * keeps,
         judged: share(base, objective, placement, keeps - 0.01 * seed, 100 * seed + index),
       })),
@@ -222,10 +221,6 @@ function blocksResult(
   const meanOf = ({ runs }: BlockFindings) => average(runs.map(({ judged }) => judged.score));
   const best = candidates.reduce((a, b) => (meanOf(b) > meanOf(a) ? b : a));
   return {
-    format: 'postnas-blocks-1',
-    stage,
-    created,
-    model,
     placement,
     objective: objective.map(({ task, metric, examples }) => ({ task, metric, examples })),
     base,
@@ -240,7 +235,7 @@ function blocksResult(
 /** A model that keeps a share of the base, with noise on every task. */
 function share(
   base: Judged,
-  objective: SearchResult['objective'],
+  objective: PlacementResult['objective'],
   placement: Placement,
   keeps: number,
   seed: number,
@@ -266,9 +261,9 @@ function share(
   };
 }
 
-function mlps({ runs, base, objective, model }: SearchResult): MlpsResult {
-  const pairs = Array.from({ length: model.layers }, (_, a) =>
-    Array.from({ length: model.layers - a - 1 }, (_, i) => [a, a + 1 + i]),
+function mlps({ runs, base, objective }: PlacementResult): MlpsResult {
+  const pairs = Array.from({ length: base.placement.length }, (_, a) =>
+    Array.from({ length: base.placement.length - a - 1 }, (_, i) => [a, a + 1 + i]),
   ).flat();
   const placements = pairs.slice(0, 28);
   const keeps = placements.map((_, i) => 0.4 + 0.5 * new Random(31 + i).uniform());
@@ -336,9 +331,11 @@ function throughput(layers: number): ThroughputResult {
   };
 }
 
-function windows({ runs, base, objective, model }: SearchResult, kept: Placement): WindowsResult {
-  const free = Array.from({ length: model.layers }, (_, i) => i).filter((layer) => !kept.includes(layer));
-  const chosen = windowLayers(model.layers, kept);
+function windows({ runs, base, objective }: PlacementResult, kept: Placement): WindowsResult {
+  const free = Array.from({ length: base.placement.length }, (_, i) => i).filter(
+    (layer) => !kept.includes(layer),
+  );
+  const chosen = windowLayers(base.placement.length, kept);
   const worth = (layer: number) => [0.04, 0.025][chosen.indexOf(layer)] ?? 0.004;
   const judge = (seed: number, placement: readonly number[]) =>
     share(
@@ -373,13 +370,14 @@ function windowLayers(layers: number, kept: Placement): number[] {
   return [free[1], free[3]].flatMap((layer) => layer ?? []);
 }
 
-function finalResult({ runs, base, objective, model }: SearchResult, kept: Placement): FinalResult {
-  const windowed = windowLayers(model.layers, kept);
-  const letters = Array.from({ length: model.layers }, (_, i) =>
+function finalResult({ runs, base, objective }: PlacementResult, kept: Placement): FinalResult {
+  const windowed = windowLayers(base.placement.length, kept);
+  const letters = Array.from({ length: base.placement.length }, (_, i) =>
     kept.includes(i) ? 'A' : windowed.includes(i) ? 'W' : 'J',
   );
   return {
     architecture: letters.join(''),
+    objective: objective.map((task) => ({ ...task, examples: 512 })),
     examples: 512,
     base,
     runs: runs.map(({ seed }) => ({

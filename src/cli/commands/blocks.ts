@@ -1,25 +1,21 @@
 import { Command, Option } from 'commander';
 import type { Device } from '../../graph/index.ts';
-import { openCheckpoint } from '../../model/checkpoint.ts';
-import type { ModelConfig } from '../../model/config.ts';
-import { resolveModel } from '../../model/hub.ts';
-import { readJsonObject } from '../../model/json-file.ts';
-import { dataOf } from '../../search/data.ts';
-import { comparedMixers, linearKinds, linearMixer } from '../../search/network/linear-mixer.ts';
-import { asFastThenBest, bestThenFastest, type ChoiceRule } from '../../search/stages/blocks/choice.ts';
+import { stagesOf } from '../../report/stages.ts';
+import { DEFAULTS } from '../../search/defaults.ts';
+import { comparedMixers, linearKinds } from '../../search/network/linear-mixer.ts';
 import {
-  type Candidate,
-  type CompareSettings,
-  checkComparison,
-  compareBlocks,
-} from '../../search/stages/blocks/compare.ts';
-import { designsNamed, jetDesigns } from '../../search/stages/blocks/designs.ts';
-import { nearbyHeads, sameStateSize } from '../../search/stages/blocks/dimensions.ts';
-import type { BlocksResult } from '../../search/stages/blocks/result.ts';
-import { InputError } from '../../util/errors.ts';
+  type BlocksSettings,
+  blocksRecipe,
+  type DesignSettings,
+  type DimensionsSettings,
+  designRecipe,
+  dimensionsRecipe,
+} from '../../search/one-stage.ts';
+import type { RecipeInput } from '../../search/recipe.ts';
+import { jetDesigns } from '../../search/stages/blocks/designs.ts';
+import type { BlocksStage } from '../../search/stages/blocks/result.ts';
 import { blocksSummary } from '../blocks-summary.ts';
-import { resumingAction } from '../command.ts';
-import { commandLine, sharedOptions } from '../command-line.ts';
+import { settingsOf, sharedOptions } from '../command-line.ts';
 import { type DataOptions, withData } from '../data-options.ts';
 import {
   DEVICES,
@@ -30,28 +26,21 @@ import {
   oneOf,
   otherwise,
   outFolder,
+  placementOption,
   seedsOption,
 } from '../options.ts';
-import { share, tokenCount, wholeNumber } from '../parsers.ts';
+import { share, tokenCount, wholeNumber, wholeNumbers } from '../parsers.ts';
+import { type RunOptions, recipeCommand } from '../recipe-command.ts';
 import { LEFTOVERS } from '../restart.ts';
 
-interface Options extends DataOptions {
-  out: string;
-  placement: string;
-  seeds: number;
-  alignSteps: number;
-  trainSteps: number;
-  decodeDevice?: Device;
-  decodeContext: number;
-  decodeTokens: number;
-  decodeRounds: number;
-}
-
-/** What is compared, and by which rule one is taken. */
-interface Comparison {
-  candidates: Candidate[];
-  rule: ChoiceRule;
-}
+type Options<Settings> = RunOptions &
+  DataOptions &
+  Omit<Settings, keyof DataOptions | 'decode'> & {
+    decodeDevice?: Device;
+    decodeContext: number;
+    decodeTokens: number;
+    decodeRounds: number;
+  };
 
 /** `postnas blocks`: stage 2, which linear block takes the place of attention. */
 export function blocks(): Command {
@@ -71,10 +60,7 @@ export function blocks(): Command {
       `${KEPT}\nExamples:\n  postnas blocks models/base --placement 1,3 --seeds 3\n` +
         '  postnas blocks models/base --placement runs/search/result.json --mixers gla gated_deltanet+rope',
     );
-  return comparison<{ mixers: string[] }>(command, 'blocks', ({ mixers }, config) => ({
-    candidates: mixers.map((kind) => ({ name: kind, spec: linearMixer(kind, config) })),
-    rule: bestThenFastest,
-  }));
+  return comparison<BlocksSettings>(command, 'blocks', blocksRecipe);
 }
 
 /** `postnas design`: stage 3, how a JetBlock is built. */
@@ -93,10 +79,7 @@ export function design(): Command {
       `${KEPT}\nExamples:\n  postnas design models/base --placement 1,3 --seeds 3\n` +
         '  postnas design models/base --placement 1,3 --designs released qConv-kConv-static all-static',
     );
-  return comparison<{ designs: string[] }>(command, 'design', ({ designs }, { numHeads, headDim }) => {
-    const size = { heads: numHeads, keyDim: headDim, valueDim: headDim };
-    return { candidates: designsNamed(designs, size), rule: bestThenFastest };
-  });
+  return comparison<DesignSettings>(command, 'design', designRecipe);
 }
 
 /** `postnas dimensions`: stage 4, heads and widths by throughput on this machine, at a fixed size of the state. */
@@ -109,120 +92,77 @@ export function dimensions(): Command {
     .addOption(mixerOption())
     .addOption(
       otherwise(
-        new Option('--heads <n...>', 'numbers of heads to compare'),
+        new Option('--heads <n...>', 'numbers of heads to compare').argParser(wholeNumbers),
         'half as many as the model, as many, and twice as many',
       ),
     )
-    .option('--aspect <n>', 'how many times as wide as the other the key or the value may be', wholeNumber, 4)
-    .option('--slack <x>', 'part of the speed that may be given up for quality', share, 0.03)
+    .option(
+      '--aspect <n>',
+      'how many times as wide as the other the key or the value may be',
+      wholeNumber,
+      DEFAULTS.dimensions.aspect,
+    )
+    .option(
+      '--slack <x>',
+      'part of the speed that may be given up for quality',
+      share,
+      DEFAULTS.dimensions.slack,
+    )
     .addHelpText(
       'after',
       `${KEPT}\nExamples:\n  postnas dimensions models/base --placement 1,3\n` +
         '  postnas dimensions ./SmolLM2-135M --placement 9,19 --data novels.txt --held-out more-novels.txt \\\n' +
         '    --heads 6 9 12 --device webgpu',
     );
-  return comparison<{ mixer: string; heads?: string[]; aspect: number; slack: number }>(
-    command,
-    'dimensions',
-    ({ mixer, heads, aspect, slack }, config) => ({
-      candidates: sameStateSize(linearMixer(mixer, config), {
-        heads: heads?.map((text) => headCount(text)) ?? nearbyHeads(config.numHeads),
-        aspect,
-      }),
-      rule: asFastThenBest(slack),
-    }),
-  );
+  return comparison<DimensionsSettings>(command, 'dimensions', dimensionsRecipe);
 }
 
-const KEPT =
-  '\nThe folder of --out gets the training states, result.json and the hybrid; `postnas report` makes a page of it.\n';
+const KEPT = '\nThe folder of --out gets the training states, result.json, report.html and the hybrid.\n';
 
-function headCount(text: string): number {
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 1)
-    throw new InputError(`--heads ${text}: expected whole numbers above 0`);
-  return count;
-}
-
-/** A command that compares the blocks that `what` makes of its options. */
-function comparison<More>(
+/** A command that compares blocks at one placement. */
+function comparison<Settings extends object>(
   command: Command,
-  stage: BlocksResult['stage'],
-  what: (options: More & Options, config: ModelConfig) => Comparison,
+  stage: BlocksStage,
+  recipe: (settings: Settings) => RecipeInput,
 ): Command {
+  const { alignSteps, trainSteps, rate } = DEFAULTS.comparison;
+  const { context, tokens, rounds } = DEFAULTS.decode;
   command
     .addArgument(modelArgument())
-    .addOption(
-      new Option(
-        '--placement <layers>',
-        'layers that keep full attention, counted from 0, such as 1,3; or the result.json of a search',
-      ).makeOptionMandatory(),
-    )
+    .addOption(placementOption())
     .addOption(outFolder(`runs/${stage}`))
     .addOption(seedsOption())
-    .option('--align-steps <n>', 'steps that train each linear block beside its attention', wholeNumber, 100)
-    .option('--train-steps <n>', 'steps that train the blocks together afterwards', wholeNumber, 200)
+    .option(
+      '--align-steps <n>',
+      'steps that train each linear block beside its attention',
+      wholeNumber,
+      alignSteps,
+    )
+    .option('--train-steps <n>', 'steps that train the blocks together afterwards', wholeNumber, trainSteps)
     .addOption(
       otherwise(
         oneOf(new Option('--decode-device <name>', 'where decoding is timed'), DEVICES),
         'as --device',
       ),
     )
-    .option('--decode-context <n>', 'tokens of the prompt when decoding is timed', tokenCount, 256)
-    .addOption(decodeTokensOption(64))
-    .addOption(decodeRoundsOption(5));
-  withData(command);
-  return resumingAction<More & Options>(
-    command,
-    LEFTOVERS.comparison,
-    ({ out }) => out,
-    async ({ progress, signal, result }, options, [given], begin) => {
-      const model = await resolveModel(given!, { onProgress: progress.report, signal });
-      const { config } = openCheckpoint(model);
-      const shape = { batch: options.rows, length: options.length, rate: options.rate };
-      const settings: CompareSettings = {
-        stage,
-        model,
-        out: options.out,
-        placement: placementOf(options.placement),
-        ...what(options, config),
-        seeds: Array.from({ length: options.seeds }, (_, i) => i + 1),
-        ...dataOf(model, options),
-        align: { ...shape, steps: options.alignSteps },
-        train: { ...shape, steps: options.trainSteps },
-        decode: {
-          device: options.decodeDevice ?? options.device,
-          context: options.decodeContext,
-          tokens: options.decodeTokens,
-          rounds: options.decodeRounds,
-        },
-        command: commandLine(stage, model, options),
-        threads: options.threads,
-        device: options.device,
-        onProgress: progress.report,
-        signal,
+    .option('--decode-context <n>', 'tokens of the prompt when decoding is timed', tokenCount, context)
+    .addOption(decodeTokensOption(tokens))
+    .addOption(decodeRoundsOption(rounds));
+  withData(command, { rate });
+  return recipeCommand<Options<Settings>>(command, {
+    name: stage,
+    leftovers: LEFTOVERS.comparison,
+    recipe(options, [model]) {
+      const { decodeDevice, decodeContext, decodeTokens, decodeRounds, ...own } = settingsOf(options);
+      const decode = {
+        device: decodeDevice ?? options.device,
+        context: decodeContext,
+        tokens: decodeTokens,
+        rounds: decodeRounds,
       };
-      checkComparison(settings);
-      begin();
-      const found = await compareBlocks(settings);
-      result(found, blocksSummary(found, options.out, sharedOptions(options)));
+      return recipe({ ...own, model, decode } as unknown as Settings);
     },
-  );
-}
-
-/** Layers as numbers, or as a search left them. */
-function placementOf(text: string): number[] {
-  if (!text.endsWith('.json')) {
-    const layers = text.split(/[\s,]+/).filter(Boolean);
-    if (layers.length === 0 || layers.some((layer) => !/^\d+$/.test(layer))) {
-      throw new InputError(
-        `--placement ${text}: expected layers such as 1,3, or the result.json of a search`,
-      );
-    }
-    return layers.map(Number);
-  }
-  const { runs } = readJsonObject(text) as { runs?: { placement?: number[] }[] };
-  const placement = runs?.[0]?.placement;
-  if (!placement) throw new InputError(`--placement ${text}: expected the result.json of postnas search`);
-  return placement;
+    summary: (result, options) =>
+      blocksSummary(stagesOf(result)[stage]!, result.model, options.out, sharedOptions(options)),
+  });
 }

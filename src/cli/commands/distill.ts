@@ -1,18 +1,9 @@
-import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import { openCheckpoint } from '../../model/checkpoint.ts';
-import { resolveModel } from '../../model/hub.ts';
-import type { WrittenDtype } from '../../model/safetensors.ts';
-import { type DataSettings, dataOf } from '../../search/data.ts';
-import { PathScorer } from '../../search/judge/scorer.ts';
-import type { Hybrid } from '../../search/network/hybrid.ts';
-import { Network } from '../../search/network/network.ts';
-import { distill } from '../../search/stages/final/distill.ts';
-import type { ObjectiveTask } from '../../tasks/objective.ts';
-import { type Common, resumingAction } from '../command.ts';
-import { commandLine } from '../command-line.ts';
-import { withBatches } from '../data-options.ts';
-import { againstTeacher, type JudgedModel, scoreTable } from '../distill-summary.ts';
+import { DEFAULTS } from '../../search/defaults.ts';
+import { type DistillSettings, distillRecipe } from '../../search/one-stage.ts';
+import { settingsOf } from '../command-line.ts';
+import { type DataOptions, withBatches } from '../data-options.ts';
+import { distillSummary } from '../distill-summary.ts';
 import {
   addWithAliases,
   modelArgument,
@@ -23,25 +14,17 @@ import {
 } from '../options.ts';
 import { byteCountIn, decimal, natural, positive } from '../parsers.ts';
 import { folderToWrite } from '../paths.ts';
-import { duration } from '../progress.ts';
+import { type RunOptions, recipeCommand } from '../recipe-command.ts';
 import { LEFTOVERS } from '../restart.ts';
 
-interface DistillOptions extends DataSettings {
-  out: string;
-  seed: number;
-  featureSteps: number;
-  featureRate: number;
-  logitSteps: number;
-  logitRate: number;
-  allSteps: number;
-  allRate: number;
-  bodyRate: number;
-  crossEntropy: number;
-  distillTemperature: number;
-  cacheLogits?: string;
-  cacheLimit: number;
-  dtype: WrittenDtype;
-}
+type Options = RunOptions &
+  Omit<DataOptions, 'rate' | 'seeds'> &
+  Omit<DistillSettings, keyof DataOptions | 'temperature' | 'hybrid'> & {
+    seed: number;
+    distillTemperature: number;
+  };
+
+const byDefault = DEFAULTS.final;
 
 /** `postnas distill`: the final training of a hybrid. */
 export function distillCommand(): Command {
@@ -50,19 +33,29 @@ export function distillCommand(): Command {
     .addArgument(modelArgument('teacher'))
     .argument('<hybrid>', 'folder of the hybrid, such as the one that a search writes')
     .addOption(outFolder('runs/distill'))
-    .option('--feature-steps <n>', 'steps of stage 1; 0 leaves it out', natural, 200)
-    .option('--feature-rate <x>', 'highest learning rate of stage 1', positive, 2e-3)
-    .option('--logit-steps <n>', 'steps of stage 2; 0 leaves it out', natural, 400)
-    .option('--logit-rate <x>', 'highest learning rate of stage 2', positive, 1e-3)
-    .option('--all-steps <n>', 'steps of stage 3; 0 leaves it out', natural, 400)
-    .option('--all-rate <x>', 'highest learning rate of the linear blocks in stage 3', positive, 1e-3)
+    .option('--feature-steps <n>', 'steps of stage 1; 0 leaves it out', natural, byDefault.featureSteps)
+    .option('--feature-rate <x>', 'highest learning rate of stage 1', positive, byDefault.featureRate)
+    .option('--logit-steps <n>', 'steps of stage 2; 0 leaves it out', natural, byDefault.logitSteps)
+    .option('--logit-rate <x>', 'highest learning rate of stage 2', positive, byDefault.logitRate)
+    .option('--all-steps <n>', 'steps of stage 3; 0 leaves it out', natural, byDefault.allSteps)
+    .option(
+      '--all-rate <x>',
+      'highest learning rate of the linear blocks in stage 3',
+      positive,
+      byDefault.allRate,
+    )
     .option(
       '--body-rate <x>',
       'learning rate of all other weights in stage 3, as a multiple of --all-rate',
       decimal,
-      0.1,
+      byDefault.bodyRate,
     )
-    .option('--cross-entropy <x>', 'weight of the loss on the text itself in stage 3', decimal, 0.1)
+    .option(
+      '--cross-entropy <x>',
+      'weight of the loss on the text itself in stage 3',
+      decimal,
+      byDefault.crossEntropy,
+    )
     .addOption(
       new Option(
         '--cache-logits <folder>',
@@ -71,8 +64,8 @@ export function distillCommand(): Command {
     )
     .addOption(
       sizeOption('--cache-limit <size>', 'the most that --cache-logits may take', byteCountIn('GB')).default(
-        20e9,
-        '20GB',
+        byDefault.cacheLimit,
+        `${byDefault.cacheLimit / 1e9}GB`,
       ),
     )
     .addOption(seedOption().default(1))
@@ -80,7 +73,8 @@ export function distillCommand(): Command {
     .addHelpText(
       'after',
       "\nStage 1 trains the linear blocks towards the teacher's hidden states, stage 2 towards its predictions, stage 3 trains " +
-        'all weights towards its predictions and the text. The folder of --out gets the training states and the hybrid.\n' +
+        'all weights towards its predictions and the text. The folder of --out gets the training states, result.json, ' +
+        'report.html and the hybrid.\n' +
         '\nExamples:\n  postnas distill models/base runs/search/seed-1/hybrid\n' +
         '  postnas distill ./SmolLM2-135M runs/smollm2/seed-1/hybrid --data novels.txt --held-out more-novels.txt \\\n' +
         '    --task held-out-loss:loss:8 --rows 2 --length 512 --all-steps 2000 --body-rate 0.05\n' +
@@ -91,96 +85,17 @@ export function distillCommand(): Command {
     command,
     new Option('--distill-temperature <x>', 'what logits are divided by before they are compared')
       .argParser(positive)
-      .default(1),
+      .default(byDefault.temperature),
     '--temperature',
   );
-  withBatches(command);
-  return resumingAction<DistillOptions>(command, LEFTOVERS.distill, ({ out }) => out, distillHybrid);
-}
-
-async function distillHybrid(
-  { progress, signal, result }: Common,
-  options: DistillOptions,
-  [first, second]: string[],
-  begin: () => void,
-): Promise<void> {
-  const resolving = { onProgress: progress.report, signal };
-  const [teacher, student] = [await resolveModel(first!, resolving), await resolveModel(second!, resolving)];
-  const { batches, tasks } = dataOf(teacher, options);
-  const shape = { batch: options.rows, length: options.length };
-  const judged: JudgedModel[] = [];
-  const judge = async (model: string, hybrid: Hybrid) => {
-    judged.push(await judgedOn(tasks, model, hybrid, options, signal));
-  };
-  begin();
-  const { stages } = await distill({
-    teacher,
-    student,
-    out: options.out,
-    seed: options.seed,
-    batches,
-    features: { ...shape, steps: options.featureSteps, rate: options.featureRate },
-    logits: { ...shape, steps: options.logitSteps, rate: options.logitRate },
-    all: {
-      ...shape,
-      steps: options.allSteps,
-      rate: options.allRate,
-      bodyRate: options.bodyRate,
-      crossEntropy: options.crossEntropy,
+  withBatches(command, { examples: byDefault.examples });
+  return recipeCommand<Options>(command, {
+    name: 'distill',
+    leftovers: LEFTOVERS.distill,
+    recipe(options, [model, hybrid]) {
+      const { seed, distillTemperature: temperature, ...own } = settingsOf(options);
+      return distillRecipe({ ...own, temperature, seeds: [seed], model: model!, hybrid: hybrid! });
     },
-    temperature: options.distillTemperature,
-    cacheLogits: options.cacheLogits,
-    cacheLimit: options.cacheLimit,
-    dtype: options.dtype,
-    threads: options.threads,
-    device: options.device,
-    onProgress: progress.report,
-    onNotice: progress.log,
-    signal,
-    beforeStages: async () => {
-      await judge('teacher', openCheckpoint(teacher));
-      await judge('hybrid', openCheckpoint(student));
-    },
-    afterStage: judge,
+    summary: distillSummary,
   });
-  const hybrid = join(options.out, 'hybrid');
-  const seconds = stages.reduce((sum, stage) => sum + stage.seconds, 0);
-  const tokens = stages.reduce((sum, stage) => sum + stage.tokens, 0);
-  result(
-    { command: commandLine('distill', [first!, second!], options), hybrid, stages, judged },
-    [
-      scoreTable(tasks, judged),
-      ...(judged.length > 1 ? [againstTeacher(tasks, judged)] : []),
-      '',
-      ...stages.map(({ name, steps, loss }) => `${name}: ${steps} steps, loss ${loss.toFixed(4)}`),
-      `${tokens.toLocaleString('en')} tokens in ${duration(seconds)}`,
-      `hybrid: ${hybrid}`,
-      '',
-      'next, use it, or see what it takes:',
-      `  postnas generate ${hybrid} --prompt "Once upon a time"`,
-      `  postnas info ${hybrid}`,
-    ].join('\n'),
-  );
-}
-
-async function judgedOn(
-  tasks: readonly ObjectiveTask[],
-  model: string,
-  { config, weights }: Hybrid,
-  { threads, device }: Pick<DataSettings, 'threads' | 'device'>,
-  signal: AbortSignal,
-): Promise<JudgedModel> {
-  const scorer = new PathScorer(new Network(config, weights), { threads, device });
-  const path = config.layers.map(() => 0);
-  const judged: JudgedModel = { model, tasks: {} };
-  try {
-    for (const { plan } of tasks) {
-      const [score] = await scorer.scoreTask([path], plan, { signal });
-      const { accuracy, goldLossPerToken } = score!;
-      judged.tasks[plan.name] = { accuracy, goldLossPerToken };
-    }
-  } finally {
-    await scorer.dispose();
-  }
-  return judged;
 }

@@ -1,13 +1,7 @@
 import { Command, Option } from 'commander';
-import { WEIGHT_DTYPES, type WeightDtype } from '../../model/quantized-tensors.ts';
-import type { KvDtype } from '../../runtime/kv-blocks.ts';
-import { Model } from '../../runtime/model.ts';
-import { EngineScorer } from '../../tasks/engine-scorer.ts';
-import { scorePlan } from '../../tasks/harness.ts';
-import { planText } from '../../tasks/held-out-text.ts';
-import { HELD_OUT_TASK, parseTask, planOf } from '../../tasks/objective.ts';
-import { readText } from '../../tasks/texts.ts';
-import { InputError } from '../../util/errors.ts';
+import { WEIGHT_DTYPES } from '../../model/quantized-tensors.ts';
+import { EVALUATED, type EvaluateOptions, evaluate, isText } from '../../search/evaluate.ts';
+import { HELD_OUT_TASK } from '../../tasks/objective.ts';
 import { action } from '../command.ts';
 import { withTasks } from '../data-options.ts';
 import {
@@ -22,16 +16,7 @@ import {
 import { wholeNumber } from '../parsers.ts';
 import { table } from '../table.ts';
 
-interface Options {
-  heldOut?: string;
-  task?: string[];
-  heldOutRows: number;
-  length: number;
-  examples: number;
-  dtype?: WeightDtype;
-  kvDtype?: KvDtype;
-  threads?: number;
-}
+type Options = Omit<EvaluateOptions, 'model' | 'tasks'> & { task?: string[] };
 
 /** `postnas eval`: perplexity on a text and accuracy on tasks, by the engine that generates. */
 export function evalCommand(): Command {
@@ -44,11 +29,11 @@ export function evalCommand(): Command {
     command,
     new Option('--held-out-rows <n>', 'rows of the held-out text, spread over it')
       .argParser(wholeNumber)
-      .default(16),
+      .default(EVALUATED.heldOutRows),
     '--rows',
   );
   withTasks(command, `${HELD_OUT_TASK} where there is a text`)
-    .addOption(lengthOption().default(512))
+    .addOption(lengthOption().default(EVALUATED.length))
     .addOption(otherwise(dtypeOption(WEIGHT_DTYPES), 'as they are stored'))
     .addOption(kvDtypeOption())
     .addOption(threadsOption())
@@ -59,43 +44,19 @@ export function evalCommand(): Command {
         '\nExamples:\n  postnas eval models/hybrid --held-out novel.txt --dtype q4\n' +
         '  postnas eval models/base --task recall choice arithmetic --examples 256',
     );
-  return action<Options>(command, async ({ progress, signal, result }, options, [name]) => {
-    const { heldOut, heldOutRows: rows, length, examples, dtype, kvDtype, threads } = options;
-    const tasks = (options.task ?? []).map((text) => parseTask(text, examples));
-    const loading = { dtype, kvDtype, threads, onProgress: progress.report, signal };
-    if (heldOut === undefined && tasks.length === 0) {
-      throw new InputError('nothing to evaluate: give --held-out FILE or --task NAME');
-    }
-    await using model = await Model.fromPretrained(name!, loading);
-    for (const notice of model.notices) progress.log(notice);
-    const { tokenizer } = model;
-    if (!tokenizer) throw new InputError(`${name} has no tokenizer.json, which texts and tasks need`);
-    const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
-    const plans = tasks.map(({ name, examples }) => planOf(name, { examples, length, heldOut }, tokenizer));
-    if (heldOut !== undefined && !tasks.some(({ name }) => name === HELD_OUT_TASK)) {
-      plans.unshift(planText('text', readText(heldOut), encode, { rows, length, seed: 7 }));
-    }
-    const scorer = new EngineScorer(model.engine);
-    const scores = [];
-    for (const plan of plans) {
-      scores.push(await scorePlan(scorer, plan, { onProgress: progress.report, signal }));
-    }
-    const isText = (name: string) => name === 'text' || name === HELD_OUT_TASK;
-    const text = scores.find((score) => isText(score.name));
-    const perplexity = text ? Math.exp(text.goldLossPerToken) : null;
-    const lines = scores.map((score) => {
+  return action<Options>(command, async ({ progress, signal, result }, { task, ...options }, [model]) => {
+    const { report: onProgress, log: onNotice } = progress;
+    const found = await evaluate({ ...options, model: model!, tasks: task, onProgress, onNotice, signal });
+    const lines = found.scores.map((score) => {
       const ofText = isText(score.name);
       return [
         score.name,
         String(score.examples),
         ofText ? '' : (100 * score.accuracy).toFixed(1),
         score.goldLossPerToken.toFixed(4),
-        ofText ? perplexity!.toFixed(3) : '',
+        ofText ? found.perplexity!.toFixed(3) : '',
       ];
     });
-    result(
-      { dtype: dtype ?? 'as stored', kvDtype: model.engine.kvDtype, perplexity, scores },
-      table(['task', 'examples', 'accuracy %', 'nats a token', 'perplexity'], lines),
-    );
+    result(found, table(['task', 'examples', 'accuracy %', 'nats a token', 'perplexity'], lines));
   });
 }

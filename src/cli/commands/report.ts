@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { readResult } from '../../search/read-result.ts';
+import type { Result } from '../../search/result.ts';
 import { InputError } from '../../util/errors.ts';
 import { action } from '../command.ts';
 import { addWithAliases, otherwise, outFile } from '../options.ts';
@@ -48,12 +49,6 @@ async function write(page: string, all: readonly Found[]): Promise<void> {
         'on one page together',
     );
   }
-  switch (found.format) {
-    case 'postnas-search-1':
-      return (await import('../../report/search-report.ts')).writeSearchReport(page, found);
-    case 'postnas-blocks-1':
-      return (await import('../../report/blocks-report.ts')).writeBlocksReport(page, found);
-    case 'postnas-run-1':
-      return (await import('../../report/run-report.ts')).writeRunReport(page, found);
-  }
+  const { writeReport } = await import('../../report/report.ts');
+  writeReport(page, found as Result);
 }

@@ -1,11 +1,11 @@
-import type { RunResult } from '../../search/result.ts';
+import type { Result } from '../../search/result.ts';
 import type { StageName, Unit } from '../../search/run/stage.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { renderFigure } from '../figure.ts';
 import { html } from '../html.ts';
 import type { Page, Section } from '../page.ts';
+import { reportPage } from '../report.ts';
 import { STAGE_TITLES } from '../run/stage-titles.ts';
-import { runPage } from '../run-report.ts';
 import { banner } from './banner.ts';
 import { lossFigure } from './losses.ts';
 import type { Activity, End, LiveStage, RunPlan } from './status.ts';
@@ -19,7 +19,7 @@ export class LiveRun {
   private readonly stages: LiveStage[];
   private readonly activities = new Map<string, Activity>();
   private readonly losses = new Map<string, { shown: string; section: Section }>();
-  private result: RunResult | undefined;
+  private result: Result | undefined;
   private report: Page | undefined;
   private readonly begun: number;
   private end: End | undefined;
@@ -58,7 +58,7 @@ export class LiveRun {
   }
 
   /** A stage is done. */
-  found(result: RunResult): void {
+  found(result: Result): void {
     this.result = result;
     this.report = undefined;
     for (const { name } of this.stages) if (result[name]) this.set(name, { state: 'done' });
@@ -71,7 +71,7 @@ export class LiveRun {
 
   page(): Page {
     // Charts take a while: they are drawn when someone looks, and once.
-    if (this.result) this.report ??= runPage(this.result);
+    if (this.result) this.report ??= reportPage(this.result);
     const { title, header, sections, footer } = this.report ?? {
       title: `${this.plan.model}: searching`,
       header: html`<h1>Nothing is decided yet</h1>

@@ -1,32 +1,32 @@
 import type { SizedSpec } from '../../search/network/linear-mixer.ts';
-import type { RunResult } from '../../search/result.ts';
+import type { WindowsResult } from '../../search/stages/windows-result.ts';
 import { median } from '../../util/statistics.ts';
-import { architectureBlocks, architectureKey, lettersOf } from '../architecture.ts';
+import { architectureBlocks, architectureKey, fullLayers, lettersOf } from '../architecture.ts';
 import type { Comparison } from '../comparison.ts';
-import { samePlacement } from '../findings.ts';
+import { type Findings, samePlacement } from '../findings.ts';
 import { type Content, type Html, html } from '../html.ts';
 import { letterName, traitsOf } from '../mixers.ts';
 import { verdictParagraph } from '../sections/answer.ts';
+import type { Stages } from '../stages.ts';
 import { type Cell, renderTable } from '../table.ts';
 import { amount, bytes, counted, deviceName, duration, fixed, layersText, percent, rate } from '../text.ts';
 import { placementVerdict, takenVerdict } from '../verdict.ts';
-import type { Stages } from './claims.ts';
 import { changeToBase, type FinalFindings } from './final-findings.ts';
 import { goesOn } from './goes-on.ts';
 import { windowsBalance } from './windows-changes.ts';
 
 /** The answer before everything else: the architecture, what is kept, what it costs, what was decided and how. */
 export function runAnswer(stages: Stages): Html {
-  const { result, search } = stages;
-  const { model } = result.placement;
+  const { result, search, seeds } = stages;
+  const { model } = result;
   const architecture = architectureOf(stages);
   const name = (letter: string) =>
     letter === 'W' && result.windows
       ? `window of ${counted(result.windows.window, 'token')}`
       : letterName(letter);
   return html`<p class="eyebrow">PostNAS · ${model.path} · ${amount(model.parameters)} parameters · ${result.created.slice(0, 10)}</p>
-<h1>${headline(stages)}</h1>
-${verdictParagraph(search)}
+<h1>${headline(stages, architecture)}</h1>
+${search && verdictParagraph(search)}
 <p class="lead">${lead(stages, architecture)}</p>
 ${architectureBlocks(architecture, { large: true })}
 <p class="key">${architectureKey(architecture, name)}</p>
@@ -34,21 +34,24 @@ ${architectureBlocks(architecture, { large: true })}
     ({ value, label }) => html`<div class="card"><b>${value}</b><span>${label}</span></div>`,
   )}</div>
 ${decisions(stages)}
-${search.seeds.length > 1 && html`<p class="note">Everything was done once with each of ${counted(search.seeds.length, 'seed')}; ± is the standard deviation over them.</p>`}`;
+${seeds.length > 1 && html`<p class="note">Everything was done once with each of ${counted(seeds.length, 'seed')}; ± is the standard deviation over them.</p>`}`;
 }
 
-/** Of the final model; without one, the chosen placement in the letters of stage 1 or of the chosen block. */
-export function architectureOf({ result, blocks }: Stages): string {
+/** Of the final model; without one, the chosen placement in the letters of the chosen block or of stage 1. */
+export function architectureOf(stages: Stages): string {
+  const { result, search } = stages;
   if (result.final) return result.final.architecture;
-  const { placement, chosen, windows } = result;
-  const taken = (blocks && traitsOf(blocks.taken.found.spec.kind)?.letter) ?? placement.runs[0]!.architecture;
-  const letters = [...lettersOf(chosen.placement, placement.model.layers, taken)];
+  const { chosen, windows, model } = result;
+  const compared = stages.blocks ?? stages.design ?? stages.dimensions;
+  const full = chosen?.placement ?? compared?.result.placement ?? search?.headline.run.placement ?? [];
+  const taken = compared && traitsOf(compared.taken.found.spec.kind)?.letter;
+  const letters = [...lettersOf(full, model.layers, taken ?? search?.headline.run.architecture ?? '')];
   return letters.map((letter, layer) => (windows?.chosen.includes(layer) ? 'W' : letter)).join('');
 }
 
-function headline({ result, final }: Stages): string {
-  const { layers } = result.placement.model;
-  const { placement } = result.chosen;
+function headline({ result, final }: Stages, architecture: string): string {
+  const { layers } = result.model;
+  const placement = fullLayers(architecture);
   const kept = final?.kept;
   if (!kept) return `Full attention stays in ${layersText(placement)} of ${layers}`;
   return `With full attention in ${placement.length} of ${layers} layers, ${percent(kept.mean, 1)} of the base model’s accuracy is kept`;
@@ -61,7 +64,7 @@ function lead({ result, final }: Stages, architecture: string): Content {
   return html`In full attention every token looks at all tokens before it, so memory and time grow with the text. Here PostNAS
     searched which layers of the model must keep it, and which cheaper block takes its place in the
     ${replaced === 1 ? 'other one' : `other ${replaced}`}${final && ', and then trained the result to answer as the base model does'}:
-    <code>${architecture}</code>, a letter for each of ${result.placement.model.layers} layers.`;
+    <code>${architecture}</code>, a letter for each of ${result.model.layers} layers.`;
 }
 
 interface Card {
@@ -69,13 +72,12 @@ interface Card {
   label: Content;
 }
 
-function cards({ result, final, search }: Stages): Card[] {
-  const seeds = counted(search.seeds.length, 'seed');
+function cards({ result, final, seeds }: Stages): Card[] {
   return [
     ...(final ? finalCards(final) : []),
     {
       value: duration(result.seconds),
-      label: `of work for everything${search.seeds.length > 1 ? `, ${seeds}` : ''}`,
+      label: `of work for everything${seeds.length > 1 ? `, ${counted(seeds.length, 'seed')}` : ''}`,
     },
     { value: amount(result.tokens), label: 'tokens taken through the model for it' },
   ];
@@ -116,52 +118,57 @@ function keptCard(final: FinalFindings): Card[] {
   ];
 }
 
-/** What each stage decided, and by which rule. */
-function decisions({ result, search, blocks, design, dimensions }: Stages): Html {
-  const { layers } = result.placement.model;
+/** What each stage decided, and by which rule; nothing where none decides. */
+function decisions({ result, search, blocks, design, dimensions }: Stages): Html | undefined {
+  const { chosen, windows, model } = result;
   const comparison = (name: string, found: Comparison | undefined): Cell[][] =>
     found ? [[name, decisionOf(found), found.result.choice.rule, takenVerdict(found)]] : [];
   const on = goesOn(blocks, design);
+  const rows: Cell[][] = [
+    ...(search && chosen
+      ? [
+          [
+            '1 Placement',
+            `full attention in ${layersText(chosen.placement)} of ${model.layers}${foundBy(search, chosen.placement)}`,
+            chosen.rule,
+            placementVerdict(search),
+          ],
+        ]
+      : []),
+    ...comparison('2 Block', blocks),
+    ...comparison('3 Design of the JetBlock', design),
+    ...(on
+      ? [
+          [
+            'Taken into stage 4',
+            on.taken === design?.taken ? 'the JetBlock' : on.taken.label,
+            on.why,
+            undefined,
+          ],
+        ]
+      : []),
+    ...comparison('4 Heads and widths', dimensions),
+    ...(windows ? [windowsDecision(windows)] : []),
+  ];
+  if (rows.length === 0) return undefined;
   return renderTable({
     id: 'decisions',
     caption: 'What was decided',
     header: ['Stage', 'Decision', 'Rule', 'What the seeds say'],
     stacked: true,
-    rows: [
-      [
-        '1 Placement',
-        `full attention in ${layersText(result.chosen.placement)} of ${layers}${foundBy(result)}`,
-        result.chosen.rule,
-        placementVerdict(search),
-      ],
-      ...comparison('2 Block', blocks),
-      ...comparison('3 Design of the JetBlock', design),
-      ...(on
-        ? [
-            [
-              'Taken into stage 4',
-              on.taken === design?.taken ? 'the JetBlock' : on.taken.label,
-              on.why,
-              undefined,
-            ],
-          ]
-        : []),
-      ...comparison('4 Heads and widths', dimensions),
-      ...(result.windows ? [windowsDecision(result.windows)] : []),
-    ],
+    rows,
   });
 }
 
 /** In how many seeds the search found the placement that is kept, where not in all. */
-function foundBy({ placement, chosen }: RunResult): string {
-  const { runs } = placement;
-  const same = runs.filter((run) => samePlacement(run.placement, chosen.placement)).length;
+function foundBy({ result: { runs } }: Findings, placement: readonly number[]): string {
+  const same = runs.filter((run) => samePlacement(run.placement, placement)).length;
   return same === runs.length ? '' : `, found with ${same} of ${counted(runs.length, 'seed')}`;
 }
 
 /** '4 heads, keys 32 and values 32 wide', or the name of the candidate. */
-function decisionOf({ taken, result }: Comparison): string {
-  if (result.stage !== 'dimensions') return taken.label;
+function decisionOf({ taken, stage }: Comparison): string {
+  if (stage !== 'dimensions') return taken.label;
   const { heads, keyDim, valueDim } = taken.found.spec as SizedSpec;
   const size = `${counted(heads, 'head')}, keys ${keyDim} and values ${valueDim} wide`;
   return 'convSize' in taken.found.spec
@@ -169,7 +176,7 @@ function decisionOf({ taken, result }: Comparison): string {
     : size;
 }
 
-function windowsDecision(windows: NonNullable<RunResult['windows']>): Cell[] {
+function windowsDecision(windows: WindowsResult): Cell[] {
   const { chosen, rule, window } = windows;
   const where = chosen.length === 0 ? 'none' : `${counted(window, 'token')} in ${layersText(chosen)}`;
   return ['Windows', where, rule, windowsBalance(windows) || undefined];

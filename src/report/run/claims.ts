@@ -1,9 +1,8 @@
-import type { RunResult } from '../../search/result.ts';
 import { spreadOf } from '../../util/statistics.ts';
 import { standingsOf, UNIFORM } from '../baselines.ts';
-import type { Comparison } from '../comparison.ts';
 import { type Findings, fullSpread, pairedChanges } from '../findings.ts';
 import { type Html, html } from '../html.ts';
+import type { Stages } from '../stages.ts';
 import { renderTable } from '../table.ts';
 import { counted } from '../text.ts';
 import { orderClaims } from './blocks.ts';
@@ -11,18 +10,8 @@ import { type Claim, changeText, notMeasured, verdictMark, verdictOf } from './c
 import { designClaims } from './design.ts';
 import { dimensionClaims } from './dimensions.ts';
 import { finalClaim } from './final.ts';
-import type { FinalFindings } from './final-findings.ts';
 import { mlpsClaim } from './mlps.ts';
 import { throughputClaim } from './throughput.ts';
-
-export interface Stages {
-  result: RunResult;
-  search: Findings;
-  blocks: Comparison | undefined;
-  design: Comparison | undefined;
-  dimensions: Comparison | undefined;
-  final: FinalFindings | undefined;
-}
 
 /** What the paper claims, answered by this run. */
 export function claimsTable(stages: Stages): Html {
@@ -49,7 +38,7 @@ function claimsOf({ result, search, blocks, design, dimensions, final }: Stages)
     mlpsClaim(result.mlps),
     ...orderClaims(blocks),
     ...designClaims(design),
-    ...dimensionClaims(dimensions, result.recipe.dimensions?.slack),
+    ...dimensionClaims(dimensions, result.recipe?.dimensions?.slack),
     throughputClaim(result.throughput),
     finalClaim(final),
   ];
@@ -69,7 +58,8 @@ function againstChance(findings: Findings): string {
 
 const SAYS = 'Searched placement of full attention beats uniform placement';
 
-function placementClaim(findings: Findings): Claim {
+function placementClaim(findings: Findings | undefined): Claim {
+  if (!findings) return notMeasured(SAYS);
   const { overall, searched, uniform, budget } = findings;
   const change =
     searched && uniform && spreadOf(pairedChanges(overall, searched, uniform).map((each) => each.change));

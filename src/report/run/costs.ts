@@ -1,15 +1,15 @@
-import type { RunResult } from '../../search/result.ts';
+import type { Result } from '../../search/result.ts';
 import type { BlocksResult } from '../../search/stages/blocks/result.ts';
 import { numberCell } from '../cells.ts';
 import type { Figure } from '../figure.ts';
 import { type Cost, costBars } from '../figures/cost-bars.ts';
+import type { Stages } from '../stages.ts';
 import { amount, counted, duration, percent } from '../text.ts';
 
 /** What every stage of a run cost, all seeds together. */
-export function runCostFigure(result: RunResult): Figure {
+export function runCostFigure({ result, seeds: { length: seeds } }: Stages): Figure {
   const costs = costsOf(result);
   const longest = costs.reduce((a, b) => (b.seconds > a.seconds ? b : a));
-  const seeds = result.placement.runs.length;
   const row = ({ name, seconds, tokens }: Cost) => [
     name,
     numberCell(seconds, (value) => value.toFixed(1)),
@@ -33,7 +33,7 @@ export function runCostFigure(result: RunResult): Figure {
   };
 }
 
-function costsOf(result: RunResult): Cost[] {
+function costsOf(result: Result): Cost[] {
   const { placement, mlps, blocks, design, dimensions, windows, final } = result;
   const plain = (name: string, cost: { seconds: number; tokens: number } | undefined): Cost[] =>
     cost ? [{ name, seconds: cost.seconds, tokens: cost.tokens }] : [];

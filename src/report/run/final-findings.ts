@@ -1,4 +1,5 @@
-import type { FinalResult, RunResult } from '../../search/result.ts';
+import type { Result } from '../../search/result.ts';
+import type { FinalResult } from '../../search/stages/final/result.ts';
 import { decidedSign, type Spread, spreadOf } from '../../util/statistics.ts';
 import { keptShare, type Measure, meanOf, taskMeasures } from '../measure.ts';
 
@@ -29,14 +30,14 @@ export function stageName(stage: string): string {
   return STAGE_NAMES[stage] ?? stage;
 }
 
-export function finalFindings({ final, placement }: RunResult): FinalFindings | undefined {
+export function finalFindings({ final, placement }: Result): FinalFindings | undefined {
   if (!final) return undefined;
-  const tasks = taskMeasures(placement);
+  const tasks = taskMeasures(final);
   const mean = meanOf(tasks);
   return {
     result: final,
     seeds: final.runs.map(({ seed }) => seed),
-    apart: placement.unseen !== undefined,
+    apart: !placement || placement.unseen !== undefined,
     tasks,
     measures: mean ? [mean, ...tasks] : tasks,
     kept: spreadOf(

@@ -1,5 +1,5 @@
 import * as Plot from '@observablehq/plot';
-import type { MlpsResult } from '../../search/result.ts';
+import type { MlpsResult } from '../../search/stages/mlps-result.ts';
 import { descending, spreadOf } from '../../util/statistics.ts';
 import { numberCell } from '../cells.ts';
 import { type Figure, legendOf, panelColumns, panels, renderFigure } from '../figure.ts';

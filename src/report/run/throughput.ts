@@ -1,5 +1,5 @@
 import * as Plot from '@observablehq/plot';
-import type { ThroughputPoint, ThroughputResult } from '../../search/result.ts';
+import type { ThroughputPoint, ThroughputResult } from '../../search/stages/throughput-result.ts';
 import { correlation, median } from '../../util/statistics.ts';
 import { numberCell } from '../cells.ts';
 import { type Figure, legendOf, panels } from '../figure.ts';

@@ -1,4 +1,4 @@
-import type { WindowsResult } from '../../search/result.ts';
+import type { WindowsResult } from '../../search/stages/windows-result.ts';
 import type { Spread } from '../../util/statistics.ts';
 import { changeCell, spreadCell } from '../cells.ts';
 import { samePlacement, spreadOver } from '../findings.ts';

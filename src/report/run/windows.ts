@@ -1,4 +1,4 @@
-import type { WindowsResult } from '../../search/result.ts';
+import type { WindowsResult } from '../../search/stages/windows-result.ts';
 import type { Spread } from '../../util/statistics.ts';
 import { numberCell } from '../cells.ts';
 import { type Figure, renderFigure, responsive } from '../figure.ts';

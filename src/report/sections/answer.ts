@@ -1,3 +1,4 @@
+import type { Result } from '../../search/result.ts';
 import { spreadOf } from '../../util/statistics.ts';
 import { architectureBlocks } from '../architecture.ts';
 import { standingsOf } from '../baselines.ts';
@@ -10,12 +11,12 @@ import { measuredOn, placementVerdict } from '../verdict.ts';
 import { mixerName } from './mixer-name.ts';
 
 /** The answer before everything else: which layers keep full attention, how good that is, what it cost to find out. */
-export function answer(findings: Findings): Html {
-  const { result, budget, layers, headline, seeds } = findings;
+export function answer(findings: Findings, { created }: Result): Html {
+  const { result, model, budget, layers, headline, seeds } = findings;
   const { run } = headline;
-  const { model, mixer } = result;
+  const { mixer } = result;
   const kept = run.placement.length;
-  return html`<p class="eyebrow">Placement search · ${model.path} · ${result.created.slice(0, 10)}</p>
+  return html`<p class="eyebrow">Placement search · ${model.path} · ${created.slice(0, 10)}</p>
 <h1>${kept === 0 ? `No layer of ${layers} keeps full attention` : `Full attention stays in ${layersText(run.placement)} of ${layers}`}</h1>
 ${verdictParagraph(findings)}
 <p class="lead">PostNAS replaces the attention of most layers, whose memory grows with every token, by ${mixerName(mixer)}, whose

@@ -33,10 +33,6 @@ const TERMS: readonly [string, string][] = [
   ],
   ['gap closed', 'where a value stands between all linear (0\u00a0%) and the base model (100\u00a0%)'],
   ['seed', 'start of the random numbers: everything is trained and searched anew for each'],
-];
-
-/** What a whole run adds. */
-const RUN_TERMS: readonly [string, string][] = [
   ['block', 'a kind of linear mixer with its dimensions, as a candidate for the place of attention'],
   [
     'state',
@@ -55,16 +51,8 @@ const RUN_TERMS: readonly [string, string][] = [
   ],
 ];
 
-export function runTerms(): Html {
-  return list([...TERMS, ...RUN_TERMS]);
-}
-
 export function terms(): Html {
-  return list(TERMS);
-}
-
-function list(entries: readonly [string, string][]): Html {
-  return html`<dl class="terms">${entries.map(
+  return html`<dl class="terms">${TERMS.map(
     ([term, meaning]) => html`<div><dt>${term}</dt><dd>${meaning}</dd></div>`,
   )}</dl>`;
 }

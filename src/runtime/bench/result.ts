@@ -1,12 +1,14 @@
 import { z } from 'zod';
+import { date, fields, filled, list, number, text, whole } from '../../util/schema.ts';
 
 /** What `postnas bench --json` prints, as the report reads it. Plain data; times in seconds, sizes in bytes. */
 
-const rate = z.number().positive();
-const size = z.number().min(0);
-const count = z.int().min(1);
+const rate = number().positive({ error: 'a number above 0' });
+const size = number().min(0, { error: 'a number of at least 0' });
+const count = whole(1);
+const flag = z.boolean({ error: 'true or false' });
 
-const measurementSchema = z.object({
+const measurementSchema = fields({
   /** Tokens before the first that is decoded. */
   context: count,
   /** Sequences at once. */
@@ -16,7 +18,7 @@ const measurementSchema = z.object({
   /** From the prompt to the first token. */
   firstTokenSeconds: rate.nullable(),
   /** How many readings of the prompt those are the median of. */
-  prefillRounds: z.int().min(0),
+  prefillRounds: whole(0),
   /** Of all sequences together. */
   decodeTokensPerSecond: rate,
   /** Of one sequence, at its end, places for tokens to come included, and what the formula says for it. */
@@ -28,7 +30,7 @@ const measurementSchema = z.object({
 
 export type Measurement = z.infer<typeof measurementSchema>;
 
-const throughputSchema = z.object({
+const throughputSchema = fields({
   /** Bytes that weights and states may take together. */
   memory: size,
   context: count,
@@ -36,39 +38,37 @@ const throughputSchema = z.object({
   /** Of one sequence at its full length. */
   stateBytes: size,
   /** Sequences that fit beside the weights; 0 where not even one does. */
-  batch: z.int().min(0),
-  measured: z
-    .object({
-      /** null where the state was drawn. */
-      prefillTokensPerSecond: rate.nullable(),
-      decodeTokensPerSecond: rate,
-      iterations: count,
-      /** Of the process, up to here. */
-      peakBytes: size,
-    })
-    .nullable(),
+  batch: whole(0),
+  measured: fields({
+    /** null where the state was drawn. */
+    prefillTokensPerSecond: rate.nullable(),
+    decodeTokensPerSecond: rate,
+    iterations: count,
+    /** Of the process, up to here. */
+    peakBytes: size,
+  }).nullable(),
   /** Why nothing was measured. */
-  refused: z.string().nullable(),
+  refused: text().nullable(),
 });
 
-export const benchSchema = z.object({
+export const benchSchema = fields({
   format: z.literal('postnas-bench-1'),
-  model: z.string(),
+  model: text(),
   /** A letter per layer. */
-  architecture: z.string(),
+  architecture: text(),
   /** ISO 8601. */
-  created: z.iso.datetime(),
-  processor: z.string(),
-  dtype: z.string(),
+  created: date(),
+  processor: text(),
+  dtype: text(),
   /** All cores when null. */
   threads: count.nullable(),
   tokens: count,
   rounds: count,
   /** Whether states were drawn rather than prompts read. */
-  fill: z.boolean(),
+  fill: flag,
   /** Lengths beyond the model's context. */
-  leftOut: z.array(count),
-  rows: z.array(measurementSchema).min(1),
+  leftOut: list(count),
+  rows: filled(measurementSchema),
   throughput: throughputSchema.nullable(),
 });
 

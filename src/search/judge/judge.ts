@@ -4,12 +4,12 @@ import { InputError } from '../../util/errors.ts';
 import { noticeBy, type OnProgress } from '../../util/progress.ts';
 import { hashOf, type Identity } from '../../util/store/identity.ts';
 import { keep, recall } from '../../util/store/kept.ts';
-import type { SearchResult } from '../stages/placement/result.ts';
+import type { PlacementResult } from '../stages/placement/result.ts';
 import { asPlacement, type Judged, type Placement, placementKey } from '../stages/placement/searcher.ts';
 import type { Path, PathScorer } from './scorer.ts';
 
 /** An objective as results have it. */
-export function objectiveOf(tasks: readonly ObjectiveTask[]): SearchResult['objective'] {
+export function objectiveOf(tasks: readonly ObjectiveTask[]): PlacementResult['objective'] {
   return tasks.map(({ plan, metric, guides }) => ({
     task: plan.name,
     metric,

@@ -1,13 +1,15 @@
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { noticeBy } from '../../util/progress.ts';
 import { misfit, recall } from '../../util/store/kept.ts';
 import { OtherWorkError } from '../../util/store/other-work.ts';
 import type { RunContext } from './context.ts';
 import { stageIdentity } from './identity.ts';
-import { type Findings, STAGES, type StageName, stagesOf, usedBy } from './stage.ts';
+import { type Findings, STAGES, type StageName, stageFolder, stagesOf, usedBy } from './stage.ts';
 
 /** Where a stage says what it depends on, from the moment it begins, and what it found when it is done. */
-export const stageFile = ({ out }: Pick<RunContext, 'out'>, name: StageName) => join(out, name, 'stage.json');
+export function stageFile(context: Pick<RunContext, 'recipe' | 'out'>, name: StageName): string {
+  return join(stageFolder(context, name), 'stage.json');
+}
 
 /** A run's folder has stages of other settings. */
 export class OtherStagesError extends OtherWorkError {
@@ -58,7 +60,10 @@ export function checkKept(context: RunContext): void {
   const first = STAGES.filter((name) => wrong.has(name));
   throw new OtherStagesError(
     context.out,
-    first.flatMap((name) => wrong.get(name)!.map((line) => `${name}/stage.json: ${line}`)),
+    first.flatMap((name) => {
+      const file = relative(context.out, stageFile(context, name));
+      return wrong.get(name)!.map((line) => `${file}: ${line}`);
+    }),
     first,
     fitting,
   );

@@ -1,11 +1,14 @@
 import { InputError } from '../../util/errors.ts';
 import { checkTraining } from '../bounds.ts';
 import { linearMixer } from '../network/linear-mixer.ts';
+import { checkComparison } from '../stages/blocks/compare.ts';
 import { longestPrompt } from '../stages/blocks/decode-speed.ts';
 import { designsNamed } from '../stages/blocks/designs.ts';
-import { trainingsOf } from '../stages/final/stage.ts';
+import { comparison } from '../stages/blocks/stages.ts';
+import { checkDistillation } from '../stages/final/distill.ts';
+import { distillation, trainingsOf } from '../stages/final/stage.ts';
 import { checkSearch } from '../stages/placement/search.ts';
-import { placementSettings } from '../stages/placement/stage.ts';
+import { searchSettings } from '../stages/placement/stage.ts';
 import { ledBy, type RunContext, training } from './context.ts';
 
 /**
@@ -17,10 +20,17 @@ import { ledBy, type RunContext, training } from './context.ts';
 export function checkRun(context: RunContext): void {
   const { recipe, config, tasks, freshTasks } = context;
   const held = config.layers.length;
-  checkSearch(placementSettings(context), config);
+  const search = searchSettings(context);
+  if (search) checkSearch(search, config);
+  const { final } = recipe;
+  if (final?.hybrid !== undefined) {
+    for (const seed of recipe.seeds) checkDistillation(distillation(context, seed, final.hybrid));
+  }
   for (const stage of ['blocks', 'design', 'dimensions'] as const) {
     const own = recipe[stage];
     if (!own) continue;
+    // With a placement that is given all of it is known now.
+    if (!search) checkComparison(comparison(stage, context, {})!);
     checkTraining(`${stage}, alignment`, training(recipe, own, own.alignSteps, own.rate), config);
     checkTraining(`${stage}, training`, training(recipe, own, own.trainSteps, own.rate), config, { held });
   }

@@ -2,7 +2,8 @@ import { openCheckpoint } from '../../model/checkpoint.ts';
 import { Network } from '../network/network.ts';
 import { chosenBlock, comparison } from '../stages/blocks/stages.ts';
 import { trainedNetwork } from '../stages/blocks/trial.ts';
-import { agreedPlacement, placementSettings } from '../stages/placement/stage.ts';
+import { keptLayers } from '../stages/placement/agreed.ts';
+import { searchSettings } from '../stages/placement/stage.ts';
 import { searchIdentity, trainedBranches } from '../stages/placement/trained-branches.ts';
 import type { RunContext } from './context.ts';
 import type { Findings, Unit } from './stage.ts';
@@ -17,7 +18,7 @@ export async function chosenNetwork(
   seed: number,
   control: Parameters<Unit['run']>[0],
 ): Promise<{ network: Network; placement: number[] }> {
-  const placement = agreedPlacement(findings.placement!);
+  const placement = keptLayers(context, findings);
   const chosen = chosenBlock(findings);
   if (chosen) {
     const settings = comparison(chosen.stage, context, findings)!;
@@ -26,7 +27,8 @@ export async function chosenNetwork(
   }
   const { config, weights } = openCheckpoint(context.model);
   const network = new Network(config, weights);
-  const settings = placementSettings(context);
+  // A recipe whose placement is given has a comparison (read-recipe.ts).
+  const settings = searchSettings(context)!;
   const fingerprint = searchIdentity(settings, network);
   await trainedBranches({ ...settings, ...control }, network, seed, { fingerprint });
   return { network, placement };

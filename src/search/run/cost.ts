@@ -3,8 +3,9 @@ import type { ModelConfig } from '../../model/config.ts';
 import { countParameters, modelParameters } from '../../model/parameters.ts';
 import type { Hybrid } from '../network/hybrid.ts';
 import type { Recipe } from '../recipe.ts';
-import type { ModelCost, ThroughputResult } from '../result.ts';
+import type { ModelCost } from '../result-fields.ts';
 import { inTurns, measureDecode } from '../stages/blocks/decode-speed.ts';
+import type { ThroughputResult } from '../stages/throughput-result.ts';
 import type { Unit } from './stage.ts';
 
 /** What models cost to run: parameters, bytes of a sequence, and decode rates measured in turns. */

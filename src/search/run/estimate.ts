@@ -1,7 +1,8 @@
 import { openCheckpoint } from '../../model/checkpoint.ts';
-import { placementSettings } from '../stages/placement/stage.ts';
+import { DEFAULTS } from '../defaults.ts';
+import { linearMixer } from '../network/linear-mixer.ts';
 import { measureSteps } from '../train/rates.ts';
-import type { RunContext } from './context.ts';
+import { type RunContext, training } from './context.ts';
 import { type PlannedStage, planOf } from './plan.ts';
 
 /** Seconds that training takes: what is expected, and by the fastest and by the slowest step that was timed. */
@@ -23,9 +24,15 @@ export interface Estimate extends Seconds {
  * @param jobs units done side by side, each with its threads
  */
 export async function estimateRun(context: RunContext, jobs: number): Promise<Estimate> {
-  const { align, batches, mixer, threads, device } = placementSettings(context);
-  const { onProgress, signal } = context;
-  const shape = { batch: align.batch, length: align.length };
+  const { recipe, config, batches, threads, device, onProgress, signal } = context;
+  const { placement, blocks, design, dimensions, final } = recipe;
+  const first = placement && !('layers' in placement) ? placement : (blocks ?? design ?? dimensions ?? final);
+  const { batch, length } = training(recipe, first ?? {}, 1, 1);
+  const shape = { batch, length };
+  const mixer = linearMixer(
+    (first === blocks && blocks?.mixers[0]) || (placement?.mixer ?? DEFAULTS.placement.mixer),
+    config,
+  );
   const checkpoint = openCheckpoint(context.model);
   const steps = await measureSteps({
     ...{ checkpoint, mixer, batches, threads, device, onProgress, signal },

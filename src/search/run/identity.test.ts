@@ -10,8 +10,8 @@ import { planExamples } from '../../tasks/harness.ts';
 import { type ObjectiveTask, parseTask } from '../../tasks/objective.ts';
 import { textBatches } from '../../train/batches.ts';
 import { canonical } from '../../util/store/identity.ts';
-import { type Recipe, recipeSchema } from '../recipe.ts';
-import type { SearchResult } from '../stages/placement/result.ts';
+import { type Recipe, recipeSchemas } from '../recipe.ts';
+import type { PlacementResult } from '../stages/placement/result.ts';
 import type { RunContext } from './context.ts';
 import { stageIdentity, unitIdentity } from './identity.ts';
 import { type Findings, STAGES, type StageName, withDependents } from './stage.ts';
@@ -48,8 +48,8 @@ const RECIPE = {
   tasks: ['pick', 'say'],
   examples: 4,
   placement: {
-    ...{ rows: 3, length: 10, mixer: 'gla', budget: 1, alignSteps: 2, supernetSteps: 2, rate: 1e-3 },
-    ...{ sampling: 'budget', beam: 2, random: 1, exhaustive: false, objective: ['pick'] },
+    ...{ rows: 3, length: 10, mixer: 'gla', budget: 1, alignSteps: 2, supernetSteps: 2, finishSteps: 1 },
+    ...{ rate: 1e-3, sampling: 'budget', beam: 2, random: 1, exhaustive: false, objective: ['pick'] },
   },
   mlps: {},
   blocks: { rows: 3, length: 10, alignSteps: 2, trainSteps: 2, rate: 1e-3, mixers: ['gla', 'retnet'] },
@@ -63,13 +63,14 @@ const RECIPE = {
   final: {
     ...{ featureSteps: 1, logitSteps: 1, allSteps: 1, featureRate: 1e-3, logitRate: 1e-3, allRate: 1e-3 },
     ...{ bodyRate: 0.1, crossEntropy: 0.1, temperature: 1, rows: 3, length: 10, examples: 6 },
+    ...{ cacheLogits: 'somewhere', cacheLimit: 1e9, dtype: 'F32' },
   },
 } satisfies Recipe;
 
 /** As a command makes one of a recipe. */
 function context(recipe: Recipe = RECIPE, more: Partial<RunContext> = {}): RunContext {
   const tasks = (examples: number, said: string): ObjectiveTask[] =>
-    recipe.tasks.map((each) => {
+    recipe.tasks!.map((each) => {
       const { name, metric, examples: count } = parseTask(each, examples);
       return { plan: plan(name, count, said), metric };
     });
@@ -115,6 +116,8 @@ const DEPEND: Record<string, readonly StageName[]> = {
   ),
   // Says whether there is a stage of that name.
   'dimensions.throughput': [],
+  // The content of a hybrid that is given counts (below), and whether there is a cache.
+  ...{ 'final.hybrid': [], 'final.cacheLogits': [], 'final.cacheLimit': [] },
   // The search is told of, too, on the examples that nothing was chosen by.
   'final.examples': STAGES,
   ...{ 'decode.device': TIMED, 'decode.context': TIMED, 'decode.tokens': TIMED, 'decode.rounds': TIMED },
@@ -128,7 +131,7 @@ function other(value: unknown): unknown {
   const list = value as unknown[];
   return typeof list[0] === 'number' ? [...list, 7] : list.slice(0, -1);
 }
-const OTHERS: Record<string, string> = { cpu: 'webgpu', budget: 'coin', gla: 'retnet' };
+const OTHERS: Record<string, string> = { cpu: 'webgpu', budget: 'coin', gla: 'retnet', F32: 'BF16' };
 
 /** Every field that the schema of recipes knows: 'placement.budget'. */
 function fieldsOf(schema: z.ZodType, at = ''): string[] {
@@ -147,15 +150,16 @@ function withField(path: string, change: (value: unknown) => unknown): Recipe {
 }
 
 describe('another value of a field of the recipe makes other work of the stages that depend on it, and of no others', () => {
-  const fields = fieldsOf(recipeSchema);
+  const fields = fieldsOf(recipeSchemas.searched);
 
   test('every field of the schema is walked', () => {
     expect(fields.length).toBeGreaterThan(50);
     expect(fields.filter((field) => !(field in DEPEND))).toEqual([]);
+    expect(fieldsOf(recipeSchemas.given.shape.placement)).toEqual(['layers', 'mixer']);
     expect(Object.keys(DEPEND).filter((field) => !fields.includes(field))).toEqual([]);
   });
 
-  test.each(fields)('%s', (field) => {
+  test.each(fields.filter((field) => field !== 'final.hybrid'))('%s', (field) => {
     expect(changed(context(withField(field, other)))).toEqual(DEPEND[field]);
   });
 
@@ -166,6 +170,29 @@ describe('another value of a field of the recipe makes other work of the stages 
       const after = { ...before, [field]: 2 * RECIPE[field] } as Recipe;
       expect(changed(context(after), context(before)), stage).toEqual(allFrom(stage));
     }
+  });
+
+  test('a placement that is given, and a hybrid', async () => {
+    const { placement: _, mlps: __, ...rest } = RECIPE;
+    const given = (layers: number[], mixer: string) => context({ ...rest, placement: { layers, mixer } });
+    const used = STAGES.filter((name) => name !== 'placement');
+    // It is no stage then.
+    const stages = (...of: Parameters<typeof changed>) => changed(...of).filter((name) => name !== 'placement');
+    expect(stages(given([0], 'gla'), given([1], 'gla'))).toEqual(used);
+    expect(stages(given([0], 'gla'), given([0], 'retnet'))).toEqual(used);
+    const hybrid = (folder: string) => {
+      const { seeds, rows, length, tasks, examples, decode, device } = RECIPE;
+      const shared = { model: 'somewhere', seeds, rows, length, tasks, examples, decode, device } as const;
+      return context({ ...shared, final: { ...RECIPE.final, hybrid: folder } });
+    };
+    const { config } = openCheckpoint(model);
+    const other = join(dir, 'hybrid');
+    await saveCheckpoint(other, config, randomWeights(config, 9), { dtype: 'F32' });
+    expect(changed(hybrid(other), hybrid(model))).toEqual(['final']);
+    cpSync(other, join(dir, 'hybrid-2'), { recursive: true });
+    expect(changed(hybrid(join(dir, 'hybrid-2')), hybrid(other))).toEqual([]);
+    const { cacheLogits: ___, ...without } = RECIPE.final;
+    expect(changed(context({ ...RECIPE, final: without }))).toEqual(['final']);
   });
 
   test('a stage more or less', () => {
@@ -267,7 +294,7 @@ describe('what the stages before found', () => {
   const placement = (kept: number[]) =>
     ({
       runs: [{ placement: kept, searchers: [{ best: [judged(kept)] }] }],
-    }) as unknown as SearchResult;
+    }) as unknown as PlacementResult;
   const compared = (name: string) =>
     ({
       choice: { name },

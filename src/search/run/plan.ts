@@ -31,20 +31,25 @@ export function planOf(recipe: Recipe, config: ModelConfig): PlannedStage[] {
     const own = recipe[name]!;
     return stage(name, candidates, shaped(own, own.alignSteps), shaped(own, own.trainSteps));
   };
+  const search = placement && 'layers' in placement ? undefined : placement;
   return [
-    stage(
-      'placement',
-      1,
-      shaped(placement, placement.alignSteps),
-      shaped(placement, placement.supernetSteps),
-    ),
+    ...(search
+      ? [
+          stage(
+            'placement',
+            1,
+            shaped(search, search.alignSteps),
+            shaped(search, search.supernetSteps + search.finishSteps),
+          ),
+        ]
+      : []),
     ...(blocks ? [comparison('blocks', blocks.mixers.length)] : []),
     ...(design ? [comparison('design', design.designs?.length ?? jetDesigns(ONE_HEAD).length)] : []),
     ...(dimensions ? [comparison('dimensions', gridSize(recipe, config))] : []),
     ...(final
       ? [stage('final', 1, 0, shaped(final, final.featureSteps + final.logitSteps + final.allSteps))]
       : []),
-    ...(mlps ? [stage('mlps', 1, 0, shaped(placement, placement.supernetSteps))] : []),
+    ...(mlps && search ? [stage('mlps', 1, 0, shaped(search, search.supernetSteps))] : []),
   ];
 }
 

@@ -1,15 +1,15 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Device } from '../../graph/index.ts';
+import { InputError } from '../../util/errors.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import type { Recipe } from '../recipe.ts';
-import type { RunResult } from '../result.ts';
+import type { Result } from '../result.ts';
 import type { RunContext } from './context.ts';
 
 /** What a run has found so far: the parts of its result. */
 export type Findings = Partial<
-  Pick<
-    RunResult,
-    'placement' | 'mlps' | 'blocks' | 'design' | 'dimensions' | 'throughput' | 'windows' | 'final'
-  >
+  Pick<Result, 'placement' | 'mlps' | 'blocks' | 'design' | 'dimensions' | 'throughput' | 'windows' | 'final'>
 >;
 
 export type StageName = keyof Findings;
@@ -43,15 +43,47 @@ const USES: Record<StageName, readonly StageName[]> = {
 
 export const usedBy = (name: StageName): readonly StageName[] => USES[name];
 
-/** The stages that a recipe has, in order. */
-export function stagesOf({ dimensions, ...recipe }: Recipe): StageName[] {
-  const has = { ...recipe, dimensions, throughput: dimensions?.throughput || undefined };
-  return STAGES.filter((name) => has[name] !== undefined);
-}
-
 /** These stages and those that use them. */
 export function withDependents(names: readonly StageName[]): StageName[] {
   return STAGES.filter((name) => names.includes(name) || usedBy(name).some((used) => names.includes(used)));
+}
+
+/** The stages that a recipe has, in order. */
+export function stagesOf({ placement, dimensions, ...recipe }: Recipe): StageName[] {
+  const has = {
+    ...recipe,
+    dimensions,
+    placement: placement && 'layers' in placement ? undefined : placement,
+    throughput: dimensions?.throughput || undefined,
+  };
+  return STAGES.filter((name) => has[name] !== undefined);
+}
+
+/** Where a stage keeps its files: a folder in that of the run, or this itself for a run of one stage. */
+export function stageFolder({ recipe, out }: Pick<RunContext, 'recipe' | 'out'>, name: StageName): string {
+  return stagesOf(recipe).length === 1 ? out : join(out, name);
+}
+
+/**
+ * A folder has the files of one stage, or a folder for each of several.
+ *
+ * @throws InputError for a folder that a run of the other kind has begun, an earlier version's among them
+ */
+export function checkLayout({ recipe, out }: Pick<RunContext, 'recipe' | 'out'>): void {
+  const stages = stagesOf(recipe);
+  const own = (name: string) => existsSync(join(out, name));
+  if (stages.length === 1) {
+    const other = STAGES.find((name) => own(join(name, 'stage.json')) || own(join(name, 'seed-1')));
+    if (!other) return;
+    throw new InputError(
+      `${out} holds a run of several stages, or of an earlier version (${other}/): give another folder`,
+    );
+  }
+  const other = ['stage.json', 'seed-1', 'parent.json'].find(own);
+  if (!other) return;
+  throw new InputError(
+    `${out} holds a run of one stage (${other}), and this one has ${stages.join(', ')}: give another folder`,
+  );
 }
 
 /** How the work of a stage is done. */

@@ -8,13 +8,14 @@ import { remember } from '../../util/store/kept.ts';
 import { Judge } from '../judge/judge.ts';
 import { PathScorer } from '../judge/scorer.ts';
 import { Network } from '../network/network.ts';
-import type { MlpsResult } from '../result.ts';
 import type { RunContext } from '../run/context.ts';
 import { unitIdentity } from '../run/identity.ts';
-import type { Findings, MakeStage, Unit } from '../run/stage.ts';
+import { type Findings, type MakeStage, stageFolder } from '../run/stage.ts';
 import { tokensOf } from '../train/settings.ts';
+import type { MlpsResult } from './mlps-result.ts';
+import type { SearchSettings } from './placement/search.ts';
 import { type Judged, type Placement, placementKey } from './placement/searcher.ts';
-import { placementSettings } from './placement/stage.ts';
+import { searchSettings } from './placement/stage.ts';
 import { searchIdentity, trainedBranches } from './placement/trained-branches.ts';
 
 /**
@@ -23,18 +24,20 @@ import { searchIdentity, trainedBranches } from './placement/trained-branches.ts
  */
 export const mlpsStage: MakeStage<'mlps'> = (context, findings) => {
   const { mlps, seeds } = context.recipe;
-  if (!mlps) return undefined;
-  const placements = placementsOf(context, findings);
-  const tokens = tokensOf(placementSettings(context).supernet);
+  const settings = searchSettings(context);
+  if (!mlps || !settings) return undefined;
+  const placements = placementsOf(settings.budget, context, findings);
+  const tokens = tokensOf(settings.supernet);
   return {
     units: seeds.map((seed) => ({
       id: `mlps/seed-${seed}`,
       tokens,
-      run: (control) => compare(context, placements, seed, control),
+      run: (control) => compare(context, { ...settings, ...control }, placements, seed),
     })),
     finish: async (control) => {
       const runs: SeedFindings[] = [];
-      for (const seed of seeds) runs.push(await compare(context, placements, seed, control));
+      for (const seed of seeds)
+        runs.push(await compare(context, { ...settings, ...control }, placements, seed));
       return {
         placements,
         runs: runs.map(({ seconds: _, tokens: __, ...run }) => run),
@@ -51,9 +54,8 @@ type SeedFindings = MlpsResult['runs'][number] & { seconds: number; tokens: numb
 const ALL = 64;
 
 /** Every placement of the budget in a small model; in a large one those that a searcher of stage 1 judged best. */
-function placementsOf({ recipe, config }: RunContext, { placement }: Findings): Placement[] {
+function placementsOf(budget: number, { config }: RunContext, { placement }: Findings): Placement[] {
   const layers = config.layers.length;
-  const { budget } = recipe.placement;
   if (countCombinations(layers, budget) <= ALL) return combinations(layers, budget);
   const judged = placement!.runs.flatMap(({ searchers, heatMap }) => [
     ...searchers.flatMap(({ best }) => best),
@@ -64,15 +66,14 @@ function placementsOf({ recipe, config }: RunContext, { placement }: Findings): 
 
 async function compare(
   context: RunContext,
+  settings: SearchSettings,
   placements: readonly Placement[],
   seed: number,
-  control: Parameters<Unit['run']>[0],
 ): Promise<SeedFindings> {
-  const settings = { ...placementSettings(context), ...control };
   const { config, weights } = openCheckpoint(context.model);
   const fingerprint = searchIdentity(settings, new Network(config, weights));
   const { align, supernet, tasks, mixer, threads, device, signal, onProgress } = settings;
-  const folder = join(context.out, 'mlps', `seed-${seed}`);
+  const folder = join(stageFolder(context, 'mlps'), `seed-${seed}`);
   const judge = async (mlps: boolean): Promise<{ judged: Judged[]; seconds: number; tokens: number }> => {
     const network = new Network(config, weights);
     const trained = await trainedBranches(settings, network, seed, {

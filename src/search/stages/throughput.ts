@@ -4,13 +4,13 @@ import { hashOf } from '../../util/store/identity.ts';
 import { measured } from '../measured.ts';
 import { linearMixer, type SizedSpec } from '../network/linear-mixer.ts';
 import { Network } from '../network/network.ts';
-import type { ThroughputResult } from '../result.ts';
 import { conditionsOf, costsOf } from '../run/cost.ts';
-import type { MakeStage } from '../run/stage.ts';
+import { type MakeStage, stageFolder } from '../run/stage.ts';
 import { chosenBlock, comparison } from './blocks/stages.ts';
 import { untrainedHybrid } from './blocks/untrained.ts';
-import { agreedPlacement } from './placement/stage.ts';
+import { keptLayers } from './placement/agreed.ts';
 import { uniformPlacement } from './placement/uniform.ts';
+import type { ThroughputResult } from './throughput-result.ts';
 
 /**
  * What decoding depends on (the paper's fourth finding: the size of the state, not the number of parameters): the
@@ -18,12 +18,12 @@ import { uniformPlacement } from './placement/uniform.ts';
  * full layers, all timed in turns. Nothing is trained for it.
  */
 export const throughputStage: MakeStage<'throughput'> = (context, findings) => {
-  const { recipe, config, model, out, threads = 0 } = context;
+  const { recipe, config, model, threads = 0 } = context;
   if (!recipe.dimensions?.throughput) return undefined;
   const variants = variantsOf(
     comparison('dimensions', context, findings)!.candidates.map(({ spec }) => spec),
-    chosenBlock(findings)?.candidate.spec ?? linearMixer(recipe.placement.mixer, config),
-    agreedPlacement(findings.placement!),
+    chosenBlock(findings)?.candidate.spec ?? linearMixer(recipe.placement!.mixer, config),
+    keptLayers(context, findings),
     config.layers.length,
   );
   const { decode } = recipe;
@@ -31,7 +31,7 @@ export const throughputStage: MakeStage<'throughput'> = (context, findings) => {
     units: [],
     finish: async ({ onProgress, signal }) => {
       const kept = await measured(
-        join(out, 'throughput', 'found.json'),
+        join(stageFolder(context, 'throughput'), 'found.json'),
         {
           config: hashOf(config),
           variants: Object.fromEntries(

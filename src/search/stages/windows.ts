@@ -5,14 +5,14 @@ import { remember } from '../../util/store/kept.ts';
 import { Judge, objectiveOf, replacedLayers } from '../judge/judge.ts';
 import { PathScorer } from '../judge/scorer.ts';
 import type { Network } from '../network/network.ts';
-import type { WindowsResult } from '../result.ts';
 import { chosenNetwork } from '../run/chosen.ts';
 import { ledBy, type RunContext } from '../run/context.ts';
 import { unitIdentity } from '../run/identity.ts';
-import type { Findings, MakeStage, Unit } from '../run/stage.ts';
+import { type Findings, type MakeStage, stageFolder, type Unit } from '../run/stage.ts';
 import { beamSearch } from './placement/beam.ts';
 import { type Judged, type Placement, placementKey } from './placement/searcher.ts';
 import { uniform } from './placement/uniform.ts';
+import type { WindowsResult } from './windows-result.ts';
 
 /**
  * Sliding windows, placed as in the paper after full attention and by another objective (spec §3.1): some of the layers
@@ -57,7 +57,7 @@ async function search(
   control: Control,
 ): Promise<SeedWindows> {
   const { windows } = context.recipe;
-  const folder = join(context.out, 'windows', `seed-${seed}`);
+  const folder = join(stageFolder(context, 'windows'), `seed-${seed}`);
   const identity = unitIdentity(context, 'windows', findings, seed);
   const onNotice = noticeBy(control.onProgress, `windows, seed ${seed}`);
   return remember(
@@ -130,7 +130,7 @@ async function withJudge<T>(
   control: Control,
   use: (judge: Judge, free: readonly number[]) => Promise<T>,
 ): Promise<T> {
-  const { recipe, config, out } = context;
+  const { recipe, config } = context;
   const { size, objective } = recipe.windows!;
   const { onProgress, signal, threads, device } = control;
   const { network, placement: full } = await chosenNetwork(context, findings, seed, control);
@@ -143,7 +143,10 @@ async function withJudge<T>(
       signal,
       onProgress: onProgress && ((event) => onProgress({ ...event, stage: `windows, seed ${seed}: judge` })),
       path: (placement) => windowPath(full, inLayers(placement), config.layers.length),
-      keep: { path: join(out, 'windows', `seed-${seed}`, 'judged.json'), network: network.fingerprint() },
+      keep: {
+        path: join(stageFolder(context, 'windows'), `seed-${seed}`, 'judged.json'),
+        network: network.fingerprint(),
+      },
     });
     return await use(judge, free);
   } finally {

@@ -92,9 +92,6 @@ describe('compareBlocks', () => {
   });
 
   test('every candidate with every seed, timed in turns', () => {
-    expect(JSON.parse(readFileSync(join(dir, 'straight/result.json'), 'utf8'))).toEqual(
-      JSON.parse(JSON.stringify(result)),
-    );
     expect(result.trainedTokens).toBe(7 * 24);
     for (const candidate of result.candidates) {
       expect(candidate.runs.map(({ seed }) => seed)).toEqual([1, 2]);
@@ -145,7 +142,6 @@ describe('compareBlocks', () => {
     const controller = new AbortController();
     const { signal } = controller;
     await expect(compareBlocks(settings('stopped', { signal, onProgress: stop }))).rejects.toThrow(/abort/i);
-    expect(existsSync(join(dir, 'stopped/result.json'))).toBe(false);
     expect(lasting(await compareBlocks(settings('stopped')))).toEqual(lasting(result));
   });
 

@@ -8,8 +8,6 @@ import { countParameters } from '../../../model/parameters.ts';
 import type { ObjectiveTask } from '../../../tasks/objective.ts';
 import type { TrainingData } from '../../../train/batches.ts';
 import { InputError } from '../../../util/errors.ts';
-import { writeFileAtomic } from '../../../util/files.ts';
-import { withFolder } from '../../../util/folder-lock.ts';
 import type { OnProgress } from '../../../util/progress.ts';
 import { hashOf } from '../../../util/store/identity.ts';
 import { remember } from '../../../util/store/kept.ts';
@@ -20,11 +18,11 @@ import { hybridOf } from '../../network/hybrid.ts';
 import type { SizedSpec } from '../../network/linear-mixer.ts';
 import { Network } from '../../network/network.ts';
 import { type TrainingSettings, tokensOf } from '../../train/settings.ts';
-import { asPlacement, checkBudget, type Judged } from '../placement/searcher.ts';
+import { asPlacement, checkBudget, checkLayers, type Judged } from '../placement/searcher.ts';
 import type { ChoiceRule } from './choice.ts';
 import { inTurns, longestPrompt, measureDecode } from './decode-speed.ts';
 import { stateSize } from './dimensions.ts';
-import type { BlockFindings, BlocksResult } from './result.ts';
+import type { BlockFindings, BlocksResult, BlocksStage } from './result.ts';
 import { measureTraining } from './train-speed.ts';
 import { judgeNetwork, runTrial, trainedNetwork } from './trial.ts';
 import { untrainedHybrid } from './untrained.ts';
@@ -43,10 +41,10 @@ export interface Candidate {
 }
 
 export interface CompareSettings {
-  stage: BlocksResult['stage'];
+  stage: BlocksStage;
   /** Folder of the parent model. */
   model: string;
-  /** Folder of the run: states to resume from, result.json, the hybrid of the chosen block. */
+  /** Folder of the comparison: states to resume from, and the hybrid of the chosen block. */
   out: string;
   /** The layers that keep full attention. */
   placement: readonly number[];
@@ -71,15 +69,11 @@ export interface CompareSettings {
 /**
  * Trains, judges and times every candidate with every seed, and chooses. Resumes where it was stopped.
  *
- * @throws InputError before any work for settings that cannot be met, for a folder that holds the states of a
- *   comparison with other settings, and for one in which another process is at work
+ * @throws InputError before any work for settings that cannot be met, and for a folder that holds the states of a
+ *   comparison with other settings
  */
 export async function compareBlocks(settings: CompareSettings): Promise<BlocksResult> {
   checkComparison(settings);
-  return withFolder(settings.out, `a comparison: ${settings.stage}`, () => compareAlone(settings));
-}
-
-async function compareAlone(settings: CompareSettings): Promise<BlocksResult> {
   const { model, out, candidates, seeds, tasks, decode } = settings;
   const { config, weights, generation } = openCheckpoint(model);
   const placement = asPlacement(settings.placement);
@@ -113,16 +107,7 @@ async function compareAlone(settings: CompareSettings): Promise<BlocksResult> {
     generation,
     signal: settings.signal,
   });
-  const result: BlocksResult = {
-    format: 'postnas-blocks-1',
-    stage: settings.stage,
-    command: settings.command,
-    created: new Date().toISOString(),
-    model: {
-      path: model,
-      layers: config.layers.length,
-      parameters: countParameters(weights.names().map((name) => weights.info(name))),
-    },
+  return {
     placement,
     objective: objectiveOf(tasks),
     base,
@@ -132,8 +117,6 @@ async function compareAlone(settings: CompareSettings): Promise<BlocksResult> {
     choice: { name: chosen, rule: settings.rule.text },
     seconds: spent,
   };
-  writeFileAtomic(join(out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
-  return result;
 }
 
 /** What has to be trained, in order: trials do not depend on each other. */
@@ -147,13 +130,7 @@ export function checkComparison(settings: CompareSettings): void {
   const { config } = openCheckpoint(settings.model);
   const layers = config.layers.length;
   checkBudget(placement.length, layers);
-  const wrong = placement.find((layer) => !Number.isInteger(layer) || layer < 0 || layer >= layers);
-  if (wrong !== undefined) {
-    throw new InputError(`placement ${placement.join(', ')}: no layer ${wrong}, expected 0 to ${layers - 1}`);
-  }
-  if (asPlacement(placement).length === layers) {
-    throw new InputError(`placement ${placement.join(', ')}: no layer is left for a block`);
-  }
+  checkLayers(placement, layers);
   const names = candidates.map(({ name }) => name);
   if (names.length === 0) throw new InputError('there is no block to compare');
   const twice = names.find((name, i) => names.indexOf(name) !== i);

@@ -1,62 +1,81 @@
-import type { MixerSpec } from '../../../mixers/spec.ts';
-import type { Metric } from '../../../tasks/objective.ts';
-import type { Judged } from '../placement/searcher.ts';
+import { z } from 'zod';
+import { fields, filled, list, number, text, whole } from '../../../util/schema.ts';
+import type { SizedSpec } from '../../network/linear-mixer.ts';
+import { conditions, type Frame, judged, objective, placement, rates } from '../../result-fields.ts';
 
-/** What a comparison of blocks found (stages 2 to 4 of PostNAS), as the JSON file that reports read. Plain data. */
-export interface BlocksResult {
-  format: 'postnas-blocks-1';
-  /** What the candidates differ in: the kind of block, the design of the JetBlock, or its dimensions. */
-  stage: 'blocks' | 'design' | 'dimensions';
-  /** The command line that repeats the comparison. */
-  command?: string;
-  /** ISO 8601. */
-  created: string;
-  model: { path: string; layers: number; parameters: number };
-  /** The layers that keep full attention. */
-  placement: number[];
-  objective: { task: string; metric: Metric; examples: number }[];
-  /** The parent itself, on the same examples. */
-  base: Judged;
-  /** Tokens that each candidate was trained on, per seed. */
-  trainedTokens: number;
-  decode: DecodeConditions;
-  candidates: BlockFindings[];
-  choice: { name: string; rule: string };
-  seconds: number;
+/** What the candidates of a comparison differ in: the kind of block, the design of the JetBlock, or its dimensions. */
+export type BlocksStage = 'blocks' | 'design' | 'dimensions';
+
+/** A block by its kind and the size of its state; what else its kind has is not looked at. */
+const spec = z.looseObject(
+  { kind: text(), heads: whole(1), keyDim: whole(1), valueDim: whole(1) },
+  { error: 'an object' },
+) as unknown as z.ZodType<SizedSpec>;
+
+function candidate(frame: Frame) {
+  return fields({
+    name: text(),
+    spec,
+    parameters: number().describe('of one block'),
+    stateBytes: number().describe(
+      'of one block for one sequence, in bytes of float32, convolution states included',
+    ),
+    stateSize: number().describe(
+      'numbers of the recurrent state of one block: heads x key width x value width',
+    ),
+    decode: rates().describe(
+      'tokens per second of the whole hybrid, a value per round; rounds of all candidates alternate',
+    ),
+    train: rates().describe('tokens per second of feature distillation, a value per round, in turns too'),
+    runs: filled(
+      fields({
+        seed: whole(0),
+        alignment: list(number()).describe(
+          'relative squared error of the blocks after alignment, per replaced layer',
+        ),
+        loss: number().describe('of feature distillation, mean over the last tenth of its steps'),
+        judged: judged(frame),
+      }),
+    ),
+  });
 }
 
-/** How decoding was timed: one sequence, greedy steps after a prompt. */
-interface DecodeConditions {
-  device: string;
-  /** ONNX Runtime's; 0 for all cores. */
-  threads: number;
-  /** Tokens of the prompt. */
-  context: number;
-  /** Tokens timed in a round. */
-  tokens: number;
+/** What a comparison of blocks found (stages 2 to 4 of PostNAS). */
+export function blocksSchema(frame: Frame) {
+  return fields({
+    placement: placement(frame).describe('the layers that keep full attention'),
+    objective: objective(),
+    base: judged(frame).describe('the parent itself, on the same examples'),
+    trainedTokens: number().describe('that each candidate was trained on, per seed'),
+    decode: conditions(),
+    candidates: filled(candidate(frame)),
+    choice: fields({ name: text(), rule: text() }),
+    seconds: number(),
+  }).superRefine(({ candidates, choice }, { addIssue }) => {
+    // Candidates are compared seed by seed.
+    const seeds = candidates[0]!.runs.map(({ seed }) => seed);
+    for (const [i, { runs }] of candidates.entries()) {
+      const own = runs.map(({ seed }) => seed);
+      if (own.length !== seeds.length || !own.every((seed) => seeds.includes(seed))) {
+        addIssue({
+          code: 'custom',
+          path: ['candidates', i, 'runs'],
+          message: `the seeds ${seeds.join(', ')}`,
+          params: { found: own },
+        });
+      }
+    }
+    if (!candidates.some(({ name }) => name === choice.name)) {
+      addIssue({ code: 'custom', path: ['choice', 'name'], message: 'the name of a candidate' });
+    }
+  });
 }
 
-export interface BlockFindings {
-  name: string;
-  spec: MixerSpec;
-  /** Parameters of one block. */
-  parameters: number;
-  /** Of one block for one sequence, in bytes of float32, convolution states included. */
-  stateBytes: number;
-  /** Numbers of the recurrent state of one block: heads x key width x value width. */
-  stateSize: number;
-  /** Tokens per second of the whole hybrid, a value per round; rounds of all candidates alternate. */
-  decode: number[];
-  /** Tokens per second of feature distillation (forwards, backwards and optimiser), a value per round, in turns too. */
-  train: number[];
-  runs: BlockRun[];
-}
+export type BlocksResult = z.infer<ReturnType<typeof blocksSchema>>;
+export type BlockFindings = BlocksResult['candidates'][number];
+export type BlockRun = BlockFindings['runs'][number];
 
-export interface BlockRun {
-  seed: number;
-  /** Relative squared error of the blocks after alignment, per replaced layer. */
-  alignment: number[];
-  /** Loss of feature distillation, mean over the last tenth of its steps. */
-  loss: number;
-  judged: Judged;
+/** Tokens that all candidates together were trained on, with all seeds. */
+export function comparedTokens({ trainedTokens, candidates }: BlocksResult): number {
+  return trainedTokens * candidates.reduce((runs, each) => runs + each.runs.length, 0);
 }

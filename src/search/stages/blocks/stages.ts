@@ -1,19 +1,18 @@
-import { join } from 'node:path';
 import { linearMixer, type SizedSpec } from '../../network/linear-mixer.ts';
 import { type RunContext, training } from '../../run/context.ts';
-import type { Findings, MakeStage, Stage } from '../../run/stage.ts';
+import { type Findings, type MakeStage, type Stage, stageFolder } from '../../run/stage.ts';
 import { tokensOf } from '../../train/settings.ts';
-import { agreedPlacement } from '../placement/stage.ts';
+import { keptLayers } from '../placement/agreed.ts';
 import { asFastThenBest, bestThenFastest, type ChoiceRule, meanScore } from './choice.ts';
 import { type Candidate, type CompareSettings, compareBlocks, trialsOf } from './compare.ts';
 import { designsNamed, jetDesigns } from './designs.ts';
 import { nearbyHeads, sameStateSize } from './dimensions.ts';
-import type { BlocksResult } from './result.ts';
+import type { BlocksResult, BlocksStage } from './result.ts';
 import { runTrial } from './trial.ts';
 
 /** Stages 2 to 4: one comparison each, with other candidates. */
 
-type Comparison = BlocksResult['stage'];
+type Comparison = BlocksStage;
 
 /** Stage 2: which block replaces attention. */
 export const blocksStage: MakeStage<'blocks'> = (context, findings) =>
@@ -52,8 +51,8 @@ export function comparison(
   return {
     stage,
     model,
-    out: join(context.out, stage),
-    placement: agreedPlacement(findings.placement!),
+    out: stageFolder(context, stage),
+    placement: keptLayers(context, findings),
     seeds: recipe.seeds,
     tasks,
     batches,
@@ -88,7 +87,7 @@ function candidatesOf(
     };
   }
   const { heads, aspect, convSizes, slack } = recipe.dimensions!;
-  const spec = blockBefore('dimensions', recipe.placement.mixer, config, findings);
+  const spec = blockBefore('dimensions', recipe.placement!.mixer, config, findings);
   return {
     candidates: sameStateSize(spec, {
       heads: heads ?? nearbyHeads(spec.heads),

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, statfsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { type Device, memoryOf, type Values } from '../../../graph/index.ts';
 import { type Checkpoint, hasWeights, openCheckpoint, saveCheckpoint } from '../../../model/checkpoint.ts';
 import { LayerPrograms } from '../../../model/layer-programs.ts';
@@ -8,9 +8,9 @@ import type { WrittenDtype } from '../../../model/safetensors.ts';
 import type { TrainingData } from '../../../train/batches.ts';
 import { type Objective, train } from '../../../train/trainer.ts';
 import { InputError } from '../../../util/errors.ts';
-import { withFolder } from '../../../util/folder-lock.ts';
 import type { OnProgress } from '../../../util/progress.ts';
 import { bounds, checkBound, checkTraining } from '../../bounds.ts';
+import { DEFAULTS } from '../../defaults.ts';
 import { type Hybrid, hybridOf } from '../../network/hybrid.ts';
 import { Network } from '../../network/network.ts';
 import { PathGradient, type PathLosses } from '../../network/path-gradient.ts';
@@ -46,7 +46,7 @@ export interface DistillSettings {
   temperature: number;
   /** A folder for the teacher's most probable tokens; then only they are compared with. */
   cacheLogits?: string;
-  /** The most that they may take, in bytes; 20 GB unless told. */
+  /** The most that they may take, in bytes. */
   cacheLimit?: number;
   /** Of the written weights; F32 unless told. */
   dtype?: WrittenDtype;
@@ -57,8 +57,6 @@ export interface DistillSettings {
   /** Lines for people: what the cache will take, a damaged file in it. */
   onNotice?: (line: string) => void;
   signal?: AbortSignal;
-  /** Called once everything has been checked, before any work. */
-  beforeStages?: () => Promise<void>;
   /** Given the model after every stage, as it would be written. */
   afterStage?: (name: StageName, hybrid: Hybrid) => Promise<void>;
 }
@@ -76,35 +74,23 @@ interface Stage {
   rateOf: (weight: NetworkWeight) => number | undefined;
 }
 
-const CACHE_LIMIT = 20e9;
-
 /**
  * Trains a hybrid to be its teacher, in stages that each resume where they were stopped; run again with the same
  * settings, the result is the same.
  *
  * @throws InputError before any work for models that do not fit each other and settings that cannot be met; for a
- *   folder that holds the states of a run with other settings, and for one in which another process is at work
+ *   folder that holds the states of a run with other settings
  */
 export async function distill(settings: DistillSettings): Promise<DistillResult> {
-  const { out } = settings;
-  const [from, to] = [openCheckpoint(settings.teacher), openCheckpoint(settings.student)];
-  const stages = stagesOf(
-    settings,
-    to.config.layers.map(({ kind }) => kind !== 'attention' && kind !== 'sliding_window'),
-  );
-  check(settings, stages, from, to);
-  return withFolder(out, 'a distillation', () => distillAlone(settings, stages, from, to));
-}
-
-async function distillAlone(
-  settings: DistillSettings,
-  stages: readonly Stage[],
-  from: Checkpoint,
-  to: Checkpoint,
-): Promise<DistillResult> {
   const { out, signal } = settings;
-  claimHybrid(settings, stages);
-  await settings.beforeStages?.();
+  const { from, to, stages } = checkDistillation(settings);
+  const bytes = cacheSize(settings, stages, to.config.vocabSize);
+  if (bytes > 0) {
+    mkdirSync(settings.cacheLogits!, { recursive: true });
+    settings.onNotice?.(
+      `the teacher's predictions take up to ${inGigabytes(bytes)} in ${settings.cacheLogits}`,
+    );
+  }
   const teacher = new Network(from.config, from.weights);
   let student = new Network(to.config, to.weights);
   const fingerprint: Record<string, unknown> = {
@@ -167,14 +153,18 @@ function stagesOf(
   return stages.filter(({ training }) => training.steps > 0);
 }
 
-/** @throws InputError for what could only fail later, after hours of training */
-function check(
-  settings: DistillSettings,
-  stages: readonly Stage[],
-  teacher: Checkpoint,
-  student: Checkpoint,
-): void {
+/** @throws InputError for what could only fail later, after hours of training; nothing is written */
+export function checkDistillation(settings: DistillSettings): {
+  from: Checkpoint;
+  to: Checkpoint;
+  stages: readonly Stage[];
+} {
+  const [teacher, student] = [openCheckpoint(settings.teacher), openCheckpoint(settings.student)];
   const [from, to] = [teacher.config, student.config];
+  const stages = stagesOf(
+    settings,
+    to.layers.map(({ kind }) => kind !== 'attention' && kind !== 'sliding_window'),
+  );
   const { temperature, all } = settings;
   if (stages.length === 0) throw new InputError('nothing to do: no stage of the distillation has any steps');
   checkBound('temperature', temperature, bounds.temperature);
@@ -211,33 +201,43 @@ function check(
       );
     }
   }
-  checkCache(settings, stages, to.vocabSize);
+  checkCache(settings, cacheSize(settings, stages, to.vocabSize));
+  claimHybrid(settings, stages);
+  return { from: teacher, to: student, stages };
 }
 
-/** Says what the cache will take. @throws InputError if that is more than it may, or than the disk has */
-function checkCache(settings: DistillSettings, stages: readonly Stage[], vocabulary: number): void {
-  const { cacheLogits: folder, cacheLimit = CACHE_LIMIT, onNotice } = settings;
-  if (folder === undefined) return;
+const inGigabytes = (n: number) => `${(n / 1e9).toPrecision(3)} GB`;
+
+/** Bytes of the cache of the teacher's predictions; 0 without one. */
+function cacheSize({ cacheLogits }: DistillSettings, stages: readonly Stage[], vocabulary: number): number {
+  if (cacheLogits === undefined) return 0;
   const cached = stages.filter(({ losses }) => losses.vocabulary);
-  const bytes = cached.reduce(
+  return cached.reduce(
     (sum, { training: { steps, batch, length } }) => sum + steps * cachedBytes(batch * length, vocabulary),
     0,
   );
-  const size = (n: number) => `${(n / 1e9).toPrecision(3)} GB`;
+}
+
+/** @throws InputError for a cache that takes more than it may, or than the disk has */
+function checkCache(
+  { cacheLogits: folder, cacheLimit = DEFAULTS.final.cacheLimit }: DistillSettings,
+  bytes: number,
+): void {
+  if (bytes === 0) return;
   if (bytes > cacheLimit) {
     throw new InputError(
-      `the teacher's predictions would take ${size(bytes)} in ${folder}, allowed are ${size(cacheLimit)}: ` +
-        'fewer steps, a higher limit, or no cache',
+      `the teacher's predictions would take ${inGigabytes(bytes)} in ${folder}, allowed are ` +
+        `${inGigabytes(cacheLimit)}: fewer steps, a higher limit, or no cache`,
     );
   }
-  mkdirSync(folder, { recursive: true });
-  const { bavail, bsize } = statfsSync(folder);
+  let place = resolve(folder!);
+  while (!existsSync(place)) place = dirname(place);
+  const { bavail, bsize } = statfsSync(place);
   if (bytes > bavail * bsize) {
     throw new InputError(
-      `the teacher's predictions would take ${size(bytes)} in ${folder}, where ${size(bavail * bsize)} are free`,
+      `the teacher's predictions would take ${inGigabytes(bytes)} in ${folder}, where ${inGigabytes(bavail * bsize)} are free`,
     );
   }
-  onNotice?.(`the teacher's predictions take up to ${size(bytes)} in ${folder}`);
 }
 
 async function run(

@@ -4,24 +4,25 @@ import { openCheckpoint, saveCheckpoint } from '../../../model/checkpoint.ts';
 import { noticeBy } from '../../../util/progress.ts';
 import { hashOf } from '../../../util/store/identity.ts';
 import { remember } from '../../../util/store/kept.ts';
+import { objectiveOf } from '../../judge/judge.ts';
 import { measured } from '../../measured.ts';
 import { type Hybrid, holdsModel, hybridOf } from '../../network/hybrid.ts';
 import { Network } from '../../network/network.ts';
-import type { FinalResult } from '../../result.ts';
 import { chosenNetwork } from '../../run/chosen.ts';
 import { type RunContext, training } from '../../run/context.ts';
 import { conditionsOf, costsOf } from '../../run/cost.ts';
 import { unitIdentity } from '../../run/identity.ts';
-import type { Findings, MakeStage, Unit } from '../../run/stage.ts';
+import { type Findings, type MakeStage, stageFolder, type Unit } from '../../run/stage.ts';
 import { tokensOf } from '../../train/settings.ts';
 import { judgeNetwork } from '../blocks/trial.ts';
 import type { Judged } from '../placement/searcher.ts';
 import { addWindows, windowPath } from '../windows.ts';
-import { distill } from './distill.ts';
+import { type DistillSettings, distill } from './distill.ts';
+import type { FinalResult } from './result.ts';
 
 /**
- * The final training of the chosen architecture, with every seed, judged after each of its stages on examples that no
- * stage of the search has seen.
+ * The final training of the chosen architecture, or of a hybrid that is given, with every seed, judged after each of its
+ * stages on examples that no stage of the search has seen.
  */
 export const finalStage: MakeStage<'final'> = (context, findings) => {
   const { recipe, freshTasks } = context;
@@ -38,9 +39,10 @@ export const finalStage: MakeStage<'final'> = (context, findings) => {
       const runs: FinalResult['runs'] = [];
       for (const seed of seeds) runs.push(await finish(context, findings, seed, control));
       const { config, weights } = openCheckpoint(context.model);
-      const keep = join(context.out, 'final', 'parent.json');
+      const keep = join(stageFolder(context, 'final'), 'parent.json');
       return {
         architecture: showArchitecture(openCheckpoint(runs[0]!.hybrid).config.layers),
+        objective: objectiveOf(freshTasks),
         examples: Math.max(...freshTasks.map(({ plan }) => plan.examples.length)),
         base: await judgeWhole(context, { config, weights }, keep, 'parent', control),
         runs,
@@ -64,77 +66,108 @@ export function trainingsOf({ recipe }: RunContext) {
   };
 }
 
+/** The training of a seed, from the model to the student. */
+export function distillation(context: RunContext, seed: number, student: string): DistillSettings {
+  const { model, batches, recipe, threads, device, signal } = context;
+  const { temperature, cacheLogits, cacheLimit, dtype } = recipe.final!;
+  return {
+    ...trainingsOf(context),
+    teacher: model,
+    student,
+    out: seedFolder(context, seed),
+    ...{ seed, batches, temperature, cacheLimit, dtype, threads, device, signal },
+    ...(cacheLogits !== undefined && { cacheLogits }),
+  };
+}
+
+/** One training of a hybrid that is given has the stage's folder for itself. */
+function seedFolder(context: RunContext, seed: number): string {
+  const { final, seeds } = context.recipe;
+  const folder = stageFolder(context, 'final');
+  return final!.hybrid !== undefined && seeds.length === 1 ? folder : join(folder, `seed-${seed}`);
+}
+
 async function finish(
   context: RunContext,
   findings: Findings,
   seed: number,
   control: Parameters<Unit['run']>[0],
 ): Promise<FinalResult['runs'][number]> {
-  const { model, batches, recipe, config } = context;
-  const folder = join(context.out, 'final', `seed-${seed}`);
-  const { network, placement } = await chosenNetwork(context, findings, seed, control);
-  const windows = findings.windows?.chosen ?? [];
-  addWindows(network, windows, recipe.windows?.size ?? 0);
-  const student = hybridOf(network, windowPath(placement, windows, config.layers.length));
+  const { model, recipe } = context;
+  const folder = seedFolder(context, seed);
+  const { student, fingerprint } = await studentOf(context, findings, seed, control);
   const identity = {
     ...unitIdentity(context, 'final', findings, seed),
-    student: hashOf(student.config, network.fingerprint()),
+    student: hashOf(student.config, fingerprint),
   };
   const hybrid = join(folder, 'hybrid');
   const label = `final, seed ${seed}`;
   const options = { onNotice: noticeBy(control.onProgress, label), isWhole: () => holdsModel(hybrid) };
-  const { stages } = await remember(
-    join(folder, 'found.json'),
-    identity,
-    async () => {
-      const judged = new Map<string, Judged>();
-      const judge = async (name: string, each: Hybrid) =>
-        judged.set(
-          name,
-          await judgeWhole(context, each, join(folder, `judged-${name}.json`), label, control),
-        );
-      await judge('search', student);
+  const found = join(folder, 'found.json');
+  const { stages } = await remember(found, identity, () => trainAndJudge(), options);
+  return { seed, stages, hybrid };
+
+  async function trainAndJudge() {
+    const judged = new Map<string, Judged>();
+    const judge = async (name: string, each: Hybrid) =>
+      judged.set(name, await judgeWhole(context, each, join(folder, `judged-${name}.json`), label, control));
+    await judge('search', student);
+    const own = recipe.final!.hybrid ?? join(folder, 'student');
+    if (recipe.final!.hybrid === undefined) {
       const { generation } = openCheckpoint(model);
-      await saveCheckpoint(join(folder, 'student'), student.config, student.weights, {
+      await saveCheckpoint(own, student.config, student.weights, {
         dtype: 'F32',
         tokenizerFrom: model,
         generation,
         signal: control.signal,
       });
-      const { onProgress } = control;
-      const trained = await distill({
-        ...trainingsOf(context),
-        ...control,
-        onProgress: onProgress && ((event) => onProgress({ ...event, stage: `${label}: ${event.stage}` })),
-        teacher: model,
-        student: join(folder, 'student'),
-        out: folder,
-        seed,
-        batches,
-        temperature: recipe.final!.temperature,
-        afterStage: async (name, each) => void (await judge(name, each)),
-      });
-      const before = { name: 'search', steps: 0, tokens: 0, seconds: 0, loss: 0 };
-      return {
-        stages: [before, ...trained.stages].map((stage) => ({ ...stage, judged: judged.get(stage.name)! })),
-      };
-    },
-    options,
-  );
-  return { seed, stages, hybrid };
+    }
+    const { onProgress } = control;
+    const trained = await distill({
+      ...distillation(context, seed, own),
+      ...control,
+      onProgress: onProgress && ((event) => onProgress({ ...event, stage: `${label}: ${event.stage}` })),
+      onNotice: noticeBy(onProgress, label),
+      afterStage: async (name, each) => void (await judge(name, each)),
+    });
+    const before = { name: 'search', steps: 0, tokens: 0, seconds: 0, loss: 0 };
+    return {
+      stages: [before, ...trained.stages].map((stage) => ({ ...stage, judged: judged.get(stage.name)! })),
+    };
+  }
+}
+
+/** What is trained: the hybrid that is given, or the chosen architecture as the search trained it. */
+async function studentOf(
+  context: RunContext,
+  findings: Findings,
+  seed: number,
+  control: Parameters<Unit['run']>[0],
+): Promise<{ student: Hybrid; fingerprint: string }> {
+  const { recipe, config } = context;
+  if (recipe.final!.hybrid !== undefined) {
+    const student = openCheckpoint(recipe.final!.hybrid);
+    return { student, fingerprint: new Network(student.config, student.weights).fingerprint() };
+  }
+  const { network, placement } = await chosenNetwork(context, findings, seed, control);
+  const windows = findings.windows?.chosen ?? [];
+  addWindows(network, windows, recipe.windows?.size ?? 0);
+  const student = hybridOf(network, windowPath(placement, windows, config.layers.length));
+  return { student, fingerprint: network.fingerprint() };
 }
 
 /** What the parent and the finished hybrid cost, timed in turns. */
 async function costOf(
-  { model, recipe, out, threads = 0 }: RunContext,
+  context: RunContext,
   hybrid: string,
   control: Parameters<Unit['run']>[0],
 ): Promise<FinalResult['cost']> {
+  const { model, recipe, threads = 0 } = context;
   const models = [model, hybrid].map((folder) => openCheckpoint(folder));
   const [parent, finished] = models.map(({ config }) => hashOf(config));
   const { onProgress } = control;
   const kept = await measured(
-    join(out, 'final', 'cost.json'),
+    join(stageFolder(context, 'final'), 'cost.json'),
     { parent, finished, decode: recipe.decode },
     () => costsOf(models, recipe, { ...control, threads }),
     { threads, onProgress },

@@ -15,8 +15,7 @@ import { planExamples } from '../../../tasks/harness.ts';
 import type { ProgressEvent } from '../../../util/progress.ts';
 import { canonical } from '../../../util/store/identity.ts';
 import { Network } from '../../network/network.ts';
-import { readResult } from '../../read-result.ts';
-import type { SearchResult } from './result.ts';
+import type { PlacementResult } from './result.ts';
 import { type SearchSettings, searchPlacement, seedIdentity } from './search.ts';
 import { searchIdentity } from './trained-branches.ts';
 
@@ -75,13 +74,11 @@ function settings(out: string, more: Partial<SearchSettings> = {}): SearchSettin
 }
 
 /** A result without what depends on the clock and on where it lies. */
-function lasting(result: SearchResult): unknown {
+function lasting(result: PlacementResult): unknown {
   const drop = new Set(['seconds', 'created', 'path']);
   return JSON.parse(JSON.stringify(result), (key, value) => (drop.has(key) ? undefined : value));
 }
 
-const written = (out: string) =>
-  JSON.parse(readFileSync(join(dir, out, 'result.json'), 'utf8')) as SearchResult;
 const hybrids = (out: string) =>
   [1, 2].map((seed) => readFileSync(join(dir, out, `seed-${seed}`, 'hybrid', 'model.safetensors')));
 
@@ -112,21 +109,17 @@ test('what was found is compared on the examples that were kept apart, random pl
       .map(({ placement }) => placement),
   ];
   expect(new Set(run!.unseen!.map(key))).toEqual(new Set(wanted.map((placement) => placement.join())));
-  expect(readResult(join(dir, 'unseen', 'result.json'))).toMatchObject({ unseen: unseen! });
   expect(run!.stages.at(-1)).toMatchObject({ name: 'unseen examples' });
 });
 
 describe('searchPlacement', () => {
-  let result: SearchResult;
+  let result: PlacementResult;
   beforeAll(async () => {
     result = await searchPlacement(settings('straight'));
   });
 
-  test('the result file is the result, with everything its type says', () => {
-    expect(written('straight')).toEqual(JSON.parse(JSON.stringify(result)));
+  test('the result has everything its type says', () => {
     expect(result).toMatchObject({
-      format: 'postnas-search-1',
-      model: { path: model, layers: 3 },
       mixer: tinyGla,
       budget: 1,
       objective: [
@@ -135,10 +128,6 @@ describe('searchPlacement', () => {
       ],
       base: { placement: [0, 1, 2], tasks: { pick: expect.anything(), say: expect.anything() } },
     });
-    expect(new Date(result.created).getTime()).toBeGreaterThan(Date.now() - 600_000);
-    const { weights } = openCheckpoint(model);
-    const sizes = weights.names().map((name) => weights.read(name).length);
-    expect(result.model.parameters).toBe(sizes.reduce((a, b) => a + b, 0));
     expect(result.runs.map(({ seed }) => seed)).toEqual([1, 2]);
   });
 
@@ -228,11 +217,9 @@ describe('searchPlacement', () => {
       };
       const running = searchPlacement(settings('stopped', { onProgress, signal: controller.signal }));
       await expect(running, stage).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }));
-      expect(existsSync(join(dir, 'stopped', 'result.json'))).toBe(false);
     }
     const resumed = await searchPlacement(settings('stopped'));
     expect(lasting(resumed)).toEqual(lasting(result));
-    expect(lasting(written('stopped'))).toEqual(lasting(result));
     expect(hybrids('stopped')).toEqual(hybrids('straight'));
   });
 });

@@ -9,8 +9,6 @@ import { refuseInputs } from '../../../model/output-place.ts';
 import type { ObjectiveTask } from '../../../tasks/objective.ts';
 import type { TrainingData } from '../../../train/batches.ts';
 import { InputError } from '../../../util/errors.ts';
-import { writeFileAtomic } from '../../../util/files.ts';
-import { withFolder } from '../../../util/folder-lock.ts';
 import { noticeBy, type OnProgress } from '../../../util/progress.ts';
 import { Random } from '../../../util/random.ts';
 import { type Identity, without } from '../../../util/store/identity.ts';
@@ -25,7 +23,7 @@ import { type PathSampling, trainSuperNetwork } from '../../train/super-network.
 import { beamSearch } from './beam.ts';
 import { checkExhaustive, exhaustive } from './exhaustive.ts';
 import { randomSearch } from './random.ts';
-import type { SearchResult, SearchRun } from './result.ts';
+import type { PlacementResult, SearchRun } from './result.ts';
 import { checkBudget, type Judged, placementKey, type Searcher } from './searcher.ts';
 import { type SearchIdentity, searchIdentity, seedProgress, trainedBranches } from './trained-branches.ts';
 import { uniform } from './uniform.ts';
@@ -33,7 +31,7 @@ import { uniform } from './uniform.ts';
 export interface SearchSettings {
   /** Folder of the parent model. */
   model: string;
-  /** Folder of the run: states to resume from, result.json, the hybrid. */
+  /** Folder of the search: states to resume from, and the hybrid of each seed. */
   out: string;
   /** What takes the place of attention. */
   mixer: MixerSpec;
@@ -67,36 +65,18 @@ export interface SearchSettings {
  * where it was stopped; run again with the same settings, the result is the same.
  *
  * @throws InputError before any work for settings that cannot be met (a budget beyond the number of layers, rows
- *   beyond the context, ...), for a folder that holds the states of a search with other settings, and for one in which
- *   another process is at work
+ *   beyond the context, ...), and for a folder that holds the states of a search with other settings
  */
-export async function searchPlacement(settings: SearchSettings): Promise<SearchResult> {
-  const { out } = settings;
-  const { config } = openCheckpoint(settings.model);
-  checkSearch(settings, config);
-  return withFolder(out, 'a search of placements', () => searchSeeds(settings));
-}
-
-async function searchSeeds(settings: SearchSettings): Promise<SearchResult> {
-  const { out, mixer, budget, seeds, tasks, signal } = settings;
-  const { config, weights } = openCheckpoint(settings.model);
+export async function searchPlacement(settings: SearchSettings): Promise<PlacementResult> {
+  const { mixer, budget, seeds, tasks, signal } = settings;
+  checkSearch(settings, openCheckpoint(settings.model).config);
   const found: SeedFindings[] = [];
   for (const seed of seeds) {
     found.push(await searchSeed(settings, seed));
     signal?.throwIfAborted();
   }
   const runs = found.map(({ run }) => run);
-  const result: SearchResult = {
-    format: 'postnas-search-1',
-    command: settings.command,
-    created: new Date().toISOString(),
-    model: {
-      path: settings.model,
-      layers: config.layers.length,
-      parameters: weights
-        .names()
-        .reduce((n, name) => n + weights.info(name).shape.reduce((a, b) => a * b, 1), 0),
-    },
+  return {
     mixer,
     budget,
     objective: objectiveOf(tasks),
@@ -107,8 +87,6 @@ async function searchSeeds(settings: SearchSettings): Promise<SearchResult> {
     runs,
     ...sumOf(runs.flatMap(({ stages }) => stages)),
   };
-  writeFileAtomic(join(out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
-  return result;
 }
 
 /** @throws InputError for what could only fail later, after hours of training */

@@ -1,6 +1,7 @@
 import { InputError } from '../../../util/errors.ts';
 import type { OnProgress } from '../../../util/progress.ts';
 import type { Random } from '../../../util/random.ts';
+import type { Judged } from '../../result-fields.ts';
 
 /**
  * Where full attention must stay. A placement is the set of layers that keep it, ascending. Searchers differ only
@@ -8,13 +9,7 @@ import type { Random } from '../../../util/random.ts';
  */
 export type Placement = readonly number[];
 
-/** What was found out about one placement; higher scores are better. */
-export interface Judged {
-  placement: Placement;
-  score: number;
-  /** Per task: accuracy and loss, for tables. */
-  tasks: Record<string, { accuracy: number; goldLoss: number; goldLossPerToken: number }>;
-}
+export type { Judged };
 
 export interface SearchContext {
   layers: number;
@@ -46,6 +41,17 @@ export function checkBudget(budget: number, layers: number): void {
     throw new InputError(
       `a budget of ${budget} full-attention layers, but the model has ${layers} layers: expected 0 to ${layers}`,
     );
+  }
+}
+
+/** @throws InputError for layers that the model does not have, and where none is left for a block */
+export function checkLayers(placement: Placement, layers: number): void {
+  const wrong = placement.find((layer) => !Number.isInteger(layer) || layer < 0 || layer >= layers);
+  if (wrong !== undefined) {
+    throw new InputError(`placement ${placement.join(', ')}: no layer ${wrong}, expected 0 to ${layers - 1}`);
+  }
+  if (asPlacement(placement).length === layers) {
+    throw new InputError(`placement ${placement.join(', ')}: no layer is left for a block`);
   }
 }
 

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { idMistakes, markupMistakes, parsePage, plain } from '../../test/report/markup.ts';
-import { type SampleOptions, sampleResult } from '../../test/report/sample-result.ts';
-import type { SearchResult } from '../search/stages/placement/result.ts';
+import { type SampleOptions, sampleResult, wholeOf } from '../../test/report/sample-result.ts';
+import type { PlacementResult } from '../search/stages/placement/result.ts';
 import type { Judged } from '../search/stages/placement/searcher.ts';
-import { renderSearchReport, writeSearchReport } from './search-report.ts';
+import { renderReport, writeReport } from './report.ts';
 
 const FIGURES = ['abilities', 'heat-map', 'budget-curve', 'ability-curves', 'alignment', 'cost'];
 
@@ -28,13 +28,14 @@ const CASES: Record<string, SampleOptions> = {
   'a budget of nothing': { budget: 0, seeds: 1 },
 };
 
-const parse = (result: SearchResult) => parsePage(renderSearchReport(result));
+const render = (placement: PlacementResult, path?: string) => renderReport(wholeOf({ placement }, path));
+const parse = (placement: PlacementResult, path?: string) => parsePage(render(placement, path));
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 const score = ({ score }: Judged) => score;
 
 describe.each(Object.entries(CASES))('%s', (_, options) => {
-  let result: SearchResult;
+  let result: PlacementResult;
   let report: ReturnType<typeof parse>;
   beforeAll(async () => {
     result = await sampleResult(options);
@@ -84,12 +85,14 @@ describe.each(Object.entries(CASES))('%s', (_, options) => {
   });
 
   test('the file behind it is the result', () => {
-    expect(JSON.parse(report.file('search-result.json'))).toEqual(JSON.parse(JSON.stringify(result)));
+    expect(JSON.parse(report.file('result.json'))).toEqual(
+      JSON.parse(JSON.stringify(wholeOf({ placement: result }))),
+    );
   });
 });
 
 describe('8 layers, 3 seeds', () => {
-  let result: SearchResult;
+  let result: PlacementResult;
   let report: ReturnType<typeof parse>;
   beforeAll(async () => {
     result = await sampleResult();
@@ -200,11 +203,11 @@ describe('8 layers, 3 seeds', () => {
   });
 
   test('says how to repeat it', () => {
-    expect(report.text('#reproduce pre')).toBe(result.command);
+    expect(report.text('#reproduce pre')).toBe(wholeOf({ placement: result }).command);
   });
 
   test('is the same each time', () => {
-    expect(renderSearchReport(result)).toBe(report.page);
+    expect(render(result)).toBe(report.page);
   });
 });
 
@@ -349,28 +352,28 @@ describe('less than everything', () => {
       'the recall accuracy alone, so that another may fall',
     );
     for (const entry of result.objective) entry.guides = false;
-    expect(() => renderSearchReport(result)).toThrow('expected a task that guides');
+    expect(() => render(result)).toThrow('expected a task that guides');
   });
 
   test('nothing at all is refused', async () => {
     const result = await sampleResult({ seeds: 1 });
-    expect(() => renderSearchReport({ ...result, runs: [] })).toThrow('expected at least one run');
-    expect(() => renderSearchReport({ ...result, objective: [] })).toThrow('expected at least one task');
+    expect(() => render({ ...result, runs: [] })).toThrow('expected at least one run');
+    expect(() => render({ ...result, objective: [] })).toThrow('expected at least one task');
   });
 });
 
 test('names cannot do anything but be read', async () => {
   const evil = `"><script>alert(1)</script><img src=x onerror='a'> & co`;
-  const text = JSON.stringify(await sampleResult({ modelPath: evil, searchers: ['beam', 'uniform'] }));
+  const text = JSON.stringify(await sampleResult({ searchers: ['beam', 'uniform'] }));
   const escaped = JSON.stringify(evil).slice(1, -1);
   const result = JSON.parse(
     text
       .replaceAll('"recall"', `"${escaped}"`)
       .replaceAll('"beam-4"', `"${escaped}"`)
       .replaceAll('"align"', `"${escaped}"`),
-  ) as SearchResult;
+  ) as PlacementResult;
   result.runs[0]!.architecture = '<D>&"ADA';
-  const { page, document } = parse(result);
+  const { page, document } = parse(result, evil);
   expect(markupMistakes(page)).toEqual([]);
   expect(document.querySelectorAll('script, img')).toHaveLength(0);
   expect(page).not.toContain('<script');
@@ -383,8 +386,8 @@ test('is written as a file', async () => {
   try {
     const result = await sampleResult({ seeds: 1 });
     const path = join(folder, 'new', 'report.html');
-    writeSearchReport(path, result);
-    expect(readFileSync(path, 'utf8')).toBe(renderSearchReport(result));
+    writeReport(path, wholeOf({ placement: result }));
+    expect(readFileSync(path, 'utf8')).toBe(render(result));
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -1,12 +1,12 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { idMistakes, markupMistakes, parsePage, plain } from '../../test/report/markup.ts';
+import { wholeOf } from '../../test/report/sample-result.ts';
 import { type SampleRunOptions, sampleBlocks, sampleRun } from '../../test/report/sample-run.ts';
-import type { RunResult } from '../search/result.ts';
+import type { Result } from '../search/result.ts';
 import type { BlocksResult } from '../search/stages/blocks/result.ts';
 import { average } from '../util/statistics.ts';
-import { renderBlocksReport } from './blocks-report.ts';
+import { renderReport } from './report.ts';
 import { designName } from './run/design-name.ts';
-import { renderRunReport } from './run-report.ts';
 
 const SEARCH = ['abilities', 'heat-map', 'budget-curve', 'ability-curves', 'alignment', 'cost'];
 const STAGES = ['mlps', 'blocks', 'design', 'pareto', 'throughput', 'windows-alone', 'windows-curve'];
@@ -24,7 +24,7 @@ const CASES: Record<string, SampleRunOptions> = {
   'placement alone': { seeds: 1, stages: [] },
 };
 
-const parse = (result: RunResult) => parsePage(renderRunReport(result));
+const parse = (result: Result) => parsePage(renderReport(result));
 const figures = ({ document }: ReturnType<typeof parse>) =>
   [...document.querySelectorAll('figure')].map(({ id }) => id);
 const claims = ({ table }: ReturnType<typeof parse>) =>
@@ -35,7 +35,7 @@ const claims = ({ table }: ReturnType<typeof parse>) =>
   );
 
 describe.each(Object.entries(CASES))('%s', (_, options) => {
-  let result: RunResult;
+  let result: Result;
   let report: ReturnType<typeof parse>;
   beforeAll(async () => {
     result = await sampleRun(options);
@@ -80,13 +80,13 @@ describe.each(Object.entries(CASES))('%s', (_, options) => {
   });
 
   test('the files behind it are the result and the recipe', () => {
-    expect(JSON.parse(report.file('run-result.json'))).toEqual(JSON.parse(JSON.stringify(result)));
+    expect(JSON.parse(report.file('result.json'))).toEqual(JSON.parse(JSON.stringify(result)));
     expect(JSON.parse(report.file('recipe.json'))).toEqual(result.recipe);
   });
 });
 
 describe('8 layers, 3 seeds', () => {
-  let result: RunResult;
+  let result: Result;
   let report: ReturnType<typeof parse>;
   beforeAll(async () => {
     result = await sampleRun();
@@ -115,7 +115,7 @@ describe('8 layers, 3 seeds', () => {
     const decided = report.table('decisions').slice(1);
     const [, , , goesOn] = decided;
     expect(decided.map((row) => row.slice(0, 3))).toEqual([
-      ['1 Placement', 'full attention in layers 4 and 6 of 8', result.chosen.rule],
+      ['1 Placement', 'full attention in layers 4 and 6 of 8', result.chosen!.rule],
       ['2 Block', 'JetBlock', result.blocks!.choice.rule],
       ['3 Design of the JetBlock', designName(result.design!.choice.name), result.design!.choice.rule],
       goesOn!.slice(0, 3),
@@ -192,7 +192,7 @@ describe('8 layers, 3 seeds', () => {
   });
 
   test('is the same each time', () => {
-    expect(renderRunReport(result)).toBe(report.page);
+    expect(renderReport(result)).toBe(report.page);
   });
 });
 
@@ -360,7 +360,7 @@ describe('less than everything', () => {
     const evil = JSON.parse(
       text.replaceAll('"recall"', '"<b onclick=\'x\'>&"').replaceAll('-static"', '-<i>"'),
     );
-    const { page, document } = parse(evil as RunResult);
+    const { page, document } = parse(evil as Result);
     expect(markupMistakes(page)).toEqual([]);
     expect(document.querySelectorAll('script, b[onclick]')).toHaveLength(0);
   });
@@ -369,23 +369,23 @@ describe('less than everything', () => {
 describe.each(['blocks', 'design', 'dimensions'] as const)('a comparison by itself: %s', (stage) => {
   test('is a page of its own', async () => {
     const result = await sampleBlocks(stage);
-    const report = parsePage(renderBlocksReport(result));
+    const report = parse(wholeOf({ [stage]: result }));
     expect(markupMistakes(report.page)).toEqual([]);
     expect(idMistakes(report.page)).toEqual([]);
     expect(figures(report)).toEqual([stage === 'dimensions' ? 'pareto' : stage]);
     expect(report.text('.lead')).toContain(result.choice.rule);
-    expect(JSON.parse(report.file('blocks-result.json'))).toEqual(JSON.parse(JSON.stringify(result)));
+    expect(JSON.parse(report.file('result.json'))[stage]).toEqual(JSON.parse(JSON.stringify(result)));
+    expect(report.document.querySelector('#claims, #cost-of-all')).toBeNull();
   });
 
   test('of one candidate and one seed', async () => {
     const result = await sampleBlocks(stage, { seeds: 1 });
     result.candidates = result.candidates.slice(0, 1);
     result.choice.name = result.candidates[0]!.name;
-    const { page } = parsePage(renderBlocksReport(result));
+    const { page } = parse(wholeOf({ [stage]: result }));
     expect(markupMistakes(page)).toEqual([]);
     expect(page.replace(/<style>[\s\S]*?<\/style>|href="data:[^"]*"/g, '')).not.toMatch(
       /undefined|NaN|Infinity/,
     );
-    expect(() => renderBlocksReport({ ...result, candidates: [] })).toThrow('at least one candidate');
   });
 });

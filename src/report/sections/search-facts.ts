@@ -1,31 +1,25 @@
 import { type Findings, samePlacement } from '../findings.ts';
 import { type Content, type Html, html } from '../html.ts';
-import { downloadLink, renderTable } from '../table.ts';
+import { renderTable } from '../table.ts';
 import { amount, counted, fixed } from '../text.ts';
 import { mixerName } from './mixer-name.ts';
 
-/** All that is known about how the search was made, and the file it can be read from. */
-export function settings({ result, overall, layers, tasks, guiding }: Findings): Html {
+/** How the search was made. */
+export function searchFacts({ result, model, overall, layers, tasks, guiding }: Findings): Html {
   const { kind: _, ...dimensions } = result.mixer;
   const facts: [string, Content][] = [
-    ['Model', html`<code>${result.model.path}</code>`],
+    ['Model', html`<code>${model.path}</code>`],
     ['Layers', layers],
-    ['Parameters', amount(result.model.parameters)],
+    ['Parameters', amount(model.parameters)],
     ['Linear mixer', mixerName(result.mixer)],
     ...Object.entries(dimensions).map(([name, value]): [string, Content] => [
       `Mixer: ${name}`,
       String(value),
     ]),
     ['Budget', counted(result.budget, 'full-attention layer')],
-    ['Seeds', result.runs.map(({ seed }) => seed).join(', ')],
-    [
-      'Made',
-      html`<time datetime="${result.created}">${result.created.replace('T', ' ').slice(0, 19)}</time>`,
-    ],
   ];
   const some = guiding.length < tasks.length;
-  return html`${result.command !== undefined && html`<p>Repeat it with</p><pre tabindex="0"><code>${result.command}</code></pre>`}
-<dl class="facts">${facts.map(([term, fact]) => html`<div><dt>${term}</dt><dd>${fact}</dd></div>`)}</dl>
+  return html`<dl class="facts">${facts.map(([term, fact]) => html`<div><dt>${term}</dt><dd>${fact}</dd></div>`)}</dl>
 ${renderTable({
   id: 'objective',
   caption: `What the search maximised: the mean over ${some ? 'the tasks that guide it' : 'these tasks'}`,
@@ -54,6 +48,5 @@ ${renderTable({
       value === undefined ? undefined : { value, show: overall.digits(value) },
     ];
   }),
-})}
-<p>${downloadLink('search-result.json', 'application/json', `${JSON.stringify(result, null, 2)}\n`, 'Download the search result (JSON)')}</p>`;
+})}`;
 }
