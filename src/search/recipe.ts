@@ -209,8 +209,5 @@ export interface RecipeInput extends z.input<typeof rest> {
     | (Omit<z.input<typeof given>, 'layers'> & { layers: readonly number[] | string });
 }
 
-/** The settings of stage 1, of a recipe that searches the placement. */
-export type SearchedPlacement = z.infer<typeof searched>;
-
 /** What each stage is told, without what all of them share. */
 export const stageSchemas = { placement: searched, blocks, design, dimensions, decode, final };

@@ -133,7 +133,7 @@ describe('runRecipe', () => {
     const sizes = weights.names().map((name) => weights.read(name).length);
     expect(written).toMatchObject({
       format: 'postnas-result-2',
-      model: { path: model, layers: 3, parameters: sizes.reduce((a, b) => a + b, 0) },
+      model: { path: model, layers: 4, parameters: sizes.reduce((a, b) => a + b, 0) },
     });
     expect(Object.keys(result)).toEqual(
       expect.arrayContaining([
