@@ -33,7 +33,7 @@ export interface RunOptions extends Partial<WatchOptions> {
   device?: Device;
   estimate?: boolean;
   restart?: boolean;
-  restartFrom?: StageName[];
+  restartFrom?: readonly StageName[];
 }
 
 /** Adds the options of a command that runs a recipe. */
@@ -101,12 +101,12 @@ export async function runFromRecipe(
   const { out } = options;
   const { signal, progress: shown } = common;
   const { context, jobs } = await prepare(common, recipe, command, options);
-  // What is there must fit, before anything is written.
-  if (!options.restart && !options.restartFrom && !options.estimate) {
+  if (!options.estimate) shown.log(shownPlan(context));
+  // What is there must fit, before seconds go into the estimate.
+  if (!options.estimate && !options.restart && !options.restartFrom) {
     checkLayout(context);
     checkKept(context);
   }
-  if (!options.estimate) shown.log(shownPlan(context));
   const estimate = await estimateRun(context, jobs);
   if (options.estimate) {
     common.result(

@@ -70,7 +70,7 @@ const STAGE: Record<StageName, Leftovers> = {
   mlps: [file('mlps/seed-\\d+/(found|frozen|trained)\\.json'), training('mlps/seed-\\d+/supernet/')],
 };
 
-/** The files of some stages of a run of several, and those of the whole, which tell of them. */
+/** The files of some stages of a run, and those of the whole, which tell of them. */
 export function leftoversOfStages(stages: readonly StageName[]): Leftovers {
   const own = stages.flatMap((name) => [file(`${name}/(stage\\.json|postnas\\.lock)`), ...STAGE[name]]);
   return [...own, ...RESULT];

@@ -46,6 +46,9 @@ const training = {
   rate: bounds.rate.default(DEFAULTS.comparison.rate),
 };
 
+/** One name or several. */
+const texts = z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(MOST_ENTRIES).readonly()]);
+
 /** Stage 1, where full attention must stay, to be searched. */
 const searched = z.strictObject({
   ...shape,
@@ -167,10 +170,17 @@ const rest = z.strictObject({
     .refine((seeds) => new Set(seeds).size === seeds.length, 'expected different seeds'),
   /** Where it is trained and judged. */
   device: z.enum(['cpu', 'webgpu']).default(DEFAULTS.device),
-  /** A text file to train on, or 'world' for the generated world, which only its own models may leave out. */
-  data: z.string().optional(),
-  /** Text for the objective held-out-loss. */
-  heldOut: z.string().optional(),
+  /**
+   * Files, folders and globs of text to train on, or 'world' for the generated world, which only its own models may
+   * leave out.
+   */
+  data: texts.optional(),
+  /** Text for the task held-out-loss, in the same way. */
+  heldOut: texts.optional(),
+  /** Share of the documents of `data` that are held out for that task where `heldOut` is absent; 0.01 unless given. */
+  heldOutShare: bounds.share.optional(),
+  /** The field of records that has the text; text, messages or conversations when absent. */
+  field: z.string().min(1).optional(),
   /** Rows of a step, and tokens of each. */
   rows: bounds.rows.default(DEFAULTS.rows),
   length: bounds.length.default(DEFAULTS.length),

@@ -183,7 +183,8 @@ test('another model than the embedded one needs a text', async () => {
   await saveCheckpoint(other, config, randomWeights(config, 3), { dtype: 'F32', files: tinyTokenizerFiles });
   const { code, stderr } = await postnas(['search', other, '--out', join(folder, 'none'), '--quiet']);
   expect(stderr).toBe(
-    `postnas: ${other} is not a model of the generated world: it needs text to train on, and other text to judge it by, such as\n` +
+    `postnas: ${other} is not a model of the generated world: it needs text to train on, of which 1 % are held out ` +
+      'to judge it by unless other text is given, such as\n' +
       '  --data novels.txt --held-out more-novels.txt\n' +
       '(--data world trains it on the text that the package generates for its own model)\n',
   );

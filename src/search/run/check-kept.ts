@@ -7,9 +7,8 @@ import { stageIdentity } from './identity.ts';
 import { type Findings, STAGES, type StageName, stageFolder, stagesOf, usedBy } from './stage.ts';
 
 /** Where a stage says what it depends on, from the moment it begins, and what it found when it is done. */
-export function stageFile(context: Pick<RunContext, 'recipe' | 'out'>, name: StageName): string {
-  return join(stageFolder(context, name), 'stage.json');
-}
+export const stageFile = (context: Pick<RunContext, 'recipe' | 'out'>, name: StageName) =>
+  join(stageFolder(context, name), 'stage.json');
 
 /** A run's folder has stages of other settings. */
 export class OtherStagesError extends OtherWorkError {

@@ -40,6 +40,8 @@ const RECIPE = {
   model: 'somewhere',
   data: 'a.txt',
   heldOut: 'b.txt',
+  field: 'text',
+  heldOutShare: 0.1,
   device: 'cpu',
   seeds: [1, 2],
   rows: 2,
@@ -48,8 +50,8 @@ const RECIPE = {
   tasks: ['pick', 'say'],
   examples: 4,
   placement: {
-    ...{ rows: 3, length: 10, mixer: 'gla', budget: 1, alignSteps: 2, supernetSteps: 2, finishSteps: 1 },
-    ...{ rate: 1e-3, sampling: 'budget', beam: 2, random: 1, exhaustive: false, objective: ['pick'] },
+    ...{ rows: 3, length: 10, mixer: 'gla', budget: 1, alignSteps: 2, supernetSteps: 2, rate: 1e-3 },
+    ...{ finishSteps: 1, sampling: 'budget', beam: 2, random: 1, exhaustive: false, objective: ['pick'] },
   },
   mlps: {},
   blocks: { rows: 3, length: 10, alignSteps: 2, trainSteps: 2, rate: 1e-3, mixers: ['gla', 'retnet'] },
@@ -63,7 +65,7 @@ const RECIPE = {
   final: {
     ...{ featureSteps: 1, logitSteps: 1, allSteps: 1, featureRate: 1e-3, logitRate: 1e-3, allRate: 1e-3 },
     ...{ bodyRate: 0.1, crossEntropy: 0.1, temperature: 1, rows: 3, length: 10, examples: 6 },
-    ...{ cacheLogits: 'somewhere', cacheLimit: 1e9, dtype: 'F32' },
+    ...{ cacheLogits: 'cache', cacheLimit: 1e9, dtype: 'F32' },
   },
 } satisfies Recipe;
 
@@ -102,6 +104,8 @@ const TIMED = allFrom('blocks', 'design', 'dimensions', 'throughput', 'final');
 const DEPEND: Record<string, readonly StageName[]> = {
   // Where files lie makes no difference, nor where it is computed.
   ...{ model: [], data: [], heldOut: [], device: [] },
+  // What is read of the texts by them counts, in the identity of the data.
+  ...{ field: [], heldOutShare: [] },
   seeds: STAGES,
   // Every stage that trains has its own shape in RECIPE; see below.
   ...{ rows: [], length: [] },
@@ -116,10 +120,10 @@ const DEPEND: Record<string, readonly StageName[]> = {
   ),
   // Says whether there is a stage of that name.
   'dimensions.throughput': [],
-  // The content of a hybrid that is given counts (below), and whether there is a cache.
-  ...{ 'final.hybrid': [], 'final.cacheLogits': [], 'final.cacheLimit': [] },
   // The search is told of, too, on the examples that nothing was chosen by.
   'final.examples': STAGES,
+  // Whether there is a cache counts, not where it is nor how large it may be.
+  ...{ 'final.cacheLogits': [], 'final.cacheLimit': [] },
   ...{ 'decode.device': TIMED, 'decode.context': TIMED, 'decode.tokens': TIMED, 'decode.rounds': TIMED },
 };
 
@@ -131,7 +135,7 @@ function other(value: unknown): unknown {
   const list = value as unknown[];
   return typeof list[0] === 'number' ? [...list, 7] : list.slice(0, -1);
 }
-const OTHERS: Record<string, string> = { cpu: 'webgpu', budget: 'coin', gla: 'retnet', F32: 'BF16' };
+const OTHERS: Record<string, string> = { cpu: 'webgpu', budget: 'coin', gla: 'retnet', F32: 'F16' };
 
 /** Every field that the schema of recipes knows: 'placement.budget'. */
 function fieldsOf(schema: z.ZodType, at = ''): string[] {
@@ -150,16 +154,16 @@ function withField(path: string, change: (value: unknown) => unknown): Recipe {
 }
 
 describe('another value of a field of the recipe makes other work of the stages that depend on it, and of no others', () => {
-  const fields = fieldsOf(recipeSchemas.searched);
+  // A hybrid that is given stands in place of all other stages: its recipe is below.
+  const fields = fieldsOf(recipeSchemas.searched).filter((field) => field !== 'final.hybrid');
 
   test('every field of the schema is walked', () => {
     expect(fields.length).toBeGreaterThan(50);
     expect(fields.filter((field) => !(field in DEPEND))).toEqual([]);
-    expect(fieldsOf(recipeSchemas.given.shape.placement)).toEqual(['layers', 'mixer']);
     expect(Object.keys(DEPEND).filter((field) => !fields.includes(field))).toEqual([]);
   });
 
-  test.each(fields.filter((field) => field !== 'final.hybrid'))('%s', (field) => {
+  test.each(fields)('%s', (field) => {
     expect(changed(context(withField(field, other)))).toEqual(DEPEND[field]);
   });
 
@@ -172,34 +176,65 @@ describe('another value of a field of the recipe makes other work of the stages 
     }
   });
 
-  test('a placement that is given, and a hybrid', async () => {
-    const { placement: _, mlps: __, ...rest } = RECIPE;
-    const given = (layers: number[], mixer: string) => context({ ...rest, placement: { layers, mixer } });
-    const used = STAGES.filter((name) => name !== 'placement');
-    // It is no stage then.
-    const stages = (...of: Parameters<typeof changed>) => changed(...of).filter((name) => name !== 'placement');
-    expect(stages(given([0], 'gla'), given([1], 'gla'))).toEqual(used);
-    expect(stages(given([0], 'gla'), given([0], 'retnet'))).toEqual(used);
-    const hybrid = (folder: string) => {
-      const { seeds, rows, length, tasks, examples, decode, device } = RECIPE;
-      const shared = { model: 'somewhere', seeds, rows, length, tasks, examples, decode, device } as const;
-      return context({ ...shared, final: { ...RECIPE.final, hybrid: folder } });
-    };
-    const { config } = openCheckpoint(model);
-    const other = join(dir, 'hybrid');
-    await saveCheckpoint(other, config, randomWeights(config, 9), { dtype: 'F32' });
-    expect(changed(hybrid(other), hybrid(model))).toEqual(['final']);
-    cpSync(other, join(dir, 'hybrid-2'), { recursive: true });
-    expect(changed(hybrid(join(dir, 'hybrid-2')), hybrid(other))).toEqual([]);
-    const { cacheLogits: ___, ...without } = RECIPE.final;
-    expect(changed(context({ ...RECIPE, final: without }))).toEqual(['final']);
-  });
-
   test('a stage more or less', () => {
     for (const stage of ['blocks', 'design', 'dimensions', 'windows'] as const) {
       const { [stage]: _, ...less } = RECIPE;
       expect(changed(context(less as Recipe)), stage).toEqual(allFrom(stage));
     }
+  });
+});
+
+describe('recipes of one stage', () => {
+  const {
+    placement: _,
+    mlps: __,
+    blocks,
+    design: ___,
+    dimensions: ____,
+    windows: _____,
+    final,
+    ...rest
+  } = RECIPE;
+
+  test('a placement that is given', () => {
+    expect(fieldsOf(recipeSchemas.given).filter((field) => field.startsWith('placement.'))).toEqual([
+      'placement.layers',
+      'placement.mixer',
+    ]);
+    const given = (layers: number[], mixer: string): Recipe => ({
+      ...{ ...rest, blocks },
+      placement: { layers, mixer },
+    });
+    const work = (recipe: Recipe) => canonical(stageIdentity(context(recipe))('blocks'));
+    const one = work(given([0], 'gla'));
+    expect(work(given([0], 'gla'))).toBe(one);
+    expect(work(given([1], 'gla'))).not.toBe(one);
+    expect(work(given([0], 'retnet'))).not.toBe(one);
+  });
+
+  test('a hybrid that is given counts by what is in it', async () => {
+    const { config, weights } = openCheckpoint(model);
+    const read = () =>
+      weights
+        .names()
+        .map((name) => [name, { shape: weights.info(name).shape, data: weights.read(name) }] as const);
+    const nudged = read();
+    nudged.at(-1)![1].data[0]! += 1e-3;
+    const saved = async (name: string, tensors: ReturnType<typeof read>) => {
+      await saveCheckpoint(join(dir, name), config, new MemoryTensors(tensors), { dtype: 'F32' });
+      return join(dir, name);
+    };
+    const work = (hybrid: string) =>
+      canonical(stageIdentity(context({ ...rest, final: { ...final, hybrid } }))('final'));
+    const one = work(await saved('one', read()));
+    expect(work(await saved('same', read()))).toBe(one);
+    expect(work(await saved('nudged', nudged))).not.toBe(one);
+  });
+
+  test('whether the words of the teacher are kept', () => {
+    const { cacheLogits: _, ...all } = final;
+    const work = (recipe: Recipe) => canonical(stageIdentity(context(recipe))('final'));
+    expect(work({ ...RECIPE, final: all })).not.toBe(work(RECIPE));
   });
 });
 

@@ -102,39 +102,44 @@ async function finish(
   };
   const hybrid = join(folder, 'hybrid');
   const label = `final, seed ${seed}`;
-  const options = { onNotice: noticeBy(control.onProgress, label), isWhole: () => holdsModel(hybrid) };
-  const found = join(folder, 'found.json');
-  const { stages } = await remember(found, identity, () => trainAndJudge(), options);
-  return { seed, stages, hybrid };
-
-  async function trainAndJudge() {
-    const judged = new Map<string, Judged>();
-    const judge = async (name: string, each: Hybrid) =>
-      judged.set(name, await judgeWhole(context, each, join(folder, `judged-${name}.json`), label, control));
-    await judge('search', student);
-    const own = recipe.final!.hybrid ?? join(folder, 'student');
-    if (recipe.final!.hybrid === undefined) {
-      const { generation } = openCheckpoint(model);
-      await saveCheckpoint(own, student.config, student.weights, {
-        dtype: 'F32',
-        tokenizerFrom: model,
-        generation,
-        signal: control.signal,
+  const { onProgress } = control;
+  const onNotice = noticeBy(onProgress, label);
+  const { stages } = await remember(
+    join(folder, 'found.json'),
+    identity,
+    async () => {
+      const judged = new Map<string, Judged>();
+      const judge = async (name: string, each: Hybrid) =>
+        judged.set(
+          name,
+          await judgeWhole(context, each, join(folder, `judged-${name}.json`), label, control),
+        );
+      await judge('search', student);
+      const own = recipe.final!.hybrid ?? join(folder, 'student');
+      if (recipe.final!.hybrid === undefined) {
+        const { generation } = openCheckpoint(model);
+        await saveCheckpoint(own, student.config, student.weights, {
+          dtype: 'F32',
+          tokenizerFrom: model,
+          generation,
+          signal: control.signal,
+        });
+      }
+      const trained = await distill({
+        ...distillation(context, seed, own),
+        ...control,
+        onProgress: onProgress && ((event) => onProgress({ ...event, stage: `${label}: ${event.stage}` })),
+        onNotice,
+        afterStage: async (name, each) => void (await judge(name, each)),
       });
-    }
-    const { onProgress } = control;
-    const trained = await distill({
-      ...distillation(context, seed, own),
-      ...control,
-      onProgress: onProgress && ((event) => onProgress({ ...event, stage: `${label}: ${event.stage}` })),
-      onNotice: noticeBy(onProgress, label),
-      afterStage: async (name, each) => void (await judge(name, each)),
-    });
-    const before = { name: 'search', steps: 0, tokens: 0, seconds: 0, loss: 0 };
-    return {
-      stages: [before, ...trained.stages].map((stage) => ({ ...stage, judged: judged.get(stage.name)! })),
-    };
-  }
+      const before = { name: 'search', steps: 0, tokens: 0, seconds: 0, loss: 0 };
+      return {
+        stages: [before, ...trained.stages].map((stage) => ({ ...stage, judged: judged.get(stage.name)! })),
+      };
+    },
+    { onNotice, isWhole: () => holdsModel(hybrid) },
+  );
+  return { seed, stages, hybrid };
 }
 
 /** What is trained: the hybrid that is given, or the chosen architecture as the search trained it. */
