@@ -90,7 +90,7 @@ export function action<O extends object>(
 
 interface Resuming<O> {
   writes?(options: O): boolean;
-  restarted?(options: O): Leftovers | undefined;
+  restarted?(options: O, args: string[]): Leftovers | undefined;
 }
 
 /**
@@ -122,7 +122,7 @@ export function resumingAction<O extends object>(
         checkOwn(out, own);
       }
       const begin = () => {
-        const removed = options.restart ? own : restarted(options);
+        const removed = options.restart ? own : restarted(options, args);
         if (!removed) return;
         // Someone may have come since.
         checkFree(out);

@@ -146,8 +146,10 @@ describe('a second search into the same folder', () => {
   test('with other settings: what differs, and what can be done', async () => {
     const { code, stderr } = await postnas(again('--mixer', 'gla', '--rate', '0.1', '--quiet'));
     expect(stderr).toBe(
-      `postnas: ${out()} holds a run with other settings:\n  stage.json: placement mixer: "gated_deltanet+rope" -> "gla"\n` +
-        '  stage.json: placement learning rate: 0.002 -> 0.1\nGive another --out, or --restart to remove that run and begin anew.\n',
+      `postnas: ${out()} holds a run with other settings:\n` +
+        '  stage.json: placement mixer: "gated_deltanet+rope" -> "gla"\n' +
+        '  stage.json: placement learning rate: 0.002 -> 0.1\n' +
+        'Give another --out, or --restart to remove that run and begin anew.\n',
     );
     expect(code).toBe(1);
   });

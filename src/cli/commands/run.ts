@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { readRecipe } from '../../search/read-recipe.ts';
 import { prepareRun } from '../../search/run/prepare.ts';
-import { STAGES, type StageName, withDependents } from '../../search/run/stage.ts';
+import { STAGES, type StageName, stagesOf, withDependents } from '../../search/run/stage.ts';
 import { runUnit } from '../../search/run.ts';
 import { resumingAction } from '../command.ts';
 import { deviceOption, otherwise, outFolder, threadsOption } from '../options.ts';
@@ -12,7 +12,7 @@ import { leftoversOf, leftoversOfStages } from '../restart.ts';
 import { runSummary } from '../run-summary.ts';
 import { asWorker } from '../workers.ts';
 
-type Options = Omit<RunOptions, 'out'> & { out?: string; restartFrom?: StageName[]; unit?: string };
+type Options = Omit<RunOptions, 'out'> & { out?: string; unit?: string; restartFrom?: StageName[] };
 
 /** `postnas run`: all stages of PostNAS and the final training, from one recipe. */
 export function run(): Command {
@@ -72,7 +72,13 @@ export function run(): Command {
     {
       // The folder of a unit is its parent's.
       writes: ({ unit, estimate }) => unit === undefined && !estimate,
-      restarted: ({ restartFrom }) => restartFrom && leftoversOfStages(withDependents(restartFrom)),
+      restarted: ({ restartFrom }, [file = '']) => {
+        if (!restartFrom) return undefined;
+        const recipe = readRecipe(file);
+        // A run of one stage has its files at the top.
+        if (stagesOf(recipe).length === 1) return leftoversOf(recipe);
+        return leftoversOfStages(withDependents(restartFrom));
+      },
     },
   );
 }

@@ -2,14 +2,14 @@ import { sourceOf } from '../../mixers/registry.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import { hashOf, type Identity, without } from '../../util/store/identity.ts';
 import { tasksIdentity } from '../judge/judge.ts';
-import { BEST_MIXER, linearMixer } from '../network/linear-mixer.ts';
+import { linearMixer } from '../network/linear-mixer.ts';
 import { Network } from '../network/network.ts';
 import type { Recipe } from '../recipe.ts';
 import { chosenBlock } from '../stages/blocks/stages.ts';
 import { agreedPlacement } from '../stages/placement/agreed.ts';
 import { dataHash, NUMBERS } from '../train/settings.ts';
 import type { RunContext } from './context.ts';
-import { type Findings, STAGES, type StageName, usedBy } from './stage.ts';
+import { type Findings, STAGES, type StageName, stagesOf, usedBy } from './stage.ts';
 
 /**
  * What the stages of a run depend on, by names that people know from the recipe. Where files lie makes no difference: what
@@ -52,10 +52,13 @@ export function stageIdentity(context: RunContext): (name: StageName, findings?:
       Object.entries(recipe).filter(([key]) => ![...STAGES, ...ELSEWHERE].includes(key as StageName)),
     ),
   };
-  const parts = recipe as Partial<Record<StageName, object>>;
+  const has = stagesOf(recipe);
   const sources = sourcesOf(context);
+  // A placement that is given is no stage, but the stages that would use it do.
+  const given = recipe.placement && 'layers' in recipe.placement ? recipe.placement : undefined;
   return (name, findings = {}) => {
-    const chain = STAGES.filter((each) => each === name || (usedBy(name).includes(each) && parts[each]));
+    const used = usedBy(name);
+    const chain = STAGES.filter((each) => each === name || (used.includes(each) && has.includes(each)));
     const some = (what: keyof typeof NEEDS) => chain.some((each) => needs(what, each));
     return {
       ...all,
@@ -63,8 +66,9 @@ export function stageIdentity(context: RunContext): (name: StageName, findings?:
       ...(some('unseenTasks') && { unseenTasks: tasksIdentity(freshTasks) }),
       ...(some('times') && { decode: recipe.decode }),
       ...(sources && { sources }),
+      ...(given && used.includes('placement') && { placement: given }),
       ...Object.fromEntries(chain.map((each) => [each, partOf(each, context)])),
-      found: foundBy(usedBy(name), findings),
+      found: foundBy(used, findings),
     };
   };
 }
@@ -82,16 +86,25 @@ export function unitIdentity(
 
 /** A stage's part of the recipe, as it is meant. */
 function partOf(name: StageName, { recipe }: RunContext): object {
-  const { rows, length, placement, final } = recipe;
-  // A placement that is given takes no training.
-  if (name === 'placement' && placement && 'layers' in placement) return placement;
-  const own =
-    name === 'final' && final
-      ? placeless(final)
-      : ((recipe as Partial<Record<StageName, object>>)[name] ?? {});
+  const { rows, length } = recipe;
+  const own = (recipe as Partial<Record<StageName, object>>)[name] ?? {};
   const part = needs('trains', name) ? { rows, length, ...own } : own;
+  if (name === 'final') return placeless(part as NonNullable<Recipe['final']>);
   // Says whether there is another stage.
-  return name === 'dimensions' ? without(part as NonNullable<typeof recipe.dimensions>, 'throughput') : part;
+  return name === 'dimensions' ? without(part as NonNullable<Recipe['dimensions']>, 'throughput') : part;
+}
+
+/** What a final training depends on: the content of the hybrid, not its place, and whether there is a cache, not where. */
+function placeless({ hybrid, cacheLogits, cacheLimit: _, ...final }: NonNullable<Recipe['final']>): object {
+  const given = hybrid === undefined ? undefined : openCheckpoint(hybrid);
+  return {
+    ...final,
+    ...(given && {
+      student: new Network(given.config, given.weights).fingerprint(),
+      generation: given.generation,
+    }),
+    cached: cacheLogits !== undefined,
+  };
 }
 
 /** What the stages that one uses found and it is made of. */
@@ -106,20 +119,10 @@ function foundBy(used: readonly StageName[], findings: Findings): Identity {
 
 /** Hashes of the sources of mixers from outside that a recipe names. */
 function sourcesOf({ recipe, config }: RunContext): Identity | undefined {
-  const kinds = [recipe.placement?.mixer ?? BEST_MIXER, ...(recipe.blocks?.mixers ?? [])];
+  const kinds = [recipe.placement?.mixer ?? [], recipe.blocks?.mixers ?? []].flat();
   const sources = kinds.flatMap((kind) => {
     const source = sourceOf(linearMixer(kind, config));
     return source ? [[kind, hashOf(source)]] : [];
   });
   return sources.length > 0 ? Object.fromEntries(sources) : undefined;
-}
-
-/** What a final training depends on: the content of the hybrid, not its place, and whether there is a cache, not where. */
-function placeless({ hybrid, cacheLogits, cacheLimit: _, ...final }: NonNullable<Recipe['final']>) {
-  const given = hybrid === undefined ? undefined : openCheckpoint(hybrid);
-  return {
-    ...final,
-    ...(given && { hybrid: [new Network(given.config, given.weights).fingerprint(), given.generation] }),
-    cached: cacheLogits !== undefined,
-  };
 }
