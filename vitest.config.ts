@@ -5,6 +5,7 @@ const at = (path: string) => new URL(path, import.meta.url).pathname;
 const packageEntries = {
   'postnas/graph': at('src/graph/index.ts'),
   'postnas/mixers': at('src/mixers/index.ts'),
+  'postnas/search': at('src/search/index.ts'),
 };
 
 // Unit tests stand beside their source, cross-folder ones under test/. What needs a download, a browser or a

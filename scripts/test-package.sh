@@ -19,6 +19,7 @@ npx postnas generate "$model" --prompt 'Story: Tom found the' --max-tokens 16
 cat > use.mjs <<'JS'
 import { Model } from 'postnas';
 import { input, mul, Program, float32 } from 'postnas/graph';
+import { estimate } from 'postnas/search';
 
 const model = await Model.fromPretrained(process.argv[2]);
 let tokens = 0;
@@ -28,6 +29,9 @@ const x = input('x', 'float32', ['N']);
 const program = await Program.compile({ y: mul(x, 2) });
 const { y } = await program.run({ x: float32(Float32Array.of(1, 2), [2]) });
 await program.dispose();
+const recipe = { model: process.argv[2], tasks: ['recall:accuracy:2'], rows: 1, length: 16, placement: {} };
+const { seconds } = await estimate(recipe);
+if (!(seconds > 0)) throw new Error(`an estimate of ${seconds} s`);
 if (tokens !== 4 || y.data[1] !== 4) throw new Error(`got ${tokens} tokens and ${y.data}`);
 JS
 node use.mjs "$model"

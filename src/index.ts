@@ -1,6 +1,6 @@
 /**
  * The library: load a model and write with it, read and write checkpoints, import and download them. The graph engine
- * below it is `postnas/graph`.
+ * below it is `postnas/graph`; `postnas/search` makes hybrids.
  */
 export { type ExportGgufOptions, exportGguf } from './export/gguf/export-gguf.ts';
 export { type ExportJetOptions, exportJet } from './export/jet.ts';

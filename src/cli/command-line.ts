@@ -21,7 +21,10 @@ export function settingsOf<O extends { task?: readonly string[]; seeds?: number 
 }
 
 function without<O extends object, N extends string>(options: O, names: readonly N[]): Omit<O, N> {
-  const left = Object.entries(options).filter(([name]) => !names.includes(name as N));
+  // Of an alias nothing but its name is left.
+  const left = Object.entries(options).filter(
+    ([name, value]) => value !== undefined && !names.includes(name as N),
+  );
   return Object.fromEntries(left) as Omit<O, N>;
 }
 

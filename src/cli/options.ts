@@ -189,16 +189,17 @@ export function portOption(byDefault: number): Option {
 export function placementOption(): Option {
   const meaning =
     'layers that keep full attention, counted from 0, such as 1,3; or the result.json of a search';
-  return new Option('--placement <layers>', meaning).makeOptionMandatory().argParser((text) => {
-    if (text.endsWith('.json')) return text;
-    const layers = text.split(/[\s,]+/).filter(Boolean);
-    if (layers.length === 0 || layers.some((layer) => !/^\d+$/.test(layer))) {
-      throw new InputError(
-        `--placement ${text}: expected layers such as 1,3, or the result.json of a search`,
-      );
-    }
-    return layers.map(Number);
-  });
+  return new Option('--placement <layers>', meaning).makeOptionMandatory();
+}
+
+/** @throws InputError for a value of --placement that is neither */
+export function placementOf(text: string): number[] | string {
+  if (text.endsWith('.json')) return text;
+  const layers = text.split(/[\s,]+/).filter(Boolean);
+  if (layers.length === 0 || layers.some((layer) => !/^\d+$/.test(layer))) {
+    throw new InputError(`--placement ${text}: expected layers such as 1,3, or the result.json of a search`);
+  }
+  return layers.map(Number);
 }
 
 export function estimateOption(): Option {

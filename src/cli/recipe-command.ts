@@ -101,7 +101,10 @@ export async function runFromRecipe(
   if (!options.estimate) shown.log(shownPlan(context));
   const estimate = await estimateRun(context, jobs);
   if (options.estimate) {
-    common.result(estimate, `${shownPlan(context)}\n${tableOf(estimate, jobs)}`);
+    common.result(
+      { recipe: context.recipe, jobs, ...estimate },
+      `${shownPlan(context)}\n${tableOf(estimate, jobs)}`,
+    );
     return undefined;
   }
   shown.log(tableOf(estimate, jobs));

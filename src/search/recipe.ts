@@ -262,9 +262,6 @@ export interface RecipeInput extends z.input<typeof rest> {
     | (Omit<z.input<typeof given>, 'layers'> & { layers: readonly number[] | string });
 }
 
-/** The settings of stage 1, of a recipe that searches the placement. */
-export type SearchedPlacement = z.infer<typeof searched>;
-
 /** What may stand in a file, for documents: both forms of the placement, and the layers by the name of a result's file. */
 export const recipeFileSchema = z.strictObject({
   placement: z

@@ -9,6 +9,7 @@ import { BranchWeights } from '../../src/search/network/branches.ts';
 import { hybridOf } from '../../src/search/network/hybrid.ts';
 import { linearMixer } from '../../src/search/network/linear-mixer.ts';
 import { Network } from '../../src/search/network/network.ts';
+import type { Result } from '../../src/search/result.ts';
 import { postnas } from '../support/command.ts';
 
 let folder: string;
@@ -53,10 +54,11 @@ test('stopped by Ctrl-C it goes on to the same model', async () => {
   const straight = await postnas(distill('straight'));
   expect(straight.code, straight.stderr).toBe(0);
   const result = JSON.parse(straight.stdout);
-  expect(result.stages.map(({ name }: { name: string }) => name)).toEqual(['features', 'logits', 'all']);
-  const judged = result.judged.map(({ model }: { model: string }) => model);
-  expect(judged).toEqual(['teacher', 'hybrid', 'features', 'logits', 'all']);
-  expect(result.judged[0].tasks.recall.accuracy).toBe(1);
+  const { base, runs } = (result as Result).final!;
+  expect(runs[0]!.stages.map(({ name }) => name)).toEqual(['search', 'features', 'logits', 'all']);
+  expect(base.tasks.recall!.accuracy).toBe(1);
+  expect(result.hybrid).toBe(join(folder, 'straight/hybrid'));
+  expect(readFileSync(join(folder, 'straight/report.html'), 'utf8')).toContain('</html>');
   expect(result.command).toMatch(/^postnas distill models\/base \S+hybrid --out /);
 
   const stopped = await postnas(distill('stopped'), (child) => {

@@ -93,10 +93,13 @@ test('killed with no time to stop its worker, it goes on at once', async () => {
   const { model, tasks, placement } = JSON.parse(readFileSync(recipe, 'utf8'));
   writeFileSync(
     long,
-    JSON.stringify({ model, tasks, rows: 1, length: 16, placement: { ...placement, alignSteps: 100 } }),
+    JSON.stringify({
+      ...{ model, tasks, seeds: [1, 2], rows: 1, length: 16 },
+      placement: { ...placement, alignSteps: 100 },
+    }),
   );
   const line = ['run', long, '--out', join(folder, 'orphan'), '--jobs', '2', '--json'];
-  const lock = join(folder, 'orphan/placement/seed-1/align/postnas.lock');
+  const lock = join(folder, 'orphan/seed-1/align/postnas.lock');
   let training = false;
   await postnas(line, (child) => {
     void until(lock).then(() => {

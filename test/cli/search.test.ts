@@ -76,21 +76,15 @@ test('the embedded model becomes a hybrid with a report, which generates', async
     '--json',
   ]);
   expect(code, stderr).toBe(0);
-  const { placement } = JSON.parse(stdout) as Result;
+  const { placement, hybrid } = JSON.parse(stdout) as Result;
   const [run] = placement!.runs;
   expect(run!.architecture).toMatch(/^[AD]{8}$/);
   expect(run!.placement).toHaveLength(2);
   expect(placement!.base.tasks.recall!.accuracy).toBe(1);
   expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('</html>');
 
-  const written = await postnas([
-    'generate',
-    join(out, 'seed-1', 'hybrid'),
-    '--prompt',
-    'Sums: 1+2=',
-    '-n',
-    '3',
-  ]);
+  expect(hybrid).toBe(join(out, 'seed-1', 'hybrid'));
+  const written = await postnas(['generate', hybrid!, '--prompt', 'Sums: 1+2=', '-n', '3']);
   expect(written.code, written.stderr).toBe(0);
   expect(written.stdout.trim().length).toBeGreaterThan(0);
 });
@@ -115,7 +109,7 @@ test('plan and estimate come first, with progress before the training', async ()
   );
   expect(at('judged by recall (accuracy, 4 examples)')).toBeGreaterThan(0);
   expect(at('judging and timing are not counted')).toBeGreaterThan(at('judged by'));
-  expect(stderr).toMatch(/^align +1 +64 +\S+ +\S+ to \S+$/m);
+  expect(stderr).toMatch(/^placement +1 +128 +\S+ +\S+ to \S+$/m);
 });
 
 describe('a second search into the same folder', () => {
@@ -152,7 +146,7 @@ describe('a second search into the same folder', () => {
   test('with other settings: what differs, and what can be done', async () => {
     const { code, stderr } = await postnas(again('--mixer', 'gla', '--rate', '0.1', '--quiet'));
     expect(stderr).toBe(
-      `postnas: ${out()} holds a run with other settings:\n  learning rate: 0.001 -> 0.1\n` +
+      `postnas: ${out()} holds a run with other settings:\n  learning rate: 0.002 -> 0.1\n` +
         '  mixer: gated_deltanet+rope -> gla\nGive another --out, or --restart to remove that run and begin anew.\n',
     );
     expect(code).toBe(1);

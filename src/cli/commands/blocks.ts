@@ -26,6 +26,7 @@ import {
   oneOf,
   otherwise,
   outFolder,
+  placementOf,
   placementOption,
   seedsOption,
 } from '../options.ts';
@@ -35,7 +36,8 @@ import { LEFTOVERS } from '../restart.ts';
 
 type Options<Settings> = RunOptions &
   DataOptions &
-  Omit<Settings, keyof DataOptions | 'decode'> & {
+  Omit<Settings, keyof DataOptions | 'decode' | 'placement'> & {
+    placement: string;
     decodeDevice?: Device;
     decodeContext: number;
     decodeTokens: number;
@@ -160,7 +162,8 @@ function comparison<Settings extends object>(
         tokens: decodeTokens,
         rounds: decodeRounds,
       };
-      return recipe({ ...own, model, decode } as unknown as Settings);
+      const placement = placementOf(options.placement);
+      return recipe({ ...own, model, placement, decode } as unknown as Settings);
     },
     summary: (result, options) =>
       blocksSummary(stagesOf(result)[stage]!, result.model, options.out, sharedOptions(options)),
