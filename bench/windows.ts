@@ -56,11 +56,13 @@ export async function main(args: string[]): Promise<void> {
     ),
     ...values.beside.map((folder): [string, Hybrid] => [folder, openCheckpoint(folder)]),
   ];
-  const sets = tokenCounts(values.seeds).map((examplesSeed) =>
-    unseenTasks(
-      values.model,
-      { data: 'world', task: TASKS, examples: 128, rows: 1, length: 1 },
-      { examples: Number(values.examples), seed: examplesSeed },
+  const sets = await Promise.all(
+    tokenCounts(values.seeds).map((examplesSeed) =>
+      unseenTasks(
+        values.model,
+        { data: 'world', task: TASKS, examples: 128, rows: 1, length: 1 },
+        { examples: Number(values.examples), seed: examplesSeed },
+      ),
     ),
   );
   const rows: string[][] = [];

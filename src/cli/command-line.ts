@@ -41,7 +41,9 @@ export function commandLine(command: string, models: string | readonly string[],
 }
 
 /** What a command that follows has to be told again, for a shell: '--data novels.txt --rows 2'. */
-export function sharedOptions({ data, heldOut, task, rows, length, device }: DataSettings): string {
-  const given = { data, heldOut, task, rows, length, device: device === 'cpu' ? undefined : device };
+export function sharedOptions(options: DataSettings): string {
+  const { data, heldOut, heldOutShare, field, task, rows, length, device } = options;
+  const text = { data, heldOut, heldOutShare, field };
+  const given = { ...text, task, rows, length, device: device === 'cpu' ? undefined : device };
   return commandLine('', [], given).replace(/^postnas +/, '');
 }

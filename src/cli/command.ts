@@ -1,7 +1,9 @@
+import { relative } from 'node:path';
 import type { Command } from 'commander';
-import { OtherRunError } from '../train/run-state.ts';
+import { OtherStagesError } from '../search/run/check-kept.ts';
 import { InputError } from '../util/errors.ts';
 import { checkFree } from '../util/folder-lock.ts';
+import { OtherWorkError } from '../util/store/other-work.ts';
 import { Interrupted } from './failure.ts';
 import { resolveAliases } from './options.ts';
 import { createProgress, type Progress } from './progress.ts';
@@ -86,6 +88,11 @@ export function action<O extends object>(
     });
 }
 
+interface Resuming<O> {
+  writes?(options: O): boolean;
+  restarted?(options: O): Leftovers | undefined;
+}
+
 /**
  * The same for a command that keeps its states in a folder and goes on from them when it is run again: adds --restart.
  *
@@ -94,14 +101,15 @@ export function action<O extends object>(
  *   command has written it
  * @param run calls `begin` when its options are known to be good, so that a mistake in them loses nothing: with --restart
  *   that removes the earlier run
- * @param writes whether the command takes the folder for itself, with these options
+ * @param more `writes` says whether the command takes the folder for itself, with these options; `restarted` which files
+ *   its options want removed though --restart is not given
  */
 export function resumingAction<O extends object>(
   command: Command,
   leftovers: Leftovers | ((options: O, args: string[]) => Leftovers),
   folderOf: (options: O, args: string[]) => string,
   run: (common: Common, options: O, args: string[], begin: () => void) => Promise<void>,
-  writes: (options: O) => boolean = () => true,
+  { writes = () => true, restarted = () => undefined }: Resuming<O> = {},
 ): Command {
   command.option('--restart', 'remove what this command left in the folder of --out, and begin anew');
   return action<O & { restart?: boolean }>(
@@ -114,21 +122,41 @@ export function resumingAction<O extends object>(
         checkOwn(out, own);
       }
       const begin = () => {
-        if (!options.restart) return;
+        const removed = options.restart ? own : restarted(options);
+        if (!removed) return;
         // Someone may have come since.
         checkFree(out);
-        removeRun(out, own, common.progress.log);
+        removeRun(out, removed, common.progress.log);
       };
       try {
         await run(common, options, args, begin);
       } catch (error) {
-        if (!(error instanceof OtherRunError)) throw error;
-        throw new InputError(
-          `${out} holds a run with other settings:${error.differences.map((line) => `\n  ${line}`).join('')}\n` +
-            `Give another --out, or --restart to remove that run and begin anew.`,
-        );
+        if (error instanceof OtherWorkError) throw refusal(out, error);
+        throw error;
       }
     },
     RESUMES,
+  );
+}
+
+/** What was found in a run's folder, what differs, and what can be done about it with the least loss. */
+function refusal(out: string, error: OtherWorkError): InputError {
+  const lines = error.differences.map((line) => `\n  ${line}`).join('');
+  if (!(error instanceof OtherStagesError)) {
+    const file = relative(out, error.path);
+    return new InputError(
+      `${out} holds a run with other settings (${file}):${lines}\n` +
+        'Give another --out, or --restart to remove that run and begin anew.',
+    );
+  }
+  const { stages, fitting } = error;
+  const kept =
+    fitting.length > 0
+      ? `\n--restart-from ${stages.join(',')} removes the work of that and of the stages that use it, and keeps ` +
+        `${fitting.join(', ')}.`
+      : '';
+  return new InputError(
+    `${out} holds a run with other settings:${lines}${kept}\n` +
+      'Give another --out, or --restart to remove that run and begin anew.',
   );
 }

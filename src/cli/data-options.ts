@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
-import type { DataSettings } from '../search/data.ts';
+import { type DataSettings, HELD_OUT_SHARE } from '../search/data.ts';
 import { DEFAULTS } from '../search/defaults.ts';
+import { corpusFiles, namesFiles } from '../tasks/corpus/names.ts';
 import { HELD_OUT_TASK, taskNames } from '../tasks/objective.ts';
 import { addWithAliases, deviceOption, lengthOption, otherwise, threadsOption } from './options.ts';
 import { positive, wholeNumber } from './parsers.ts';
@@ -14,15 +15,34 @@ export interface DataOptions extends DataSettings {
   seeds: number;
 }
 
+const FORMATS = '.txt, .jsonl, .json, .parquet, .gz';
+
+/** Texts that an option is given, one after the other. */
+function severalTexts(name: string, expected: string, ...words: string[]) {
+  const file = fileToRead(name, expected);
+  const parsed = (text: string): string => {
+    if (words.includes(text)) return text;
+    if (namesFiles(text)) for (const { path } of corpusFiles(text)) file(path);
+    else file(text);
+    return text;
+  };
+  return (text: string, before: string[] = []): string[] => [...before, parsed(text)];
+}
+
 /** Adds --task, --examples and --held-out to a command: what a model is judged by. */
 export function withTasks(command: Command, byDefault: string, examples = DEFAULTS.examples): Command {
   const task = new Option(
     '--task <name...>',
     `what the model is judged by: name, name:metric or name:metric:examples, with accuracy or loss as the metric and a name of ${taskNames().join(', ')}`,
   );
-  const heldOut = new Option('--held-out <file>', `text for the task ${HELD_OUT_TASK}`);
-  heldOut.argParser(fileToRead('--held-out', 'a text file'));
+  const heldOut = new Option(
+    '--held-out <text...>',
+    `files, folders and globs of text for the task ${HELD_OUT_TASK} (${FORMATS})`,
+  );
+  heldOut.argParser(severalTexts('--held-out', 'a text file'));
   addWithAliases(command, heldOut, '--text');
+  const field = new Option('--field <name>', 'the field of records that has the text');
+  command.addOption(otherwise(field, 'text, or a conversation in messages or conversations'));
   addWithAliases(command, otherwise(task, byDefault), '--objective');
   return command.option(
     '--examples <n>',
@@ -40,12 +60,18 @@ export function withData(command: Command, { rate }: { rate: number }): Command 
 /** The same for a command with learning rates of its own. */
 export function withBatches(command: Command, { examples = DEFAULTS.examples } = {}): Command {
   const data = new Option(
-    '--data <file>',
-    "text to train on, or 'world' for the text that the package generates",
+    '--data <text...>',
+    `files, folders and globs of text to train on (${FORMATS}), or 'world' for the text that the package generates`,
   );
-  const file = fileToRead('--data', "a text file, or 'world'");
-  data.argParser((text) => (text === 'world' ? text : file(text)));
+  data.argParser(severalTexts('--data', "a text file, or 'world'", 'world'));
   command.addOption(otherwise(data, 'world for the embedded model; other models need a text'));
+  const share = new Option(
+    '--held-out-share <x>',
+    `share of the documents of --data that are held out for the task ${HELD_OUT_TASK}`,
+  );
+  command.addOption(
+    otherwise(share.argParser(positive), `${HELD_OUT_SHARE} without --held-out, where the task is asked for`),
+  );
   withTasks(
     command,
     `the tasks of the world for the embedded model, ${HELD_OUT_TASK}:loss for others`,

@@ -6,12 +6,13 @@ import { countParameters, modelParameters } from '../model/parameters.ts';
 import { recipeOf } from '../search/read-recipe.ts';
 import type { Recipe, RecipeInput } from '../search/recipe.ts';
 import type { Result } from '../search/result.ts';
+import { checkKept } from '../search/run/check-kept.ts';
 import type { RunContext } from '../search/run/context.ts';
 import { type Estimate, estimateRun } from '../search/run/estimate.ts';
 import { planOf } from '../search/run/plan.ts';
 import { prepareRun } from '../search/run/prepare.ts';
 import { performHere, RunProgress } from '../search/run/progress.ts';
-import { stagesOf, type Unit } from '../search/run/stage.ts';
+import { checkLayout, type StageName, stagesOf, type Unit } from '../search/run/stage.ts';
 import { type Perform, runRecipe } from '../search/run.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import type { OnProgress } from '../util/progress.ts';
@@ -31,6 +32,8 @@ export interface RunOptions extends Partial<WatchOptions> {
   threads?: number;
   device?: Device;
   estimate?: boolean;
+  restart?: boolean;
+  restartFrom?: readonly StageName[];
 }
 
 /** Adds the options of a command that runs a recipe. */
@@ -72,7 +75,7 @@ export function recipeCommand<Options extends RunOptions>(
       );
       if (result) common.result(result, summary(result, options));
     },
-    ({ estimate }) => !estimate,
+    { writes: ({ estimate }) => !estimate },
   );
 }
 
@@ -99,6 +102,11 @@ export async function runFromRecipe(
   const { signal, progress: shown } = common;
   const { context, jobs } = await prepare(common, recipe, command, options);
   if (!options.estimate) shown.log(shownPlan(context));
+  // What is there must fit, before seconds go into the estimate.
+  if (!options.estimate && !options.restart && !options.restartFrom) {
+    checkLayout(context);
+    checkKept(context);
+  }
   const estimate = await estimateRun(context, jobs);
   if (options.estimate) {
     common.result(

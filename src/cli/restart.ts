@@ -2,8 +2,9 @@ import { lstatSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { TOKENIZER_FILES } from '../model/model-files.ts';
 import type { Recipe } from '../search/recipe.ts';
-import { stagesOf } from '../search/run/stage.ts';
+import { STAGES, type StageName, stagesOf } from '../search/run/stage.ts';
 import { InputError } from '../util/errors.ts';
+import { checkFree } from '../util/folder-lock.ts';
 import { readable } from './numbers.ts';
 
 /** What commands write into their folders: one of another command is refused, and an earlier run removed, nothing else. */
@@ -17,15 +18,18 @@ const MODEL_FILES = [
   'model(-\\d{5}-of-\\d{5})?\\.safetensors(\\.index\\.json)?',
 ].join('|');
 
-/** A file, or what an interrupted writer left beside it. */
-const file = (path: string) => new RegExp(`^${path}(\\.\\d+\\.tmp)?$`);
+/** A file, what an interrupted writer left beside it, and what was laid aside. */
+const file = (path: string) => new RegExp(`^${path}(\\.\\d+\\.tmp|\\.damaged)?$`);
 
-/** The state and the log of a training, in a folder. */
-const training = (folder: string) => file(`${folder}(state[^/]*|log\\.jsonl)`);
+/** What says that a process is at work in a folder, or was when it was killed. */
+const LOCK = /(^|\/)postnas\.lock(\.\d+\.tmp|\.taken-over)?$/;
+
+/** The state and the log of a training, in a folder, and its lock. */
+const training = (folder: string) => file(`${folder}(state[^/]*|log\\.jsonl|postnas\\.lock)`);
 const model = (folder: string) => file(`${folder}(\\.saving/)?(${MODEL_FILES})`);
 
 /** What every run of a recipe has at the top; a run of one stage has this one's files there, too. */
-const RESULT = [file('(recipe|result|stage)\\.json'), file('report\\.html')];
+const RESULT = [file('(recipe|result|stage)\\.json'), file('report\\.html'), file('postnas\\.lock')];
 
 const SEARCH = (at = ''): Leftovers => [
   training(`${at}seed-\\d+/(align|supernet|finish)/`),
@@ -37,7 +41,7 @@ const SEARCH = (at = ''): Leftovers => [
 const COMPARISON = (at = ''): Leftovers => [
   training(`${at}seed-\\d+/[^/]+/(align|train)/`),
   file(`${at}seed-\\d+/[^/]+/(trial|judged)\\.json`),
-  file(`${at}(parent|decode|train|result)\\.json`),
+  file(`${at}(parent|decode|train|choice|result)\\.json`),
   model(`${at}hybrid/`),
 ];
 
@@ -55,22 +59,28 @@ const FINAL = (at = ''): Leftovers => [
   ...DISTILLATION(`${at}seed-\\d+/`),
 ];
 
-const RUN: Leftovers = [
-  file('[a-z]+/stage\\.json'),
-  ...SEARCH('placement/'),
-  ...['blocks', 'design', 'dimensions'].flatMap((stage) => COMPARISON(`${stage}/`)),
-  file('throughput/found\\.json'),
-  file('windows/seed-\\d+/(found|judged)\\.json'),
-  file('mlps/seed-\\d+/(found|frozen|trained)\\.json'),
-  training('mlps/seed-\\d+/supernet/'),
-  ...FINAL('final/'),
-];
+const STAGE: Record<StageName, Leftovers> = {
+  placement: SEARCH('placement/'),
+  blocks: COMPARISON('blocks/'),
+  design: COMPARISON('design/'),
+  dimensions: COMPARISON('dimensions/'),
+  throughput: [file('throughput/found\\.json')],
+  windows: [file('windows/seed-\\d+/(found|judged)\\.json')],
+  final: FINAL('final/'),
+  mlps: [file('mlps/seed-\\d+/(found|frozen|trained)\\.json'), training('mlps/seed-\\d+/supernet/')],
+};
+
+/** The files of some stages of a run, and those of the whole, which tell of them. */
+export function leftoversOfStages(stages: readonly StageName[]): Leftovers {
+  const own = stages.flatMap((name) => [file(`${name}/(stage\\.json|postnas\\.lock)`), ...STAGE[name]]);
+  return [...own, ...RESULT];
+}
 
 /** By command. */
 export const LEFTOVERS = {
   search: [...SEARCH(), ...RESULT],
   comparison: [...COMPARISON(), ...RESULT],
-  run: [...RUN, ...RESULT],
+  run: leftoversOfStages(STAGES),
   distill: [...FINAL_TOP(), ...DISTILLATION(), ...RESULT],
   pretrain: [training(''), model('model/')],
 } satisfies Record<string, Leftovers>;
@@ -119,10 +129,12 @@ export function checkOwn(folder: string, leftovers: Leftovers): void {
  * Removes them, and folders that are empty then, and says so.
  *
  * @param say is told what was removed and what was kept
+ * @throws InputError when a process is at work in one of the folders, with nothing removed
  */
 export function removeRun(folder: string, leftovers: Leftovers, say: (line: string) => void): void {
   if (!statSync(folder, { throwIfNoEntry: false })) return;
   const files = filesBelow(folder);
+  for (const path of files) if (LOCK.test(below(folder, path))) checkFree(dirname(path));
   const isOurs = (path: string) => leftovers.some((pattern) => pattern.test(below(folder, path)));
   const ours = files.filter(isOurs);
   const bytes = ours.reduce((sum, path) => sum + lstatSync(path).size, 0);

@@ -29,6 +29,8 @@ export interface ChatTemplateOptions {
   tools?: unknown[];
   /** End with the beginning of the assistant's turn, so that the model goes on with its answer. */
   addGenerationPrompt?: boolean;
+  /** What a template that writes the date takes it from; the present unless told. */
+  now?: Date;
 }
 
 export class Tokenizer {
@@ -149,13 +151,14 @@ export class Tokenizer {
     try {
       const template = this.parsed.get(source) ?? new Template(source);
       this.parsed.set(source, template);
-      return template.render({
+      const variables = {
         ...this.specials,
         messages: messages.map(withReasoning),
         tools: options.tools ?? null,
         documents: null,
         add_generation_prompt: options.addGenerationPrompt ?? false,
-      });
+      };
+      return template.render(variables, options.now);
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       throw new InputError(`the chat template refuses the messages: ${error.message}`);

@@ -52,6 +52,8 @@ export const bounds = {
   aspect: whole(1, 1024),
   taps: whole(1, 64),
   slack: number(0, 10),
+  /** Of documents that are held out. */
+  share: number(0, 0.5, { above: true }),
   rounds: whole(1, 10_000),
   bytes: whole(1, 2 ** 49),
   /** A weight beside another of 1. */

@@ -1,21 +1,33 @@
 import type { Device } from '../graph/index.ts';
 import { loadTokenizer, tokenizerIdentity } from '../model/folder.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
+import { checkApart } from '../tasks/corpus/apart.ts';
+import { type Corpus, openCorpus, textOf } from '../tasks/corpus/corpus.ts';
 import type { Drawn } from '../tasks/harness.ts';
 import { fillRows } from '../tasks/mixture.ts';
 import type { ObjectiveTask } from '../tasks/objective.ts';
 import { HELD_OUT_TASK, objectiveTask, SEARCHED, WORLD_TASKS } from '../tasks/objective.ts';
-import { checkApart, readText, speaksOfTheWorld } from '../tasks/texts.ts';
+import type { Encode } from '../tasks/task.ts';
+import { speaksOfTheWorld } from '../tasks/texts.ts';
 import { cachedEncode } from '../tasks/world-tokenizer.ts';
 import { type TrainingData, textBatches } from '../train/batches.ts';
 import { InputError } from '../util/errors.ts';
+import type { OnProgress } from '../util/progress.ts';
+import { bounds, checkBound } from './bounds.ts';
 
 /** What models are trained on and judged by, of settings as a person gives them. */
 
 export interface DataSettings {
-  /** A text file, or 'world'; without it the world for models of the world, and refused for others. */
-  data?: string;
-  heldOut?: string;
+  /**
+   * Files, folders and globs of text, or 'world'; without it the world for models of the world, and refused for others.
+   */
+  data?: string | readonly string[];
+  /** The same, to be judged by. */
+  heldOut?: string | readonly string[];
+  /** Share of the documents of `data` that are held out where the task needs it and `heldOut` is not given. */
+  heldOutShare?: number;
+  /** The field of records that has the text; `text`, `messages` or `conversations` unless given. */
+  field?: string;
   /** 'name', 'name:metric' or 'name:metric:examples'; without it what fits the data. */
   task?: readonly string[];
   examples: number;
@@ -29,23 +41,33 @@ export interface DataSettings {
   apart?: Drawn;
 }
 
+interface Control {
+  onProgress?: OnProgress | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** Of a hundred documents, one is held out. */
+export const HELD_OUT_SHARE = 0.01;
+
 /** Seed of the examples that no choice has seen. */
 const UNSEEN = 11;
 
 /**
- * The same tasks with other examples, of which none is among those of `dataOf`: rows of held-out text are from the second
- * half of the file, those of `dataOf` from the first.
+ * The same tasks with other examples, of which none is among those of `dataOf`: rows of held-out text are from its second
+ * half, those of `dataOf` from the first.
  *
  * @param drawn how many of each task that does not say, and with which seed, if not as usual
  * @throws InputError where there are not so many
  */
-export function unseenTasks(
+export async function unseenTasks(
   model: string,
   options: DataSettings,
   { examples = options.examples, seed = UNSEEN }: Partial<Drawn> = {},
-): ObjectiveTask[] {
+  control: Control = {},
+): Promise<ObjectiveTask[]> {
   const apart = { examples: options.examples, seed: SEARCHED };
-  return dataOf(model, { ...options, examples, examplesSeed: seed, apart }).tasks;
+  const { tasks } = await judged(model, { ...options, examples, examplesSeed: seed, apart }, control);
+  return tasks;
 }
 
 /**
@@ -53,30 +75,78 @@ export function unseenTasks(
  * @throws InputError for files and tasks that do not exist, for a model that needs a text where none is given, and for a
  *   held-out text that is trained on
  */
-export function dataOf(
+export async function dataOf(
   model: string,
   options: DataSettings,
-): { batches: TrainingData; tasks: ObjectiveTask[] } {
+  control: Control = {},
+): Promise<{ batches: TrainingData; tasks: ObjectiveTask[] }> {
+  const { tokenizer, training, heldOut, tasks } = await judged(model, options, control);
+  const identity = tokenizerIdentity(model);
+  if (training === undefined) return { batches: worldBatches(tokenizer, identity), tasks };
+  if (heldOut) await checkApart(training, heldOut, control);
+  const text = textOf(training, 'training');
+  const encode = encoderOf(tokenizer);
+  return {
+    batches: textBatches({ ...text, identity: training.identity }, encode, training.name, identity),
+    tasks,
+  };
+}
+
+/** The texts of some settings, and the tasks that models are judged by. */
+async function judged(model: string, options: DataSettings, control: Control) {
   const tokenizer = loadTokenizer(model);
   const ofTheWorld = speaksOfTheWorld(tokenizer);
   const data = options.data ?? (ofTheWorld ? 'world' : undefined);
   if (data === undefined) throw new InputError(textNeeded(model, options));
+  const world = [data].flat().includes(WORLD);
+  if (world && [data].flat().length > 1) {
+    throw new InputError(
+      `--data ${[data].flat().join(' ')}: '${WORLD}' is a text by itself, given with others`,
+    );
+  }
   const task = options.task ?? [
     ...(ofTheWorld ? WORLD_TASKS : []),
     ...(options.heldOut !== undefined || !ofTheWorld ? [`${HELD_OUT_TASK}:loss`] : []),
   ];
-  checkHeldOut({ ...options, task });
-  return {
-    batches:
-      data === 'world'
-        ? worldBatches(tokenizer, tokenizerIdentity(model))
-        : trainingText(data, options.heldOut, tokenizer, tokenizerIdentity(model)),
-    tasks: task.map((text) => objectiveTask(text, options, tokenizer)),
-  };
+  const share = shareOf({ ...options, task }, world);
+  const { field } = options;
+  const training = world ? undefined : await openCorpus(tokenizer, { files: data, field, share, ...control });
+  const heldOut =
+    options.heldOut === undefined
+      ? undefined
+      : await openCorpus(tokenizer, { files: options.heldOut, field, ...control });
+  checkField(field, [training, heldOut]);
+  const text = heldOut
+    ? textOf(heldOut, 'training')
+    : share && training
+      ? textOf(training, 'heldOut')
+      : undefined;
+  const tasks = task.map((each) => objectiveTask(each, { ...options, heldOut: text }, tokenizer));
+  return { tokenizer, training, heldOut, tasks };
 }
 
+/**
+ * Text to token ids. The world's own tokenizer has a faster way, which knows no special tokens; other tokenizers cut words
+ * elsewhere.
+ */
+function encoderOf(tokenizer: Tokenizer): Encode {
+  const encode: Encode = (text) => tokenizer.encode(text, { addSpecialTokens: false });
+  if (!speaksOfTheWorld(tokenizer)) return encode;
+  const special = [...tokenizer.vocabulary()].flatMap(([token, id]) =>
+    tokenizer.isSpecial(id) ? [token] : [],
+  );
+  const cached = cachedEncode(encode);
+  return (text) => (special.some((token) => text.includes(token)) ? encode : cached)(text);
+}
+
+/** What stands for the text that the package generates. */
+const WORLD = 'world';
+
 function textNeeded(model: string, { heldOut, task }: DataSettings): string {
-  const judged = heldOut === undefined && task === undefined ? ', and other text to judge it by' : '';
+  const judged =
+    heldOut === undefined && task === undefined
+      ? `, of which ${100 * HELD_OUT_SHARE} % are held out to judge it by unless other text is given`
+      : '';
   return (
     `${model} is not a model of the generated world: it needs text to train on${judged}, such as\n` +
     '  --data novels.txt --held-out more-novels.txt\n' +
@@ -84,35 +154,50 @@ function textNeeded(model: string, { heldOut, task }: DataSettings): string {
   );
 }
 
-/** A text that nothing is judged by is a mistake, and so is a loss without its text. */
-function checkHeldOut({ heldOut, task }: Pick<DataSettings, 'heldOut' | 'task'>): void {
+/**
+ * The share of the training text that is held out, if any is. A text that nothing is judged by is a mistake, and so is a
+ * loss without its text.
+ */
+function shareOf(
+  { heldOut, heldOutShare, task }: Pick<DataSettings, 'heldOut' | 'heldOutShare' | 'task'>,
+  world: boolean,
+): number | undefined {
   const asked = task!.some((text) => text.split(':')[0] === HELD_OUT_TASK);
-  if (heldOut !== undefined && !asked) {
+  if (heldOutShare !== undefined) checkBound('--held-out-share', heldOutShare, bounds.share);
+  if (heldOut !== undefined && heldOutShare !== undefined) {
     throw new InputError(
-      `the held-out text ${heldOut} is for the task ${HELD_OUT_TASK}, which is none of the tasks: ${task!.join(' ')}`,
+      `--held-out-share ${heldOutShare}: the held-out text is ${[heldOut].flat().join(' ')}; expected one of --held-out and --held-out-share`,
     );
   }
-  if (heldOut === undefined && asked) {
+  if (!asked && (heldOut !== undefined || heldOutShare !== undefined)) {
+    const what = heldOut === undefined ? `share ${heldOutShare}` : `text ${[heldOut].flat().join(' ')}`;
+    throw new InputError(
+      `the held-out ${what} is for the task ${HELD_OUT_TASK}, which is none of the tasks: ${task!.join(' ')}`,
+    );
+  }
+  if (!asked || heldOut !== undefined) return undefined;
+  if (world) {
     throw new InputError(`the task ${HELD_OUT_TASK} needs a text that is not trained on: --held-out FILE`);
   }
+  return heldOutShare ?? HELD_OUT_SHARE;
 }
 
-function trainingText(
-  path: string,
-  heldOut: string | undefined,
-  tokenizer: Tokenizer,
-  identity: string,
-): TrainingData {
-  const text = readText(path);
-  if (heldOut !== undefined) checkApart({ path, text }, { path: heldOut, text: readText(heldOut) });
-  return textBatches(text, encoder(tokenizer), path, identity);
+/** @throws InputError for a field where no text has fields */
+function checkField(field: string | undefined, texts: readonly (Corpus | undefined)[]): void {
+  const given = texts.flatMap((text) => text ?? []);
+  if (
+    field === undefined ||
+    given.some(({ parts }) => parts.some(({ layout }) => layout.cut === 'records'))
+  ) {
+    return;
+  }
+  throw new InputError(
+    `--field ${field}: ${given.map(({ name }) => name).join(' and ') || WORLD} has no fields; expected .jsonl, .json or .parquet`,
+  );
 }
-
-const encoder = (tokenizer: Tokenizer) =>
-  cachedEncode((text) => tokenizer.encode(text, { addSpecialTokens: false }));
 
 function worldBatches(tokenizer: Tokenizer, identity: string): TrainingData {
-  const encode = encoder(tokenizer);
+  const encode = cachedEncode((text) => tokenizer.encode(text, { addSpecialTokens: false }));
   return {
     identity: `world ${tokenizer.eosIds[0]} ${identity}`,
     fill: (out, width, random) => fillRows(out, width, random, encode, tokenizer.eosIds[0]!),

@@ -1,11 +1,11 @@
 import type { WeightDtype } from '../model/quantized-tensors.ts';
 import type { KvDtype } from '../runtime/kv-blocks.ts';
 import { Model } from '../runtime/model.ts';
+import { openCorpus, textOf } from '../tasks/corpus/corpus.ts';
 import { EngineScorer } from '../tasks/engine-scorer.ts';
 import { scorePlan, type TaskScore } from '../tasks/harness.ts';
 import { planText } from '../tasks/held-out-text.ts';
 import { HELD_OUT_TASK, parseTask, planOf, SEARCHED } from '../tasks/objective.ts';
-import { readText } from '../tasks/texts.ts';
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { DEFAULTS } from './defaults.ts';
@@ -15,8 +15,10 @@ export interface EvaluateOptions {
   model: string;
   /** 'recall' or 'recall:accuracy:64': tasks, with numbers of examples. */
   tasks?: readonly string[];
-  /** A text file; alone, its rows are judged as the task `text`. */
-  heldOut?: string;
+  /** Files, folders and globs of text; without tasks, their rows are judged as the task `text`. */
+  heldOut?: string | readonly string[];
+  /** The field of records that has the text; `text`, `messages` or `conversations` unless given. */
+  field?: string;
   /** Rows of the held-out text, spread over it; 16 unless told. */
   heldOutRows?: number;
   /** Tokens of a row; 512 unless told. */
@@ -52,10 +54,15 @@ export const EVALUATED = { heldOutRows: 16, length: 512 };
  * @throws InputError where there is nothing to evaluate, for tasks that do not exist and files that cannot be read
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
-  const { heldOut, heldOutRows: rows = EVALUATED.heldOutRows, length = EVALUATED.length } = options;
+  const {
+    heldOut: files,
+    field,
+    heldOutRows: rows = EVALUATED.heldOutRows,
+    length = EVALUATED.length,
+  } = options;
   const { examples = DEFAULTS.examples, dtype, kvDtype, threads, onProgress, onNotice, signal } = options;
   const tasks = (options.tasks ?? []).map((text) => parseTask(text, examples));
-  if (heldOut === undefined && tasks.length === 0) {
+  if (files === undefined && tasks.length === 0) {
     throw new InputError('nothing to evaluate: give --held-out FILE or --task NAME');
   }
   await using model = await Model.fromPretrained(options.model, {
@@ -69,9 +76,11 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { tokenizer } = model;
   if (!tokenizer) throw new InputError(`${options.model} has no tokenizer.json, which texts and tasks need`);
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
+  const heldOut =
+    files && textOf(await openCorpus(tokenizer, { files, field, onProgress, signal }), 'training');
   const plans = tasks.map(({ name, examples }) => planOf(name, { examples, length, heldOut }, tokenizer));
   if (heldOut !== undefined && !tasks.some(({ name }) => name === HELD_OUT_TASK)) {
-    plans.unshift(planText('text', readText(heldOut), encode, { rows, length, seed: SEARCHED }));
+    plans.unshift(planText('text', heldOut, encode, { rows, length, seed: SEARCHED }));
   }
   const scorer = new EngineScorer(model.engine);
   const scores: TaskScore[] = [];

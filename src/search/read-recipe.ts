@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import type { z } from 'zod';
+import { namesFiles } from '../tasks/corpus/names.ts';
 import { InputError } from '../util/errors.ts';
 import { systemMeaning } from '../util/system-errors.ts';
 import { layersOf } from './read-placement.ts';
@@ -27,16 +28,18 @@ export function readRecipe(path: string): Recipe {
   }
   const found = (file: string) => {
     const beside = resolve(dirname(path), file);
-    if (!existsSync(beside)) return file;
+    if (!existsSync(beside) && !namesFiles(beside)) return file;
     const below = relative(process.cwd(), beside);
     return below.startsWith('..') ? beside : below;
   };
+  const all = (names: string | readonly string[]) =>
+    typeof names === 'string' ? found(names) : names.map(found);
   const { data, heldOut, final, ...recipe } = checked(json, `${path} is no recipe`, found);
   return {
     ...recipe,
     model: found(recipe.model),
-    ...(data && { data: found(data) }),
-    ...(heldOut && { heldOut: found(heldOut) }),
+    ...(data && { data: all(data) }),
+    ...(heldOut && { heldOut: all(heldOut) }),
     ...(final && { final: { ...final, ...(final.hybrid && { hybrid: found(final.hybrid) }) } }),
   };
 }

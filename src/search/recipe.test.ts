@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -31,6 +31,7 @@ const NUMBERS: [string, number, number][] = [
   ['rows', 1, 65_536],
   ['length', 2, 2 ** 24],
   ['examples', 1, 1e6],
+  ['heldOutShare', 1e-9, 0.5],
   ...['placement', 'blocks', 'design', 'dimensions', 'final'].flatMap((stage): [string, number, number][] => [
     [`${stage}.rows`, 1, 65_536],
     [`${stage}.length`, 2, 2 ** 24],
@@ -162,4 +163,21 @@ test('the recipes of the package', () => {
   const names = readdirSync(folder).filter((name) => name.endsWith('.json'));
   expect(names.length).toBeGreaterThan(2);
   for (const name of names) readRecipe(new URL(name, folder).pathname);
+});
+
+test('texts are one or several names, which are looked for beside the recipe, globs too', () => {
+  mkdirSync(join(dir, 'texts'));
+  for (const name of ['texts/a.jsonl', 'b.txt']) writeFileSync(join(dir, name), '');
+  const found = (data: unknown) => read(JSON.stringify({ ...full, data })).data;
+  const beside = (name: string) => join(dir, name);
+  expect(found('b.txt')).toBe(beside('b.txt'));
+  expect(found(['b.txt', 'texts', 'texts/*.jsonl'])).toEqual(['b.txt', 'texts', 'texts/*.jsonl'].map(beside));
+  // What is not there is named as it was given.
+  expect(found(['texts/*.txt', 'world'])).toEqual(['texts/*.txt', 'world']);
+  expect(read(JSON.stringify({ ...full, heldOut: ['b.txt'], field: 'body' }))).toMatchObject({
+    heldOut: [beside('b.txt')],
+    field: 'body',
+  });
+  for (const wrong of [[], '', [''], 3, [3]]) expect(() => found(wrong)).toThrow(/data/);
+  expect(() => read(JSON.stringify({ ...full, field: '' }))).toThrow(/field/);
 });

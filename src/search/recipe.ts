@@ -53,6 +53,9 @@ const training = {
   rate: bounds.rate.default(DEFAULTS.comparison.rate).describe('highest learning rate'),
 };
 
+/** One name or several. */
+const texts = z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(MOST_ENTRIES).readonly()]);
+
 /** A placement that is searched. */
 const searched = z.strictObject({
   ...shape,
@@ -212,13 +215,22 @@ const rest = z.strictObject({
     .refine((seeds) => new Set(seeds).size === seeds.length, 'expected different seeds')
     .describe('everything is done once with each'),
   device: z.enum(['cpu', 'webgpu']).default(DEFAULTS.device).describe('where it is trained and judged'),
-  data: z
-    .string()
+  data: texts
     .optional()
     .describe(
-      "a text file to train on, or 'world' for the generated world, which only its own models may leave out",
+      "files, folders and globs of text to train on, or 'world' for the generated world, which only its own models may leave out",
     ),
-  heldOut: z.string().optional().describe('text for the objective held-out-loss'),
+  heldOut: texts.optional().describe('text for the task held-out-loss, in the same way'),
+  heldOutShare: bounds.share
+    .optional()
+    .describe(
+      'share of the documents of `data` that are held out for that task where `heldOut` is absent; 0.01 unless given',
+    ),
+  field: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('the field of records that has the text; text, messages or conversations when absent'),
   rows: bounds.rows.default(DEFAULTS.rows).describe('rows of a step'),
   length: bounds.length.default(DEFAULTS.length).describe('tokens of a row'),
   tasks: z

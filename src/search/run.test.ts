@@ -1,14 +1,16 @@
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
 import { tinyBatches } from '../../test/support/tiny-network.ts';
@@ -16,10 +18,12 @@ import { openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
 import { Model } from '../runtime/model.ts';
 import { planExamples } from '../tasks/harness.ts';
 import type { ProgressEvent } from '../util/progress.ts';
+import { hashOf } from '../util/store/identity.ts';
 import { readRecipe } from './read-recipe.ts';
 import { readResult } from './read-result.ts';
 import type { Recipe } from './recipe.ts';
 import type { Result } from './result.ts';
+import { checkKept, OtherStagesError } from './run/check-kept.ts';
 import { ledBy, type RunContext } from './run/context.ts';
 import { planOf } from './run/plan.ts';
 import { performHere, RunProgress } from './run/progress.ts';
@@ -241,7 +245,7 @@ describe('runRecipe', () => {
     // What is taken may hang on speeds: they are measured once for both.
     for (const stage of ['blocks', 'design', 'dimensions']) {
       mkdirSync(join(dir, 'stopped', stage), { recursive: true });
-      for (const file of ['decode.json', 'train.json']) {
+      for (const file of ['decode.json', 'train.json', 'choice.json']) {
         copyFileSync(join(dir, 'straight', stage, file), join(dir, 'stopped', stage, file));
       }
     }
@@ -259,6 +263,97 @@ describe('runRecipe', () => {
     };
     const resumed = await runRecipe(contextOf('stopped', recipe), backwards);
     expect(lasting(resumed)).toEqual(lasting(result));
+  });
+
+  describe('a folder with work of other settings', () => {
+    const withOthers = (more: object) => contextOf('straight', readRecipe(recipeFile({ ...small, ...more })));
+    const never: Perform = () => Promise.reject(new Error('a stage was begun'));
+    const contents = () =>
+      readdirSync(join(dir, 'straight'), { recursive: true, encoding: 'utf8' })
+        .filter((path) => /\.(json|safetensors)$/.test(path))
+        .map((path) => [path, hashOf(readFileSync(join(dir, 'straight', path)).toString('latin1'))]);
+
+    test.each<[string, object, string[], string[], string[]]>([
+      [
+        'of the last stage',
+        { final: { ...small.final, allSteps: 3 } },
+        ['final/stage.json: final allSteps: 2 -> 3'],
+        ['final'],
+        ['placement', 'blocks', 'design', 'dimensions', 'throughput', 'windows', 'mlps'],
+      ],
+      [
+        'of two that do not use each other',
+        {
+          design: { ...small.design, designs: ['vConv-none', 'released'] },
+          blocks: { ...small.blocks, rate: 0.5 },
+        },
+        [
+          'blocks/stage.json: blocks learning rate: 0.01 -> 0.5',
+          'design/stage.json: design designs: ["released","vConv-none"] -> ["vConv-none","released"]',
+        ],
+        ['blocks', 'design'],
+        ['placement', 'mlps'],
+      ],
+      ['of all', { seeds: [1, 3] }, ['placement/stage.json: seeds: [1,2] -> [1,3]'], ['placement'], []],
+    ])(
+      '%s: refused before any work with what differs, and what fits',
+      async (_, more, differences, stages, fitting) => {
+        const before = contents();
+        const context = withOthers(more);
+        await expect(runRecipe(context, never)).rejects.toThrow(
+          expect.objectContaining({ name: 'InputError', differences, stages, fitting }),
+        );
+        expect(() => checkKept(context)).toThrow(OtherStagesError);
+        expect(contents()).toEqual(before);
+      },
+    );
+
+    test('stages that fit are used when those that do not are gone', async () => {
+      cpSync(join(dir, 'straight'), join(dir, 'edited'), { recursive: true });
+      const edited = readRecipe(recipeFile({ ...small, final: { ...small.final, allSteps: 3 } }));
+      rmSync(join(dir, 'edited/final'), { recursive: true });
+      const begun: string[] = [];
+      const context = contextOf('edited', edited);
+      const again = await runRecipe(context, here(context), { begin: (name) => begun.push(name) });
+      expect(begun).toEqual(['final']);
+      expect(lasting({ ...again, final: undefined, recipe, seconds: 0, tokens: 0 } as Result)).toEqual(
+        lasting({ ...result, final: undefined, tokens: 0 } as Result),
+      );
+    });
+
+    test('what a stage was begun with counts, too, before it has found anything', async () => {
+      const stop = new AbortController();
+      const context = contextOf('begun', recipe, { signal: stop.signal });
+      stop.abort();
+      await expect(run(context)).rejects.toThrow(/abort/i);
+      const other = readRecipe(recipeFile({ ...small, rows: 3 }));
+      await expect(runRecipe(contextOf('begun', other), never)).rejects.toThrow(
+        /begun was saved by .*\n {2}placement\/stage\.json: placement rows: 2 -> 3\n/,
+      );
+    });
+
+    test('of an earlier version: refused, too', async () => {
+      const path = join(dir, 'earlier/placement/stage.json');
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, JSON.stringify({ identity: '0123456789abcdef', check: 'x', value: {} }));
+      await expect(runRecipe(contextOf('earlier', recipe), never)).rejects.toThrow(
+        /placement\/stage\.json: it is of an earlier version of postnas/,
+      );
+    });
+
+    test('a damaged file of a stage is named, laid aside and made anew of what its parts kept', async () => {
+      cpSync(join(dir, 'straight'), join(dir, 'damaged'), { recursive: true });
+      const path = join(dir, 'damaged/blocks/stage.json');
+      writeFileSync(path, readFileSync(path, 'utf8').slice(0, 400));
+      const notices: string[] = [];
+      const onProgress = ({ notice }: ProgressEvent) => notice && notices.push(notice);
+      const again = await run(contextOf('damaged', recipe, { onProgress }));
+      expect(notices).toEqual([
+        expect.stringMatching(/blocks\/stage\.json is damaged .*stage\.json\.damaged/),
+      ]);
+      expect(lasting(again)).toEqual(lasting(result));
+      expect(existsSync(`${path}.damaged`)).toBe(true);
+    });
   });
 
   test('a unit that is not there, or whose stage cannot begin', async () => {

@@ -3,9 +3,10 @@ import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import { withFolder } from '../util/folder-lock.ts';
 import { noticeBy } from '../util/progress.ts';
-import { recall, remember } from '../util/remember.ts';
+import { begin, keep, recall } from '../util/store/kept.ts';
 import type { Result } from './result.ts';
 import { checkRun } from './run/check.ts';
+import { checkKept, stageFile } from './run/check-kept.ts';
 import type { RunContext } from './run/context.ts';
 import { stageIdentity } from './run/identity.ts';
 import {
@@ -58,8 +59,8 @@ export interface RunObserver {
 
 /**
  * @param perform does the units of a stage; when it returns, all of them are done
- * @throws InputError for a recipe that the model does not allow, for a folder with states of another run, and for one in
- *   which another process is at work
+ * @throws InputError before any work for a recipe that the model does not allow, for a folder in which another process is
+ *   at work, and, as OtherStagesError, for one with work of other settings
  */
 export async function runRecipe(
   context: RunContext,
@@ -68,28 +69,28 @@ export async function runRecipe(
 ): Promise<Result> {
   checkRun(context);
   checkLayout(context);
-  return withFolder(context.out, 'a run of a recipe', () => runStages(context, perform, observer));
+  return withFolder(context.out, 'a run of a recipe', () => {
+    checkKept(context);
+    return runStages(context, perform, observer);
+  });
 }
 
 async function runStages(context: RunContext, perform: Perform, observer: RunObserver): Promise<Result> {
-  const identity = stageIdentity(context);
+  const identityOf = stageIdentity(context);
   const findings: Findings = {};
   for (const name of STAGES) {
     const stage = makeStage(name, context, findings);
     if (!stage) continue;
-    let fresh = false;
-    const found = await remember(
-      stageFile(context, name),
-      identity(name),
-      async () => {
-        fresh = true;
-        observer.begin?.(name, stage.units);
-        await perform(stage.units);
-        return stage.finish(controlOf(context));
-      },
-      noticeBy(context.onProgress, name),
-    );
-    if (!fresh) observer.skip?.(name, stage.units);
+    const [path, identity] = [stageFile(context, name), identityOf(name, findings)];
+    let found = recall(path, identity, noticeBy(context.onProgress, name));
+    if (found !== undefined) observer.skip?.(name, stage.units);
+    else {
+      begin(path, identity);
+      observer.begin?.(name, stage.units);
+      await perform(stage.units);
+      found = await stage.finish(controlOf(context));
+      keep(path, identity, found);
+    }
     Object.assign(findings, { [name]: found });
     observer.found?.(resultOf(context, findings));
   }
@@ -114,16 +115,18 @@ function resultOf(context: RunContext, findings: Findings): Result {
  * @throws InputError for a unit that the run does not have, or whose stage needs what is not there yet
  */
 export async function runUnit(context: RunContext, id: string): Promise<void> {
-  const identity = stageIdentity(context);
+  const identityOf = stageIdentity(context);
   const findings: Findings = {};
   for (const name of STAGES) {
     const stage = makeStage(name, context, findings);
+    const [path, identity] = [stageFile(context, name), identityOf(name, findings)];
     const unit = stage?.units.find((each) => each.id === id);
     if (unit) {
+      begin(path, identity);
       await unit.run(controlOf(context));
       return;
     }
-    const found = stage && recall(stageFile(context, name), identity(name));
+    const found = stage && recall(path, identity);
     if (stage && found === undefined && stage.units.length > 0) {
       throw new InputError(`the unit ${id}: the stage ${name} before it is not done, or has no such unit`);
     }
@@ -140,8 +143,6 @@ function makeStage(name: StageName, context: RunContext, findings: Findings): St
 function controlOf({ onProgress, signal, threads, device }: RunContext) {
   return { onProgress, signal, threads, device };
 }
-
-const stageFile = (context: RunContext, name: StageName) => join(stageFolder(context, name), 'stage.json');
 
 /** The model that the last stage that writes one has left, by the first seed. */
 function hybridOf(context: RunContext, findings: Findings): string | undefined {

@@ -1,7 +1,6 @@
-import { availableParallelism, cpus } from 'node:os';
-import { ENGINE_VERSION } from '../graph/index.ts';
 import { openCheckpoint } from '../model/checkpoint.ts';
 import { countParameters } from '../model/parameters.ts';
+import { thisMachine } from './machine.ts';
 import { RESULT_FORMAT, type Result } from './result.ts';
 import type { Findings } from './run/stage.ts';
 import { comparedTokens } from './stages/blocks/result.ts';
@@ -19,12 +18,7 @@ export function wholeResult(parts: Findings, { model, recipe, command, chosen, h
     recipe,
     command,
     created: new Date().toISOString(),
-    machine: {
-      processor: cpus()[0]?.model.trim() ?? 'unknown',
-      cores: availableParallelism(),
-      node: process.version,
-      onnxruntime: ENGINE_VERSION,
-    },
+    machine: thisMachine(),
     model: {
       path: model,
       layers: config.layers.length,

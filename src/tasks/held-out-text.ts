@@ -1,3 +1,4 @@
+import type { TextSource } from '../train/batches.ts';
 import { InputError } from '../util/errors.ts';
 import { Random } from '../util/random.ts';
 import type { Plan } from './harness.ts';
@@ -15,21 +16,24 @@ export type TextHalf = 'first' | 'second';
  */
 export function planText(
   name: string,
-  text: string,
+  text: TextSource,
   encode: Encode,
   { rows, length, seed, half }: { rows: number; length: number; seed: number; half?: TextHalf | undefined },
 ): Plan {
   const middle = Math.ceil(text.length / 2);
-  const part = half === undefined ? text : half === 'first' ? text.slice(0, middle) : text.slice(middle);
+  const from = half === 'second' ? middle : 0;
+  const to = half === 'first' ? middle : text.length;
   const random = new Random(seed);
   // Eight characters a token are enough for nearly any text and tokenizer.
   const span = length * 8;
   const planned = Array.from({ length: rows }, () => {
-    const start = random.below(Math.max(1, part.length - span));
-    const ids = encode(part.slice(start, start + span)).slice(0, length);
+    const start = from + random.below(Math.max(1, to - from - span));
+    const ids = encode(text.slice(start, Math.min(start + span, to))).slice(0, length);
     if (ids.length < 2) {
       const what = half === undefined ? 'text' : `text whose ${half} half is`;
-      throw new InputError(`${name}: expected ${what} of at least two tokens, got '${part.slice(0, 40)}'`);
+      throw new InputError(
+        `${name}: expected ${what} of at least two tokens, got '${text.slice(from, Math.min(from + 40, to))}'`,
+      );
     }
     return { ids, spans: [{ from: 1, to: ids.length }] };
   });

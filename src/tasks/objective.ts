@@ -1,9 +1,9 @@
 import type { Tokenizer } from '../model/tokenizer.ts';
+import type { TextSource } from '../train/batches.ts';
 import { InputError } from '../util/errors.ts';
 import { type Drawn, type Plan, planTask } from './harness.ts';
 import { planText, type TextHalf } from './held-out-text.ts';
 import { worldTasks } from './mixture.ts';
-import { readText } from './texts.ts';
 import { vocabularyRecall } from './vocabulary-recall.ts';
 import { cachedEncode } from './world-tokenizer.ts';
 
@@ -27,7 +27,7 @@ export const SEARCHED = 7;
 
 export interface TaskSettings {
   /** Text for the task held-out-loss. */
-  heldOut?: string | undefined;
+  heldOut?: TextSource | undefined;
   /** Examples of a task that does not say how many. */
   examples: number;
   /** Tokens of a row of held-out text. */
@@ -95,7 +95,7 @@ export function planOf(
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
   if (name === HELD_OUT_TASK) {
     if (!heldOut) throw new InputError(`the task ${HELD_OUT_TASK} needs --held-out FILE`);
-    return planText(name, readText(heldOut), encode, { rows: examples, length, seed, half });
+    return planText(name, heldOut, encode, { rows: examples, length, seed, half });
   }
   if (name === 'vocabulary-recall') {
     return planTask(vocabularyRecall(tokenizer.vocabulary(), encode), examples, seed, encode, apart);

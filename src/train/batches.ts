@@ -14,8 +14,21 @@ export interface TrainingData extends TokenBatches {
   readonly identity: string;
 }
 
+/** A text that is read in parts, such as a string: places and lengths are in UTF-16 code units. */
+export interface TextSource {
+  readonly length: number;
+  slice(start: number, end: number): string;
+}
+
+/** A text that says what it is, so that it need not be read for that. */
+export interface KnownText extends TextSource {
+  readonly identity: string;
+}
+
 /** Characters of text taken for each wanted token, so that one cut is nearly always enough. */
 const CHARACTERS_PER_TOKEN = 8;
+/** Characters of text in which a row must be found: more without one is no text. */
+const LONGEST_CUT = 1 << 26;
 
 /**
  * Rows cut from a text at random places, each beginning after a space or line break.
@@ -25,17 +38,17 @@ const CHARACTERS_PER_TOKEN = 8;
  * @throws InputError for a text without enough tokens for a row
  */
 export function textBatches(
-  text: string,
+  text: string | KnownText,
   encode: (text: string) => readonly number[],
   name = 'corpus',
   tokenizer = '',
 ): TrainingData {
-  if (text.trim().length === 0) throw new InputError(`${name} is empty: expected text to train on`);
+  if (isBlank(text)) throw new InputError(`${name} is empty: expected text to train on`);
   let identity: string | undefined;
   return {
-    /** Of every character: 58 MB take about 0.1 s, so that it is not kept by the file's date or size, which may lie. */
     get identity() {
-      identity ??= createHash('sha256').update(tokenizer).update('\0').update(text).digest('hex');
+      const what = typeof text === 'string' ? text : text.identity;
+      identity ??= createHash('sha256').update(tokenizer).update('\0').update(what).digest('hex');
       return identity;
     },
     fill(out, width, random) {
@@ -47,7 +60,7 @@ export function textBatches(
           const cut = text.slice(start, start + length);
           const space = start === 0 ? -1 : cut.search(/\s/);
           ids = encode(cut.slice(space + 1));
-          if (cut.length === text.length) break;
+          if (cut.length === text.length || length > LONGEST_CUT) break;
         }
         if (ids.length < width) {
           throw new InputError(`${name} has ${ids.length} tokens, expected at least the ${width} of a row`);
@@ -56,4 +69,12 @@ export function textBatches(
       }
     },
   };
+}
+
+function isBlank(text: TextSource): boolean {
+  const part = 1 << 16;
+  for (let at = 0; at < text.length; at += part) {
+    if (text.slice(at, at + part).trim() !== '') return false;
+  }
+  return true;
 }

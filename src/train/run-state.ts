@@ -3,8 +3,10 @@ import { crc32 } from 'node:zlib';
 import { SafetensorsFile, writeSafetensors } from '../model/safetensors.ts';
 import { InputError } from '../util/errors.ts';
 import type { Random } from '../util/random.ts';
+import { differences } from '../util/store/differences.ts';
+import { canonical, type Identity } from '../util/store/identity.ts';
+import { OtherWorkError } from '../util/store/other-work.ts';
 import type { Moments } from './adamw.ts';
-import { differences } from './differences.ts';
 import type { ParameterVector } from './parameters.ts';
 
 /**
@@ -37,36 +39,22 @@ class Damaged extends Error {}
 /** Where the state before is kept. */
 const previousOf = (path: string) => path.replace(/(\.[^./\\]*)?$/, '.previous$1');
 
-/** A state was found that a run with other settings saved. */
-export class OtherRunError extends InputError {
-  /** @param differences a line for each setting: 'rows: 8 -> 4' */
-  constructor(
-    path: string,
-    readonly differences: readonly string[],
-  ) {
-    super(
-      `${path} was saved by a run with other settings:${differences.map((line) => `\n  ${line}`).join('')}\n` +
-        'Delete it to begin anew, give the settings it was begun with, or another folder (--out).',
-    );
-  }
-}
-
 /** The vectors of a state by their names in the file. */
 function vectors({ parameters, moments }: RunState): Record<string, ParameterVector> {
   return { parameters, m: moments.m, v: moments.v };
 }
 
 /**
- * Writes the state beside its place and renames it there. `fingerprint` says what the run is (its options).
+ * Writes the state beside its place and renames it there. `identity` says what the run is: its options.
  *
  * @throws InputError naming the file when it cannot be written; the state saved before is still there then
  */
-export function saveRunState(path: string, state: RunState, fingerprint: string): void {
+export function saveRunState(path: string, state: RunState, identity: Identity): void {
   const described: Described = {
     step: String(state.step),
     updates: String(state.moments.step),
     random: JSON.stringify(state.random.state),
-    fingerprint,
+    fingerprint: JSON.stringify(identity),
   };
   const tensors = Object.entries(vectors(state));
   writeSafetensors(
@@ -89,12 +77,12 @@ export function saveRunState(path: string, state: RunState, fingerprint: string)
  *
  * @param onNotice is told of a damaged file, and what it costs
  * @returns whether there was one
- * @throws OtherRunError when the file belongs to a run with other settings, InputError when to another version
+ * @throws OtherWorkError when the file belongs to a run with other settings, or to another version
  */
 export function loadRunState(
   path: string,
   state: RunState,
-  fingerprint: string,
+  identity: Identity,
   onNotice: (line: string) => void = () => {},
 ): boolean {
   const previous = previousOf(path);
@@ -104,7 +92,7 @@ export function loadRunState(
     return false;
   }
   try {
-    take(path, state, fingerprint);
+    take(path, state, identity);
     return true;
   } catch (error) {
     if (!(error instanceof Damaged)) throw error;
@@ -113,7 +101,7 @@ export function loadRunState(
     if (existsSync(previous)) {
       renameSync(previous, path);
       try {
-        take(path, state, fingerprint);
+        take(path, state, identity);
         onNotice(`${what}; going on from the state before it, saved after step ${state.step}`);
         return true;
       } catch (again) {
@@ -127,11 +115,12 @@ export function loadRunState(
 }
 
 /** Fills `state` from a file. @throws Damaged, with `state` as it was; InputError as loadRunState */
-function take(path: string, state: RunState, fingerprint: string): void {
+function take(path: string, state: RunState, identity: Identity): void {
   const { described, data } = readState(path, Object.keys(vectors(state)));
-  const { step, updates, random, fingerprint: found } = described;
-  if (canonical(found) !== canonical(fingerprint)) {
-    throw new OtherRunError(path, differences(JSON.parse(found), JSON.parse(fingerprint)));
+  const { step, updates, random } = described;
+  const found: unknown = JSON.parse(described.fingerprint);
+  if (canonical(found) !== canonical(identity)) {
+    throw new OtherWorkError(path, differences(found, identity));
   }
   for (const [i, [name, { size }]] of Object.entries(vectors(state)).entries()) {
     if (data[i]!.length !== size) {
@@ -171,10 +160,9 @@ function readState(
     // A header that was cut off or changed makes anything of a file but a state.
     throw new Damaged((error as Error).message);
   }
-  throw new InputError(
-    `${path} was saved by another version of postnas (layout ${version}, this one has ${VERSION}): ` +
-      'delete it to start afresh, or go on with that version',
-  );
+  throw new OtherWorkError(path, [
+    `it is of another version of postnas (layout ${version}, this one has ${VERSION})`,
+  ]);
 }
 
 /** Bytes that are summed at a time: a length is limited to 4 GB. */
@@ -189,13 +177,4 @@ function checkSum(described: Described, data: readonly Float32Array[]): string {
     }
   }
   return sum.toString(16);
-}
-
-/** The same text for the same options, in whatever order they were written. */
-function canonical(fingerprint: string): string {
-  return JSON.stringify(JSON.parse(fingerprint), (_, value: unknown) =>
-    typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : value,
-  );
 }

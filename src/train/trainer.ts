@@ -6,6 +6,7 @@ import { removeLeftovers, writeFileAtomic } from '../util/files.ts';
 import { withFolder } from '../util/folder-lock.ts';
 import type { OnProgress, ProgressEvent } from '../util/progress.ts';
 import { Random } from '../util/random.ts';
+import type { Identity } from '../util/store/identity.ts';
 import { systemMeaning } from '../util/system-errors.ts';
 import { type AdamWOptions, freshMoments } from './adamw.ts';
 import { optimizerFor } from './device-adamw.ts';
@@ -54,8 +55,8 @@ export interface TrainOptions {
   folder?: string;
   /** Seconds between two saves of the state. */
   saveEvery?: number;
-  /** Everything that makes this run this run; a saved state of another is refused. */
-  fingerprint?: unknown;
+  /** Everything that makes this run this run, beside schedule and seed; a saved state of another is refused. */
+  fingerprint?: Identity;
   /** Called every `evaluateEvery` steps and after the last; what it returns is logged. */
   evaluate?: (step: number) => Promise<Record<string, number>>;
   evaluateEvery?: number;
@@ -105,12 +106,7 @@ async function trainAlone(options: TrainOptions): Promise<TrainResult> {
     folder,
     saveEvery = 60,
   } = options;
-  const fingerprint = JSON.stringify({
-    schedule,
-    seed: options.seed,
-    accumulate,
-    ...(options.fingerprint ?? {}),
-  });
+  const identity: Identity = { schedule, seed: options.seed, accumulate, ...options.fingerprint };
   const state: RunState = {
     step: 0,
     parameters,
@@ -131,7 +127,7 @@ async function trainAlone(options: TrainOptions): Promise<TrainResult> {
   };
   if (statePath) {
     removeLeftovers(statePath);
-    loadRunState(statePath, state, fingerprint, (notice) => tell(state.step, { notice }));
+    loadRunState(statePath, state, identity, (notice) => tell(state.step, { notice }));
   }
   const log = new StepLog(folder && join(folder, 'log.jsonl'), state.step);
   // What an earlier training left on the device is not what this one starts from.
@@ -140,7 +136,7 @@ async function trainAlone(options: TrainOptions): Promise<TrainResult> {
     if (!statePath) return;
     const { m, v } = state.moments;
     for (const { data } of [parameters, m, v]) await memory.fetch(data);
-    saveRunState(statePath, state, fingerprint);
+    saveRunState(statePath, state, identity);
   };
 
   const optimizer = await optimizerFor(memory, options.optimizer, options.threads);

@@ -121,6 +121,46 @@ describe('a lock that was left behind', () => {
     expect(existsSync(lockOf(folder))).toBe(true);
   });
 
+  describe.runIf(existsSync('/proc/self/ns/pid') && existsSync('/etc/machine-id'))(
+    'that a living process of this id may have (needs /proc and a machine id)',
+    () => {
+      /** What this process writes, with other values. */
+      async function ours(name: string, more: object): Promise<string> {
+        const folder = join(dir, name);
+        let own = '';
+        await withFolder(folder, 'postnas run', async () => {
+          own = readFileSync(lockOf(folder), 'utf8');
+        });
+        writeFileSync(lockOf(folder), JSON.stringify({ ...JSON.parse(own), ...more }));
+        return folder;
+      }
+      const mine = (folder: string) => withFolder(folder, 'mine', async () => 'done');
+
+      test('it has it', async () => {
+        await expect(mine(await ours('alive', {}))).rejects.toThrow(
+          busy(/alive is in use by process \d+ \(postnas run\) /),
+        );
+      });
+
+      test('of before the machine was started again: taken over, in whatever container it was', async () => {
+        expect(await mine(await ours('restarted', { boot: 'another' }))).toBe('done');
+        expect(await mine(await ours('restarted-2', { boot: 'another', namespace: 'pid:[1]' }))).toBe('done');
+      });
+
+      test('on another machine of the same name, or in another container: said, and what to delete', async () => {
+        const clone = await ours('clone', { machine: 'another', boot: 'another' });
+        await expect(mine(clone)).rejects.toThrow(
+          busy(/process \d+ on another machine called \S+ \(postnas run\) .*delete .*clone\/postnas\.lock$/),
+        );
+        const container = await ours('container', { namespace: 'pid:[1]' });
+        await expect(mine(container)).rejects.toThrow(
+          busy(/process \d+ in another container \(postnas run\) .*delete .*container\/postnas\.lock$/),
+        );
+        expect(existsSync(lockOf(container))).toBe(true);
+      });
+    },
+  );
+
   test('is taken over by one process at a time, however many want it', async () => {
     const folder = locked('race', { pid: GONE, host: hostname(), what: 'gone', since: 'noon' });
     const gone = readFileSync(lockOf(folder), 'utf8');

@@ -1,4 +1,4 @@
-import { linkSync, mkdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, readlinkSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,10 +11,20 @@ import { InputError } from './errors.ts';
 
 const LOCK = 'postnas.lock';
 
-/** Who has a folder, as its lock says. */
-interface Holder {
-  pid: number;
+/** Where a process is, as far as the system says: only among those of one place a pid says which is meant. */
+interface Place {
   host: string;
+  /** Tells machines of one name apart, as they are cloned from one image onto a shared drive. */
+  machine?: string | undefined;
+  /** Another one after every start of the machine. */
+  boot?: string | undefined;
+  /** Containers have their own pids. */
+  namespace?: string | undefined;
+}
+
+/** Who has a folder, as its lock says. */
+interface Holder extends Place {
+  pid: number;
   /** What tells the process from another one that got the same id later; absent where the system does not say. */
   started?: string | undefined;
   /** What it does: 'postnas run', for people. */
@@ -61,7 +71,7 @@ export function checkFree(folder: string): void {
 async function acquire(path: string, folder: string, what: string): Promise<string> {
   const text = JSON.stringify({
     pid: process.pid,
-    host: hostname(),
+    ...here(),
     started: startOf(process.pid),
     what,
     since: new Date().toISOString(),
@@ -124,9 +134,10 @@ function createPlain(path: string, text: string): boolean {
 /** What a lock says: undefined if there is none (any more), a holder that is gone if it cannot be understood. */
 function read(path: string): Holder | undefined {
   try {
-    const { pid, host, started, what, since } = JSON.parse(readFileSync(path, 'utf8')) as Partial<Holder>;
+    const held = JSON.parse(readFileSync(path, 'utf8')) as Partial<Holder>;
+    const { pid, host, what, since } = held;
     if (typeof pid === 'number' && typeof host === 'string') {
-      return { pid, host, started, what: String(what), since: String(since) };
+      return { ...held, pid, host, what: String(what), since: String(since) };
     }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
@@ -136,9 +147,44 @@ function read(path: string): Holder | undefined {
   return { pid: 0, host: hostname(), what: '', since: '' };
 }
 
-/** Whether the process is surely gone; one on another machine never is. */
-function isStale({ pid, host, started }: Holder): boolean {
-  if (host !== hostname()) return false;
+let place: Place | undefined;
+function here(): Place {
+  place ??= {
+    host: hostname(),
+    machine: said(() => readFileSync('/etc/machine-id', 'utf8')),
+    boot: said(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')),
+    namespace: said(() => readlinkSync('/proc/self/ns/pid')),
+  };
+  return place;
+}
+
+/** What the system says; nothing where it has no such file. */
+function said(read: () => string): string | undefined {
+  try {
+    return read().trim() || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where the process is, in words, if nobody can tell from here whether it still runs. */
+function elsewhere(holder: Holder): string | undefined {
+  const differs = (field: keyof Place) => {
+    const [there, own] = [holder[field], here()[field]];
+    return there !== undefined && own !== undefined && there !== own;
+  };
+  if (differs('host')) return `on ${holder.host}`;
+  if (differs('machine')) return `on another machine called ${holder.host}`;
+  // After a restart no process of before is left, in whatever container it was.
+  return differs('namespace') && !differs('boot') ? 'in another container' : undefined;
+}
+
+/** Whether the process is surely gone; one elsewhere never is. */
+function isStale(holder: Holder): boolean {
+  const { pid, boot, started } = holder;
+  if (elsewhere(holder)) return false;
+  // The machine was started again since.
+  if (boot !== undefined && here().boot !== undefined && boot !== here().boot) return true;
   if (pid <= 0 || !isAlive(pid)) return true;
   const now = startOf(pid);
   return started !== undefined && now !== undefined && started !== now;
@@ -154,7 +200,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** When a process was started, in ticks of the system's clock, where the system tells (Linux). */
+/** When a process was started, in ticks since the system was, where the system tells (Linux). */
 function startOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -167,11 +213,12 @@ function startOf(pid: number): string | undefined {
   }
 }
 
-function refusal(folder: string, { pid, host, started, what, since }: Holder): InputError {
-  const here = host === hostname();
-  const sure = here && started !== undefined;
+function refusal(folder: string, holder: Holder): InputError {
+  const { pid, started, what, since } = holder;
+  const where = elsewhere(holder);
+  const sure = where === undefined && started !== undefined;
   return new InputError(
-    `${folder} is in use by process ${pid}${here ? '' : ` on ${host}`} (${what}) since ${since}: wait for its end, ` +
+    `${folder} is in use by process ${pid}${where ? ` ${where}` : ''} (${what}) since ${since}: wait for its end, ` +
       `or give another folder.${sure ? '' : ` If that process is gone, delete ${join(folder, LOCK)}`}`,
   );
 }

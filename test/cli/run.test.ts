@@ -1,10 +1,11 @@
 /** `postnas run` as a process with workers: killed in the middle and run again, it ends with the same result. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LEFTOVERS, removeRun } from '../../src/cli/restart.ts';
 import { readRecipe } from '../../src/search/read-recipe.ts';
+import type { Recipe } from '../../src/search/recipe.ts';
 import type { Result } from '../../src/search/result.ts';
 import { postnas } from '../support/command.ts';
 
@@ -74,14 +75,33 @@ test('killed with its workers and run again, it ends with the same result and mo
     );
   }
 
-  // With other settings: by the process that met them, in words.
+  // With other settings: before any work, in words, with what can be done about it.
   const other = join(folder, 'other.json');
   writeFileSync(other, JSON.stringify({ ...JSON.parse(readFileSync(recipe, 'utf8')), rows: 3 }));
   const { code, stderr } = await postnas(['run', other, '--out', join(folder, 'killed'), '--quiet']);
   expect(stderr).toMatch(
-    /^postnas: placement\/seed-1 failed \(exit code 1\): \S+killed holds a run with other settings:\n {2}rows: 2 -> 3\nGive another --out, or --restart/,
+    /^postnas: \S+killed holds a run with other settings:\n {2}placement\/stage\.json: placement rows: 2 -> 3\nGive another --out, or --restart/,
   );
   expect(code).toBe(1);
+  const longer = JSON.parse(readFileSync(recipe, 'utf8')) as Recipe;
+  longer.final!.allSteps++;
+  writeFileSync(other, JSON.stringify(longer));
+  const line = ['run', other, '--out', join(folder, 'killed'), '--quiet'];
+  const steps = `${longer.final!.allSteps - 1} -> ${longer.final!.allSteps}`;
+  expect((await postnas(line)).stderr).toMatch(
+    new RegExp(
+      `holds a run with other settings:\\n {2}final/stage\\.json: final allSteps: ${steps}\\n` +
+        '--restart-from final removes the work of that and of the stages that use it, and keeps placement, blocks',
+    ),
+  );
+  const search = join(folder, 'killed/placement/seed-1/found.json');
+  const before = statSync(search).mtimeMs;
+  const edited = await postnas([...line, '--restart-from', 'final']);
+  expect(edited.code, edited.stderr).toBe(0);
+  expect(statSync(search).mtimeMs).toBe(before);
+  expect((await postnas([...line, '--restart-from', 'last'])).stderr).toMatch(
+    /Expected stages, of placement, .*mlps/,
+  );
 
   // What --restart removes is all that was written.
   removeRun(join(folder, 'straight'), LEFTOVERS.run, () => {});

@@ -146,8 +146,9 @@ describe('a second search into the same folder', () => {
   test('with other settings: what differs, and what can be done', async () => {
     const { code, stderr } = await postnas(again('--mixer', 'gla', '--rate', '0.1', '--quiet'));
     expect(stderr).toBe(
-      `postnas: ${out()} holds a run with other settings:\n  learning rate: 0.002 -> 0.1\n` +
-        '  mixer: gated_deltanet+rope -> gla\nGive another --out, or --restart to remove that run and begin anew.\n',
+      `postnas: ${out()} holds a run with other settings (seed-1/found.json):\n` +
+        '  mixer: gated_deltanet+rope -> gla\n  alignment learning rate: 0.001 -> 0.1\n' +
+        '  super network learning rate: 0.001 -> 0.1\n  finish learning rate: 0.0005 -> 0.05\nGive another --out, or --restart to remove that run and begin anew.\n',
     );
     expect(code).toBe(1);
   });
@@ -181,7 +182,8 @@ test('another model than the embedded one needs a text', async () => {
   await saveCheckpoint(other, config, randomWeights(config, 3), { dtype: 'F32', files: tinyTokenizerFiles });
   const { code, stderr } = await postnas(['search', other, '--out', join(folder, 'none'), '--quiet']);
   expect(stderr).toBe(
-    `postnas: ${other} is not a model of the generated world: it needs text to train on, and other text to judge it by, such as\n` +
+    `postnas: ${other} is not a model of the generated world: it needs text to train on, of which 1 % are held out ` +
+      'to judge it by unless other text is given, such as\n' +
       '  --data novels.txt --held-out more-novels.txt\n' +
       '(--data world trains it on the text that the package generates for its own model)\n',
   );

@@ -277,7 +277,7 @@ function state(): Reader {
     };
   };
   const path = join(place, 'state.safetensors');
-  const options = JSON.stringify({ rate: 1e-3, steps: 10 });
+  const options = { rate: 1e-3, steps: 10 };
   try {
     saveRunState(path, made(), options);
     return {

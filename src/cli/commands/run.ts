@@ -1,17 +1,18 @@
 import { join } from 'node:path';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { readRecipe } from '../../search/read-recipe.ts';
 import { prepareRun } from '../../search/run/prepare.ts';
+import { STAGES, type StageName, withDependents } from '../../search/run/stage.ts';
 import { runUnit } from '../../search/run.ts';
 import { resumingAction } from '../command.ts';
 import { deviceOption, otherwise, outFolder, threadsOption } from '../options.ts';
 import { fileToRead } from '../paths.ts';
 import { type RunOptions, runFromRecipe, withRunning } from '../recipe-command.ts';
-import { leftoversOf } from '../restart.ts';
+import { leftoversOf, leftoversOfStages } from '../restart.ts';
 import { runSummary } from '../run-summary.ts';
 import { asWorker } from '../workers.ts';
 
-type Options = Omit<RunOptions, 'out'> & { out?: string; unit?: string };
+type Options = Omit<RunOptions, 'out'> & { out?: string; restartFrom?: StageName[]; unit?: string };
 
 /** `postnas run`: all stages of PostNAS and the final training, from one recipe. */
 export function run(): Command {
@@ -27,9 +28,17 @@ export function run(): Command {
     .addOption(otherwise(deviceOption(), "the recipe's"))
     .addOption(
       new Option(
+        '--restart-from <stages>',
+        'remove the work of a stage (or several: blocks,mlps) and of those that use it, and keep all else',
+      )
+        .argParser(stageNames)
+        .conflicts(['restart', 'estimate']),
+    )
+    .addOption(
+      new Option(
         '--unit <id>',
         'do one part of the run, such as blocks/seed-1/gla; the stages before it must be done',
-      ).conflicts('restart'),
+      ).conflicts(['restart', 'restartFrom']),
     );
   withRunning(command).addHelpText(
     'after',
@@ -60,9 +69,21 @@ export function run(): Command {
       const result = await runFromRecipe(common, { recipe, file, command: line }, { ...options, out }, begin);
       if (result) common.result(result, runSummary(result, out));
     },
-    // The folder of a unit is its parent's.
-    ({ unit, estimate }) => unit === undefined && !estimate,
+    {
+      // The folder of a unit is its parent's.
+      writes: ({ unit, estimate }) => unit === undefined && !estimate,
+      restarted: ({ restartFrom }) => restartFrom && leftoversOfStages(withDependents(restartFrom)),
+    },
   );
+}
+
+/** 'blocks,mlps' */
+function stageNames(text: string): StageName[] {
+  return text.split(',').map((given) => {
+    const name = STAGES.find((each) => each === given.trim());
+    if (name) return name;
+    throw new InvalidArgumentError(`Expected stages, of ${STAGES.join(', ')}.`);
+  });
 }
 
 /** How a run goes on, for the help. */

@@ -43,6 +43,6 @@ export function start(): Command {
       for await (const token of hybrid.generate(PROMPT, { maxNewTokens: 48, signal })) text += token.text;
       common.result({ ...result, generated: text }, `${runSummary(result, out)}\nit writes: ${text}`);
     },
-    ({ estimate }) => !estimate,
+    { writes: ({ estimate }) => !estimate },
   );
 }

@@ -60,7 +60,7 @@ describe('Judge', () => {
     asked.mockRestore();
   });
 
-  test('goes on with what was judged before, of this network and these tasks alone', async () => {
+  test('goes on with what was judged before, of this network and these tasks alone: else it is refused', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'postnas-judge-'));
     const path = join(dir, 'judged.json');
     const judge = (network = 'one', which = tasks) =>
@@ -81,13 +81,14 @@ describe('Judge', () => {
       await judge().judge([[0], [1], [2]]);
       expect(asked).not.toHaveBeenCalled();
 
-      await judge('another').judge([[0]]);
-      expect(asked).toHaveBeenCalledTimes(2);
-      await judge('another', tasks.slice(1)).judge([[0]]);
-      expect(asked).toHaveBeenCalledTimes(3);
+      expect(() => judge('another')).toThrow(
+        /judged\.json .*\n {2}weights of the network: "one" -> "another"\n/,
+      );
+      expect(() => judge('one', tasks.slice(1))).toThrow(/\n {2}tasks: .* -> say\n/);
+      expect(asked).not.toHaveBeenCalled();
       writeFileSync(path, '{"identity');
       await judge().judge([[0]]);
-      expect(asked).toHaveBeenCalledTimes(5);
+      expect(asked).toHaveBeenCalledTimes(2);
     } finally {
       asked.mockRestore();
       rmSync(dir, { recursive: true });

@@ -2,7 +2,8 @@ import type { TaskScore } from '../../tasks/harness.ts';
 import type { ObjectiveTask } from '../../tasks/objective.ts';
 import { InputError } from '../../util/errors.ts';
 import { noticeBy, type OnProgress } from '../../util/progress.ts';
-import { identityOf, keep, recall } from '../../util/remember.ts';
+import { hashOf, type Identity } from '../../util/store/identity.ts';
+import { keep, recall } from '../../util/store/kept.ts';
 import type { PlacementResult } from '../stages/placement/result.ts';
 import { asPlacement, type Judged, type Placement, placementKey } from '../stages/placement/searcher.ts';
 import type { Path, PathScorer } from './scorer.ts';
@@ -15,6 +16,15 @@ export function objectiveOf(tasks: readonly ObjectiveTask[]): PlacementResult['o
     examples: plan.examples.length,
     ...(guides === false ? { guides } : {}),
   }));
+}
+
+/** What a list of tasks is: their names in order, and of each how it counts, with a hash of its examples. */
+export function tasksIdentity(tasks: readonly ObjectiveTask[]): Identity {
+  const each = tasks.map(({ plan, metric, guides }) => [
+    plan.name,
+    { metric, ...(guides === false && { guides }), number: plan.examples.length, examples: hashOf(plan) },
+  ]);
+  return { names: tasks.map(({ plan }) => plan.name), ...Object.fromEntries(each) };
 }
 
 /** The layers that lose their full attention. */
@@ -43,8 +53,7 @@ export interface JudgeOptions {
   /** The path that a placement stands for; `pathOf` when not given. */
   path?: (placement: Placement, layers: number) => Path;
   /**
-   * Where judgements are kept, for a search that goes on after it was stopped, and what the network's weights are:
-   * those of another network are forgotten.
+   * Where judgements are kept, for a search that goes on after it was stopped, and what the network's weights are.
    */
   keep?: { path: string; network: string };
 }
@@ -53,10 +62,11 @@ export class Judge {
   private readonly known = new Map<string, Judged>();
   /** What an earlier process judged. */
   private readonly kept: Map<string, Judged>;
-  private readonly identity: string;
+  private readonly identity: Identity;
   /** Tokens taken through a whole network so far, padding left out; by earlier processes, too, when asked again. */
   tokens = 0;
 
+  /** @throws OtherWorkError when the file keeps judgements of another network, or by other tasks */
   constructor(
     private readonly scorer: PathScorer,
     readonly layers: number,
@@ -66,7 +76,7 @@ export class Judge {
     if (!tasks.some(({ guides }) => guides !== false)) {
       throw new InputError('an objective needs at least one task');
     }
-    this.identity = identityOf(options.keep?.network, layers, tasks);
+    this.identity = { network: options.keep?.network, layers, tasks: tasksIdentity(tasks) };
     const told = noticeBy(options.onProgress, 'judge');
     const kept = options.keep && recall<Judged[]>(options.keep.path, this.identity, told);
     this.kept = new Map(kept?.map((judged) => [placementKey(judged.placement), judged]));

@@ -1,32 +1,117 @@
+import { sourceOf } from '../../mixers/registry.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
-import { identityOf } from '../../util/remember.ts';
+import { hashOf, type Identity, without } from '../../util/store/identity.ts';
+import { tasksIdentity } from '../judge/judge.ts';
+import { BEST_MIXER, linearMixer } from '../network/linear-mixer.ts';
 import { Network } from '../network/network.ts';
 import type { Recipe } from '../recipe.ts';
-import { dataHash } from '../train/settings.ts';
+import { chosenBlock } from '../stages/blocks/stages.ts';
+import { agreedPlacement } from '../stages/placement/agreed.ts';
+import { dataHash, NUMBERS } from '../train/settings.ts';
 import type { RunContext } from './context.ts';
-import { STAGES, type StageName } from './stage.ts';
+import { type Findings, STAGES, type StageName, usedBy } from './stage.ts';
 
 /**
- * For each stage a hash of all that its result depends on: the model, the data, the tasks, the recipe up to the stage.
- * Where files lie makes no difference: what is in them counts. Nor do threads and the device: states resume on any.
+ * What the stages of a run depend on, by names that people know from the recipe. Where files lie makes no difference: what
+ * is in them counts. Nor do threads and the device: work goes on anywhere.
  */
-export function stageIdentity({
-  recipe,
-  model,
-  batches,
-  tasks,
-  freshTasks,
-}: RunContext): (name: StageName) => string {
+
+/** What a stage looks at beside its own part of the recipe and what the stages that it uses found. */
+const NEEDS = {
+  /** Rows that are trained on, in the recipe's shape unless the stage has its own. */
+  trains: ['placement', 'blocks', 'design', 'dimensions', 'final'],
+  tasks: ['placement', 'blocks', 'design', 'dimensions', 'windows', 'mlps'],
+  unseenTasks: ['placement', 'final'],
+  /** How decoding is timed. */
+  times: ['blocks', 'design', 'dimensions', 'throughput', 'final'],
+} satisfies Record<string, readonly StageName[]>;
+
+const needs = (what: keyof typeof NEEDS, name: StageName) => (NEEDS[what] as StageName[]).includes(name);
+
+/** Fields of a recipe that are not for all stages, and those that stand for files, of which the content counts. */
+const ELSEWHERE = [
+  ...['model', 'data', 'heldOut', 'field', 'heldOutShare', 'device'],
+  // The examples themselves count.
+  ...['tasks', 'examples'],
+  ...['rows', 'length', 'decode'],
+] as const;
+
+/**
+ * For each stage what its result depends on: its part of the recipe and the parts of all stages that it uses, with model,
+ * data and tasks; in `found`, what those stages found, as far as it is known.
+ */
+export function stageIdentity(context: RunContext): (name: StageName, findings?: Findings) => Identity {
+  const { recipe, model, batches, tasks, freshTasks } = context;
   const { config, weights, generation } = openCheckpoint(model);
-  const parent = new Network(config, weights).fingerprint();
-  const parts: Record<string, unknown> = { ...recipe, final: recipe.final && placeless(recipe.final) };
-  const { model: _, data: __, heldOut: ___, device: ____, ...own } = recipe;
-  const common = Object.entries(own).filter(([key]) => !STAGES.includes(key as StageName));
-  const data = dataHash(batches, recipe.length);
-  return (name) => {
-    const upTo = STAGES.slice(0, STAGES.indexOf(name) + 1).map((each) => parts[each]);
-    return identityOf(parent, generation, data, common, upTo, tasks, freshTasks);
+  const all = {
+    numbers: NUMBERS,
+    parent: new Network(config, weights).fingerprint(),
+    generation,
+    data: dataHash(batches, recipe.length),
+    ...Object.fromEntries(
+      Object.entries(recipe).filter(([key]) => ![...STAGES, ...ELSEWHERE].includes(key as StageName)),
+    ),
   };
+  const parts = recipe as Partial<Record<StageName, object>>;
+  const sources = sourcesOf(context);
+  return (name, findings = {}) => {
+    const chain = STAGES.filter((each) => each === name || (usedBy(name).includes(each) && parts[each]));
+    const some = (what: keyof typeof NEEDS) => chain.some((each) => needs(what, each));
+    return {
+      ...all,
+      ...(some('tasks') && { tasks: tasksIdentity(tasks) }),
+      ...(some('unseenTasks') && { unseenTasks: tasksIdentity(freshTasks) }),
+      ...(some('times') && { decode: recipe.decode }),
+      ...(sources && { sources }),
+      ...Object.fromEntries(chain.map((each) => [each, partOf(each, context)])),
+      found: foundBy(usedBy(name), findings),
+    };
+  };
+}
+
+/** The same for a part of a stage that is done with one seed alone. */
+export function unitIdentity(
+  context: RunContext,
+  name: StageName,
+  findings: Findings,
+  seed: number,
+): Identity {
+  const { seeds: _, ...identity } = stageIdentity(context)(name, findings);
+  return { ...identity, seed };
+}
+
+/** A stage's part of the recipe, as it is meant. */
+function partOf(name: StageName, { recipe }: RunContext): object {
+  const { rows, length, placement, final } = recipe;
+  // A placement that is given takes no training.
+  if (name === 'placement' && placement && 'layers' in placement) return placement;
+  const own =
+    name === 'final' && final
+      ? placeless(final)
+      : ((recipe as Partial<Record<StageName, object>>)[name] ?? {});
+  const part = needs('trains', name) ? { rows, length, ...own } : own;
+  // Says whether there is another stage.
+  return name === 'dimensions' ? without(part as NonNullable<typeof recipe.dimensions>, 'throughput') : part;
+}
+
+/** What the stages that one uses found and it is made of. */
+function foundBy(used: readonly StageName[], findings: Findings): Identity {
+  const known = Object.fromEntries(used.map((name) => [name, findings[name]])) as Findings;
+  return {
+    ...(known.placement && { placement: agreedPlacement(known.placement) }),
+    block: chosenBlock(known)?.candidate.spec,
+    windows: known.windows?.chosen,
+  };
+}
+
+/** Hashes of the sources of mixers from outside that a recipe names. */
+function sourcesOf({ recipe, config }: RunContext): Identity | undefined {
+  const kinds = [recipe.placement?.mixer ?? BEST_MIXER, ...(recipe.blocks?.mixers ?? [])];
+  const sources = kinds.flatMap((kind) => {
+    const source = sourceOf(linearMixer(kind, config));
+    return source ? [[kind, hashOf(source)]] : [];
+  });
+  return sources.length > 0 ? Object.fromEntries(sources) : undefined;
 }
 
 /** What a final training depends on: the content of the hybrid, not its place, and whether there is a cache, not where. */

@@ -35,7 +35,7 @@ export async function prepareRun(
   const { final } = recipe;
   const hybrid = final?.hybrid === undefined ? undefined : await resolveModel(final.hybrid, fetching);
   const options = { ...recipe, task: recipe.tasks };
-  const { batches, tasks } = dataOf(model, options);
+  const { batches, tasks } = await dataOf(model, options, fetching);
   const context: RunContext = {
     recipe: {
       ...recipe,
@@ -47,7 +47,7 @@ export async function prepareRun(
     out,
     batches,
     tasks,
-    freshTasks: unseenTasks(model, options, { examples: final?.examples ?? recipe.examples }),
+    freshTasks: await unseenTasks(model, options, { examples: final?.examples ?? recipe.examples }, fetching),
     threads,
     device,
     command,

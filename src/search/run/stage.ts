@@ -27,6 +27,27 @@ export const STAGES: readonly StageName[] = [
   'mlps',
 ];
 
+const COMPARISONS: readonly StageName[] = ['blocks', 'design', 'dimensions'];
+
+/** The stages whose findings a stage is made of, where the recipe has them. */
+const USES: Record<StageName, readonly StageName[]> = {
+  placement: [],
+  blocks: ['placement'],
+  design: ['placement'],
+  dimensions: ['placement', 'blocks', 'design'],
+  throughput: ['placement', ...COMPARISONS],
+  windows: ['placement', ...COMPARISONS],
+  final: ['placement', ...COMPARISONS, 'windows'],
+  mlps: ['placement'],
+};
+
+export const usedBy = (name: StageName): readonly StageName[] => USES[name];
+
+/** These stages and those that use them. */
+export function withDependents(names: readonly StageName[]): StageName[] {
+  return STAGES.filter((name) => names.includes(name) || usedBy(name).some((used) => names.includes(used)));
+}
+
 /** The stages that a recipe has, in order. */
 export function stagesOf({ placement, dimensions, ...recipe }: Recipe): StageName[] {
   const has = {

@@ -1,12 +1,15 @@
 import { join } from 'node:path';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import { combinations, countCombinations } from '../../util/combinations.ts';
-import { identityOf, remember } from '../../util/remember.ts';
+import { noticeBy } from '../../util/progress.ts';
 import { rankCorrelation } from '../../util/statistics.ts';
+import { hashOf } from '../../util/store/identity.ts';
+import { remember } from '../../util/store/kept.ts';
 import { Judge } from '../judge/judge.ts';
 import { PathScorer } from '../judge/scorer.ts';
 import { Network } from '../network/network.ts';
 import type { RunContext } from '../run/context.ts';
+import { unitIdentity } from '../run/identity.ts';
 import { type Findings, type MakeStage, stageFolder } from '../run/stage.ts';
 import { tokensOf } from '../train/settings.ts';
 import type { MlpsResult } from './mlps-result.ts';
@@ -95,18 +98,26 @@ async function compare(
       await scorer.dispose();
     }
   };
-  const identity = identityOf({ placements, align, supernet, tasks, mixer, seed }, fingerprint);
-  return remember(join(folder, 'found.json'), identity, async () => {
-    const [frozen, trained] = [await judge(false), await judge(true)];
-    const scores = ({ judged }: { judged: Judged[] }) => judged.map(({ score }) => score);
-    return {
-      seed,
-      frozen: frozen.judged,
-      trained: trained.judged,
-      // Scores that are all the same rank nothing, and agree on nothing.
-      rankCorrelation: rankCorrelation(scores(frozen), scores(trained)) ?? 0,
-      seconds: frozen.seconds + trained.seconds,
-      tokens: frozen.tokens + trained.tokens,
-    };
-  });
+  const identity = {
+    ...unitIdentity(context, 'mlps', {}, seed),
+    ...{ placements: hashOf(placements), mixer, align, supernet },
+  };
+  return remember(
+    join(folder, 'found.json'),
+    identity,
+    async () => {
+      const [frozen, trained] = [await judge(false), await judge(true)];
+      const scores = ({ judged }: { judged: Judged[] }) => judged.map(({ score }) => score);
+      return {
+        seed,
+        frozen: frozen.judged,
+        trained: trained.judged,
+        // Scores that are all the same rank nothing, and agree on nothing.
+        rankCorrelation: rankCorrelation(scores(frozen), scores(trained)) ?? 0,
+        seconds: frozen.seconds + trained.seconds,
+        tokens: frozen.tokens + trained.tokens,
+      };
+    },
+    { onNotice: noticeBy(onProgress, `MLPs, seed ${seed}`) },
+  );
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { openCheckpoint } from '../../model/checkpoint.ts';
-import { identityOf, remember } from '../../util/remember.ts';
+import { hashOf } from '../../util/store/identity.ts';
+import { measured } from '../measured.ts';
 import { linearMixer, type SizedSpec } from '../network/linear-mixer.ts';
 import { Network } from '../network/network.ts';
 import { conditionsOf, costsOf } from '../run/cost.ts';
@@ -28,10 +29,16 @@ export const throughputStage: MakeStage<'throughput'> = (context, findings) => {
   const { decode } = recipe;
   return {
     units: [],
-    finish: ({ onProgress, signal }) =>
-      remember(
+    finish: async ({ onProgress, signal }) => {
+      const kept = await measured(
         join(stageFolder(context, 'throughput'), 'found.json'),
-        identityOf(config, variants, decode, threads),
+        {
+          config: hashOf(config),
+          variants: Object.fromEntries(
+            variants.map((variant) => [`${variant.series} ${variant.name}`, variant]),
+          ),
+          decode,
+        },
         async () => {
           const { config, weights } = openCheckpoint(model);
           const hybrids = variants.map(({ placement, spec }) =>
@@ -42,9 +49,12 @@ export const throughputStage: MakeStage<'throughput'> = (context, findings) => {
             ...{ name, series, fullLayers: placement.length },
             ...costs[i]!,
           }));
-          return { decode: conditionsOf(recipe, threads), points };
+          return points;
         },
-      ),
+        { threads, onProgress },
+      );
+      return { decode: conditionsOf(recipe, kept.threads), points: kept.values };
+    },
   };
 };
 

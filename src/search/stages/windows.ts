@@ -1,15 +1,14 @@
 import { join } from 'node:path';
+import { noticeBy } from '../../util/progress.ts';
 import { Random } from '../../util/random.ts';
-import { identityOf, remember } from '../../util/remember.ts';
+import { remember } from '../../util/store/kept.ts';
 import { Judge, objectiveOf, replacedLayers } from '../judge/judge.ts';
 import { PathScorer } from '../judge/scorer.ts';
 import type { Network } from '../network/network.ts';
 import { chosenNetwork } from '../run/chosen.ts';
 import { ledBy, type RunContext } from '../run/context.ts';
-import { stageIdentity } from '../run/identity.ts';
+import { unitIdentity } from '../run/identity.ts';
 import { type Findings, type MakeStage, stageFolder, type Unit } from '../run/stage.ts';
-import { chosenBlock } from './blocks/stages.ts';
-import { keptLayers } from './placement/agreed.ts';
 import { beamSearch } from './placement/beam.ts';
 import { type Judged, type Placement, placementKey } from './placement/searcher.ts';
 import { uniform } from './placement/uniform.ts';
@@ -59,38 +58,38 @@ async function search(
 ): Promise<SeedWindows> {
   const { windows } = context.recipe;
   const folder = join(stageFolder(context, 'windows'), `seed-${seed}`);
-  const identity = identityOf(
-    stageIdentity(context)('windows'),
-    keptLayers(context, findings),
-    chosenBlock(findings),
-    seed,
-  );
-  return remember(join(folder, 'found.json'), identity, () =>
-    withJudge(context, findings, seed, control, async (judge, free) => {
-      const begun = performance.now();
-      const budget = Math.min(windows!.budget, free.length);
-      const alone = await judge.judge([[], ...free.map((_, i) => [i])]);
-      const searchers: SeedWindows['searchers'] = [];
-      for (const searcher of [beamSearch(windows!.beam), uniform]) {
-        const random = new Random(seed);
-        const { signal } = control;
-        const { best } = await searcher.search({
-          layers: free.length,
-          budget,
-          judge: judge.judge,
-          random,
-          signal,
-        });
-        searchers.push({ name: searcher.name, best: best.map((judged) => inModel(judged, free)) });
-      }
-      return {
-        seed,
-        alone: alone.map((judged) => inModel(judged, free)),
-        searchers,
-        seconds: (performance.now() - begun) / 1000,
-        tokens: judge.tokens,
-      };
-    }),
+  const identity = unitIdentity(context, 'windows', findings, seed);
+  const onNotice = noticeBy(control.onProgress, `windows, seed ${seed}`);
+  return remember(
+    join(folder, 'found.json'),
+    identity,
+    () =>
+      withJudge(context, findings, seed, control, async (judge, free) => {
+        const begun = performance.now();
+        const budget = Math.min(windows!.budget, free.length);
+        const alone = await judge.judge([[], ...free.map((_, i) => [i])]);
+        const searchers: SeedWindows['searchers'] = [];
+        for (const searcher of [beamSearch(windows!.beam), uniform]) {
+          const random = new Random(seed);
+          const { signal } = control;
+          const { best } = await searcher.search({
+            layers: free.length,
+            budget,
+            judge: judge.judge,
+            random,
+            signal,
+          });
+          searchers.push({ name: searcher.name, best: best.map((judged) => inModel(judged, free)) });
+        }
+        return {
+          seed,
+          alone: alone.map((judged) => inModel(judged, free)),
+          searchers,
+          seconds: (performance.now() - begun) / 1000,
+          tokens: judge.tokens,
+        };
+      }),
+    { onNotice },
   );
 }
 

@@ -30,7 +30,7 @@ import type { BranchWeights } from '../network/branches.ts';
  */
 
 export interface AlignOptions
-  extends Pick<TrainOptions, 'folder' | 'onProgress' | 'signal' | 'optimizer' | 'schedule'> {
+  extends Pick<TrainOptions, 'folder' | 'onProgress' | 'signal' | 'optimizer' | 'schedule' | 'fingerprint'> {
   branches: BranchWeights;
   batches: TokenBatches;
   shape: BatchShape;
@@ -38,7 +38,6 @@ export interface AlignOptions
   threads?: number;
   /** Where it is computed; the CPU unless told. */
   device?: Device;
-  fingerprint?: unknown;
 }
 
 /** mean((y - target)^2) / mean(target^2): 0 is perfect, 1 is as good as silence. */

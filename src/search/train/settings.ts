@@ -21,9 +21,20 @@ export function tokensOf({ steps, batch, length }: TrainingSettings): number {
   return steps * batch * length;
 }
 
+/**
+ * Of what is computed: raised when a change of the package makes other numbers of the same settings (how weights begin,
+ * what is drawn, the order of the steps), so that work from before is not taken for the same. Rounding is no such change:
+ * work goes on on any device and with any threads.
+ */
+export const NUMBERS = 1;
+
+/** Tokens of the rows that are hashed, so that they are the same for any length. */
+const HASHED = 32;
+
 /** A hash of what is trained on: of all of it, and of a few rows as this version of the package makes them. */
 export function dataHash(data: TrainingData, length: number): string {
-  const rows = new Int32Array(4 * length);
-  data.fill(rows, length, new Random(0));
+  const width = Math.min(length, HASHED);
+  const rows = new Int32Array(4 * width);
+  data.fill(rows, width, new Random(0));
   return createHash('sha256').update(data.identity).update(rows).digest('hex').slice(0, 16);
 }

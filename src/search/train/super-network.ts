@@ -49,7 +49,10 @@ export function samplePath(sampling: PathSampling, layers: number, random: Rando
 }
 
 export interface SuperNetworkOptions
-  extends Pick<TrainOptions, 'folder' | 'onProgress' | 'signal' | 'optimizer' | 'schedule' | 'accumulate'> {
+  extends Pick<
+    TrainOptions,
+    'folder' | 'onProgress' | 'signal' | 'optimizer' | 'schedule' | 'accumulate' | 'fingerprint'
+  > {
   /** Attached to the network as branch 1 of every layer. */
   branches: BranchWeights;
   batches: TokenBatches;
@@ -67,7 +70,6 @@ export interface SuperNetworkOptions
   threads?: number;
   /** Where it is computed; the CPU unless told. */
   device?: Device;
-  fingerprint?: unknown;
 }
 
 /** Trains the branches; the loss is relative squared error of features, averaged over layers. */

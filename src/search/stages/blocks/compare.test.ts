@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,9 +9,13 @@ import { SafetensorsFile } from '../../../model/safetensors.ts';
 import { Model } from '../../../runtime/model.ts';
 import { planExamples } from '../../../tasks/harness.ts';
 import type { ProgressEvent } from '../../../util/progress.ts';
+import { canonical, type Identity } from '../../../util/store/identity.ts';
+import { keep } from '../../../util/store/kept.ts';
+import type { Measured } from '../../measured.ts';
 import { bestThenFastest } from './choice.ts';
 import { type Candidate, type CompareSettings, compareBlocks } from './compare.ts';
 import type { BlocksResult } from './result.ts';
+import { trialIdentity } from './trial.ts';
 
 let dir: string;
 let model: string;
@@ -139,6 +143,62 @@ describe('compareBlocks', () => {
     const { signal } = controller;
     await expect(compareBlocks(settings('stopped', { signal, onProgress: stop }))).rejects.toThrow(/abort/i);
     expect(lasting(await compareBlocks(settings('stopped')))).toEqual(lasting(result));
+  });
+
+  test('every setting of a trial counts, but those that say where and how it is done, or what it is compared with', () => {
+    // A field that is not here fails to compile; one that counts for nothing fails here.
+    const others: Record<keyof CompareSettings, unknown> = {
+      ...{ out: 'elsewhere', command: 'x', onProgress: () => {}, signal: 1, threads: 5, device: 'webgpu' },
+      ...{ stage: 'design', candidates: [], seeds: [9], decode: {}, rule: {} },
+      ...{ model, placement: [2], tasks: [], batches: tinyBatches(32) },
+      ...{ align: { batch: 2, length: 12, rate: 1e-2, steps: 9 }, train: {} },
+    };
+    const identity = (more: object, seed = 1) =>
+      canonical(trialIdentity({ ...settings('identity'), ...more }, gla, seed));
+    const counted = Object.entries(others).filter(
+      ([field, other]) => identity({ [field]: other }) !== identity({}),
+    );
+    expect(counted.map(([field]) => field)).toEqual(['placement', 'tasks', 'batches', 'align', 'train']);
+    expect(identity({}, 2)).not.toBe(identity({}));
+    expect(canonical(trialIdentity(settings('identity'), delta, 1))).not.toBe(identity({}));
+  });
+
+  test('killed after the measurement, it goes on by it, whatever the machine would say now', async () => {
+    const measuredFiles = ['decode.json', 'train.json', 'choice.json'];
+    const contents = (out: string) => measuredFiles.map((file) => readFileSync(join(dir, out, file), 'utf8'));
+    cpSync(join(dir, 'straight'), join(dir, 'measured'), { recursive: true });
+    // As a kill leaves it that comes before the hybrid is written.
+    rmSync(join(dir, 'measured/hybrid'), { recursive: true });
+    const before = contents('measured');
+    const again = await compareBlocks(settings('measured'));
+    expect(contents('measured')).toEqual(before);
+    expect(again.candidates).toEqual(result.candidates);
+    expect(again.choice).toEqual(result.choice);
+
+    // The other one was the fastest, by a hundred times, on another machine and with other threads.
+    const [name, path] = [result.choice.name, join(dir, 'measured/decode.json')];
+    const kept = JSON.parse(before[0]!) as { identity: Identity; value: Measured<number[][]> };
+    const values = result.candidates.map((each) => (each.name === name ? [1, 1] : [100, 100]));
+    keep(path, kept.identity, {
+      machine: { ...kept.value.machine, processor: 'an abacus' },
+      threads: 3,
+      values,
+    });
+    // It cannot choose otherwise than it did, and says why it goes no further.
+    await expect(compareBlocks(settings('measured'))).rejects.toThrow(
+      /choice\.json was saved by .*\n {2}gla decode: another one\n/,
+    );
+    rmSync(join(dir, 'measured/choice.json'));
+    const notices: string[] = [];
+    const onProgress = ({ notice }: ProgressEvent) => notice && notices.push(notice);
+    const other = await compareBlocks(settings('measured', { onProgress }));
+    expect(other.candidates.map(({ decode }) => decode)).toEqual(values);
+    expect(other.decode.threads).toBe(3);
+    expect(notices).toEqual([
+      expect.stringMatching(
+        /decode\.json was measured on an abacus, .*, 3 threads; .* though this is .*, 1 threads$/,
+      ),
+    ]);
   });
 
   test('a candidate does not depend on those it is compared with', async () => {

@@ -9,9 +9,11 @@ import type { ObjectiveTask } from '../../../tasks/objective.ts';
 import type { TrainingData } from '../../../train/batches.ts';
 import { InputError } from '../../../util/errors.ts';
 import type { OnProgress } from '../../../util/progress.ts';
-import { identityOf, remember } from '../../../util/remember.ts';
+import { hashOf } from '../../../util/store/identity.ts';
+import { remember } from '../../../util/store/kept.ts';
 import { bounds, checkBound, checkSeeds, checkTraining } from '../../bounds.ts';
 import { objectiveOf, pathOf } from '../../judge/judge.ts';
+import { measured } from '../../measured.ts';
 import { hybridOf } from '../../network/hybrid.ts';
 import type { SizedSpec } from '../../network/linear-mixer.ts';
 import { Network } from '../../network/network.ts';
@@ -72,7 +74,7 @@ export interface CompareSettings {
  */
 export async function compareBlocks(settings: CompareSettings): Promise<BlocksResult> {
   checkComparison(settings);
-  const { model, out, candidates, seeds, tasks, decode, threads = 0 } = settings;
+  const { model, out, candidates, seeds, tasks, decode } = settings;
   const { config, weights, generation } = openCheckpoint(model);
   const placement = asPlacement(settings.placement);
   refuseInputs(join(out, 'hybrid'), [model]);
@@ -94,14 +96,10 @@ export async function compareBlocks(settings: CompareSettings): Promise<BlocksRe
     findings.find(({ name }) => name === candidate.name)!.runs.push(run);
     spent += seconds;
   }
-  await timeCandidates(settings, fresh, findings, placement);
-  const chosen = settings.rule.choose(findings);
+  const { threads } = await timeCandidates(settings, fresh, findings, placement);
+  const chosen = await choose(settings, findings);
 
-  const best = await trainedNetwork(
-    settings,
-    candidates.find(({ name }) => name === chosen.name)!,
-    seeds[0]!,
-  );
+  const best = await trainedNetwork(settings, candidates.find(({ name }) => name === chosen)!, seeds[0]!);
   const hybrid = hybridOf(best.network, pathOf(placement, config.layers.length));
   await saveCheckpoint(join(out, 'hybrid'), hybrid.config, hybrid.weights, {
     dtype: 'F32',
@@ -116,7 +114,7 @@ export async function compareBlocks(settings: CompareSettings): Promise<BlocksRe
     trainedTokens: tokensOf(settings.align) + tokensOf(settings.train),
     decode: { device: decode.device ?? 'cpu', threads, context: decode.context, tokens: decode.tokens },
     candidates: findings,
-    choice: { name: chosen.name, rule: settings.rule.text },
+    choice: { name: chosen, rule: settings.rule.text },
     seconds: spent,
   };
 }
@@ -158,18 +156,33 @@ function judgeParent(settings: CompareSettings, network: Network): Promise<Judge
   return judgeNetwork(settings, network, everything, join(settings.out, 'parent.json'), 'parent');
 }
 
-/** Times decoding and training of all candidates in turns. */
+/** The name of the choice, which is kept with what it rests on: a run that goes on cannot choose otherwise. */
+function choose({ out, rule }: CompareSettings, findings: readonly BlockFindings[]): Promise<string> {
+  const restsOn = findings.map(({ name, decode, runs }) => [
+    name,
+    { decode: hashOf(decode), judged: hashOf(runs.map(({ judged }) => judged)) },
+  ]);
+  const identity = { rule: rule.text, ...Object.fromEntries(restsOn) };
+  return remember(join(out, 'choice.json'), identity, async () => rule.choose(findings).name);
+}
+
+/** Times decoding and training of all candidates in turns. @returns threads with which decoding was timed */
 async function timeCandidates(
   { out, decode, train, batches, onProgress, signal, threads, candidates }: CompareSettings,
   fresh: () => Network,
   findings: BlockFindings[],
   placement: readonly number[],
-): Promise<void> {
+): Promise<{ threads: number }> {
   const { config } = fresh();
+  const timed = {
+    config: hashOf(config),
+    placement,
+    candidates: Object.fromEntries(candidates.map(({ name, spec }) => [name, spec])),
+  };
   const hybrids = candidates.map(({ spec }) => untrainedHybrid(fresh(), placement, spec));
-  const rates = await remember(
+  const rates = await measured(
     join(out, 'decode.json'),
-    identityOf(config, decode, threads, candidates, placement),
+    { ...timed, decode },
     () =>
       inTurns(
         decode.rounds,
@@ -177,11 +190,12 @@ async function timeCandidates(
         (hybrid) => measureDecode(hybrid, { ...decode, threads, signal }),
         onProgress,
       ),
+    { threads, onProgress },
   );
-  for (const [i, rounds] of rates.entries()) findings[i]!.decode.push(...rounds);
-  const trained = await remember(
+  for (const [i, rounds] of rates.values.entries()) findings[i]!.decode.push(...rounds);
+  const trained = await measured(
     join(out, 'train.json'),
-    identityOf(config, train, decode.rounds, threads, candidates, placement),
+    { ...timed, train, rounds: decode.rounds },
     () =>
       inTurns(
         decode.rounds,
@@ -190,6 +204,8 @@ async function timeCandidates(
         onProgress,
         'time training',
       ),
+    { threads, onProgress },
   );
-  for (const [i, rounds] of trained.entries()) findings[i]!.train.push(...rounds);
+  for (const [i, rounds] of trained.values.entries()) findings[i]!.train.push(...rounds);
+  return rates;
 }

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { openCheckpoint } from '../../../model/checkpoint.ts';
 import { noticeBy, type OnProgress } from '../../../util/progress.ts';
-import { identityOf, remember } from '../../../util/remember.ts';
-import { Judge, pathOf, replacedLayers } from '../../judge/judge.ts';
+import { type Identity, without } from '../../../util/store/identity.ts';
+import { remember } from '../../../util/store/kept.ts';
+import { Judge, pathOf, replacedLayers, tasksIdentity } from '../../judge/judge.ts';
 import { PathScorer } from '../../judge/scorer.ts';
 import { BranchWeights } from '../../network/branches.ts';
 import { Network } from '../../network/network.ts';
@@ -25,12 +26,8 @@ export async function runTrial(
   candidate: Candidate,
   seed: number,
 ): Promise<{ run: BlockRun; seconds: number }> {
-  const { placement, tasks, align, train } = settings;
-  const { config, weights } = openCheckpoint(settings.model);
-  const identity = identityOf(
-    { placement: asPlacement(placement), tasks, align, train, candidate, seed },
-    searchIdentity({ ...settings, mixer: candidate.spec }, new Network(config, weights)),
-  );
+  const { placement } = settings;
+  const identity = trialIdentity(settings, candidate, seed);
   const folder = folderOf(settings, candidate, seed);
   return remember(
     join(folder, 'trial.json'),
@@ -46,8 +43,24 @@ export async function runTrial(
         seconds: seconds.align + seconds.train + judging,
       };
     },
-    noticeBy(settings.onProgress, labelOf(candidate, seed)),
+    { onNotice: noticeBy(settings.onProgress, labelOf(candidate, seed)) },
   );
+}
+
+/** All that a trial depends on: every setting that is not left out here. */
+export function trialIdentity(settings: CompareSettings, { spec: mixer }: Candidate, seed: number): Identity {
+  const { config, weights } = openCheckpoint(settings.model);
+  const elsewhere = ['out', 'command', 'onProgress', 'signal', 'threads', 'device'] as const;
+  // Of the comparison, not of one trial.
+  const ofAll = ['stage', 'candidates', 'seeds', 'decode', 'rule'] as const;
+  return {
+    ...searchIdentity({ ...settings, mixer }, new Network(config, weights)),
+    ...without(settings, 'model', 'batches', ...elsewhere, ...ofAll),
+    placement: asPlacement(settings.placement),
+    tasks: tasksIdentity(settings.tasks),
+    mixer,
+    seed,
+  };
 }
 
 /** The parent with the trained candidate beside the attention of every layer that loses it. */

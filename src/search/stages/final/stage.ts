@@ -1,16 +1,17 @@
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isFullAttention, showArchitecture } from '../../../mixers/registry.ts';
 import { openCheckpoint, saveCheckpoint } from '../../../model/checkpoint.ts';
 import { noticeBy } from '../../../util/progress.ts';
-import { identityOf, remember } from '../../../util/remember.ts';
+import { hashOf } from '../../../util/store/identity.ts';
+import { remember } from '../../../util/store/kept.ts';
 import { objectiveOf } from '../../judge/judge.ts';
+import { measured } from '../../measured.ts';
 import { type Hybrid, holdsModel, hybridOf } from '../../network/hybrid.ts';
 import { Network } from '../../network/network.ts';
 import { chosenNetwork } from '../../run/chosen.ts';
 import { type RunContext, training } from '../../run/context.ts';
 import { conditionsOf, costsOf } from '../../run/cost.ts';
-import { stageIdentity } from '../../run/identity.ts';
+import { unitIdentity } from '../../run/identity.ts';
 import { type Findings, type MakeStage, stageFolder, type Unit } from '../../run/stage.ts';
 import { tokensOf } from '../../train/settings.ts';
 import { judgeNetwork } from '../blocks/trial.ts';
@@ -95,39 +96,49 @@ async function finish(
   const { model, recipe } = context;
   const folder = seedFolder(context, seed);
   const { student, fingerprint } = await studentOf(context, findings, seed, control);
-  const identity = identityOf(student.config, fingerprint, stageIdentity(context)('final'), seed);
+  const identity = {
+    ...unitIdentity(context, 'final', findings, seed),
+    student: hashOf(student.config, fingerprint),
+  };
   const hybrid = join(folder, 'hybrid');
-  const found = join(folder, 'found.json');
-  if (!holdsModel(hybrid)) rmSync(found, { force: true });
-  const { stages } = await remember(found, identity, async () => {
-    const judged = new Map<string, Judged>();
-    const label = `final, seed ${seed}`;
-    const judge = async (name: string, each: Hybrid) =>
-      judged.set(name, await judgeWhole(context, each, join(folder, `judged-${name}.json`), label, control));
-    await judge('search', student);
-    const own = recipe.final!.hybrid ?? join(folder, 'student');
-    if (recipe.final!.hybrid === undefined) {
-      const { generation } = openCheckpoint(model);
-      await saveCheckpoint(own, student.config, student.weights, {
-        dtype: 'F32',
-        tokenizerFrom: model,
-        generation,
-        signal: control.signal,
+  const label = `final, seed ${seed}`;
+  const { onProgress } = control;
+  const onNotice = noticeBy(onProgress, label);
+  const { stages } = await remember(
+    join(folder, 'found.json'),
+    identity,
+    async () => {
+      const judged = new Map<string, Judged>();
+      const judge = async (name: string, each: Hybrid) =>
+        judged.set(
+          name,
+          await judgeWhole(context, each, join(folder, `judged-${name}.json`), label, control),
+        );
+      await judge('search', student);
+      const own = recipe.final!.hybrid ?? join(folder, 'student');
+      if (recipe.final!.hybrid === undefined) {
+        const { generation } = openCheckpoint(model);
+        await saveCheckpoint(own, student.config, student.weights, {
+          dtype: 'F32',
+          tokenizerFrom: model,
+          generation,
+          signal: control.signal,
+        });
+      }
+      const trained = await distill({
+        ...distillation(context, seed, own),
+        ...control,
+        onProgress: onProgress && ((event) => onProgress({ ...event, stage: `${label}: ${event.stage}` })),
+        onNotice,
+        afterStage: async (name, each) => void (await judge(name, each)),
       });
-    }
-    const { onProgress } = control;
-    const trained = await distill({
-      ...distillation(context, seed, own),
-      ...control,
-      onProgress: onProgress && ((event) => onProgress({ ...event, stage: `${label}: ${event.stage}` })),
-      onNotice: noticeBy(onProgress, label),
-      afterStage: async (name, each) => void (await judge(name, each)),
-    });
-    const before = { name: 'search', steps: 0, tokens: 0, seconds: 0, loss: 0 };
-    return {
-      stages: [before, ...trained.stages].map((stage) => ({ ...stage, judged: judged.get(stage.name)! })),
-    };
-  });
+      const before = { name: 'search', steps: 0, tokens: 0, seconds: 0, loss: 0 };
+      return {
+        stages: [before, ...trained.stages].map((stage) => ({ ...stage, judged: judged.get(stage.name)! })),
+      };
+    },
+    { onNotice, isWhole: () => holdsModel(hybrid) },
+  );
   return { seed, stages, hybrid };
 }
 
@@ -158,15 +169,16 @@ async function costOf(
 ): Promise<FinalResult['cost']> {
   const { model, recipe, threads = 0 } = context;
   const models = [model, hybrid].map((folder) => openCheckpoint(folder));
-  const identity = identityOf(
-    models.map(({ config }) => config),
-    recipe.decode,
-    threads,
+  const [parent, finished] = models.map(({ config }) => hashOf(config));
+  const { onProgress } = control;
+  const kept = await measured(
+    join(stageFolder(context, 'final'), 'cost.json'),
+    { parent, finished, decode: recipe.decode },
+    () => costsOf(models, recipe, { ...control, threads }),
+    { threads, onProgress },
   );
-  const [base, own] = await remember(join(stageFolder(context, 'final'), 'cost.json'), identity, () =>
-    costsOf(models, recipe, { ...control, threads }),
-  );
-  return { decode: conditionsOf(recipe, threads), base: base!, hybrid: own! };
+  const [base, own] = kept.values;
+  return { decode: conditionsOf(recipe, kept.threads), base: base!, hybrid: own! };
 }
 
 /** A model as it is, on the fresh examples; the layers of its placement are those with full attention. */

@@ -1,16 +1,18 @@
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { logSoftmax, mul, type Value } from '../../../graph/index.ts';
 import type { LayerPrograms } from '../../../model/layer-programs.ts';
 import { SafetensorsFile, tensorBytes, writeSafetensors } from '../../../model/safetensors.ts';
+import { begin } from '../../../util/store/kept.ts';
 import type { Network } from '../../network/network.ts';
 import { chunkRows, type TopTokens, teacherFeeds, teacherLogits } from './vocabulary-loss.ts';
 
 /**
  * What a teacher says of batches, on disk: the most probable tokens of each position. A batch has a file of its
  * own, whose name says the teacher, the temperature and the tokens: whoever trains on the same batch finds it, and
- * nobody else does. A training with a cache sees what was stored whether it was found or made.
+ * nobody else does. A training with a cache sees what was stored whether it was found or made. In each teacher's folder
+ * teacher.json says whose it is.
  */
 
 /** Tokens kept per position: 512 bytes. */
@@ -33,31 +35,38 @@ export function cachedBytes(tokens: number, vocabulary: number): number {
 }
 
 export class TeacherCache {
-  private readonly source: string;
+  private readonly folder: string;
 
+  /** @throws OtherWorkError when what is kept under the teacher's name is of another */
   constructor(private readonly options: CacheOptions) {
-    const { teacher, temperature } = options;
-    this.source = hashed(`${teacher.fingerprint()} ${temperature} ${TOP}`);
+    const { teacher, temperature, folder, onNotice } = options;
+    const identity = { teacher: teacher.fingerprint(), temperature, tokens: TOP };
+    this.folder = join(folder, hashed(`${identity.teacher} ${temperature} ${TOP}`));
+    begin(join(this.folder, 'teacher.json'), identity, onNotice);
   }
 
   /** @param teach gives the teacher's hidden states after its last layer, if they are needed */
   async top(ids: Int32Array, teach: () => Promise<Value>): Promise<TopTokens> {
     // The same tokens in other rows have other predictions.
     const key = hashed(String(this.options.programs.shape.length), ids);
-    const path = join(this.options.folder, this.source, `${key}.safetensors`);
+    const path = join(this.folder, `${key}.safetensors`);
     return this.stored(path, ids.length) ?? this.made(path, ids.length, await teach());
   }
 
   private stored(path: string, rows: number): TopTokens | undefined {
     if (!existsSync(path)) return undefined;
+    let damage = 'its check sum is another';
     try {
       const file = new SafetensorsFile(path);
       const [ids, logProbs] = [Int32Array.from(file.read('ids')), file.read('log_probs')];
       if (file.metadata.check === hashed(ids, logProbs)) return { ids, logProbs, k: ids.length / rows };
-      this.options.onNotice?.(`${path} is damaged: its check sum is another; computed anew`);
     } catch (error) {
-      this.options.onNotice?.(`${path} is damaged, computed anew: ${(error as Error).message}`);
+      damage = (error as Error).message;
     }
+    renameSync(path, `${path}.damaged`);
+    this.options.onNotice?.(
+      `${path} is damaged (${damage}) and laid aside as ${path}.damaged: computed anew`,
+    );
     return undefined;
   }
 

@@ -13,6 +13,7 @@ import { SafetensorsFile } from '../../../model/safetensors.ts';
 import { Model } from '../../../runtime/model.ts';
 import { planExamples } from '../../../tasks/harness.ts';
 import type { ProgressEvent } from '../../../util/progress.ts';
+import { canonical } from '../../../util/store/identity.ts';
 import { Network } from '../../network/network.ts';
 import type { PlacementResult } from './result.ts';
 import { type SearchSettings, searchPlacement, seedIdentity } from './search.ts';
@@ -305,21 +306,51 @@ describe('what was found with a seed is given again', () => {
     ['random placements', () => ({ randomSamples: 3 })],
     ['every placement', () => ({ exhaustive: false })],
   ])('not with another one: %s', (_, more) => {
-    expect(identity(more(settings('identity')))).not.toBe(identity());
+    expect(identity(more(settings('identity')))).not.toEqual(identity());
+  });
+
+  test('every setting counts, but those that say where and how it is done', () => {
+    // A field that is not here fails to compile; one that counts for nothing fails here.
+    const others: Record<keyof SearchSettings, unknown> = {
+      ...{ model: 'elsewhere', out: 'elsewhere', command: 'x', onProgress: () => {}, signal: 1, threads: 5 },
+      ...{ device: 'webgpu', seeds: [1, 7] },
+      ...{
+        mixer: { ...tinyGla, gateRank: 5 },
+        budget: 2,
+        tasks: [],
+        unseenTasks: [],
+        batches: tinyBatches(32),
+      },
+      ...{ align: {}, supernet: {}, finish: {}, beamWidth: 9, randomSamples: 9, exhaustive: 9 },
+    };
+    const counted = Object.keys(others).filter((field) => {
+      const before = settings('identity');
+      const now = { ...before, [field]: others[field as keyof SearchSettings] } as SearchSettings;
+      // Of alignment its rows stand in the identity twice: as the data's.
+      const align = field === 'align' ? { ...before.align, steps: 99 } : now.align;
+      const [one, other] = [identity(before), identity({ ...now, align, model: before.model })];
+      return canonical(one) !== canonical(other);
+    });
+    expect(counted.sort()).toEqual(
+      [
+        ...['mixer', 'budget', 'tasks', 'unseenTasks', 'batches', 'align', 'supernet', 'finish'],
+        ...['beamWidth', 'randomSamples', 'exhaustive'],
+      ].sort(),
+    );
   });
 
   test('nor with another seed, or other tokens that end an answer', () => {
-    expect(identity({}, 2)).not.toBe(identity());
-    expect(identity({}, 1, [2])).not.toBe(identity());
+    expect(identity({}, 2)).not.toEqual(identity());
+    expect(identity({}, 1, [2])).not.toEqual(identity());
   });
 
   test('nor with other code of a mixer from outside', () => {
     registerMixer(registered);
     const mixer: CustomSpec = { kind: 'custom_mine', heads: 2, keyDim: 8, valueDim: 8 };
     const before = identity({ mixer });
-    expect(identity({ mixer })).toBe(before);
+    expect(identity({ mixer })).toEqual(before);
     registered.state = () => [];
-    expect(identity({ mixer })).not.toBe(before);
+    expect(identity({ mixer })).not.toEqual(before);
   });
 
   test('wherever it lies and whoever looks on', () => {
@@ -330,7 +361,7 @@ describe('what was found with a seed is given again', () => {
       command: 'x',
       seeds: [1, 7],
     } as const;
-    expect(identity({ ...elsewhere, onProgress: () => {}, signal: new AbortController().signal })).toBe(
+    expect(identity({ ...elsewhere, onProgress: () => {}, signal: new AbortController().signal })).toEqual(
       identity(),
     );
   });
@@ -376,6 +407,13 @@ describe('refusals', () => {
       expect(searchPlacement(settings('other', { ...quick, ...more }))).rejects.toThrow(
         expect.objectContaining({ name: 'InputError', message: expect.stringMatching(difference) }),
       );
+    await refused({ batches: tinyBatches(32) }, /found\.json .*\n {2}training text: another one\nDelete/);
+    await refused({ beamWidth: 7 }, /found\.json .*\n {2}beamWidth: \d -> 7\nDelete/);
+    await refused(
+      { align: { ...settings('').align, rate: 1 } },
+      /found\.json .*\n {2}alignment learning rate: 0\.01 -> 1\nDelete/,
+    );
+    rmSync(join(dir, 'other/seed-1/found.json'));
     await refused(
       { batches: tinyBatches(32) },
       /align\/state\.safetensors .*\n {2}training text: another one\n/,
@@ -393,6 +431,8 @@ describe('refusals', () => {
     await searchPlacement(settings('finished', finished));
     const faster = { ...settings('').supernet, rate: 1 };
     rmSync(join(dir, 'finished/seed-1/supernet'), { recursive: true });
+    // What was judged would be of other weights.
+    for (const file of ['found', 'judged']) rmSync(join(dir, `finished/seed-1/${file}.json`));
     await expect(searchPlacement(settings('finished', { ...finished, supernet: faster }))).rejects.toThrow(
       /finish\/state\.safetensors [\s\S]*\n {2}super network learning rate: 0\.01 -> 1\n/,
     );
@@ -400,9 +440,6 @@ describe('refusals', () => {
     const { config } = openCheckpoint(model);
     await saveCheckpoint(other, config, randomWeights(config, 5), { dtype: 'F32' });
     rmSync(join(dir, 'other/seed-1/align'), { recursive: true });
-    await refused(
-      { model: other },
-      /supernet\/state\.safetensors .*\n {2}weights of the model: another one\n/,
-    );
+    await refused({ model: other }, /supernet\/state\.safetensors .*\n {2}weights of the model: others\n/);
   });
 });

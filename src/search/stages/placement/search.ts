@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Device } from '../../../graph/index.ts';
 import { showArchitecture } from '../../../mixers/registry.ts';
@@ -12,9 +11,10 @@ import type { TrainingData } from '../../../train/batches.ts';
 import { InputError } from '../../../util/errors.ts';
 import { noticeBy, type OnProgress } from '../../../util/progress.ts';
 import { Random } from '../../../util/random.ts';
-import { identityOf, remember } from '../../../util/remember.ts';
+import { type Identity, without } from '../../../util/store/identity.ts';
+import { remember } from '../../../util/store/kept.ts';
 import { bounds, checkBound, checkSeeds, checkTraining } from '../../bounds.ts';
-import { Judge, objectiveOf, pathOf } from '../../judge/judge.ts';
+import { Judge, objectiveOf, pathOf, tasksIdentity } from '../../judge/judge.ts';
 import { PathScorer } from '../../judge/scorer.ts';
 import { holdsModel, hybridOf } from '../../network/hybrid.ts';
 import { Network } from '../../network/network.ts';
@@ -142,27 +142,44 @@ export async function searchSeed(settings: SearchSettings, seed: number): Promis
   const folder = join(settings.out, `seed-${seed}`);
   refuseInputs(join(folder, 'hybrid'), [settings.model]);
   const found = join(folder, 'found.json');
-  if (!holdsModel(join(folder, 'hybrid'))) rmSync(found, { force: true });
   return remember(
     found,
     identity,
     () => searchOnce({ ...settings, generation, fingerprint }, network, seed),
-    noticeBy(settings.onProgress, `seed ${seed}`),
+    {
+      onNotice: noticeBy(settings.onProgress, `seed ${seed}`),
+      isWhole: () => holdsModel(join(folder, 'hybrid')),
+    },
   );
 }
 
-/** A hash of all that the search of a seed depends on, its hybrid included. */
+/** All that the search of a seed depends on, its hybrid included: every setting that is not left out here. */
 export function seedIdentity(
   settings: SearchSettings,
   fingerprint: SearchIdentity,
   generation: GenerationConfig,
   seed: number,
-): string {
-  const { mixer, budget, tasks, unseenTasks, align, supernet, finish } = settings;
-  const { beamWidth, randomSamples, exhaustive } = settings;
-  const how = { align, supernet, finish, beamWidth, randomSamples, exhaustive };
-  const searched = { mixer, budget, tasks, unseenTasks, ...how };
-  return identityOf({ ...searched, generation, seed }, fingerprint);
+): Identity {
+  const { tasks, unseenTasks } = settings;
+  return {
+    ...fingerprint,
+    ...without(
+      settings,
+      'model',
+      'batches',
+      'seeds',
+      'out',
+      'command',
+      'onProgress',
+      'signal',
+      'threads',
+      'device',
+    ),
+    tasks: tasksIdentity(tasks),
+    unseenTasks: unseenTasks && tasksIdentity(unseenTasks),
+    generation,
+    seed,
+  };
 }
 
 async function searchOnce(

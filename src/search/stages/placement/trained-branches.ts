@@ -2,16 +2,17 @@ import { join } from 'node:path';
 import { sourceOf } from '../../../mixers/registry.ts';
 import type { TrainResult } from '../../../train/trainer.ts';
 import type { OnProgress } from '../../../util/progress.ts';
-import { identityOf } from '../../../util/remember.ts';
+import { hashOf, type Identity } from '../../../util/store/identity.ts';
 import { BranchWeights } from '../../network/branches.ts';
 import type { Network } from '../../network/network.ts';
 import { align } from '../../train/align.ts';
-import { dataHash, scheduleOf } from '../../train/settings.ts';
+import { dataHash, NUMBERS, scheduleOf } from '../../train/settings.ts';
 import { trainSuperNetwork } from '../../train/super-network.ts';
 import type { SearchSettings } from './search.ts';
 
-/** What the states of a search depend on beside its settings. */
-export interface SearchIdentity {
+/** What all work of a search depends on beside its settings. */
+export interface SearchIdentity extends Identity {
+  numbers: number;
   parent: string;
   data: string;
   /** The source of a mixer from outside. */
@@ -24,9 +25,10 @@ export function searchIdentity(
 ): SearchIdentity {
   const source = sourceOf(mixer);
   return {
+    numbers: NUMBERS,
     parent: parent.fingerprint(),
     data: dataHash(batches, align.length),
-    ...(source && { source: identityOf(source) }),
+    ...(source && { source: hashOf(source) }),
   };
 }
 

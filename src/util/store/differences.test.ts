@@ -47,7 +47,31 @@ test('a mixer is told as it is given; its sizes where it is the same', () => {
 
 test('hashes say nothing to people', () => {
   expect(differences(before, { ...before, data: '0000000000000000', parent: 'ffffffffffffffff' })).toEqual([
-    'weights of the model: another one',
+    'weights of the model: others',
     'training text: another one',
   ]);
+});
+
+test('tasks: which there are, or what differs of one', () => {
+  const task = (examples: string, metric = 'loss') => ({ metric, number: 4, examples });
+  const tasks = {
+    names: ['recall', 'choice'],
+    recall: task('0123456789abcdef'),
+    choice: task('0123456789abcdef'),
+  };
+  const told = (now: object) => differences({ tasks }, { tasks: { ...tasks, ...now } });
+  expect(told({ names: ['choice', 'recall'] })).toEqual(['tasks: recall, choice -> choice, recall']);
+  expect(told({ names: ['recall'], choice: undefined })).toEqual(['tasks: recall, choice -> recall']);
+  expect(told({ recall: task('fedcba9876543210') })).toEqual(['tasks recall examples: others']);
+  expect(told({ choice: task('0123456789abcdef', 'accuracy') })).toEqual([
+    'tasks choice metric: "loss" -> "accuracy"',
+  ]);
+});
+
+test('a whole part that only one of them has is one line; long values are not shown', () => {
+  const blocks = { rows: 8, alignSteps: 10, trainSteps: 20, rate: 1 };
+  expect(differences({ blocks }, {})).toEqual(['blocks: none any more']);
+  expect(differences({}, { blocks })).toEqual(['blocks: none before']);
+  const long = Array.from({ length: 50 }, (_, i) => i);
+  expect(differences({ layers: long }, { layers: [1] })).toEqual(['layers: another one']);
 });
