@@ -59,8 +59,9 @@ export function blocksSummary(
       `report:  ${join(out, 'report.html')}`,
       `hybrid:  ${hybrid}`,
       '',
-      'next, train the hybrid of the taken one further:',
+      'next, train the hybrid of the taken one further, or see what it takes:',
       `  postnas distill ${path} ${hybrid}${next && ` ${next}`}`,
+      `  postnas info ${hybrid}`,
     ].join('\n'),
   );
 }
