@@ -2,7 +2,7 @@ import { Command, Option } from 'commander';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../model/quantized-tensors.ts';
 import type { KvDtype } from '../../runtime/kv-blocks.ts';
 import { Model } from '../../runtime/model.ts';
-import { checkField, openCorpus, textOf } from '../../tasks/corpus/corpus.ts';
+import { checkField, openCorpus, trainingText } from '../../tasks/corpus/corpus.ts';
 import { EngineScorer } from '../../tasks/engine-scorer.ts';
 import { scorePlan } from '../../tasks/harness.ts';
 import { planText } from '../../tasks/held-out-text.ts';
@@ -75,7 +75,7 @@ export function evalCommand(): Command {
     const reading = { onProgress: progress.report, signal };
     const corpus = heldOut && (await openCorpus(tokenizer, { files: heldOut, field, ...reading }));
     if (field !== undefined) checkField(field, corpus);
-    const given = corpus && textOf(corpus, 'training');
+    const given = corpus && trainingText(corpus);
     const plans = tasks.map(({ name, examples }) =>
       planOf(name, { examples, length, heldOut: given }, tokenizer),
     );
