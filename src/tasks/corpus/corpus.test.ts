@@ -232,6 +232,16 @@ describe('records', () => {
     await expect(save({ 'chat_template.jinja': "{{ raise_exception('No.') }}" })).rejects.toThrow(
       `${paths[0]}:1: messages: the chat template refuses the messages: No.`,
     );
+    // What a template says depends on the special tokens too.
+    const identities = new Set<string>();
+    for (const bos of ['<s>', '<unk>']) {
+      const { identity } = await save({
+        'chat_template.jinja': '{{ bos_token }}',
+        'tokenizer_config.json': JSON.stringify({ bos_token: bos, eos_token: '</s>' }),
+      });
+      identities.add(identity);
+    }
+    expect(identities.size).toBe(2);
     // The date is no part of it.
     const dated = trainingText(await save({ 'chat_template.jinja': "{{ strftime_now('%Y-%m-%d') }}" }));
     expect(dated.slice(0, 99)).toBe('2024-07-26');

@@ -50,12 +50,8 @@ export async function openCorpus(tokenizer: Tokenizer, settings: CorpusSettings)
   const files = corpusFiles(settings.files);
   const total = files.reduce((sum, { path }) => sum + statSync(path).size, 0);
   const reading = readingOf(tokenizer, field);
-  const readingIdentity = identityOf(
-    field ?? null,
-    reading.end,
-    tokenizer.chatTemplate(),
-    tokenizer.chatTemplate(true),
-  );
+  const templates = [tokenizer.chatTemplate(), tokenizer.chatTemplate(true), tokenizer.specials];
+  const readingIdentity = identityOf(field ?? null, reading.end, templates);
   const name = files.length === 1 ? files[0]!.path : `${files[0]!.path} and ${files.length - 1} more`;
   let done = 0;
   const onBytes = (bytes: number) => {
