@@ -200,7 +200,9 @@ describe('what is not said', () => {
 
 test('tasks that are not understood', async () => {
   const task = (text: string) => expect(data({ data: 'world', task: [text] })).rejects;
-  await task('recall:speed').toThrow(/the task recall:speed: the metric is 'speed', expected accuracy or loss/);
+  await task('recall:speed').toThrow(
+    /the task recall:speed: the metric is 'speed', expected accuracy or loss/,
+  );
   await task('recall:loss:0').toThrow(/'0' examples, expected a whole number above 0/);
   await task('recall:loss:2:3').toThrow(/'2:3' examples/);
   await task('chess').toThrow(

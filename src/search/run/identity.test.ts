@@ -83,7 +83,8 @@ function context(recipe: Recipe = RECIPE, more: Partial<RunContext> = {}): RunCo
     out: join(dir, 'out'),
     batches: textBatches(text, encode, 'a.txt', 'tokenizer'),
     tasks: tasks(recipe.examples, 'seen'),
-    freshTasks: tasks(recipe.final?.examples ?? recipe.examples, 'unseen'),
+    freshTasks: tasks(recipe.examples, 'unseen'),
+    finalTasks: tasks(recipe.final?.examples ?? recipe.examples, 'unseen'),
     threads: 1,
     signal: new AbortController().signal,
     ...more,
@@ -120,8 +121,6 @@ const DEPEND: Record<string, readonly StageName[]> = {
   ),
   // Says whether there is a stage of that name.
   'dimensions.throughput': [],
-  // The search is told of, too, on the examples that nothing was chosen by.
-  'final.examples': STAGES,
   // Whether there is a cache counts, not where it is nor how large it may be.
   ...{ 'final.cacheLogits': [], 'final.cacheLimit': [] },
   ...{ 'decode.device': TIMED, 'decode.context': TIMED, 'decode.tokens': TIMED, 'decode.rounds': TIMED },
@@ -266,7 +265,10 @@ describe('what stands beside the recipe', () => {
       ['their order', () => ({ tasks: [task('say'), task('pick')] }), STAGES],
     ],
     freshTasks: [
-      ['an example', () => ({ freshTasks: [task('pick', 'unseen', 6), task('say', 'sees', 6)] }), STAGES],
+      ['an example', () => ({ freshTasks: [task('pick', 'unseen'), task('say', 'sees')] }), STAGES],
+    ],
+    finalTasks: [
+      ['an example', () => ({ finalTasks: [task('pick', 'unseen', 6), task('say', 'sees', 6)] }), ['final']],
     ],
     threads: [['', () => ({ threads: 7 }), []]],
     device: [['', () => ({ device: 'webgpu' }), []]],
