@@ -72,6 +72,16 @@ export function mixerOf<S extends MixerSpec>(spec: S): Mixer<S> {
   return mixer as unknown as Mixer<S>;
 }
 
+/** Whether a mixer keeps a state of fixed size, and no keys and values: it took the place of attention. */
+export function isLinear(spec: MixerSpec): boolean {
+  return mixerOf(spec).cached === undefined;
+}
+
+/** Whether every token sees all tokens before it. */
+export function isFullAttention(spec: MixerSpec): boolean {
+  return mixerOf(spec).cached?.window(spec) === Number.POSITIVE_INFINITY;
+}
+
 /**
  * The source text of a mixer from outside, of which nothing else tells one version from another; empty for those of the
  * package. What its functions call elsewhere is not seen.

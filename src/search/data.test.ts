@@ -155,7 +155,7 @@ describe('text that is held out by share', () => {
     [{ heldOutShare: 0.6 }, /--held-out-share 0\.6: expected a number above 0 and up to 0\.5/],
     [{ data: ['world', 'long.txt'] }, /--data world .*long\.txt: 'world' is a text by itself/],
     [{ field: 'body' }, /--field body: .*long\.txt has no fields; expected \.jsonl, \.json or \.parquet/],
-    [{ field: 'body', data: 'world', task: ['recall'] }, /--field body: world has no fields/],
+    [{ field: 'body', data: 'world', task: ['recall'] }, /--field body: what is generated has no fields/],
   ])('%j is refused', async (more, message) => {
     const named = (text: string) => (text === 'world' ? text : at(text));
     const texts = {

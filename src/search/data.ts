@@ -2,7 +2,7 @@ import type { Device } from '../graph/index.ts';
 import { loadTokenizer, tokenizerIdentity } from '../model/folder.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import { checkApart } from '../tasks/corpus/apart.ts';
-import { type Corpus, openCorpus, textOf } from '../tasks/corpus/corpus.ts';
+import { checkField, openCorpus, textOf } from '../tasks/corpus/corpus.ts';
 import type { Drawn } from '../tasks/harness.ts';
 import { fillRows } from '../tasks/mixture.ts';
 import type { ObjectiveTask } from '../tasks/objective.ts';
@@ -115,7 +115,7 @@ async function judged(model: string, options: DataSettings, control: Control) {
     options.heldOut === undefined
       ? undefined
       : await openCorpus(tokenizer, { files: options.heldOut, field, ...control });
-  checkField(field, [training, heldOut]);
+  if (field !== undefined) checkField(field, training, heldOut);
   const text = heldOut
     ? textOf(heldOut, 'training')
     : share && training
@@ -180,20 +180,6 @@ function shareOf(
     throw new InputError(`the task ${HELD_OUT_TASK} needs a text that is not trained on: --held-out FILE`);
   }
   return heldOutShare ?? HELD_OUT_SHARE;
-}
-
-/** @throws InputError for a field where no text has fields */
-function checkField(field: string | undefined, texts: readonly (Corpus | undefined)[]): void {
-  const given = texts.flatMap((text) => text ?? []);
-  if (
-    field === undefined ||
-    given.some(({ parts }) => parts.some(({ layout }) => layout.cut === 'records'))
-  ) {
-    return;
-  }
-  throw new InputError(
-    `--field ${field}: ${given.map(({ name }) => name).join(' and ') || WORLD} has no fields; expected .jsonl, .json or .parquet`,
-  );
 }
 
 function worldBatches(tokenizer: Tokenizer, identity: string): TrainingData {

@@ -1,7 +1,7 @@
 import type { WeightDtype } from '../model/quantized-tensors.ts';
 import type { KvDtype } from '../runtime/kv-blocks.ts';
 import { Model } from '../runtime/model.ts';
-import { openCorpus, textOf } from '../tasks/corpus/corpus.ts';
+import { checkField, openCorpus, textOf } from '../tasks/corpus/corpus.ts';
 import { EngineScorer } from '../tasks/engine-scorer.ts';
 import { scorePlan, type TaskScore } from '../tasks/harness.ts';
 import { planText } from '../tasks/held-out-text.ts';
@@ -76,8 +76,10 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { tokenizer } = model;
   if (!tokenizer) throw new InputError(`${options.model} has no tokenizer.json, which texts and tasks need`);
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
-  const heldOut =
-    files && textOf(await openCorpus(tokenizer, { files, field, onProgress, signal }), 'training');
+  const corpus =
+    files === undefined ? undefined : await openCorpus(tokenizer, { files, field, onProgress, signal });
+  if (field !== undefined) checkField(field, corpus);
+  const heldOut = corpus && textOf(corpus, 'training');
   const plans = tasks.map(({ name, examples }) => planOf(name, { examples, length, heldOut }, tokenizer));
   if (heldOut !== undefined && !tasks.some(({ name }) => name === HELD_OUT_TASK)) {
     plans.unshift(planText('text', heldOut, encode, { rows, length, seed: SEARCHED }));

@@ -136,7 +136,7 @@ describe('each stage by itself', () => {
     const events: ProgressEvent[] = [];
     const again = await distill({ ...settings, onProgress: (event) => events.push(event) });
     expect({ ...again, created: '' }).toEqual({ ...JSON.parse(JSON.stringify(result)), created: '' });
-    expect(events).toEqual([]);
+    expect(events.filter(({ stage }) => !stage.startsWith('read '))).toEqual([]);
   });
 
   test('a run of several stages goes to folders of their own, and is the same search', async () => {

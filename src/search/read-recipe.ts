@@ -59,7 +59,10 @@ function checked(value: unknown, wrong: string, found: (file: string) => string)
   const schema = recipeSchemas[isGiven ? 'given' : 'searched'];
   const read = schema.safeParse(isGiven ? withLayers(value as { placement: object }, found) : value);
   const issues = read.success ? conflicts(read.data) : read.error.issues;
-  if (read.success && issues.length === 0) return read.data;
+  if (read.success && issues.length === 0) {
+    const { $schema: _, ...recipe } = read.data;
+    return recipe;
+  }
   const lines = issues.map(({ path, message }) => `\n  ${path.join('.') || 'recipe'}: ${message}`);
   throw new InputError(`${wrong}:${lines.join('')}`);
 }

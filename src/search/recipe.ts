@@ -31,174 +31,229 @@ const task = z.string().superRefine((text, { addIssue }) => {
   }
 });
 
-/** Names of tasks that lead a stage, each with another metric if wanted: 'choice:loss'. */
 const objective = z
   .array(z.string().regex(/^[\w-]+(:(accuracy|loss))?$/, 'expected task or task:metric'))
   .min(1)
-  .optional();
-/** Rows of a step and their length, if other than the recipe's. */
-const shape = { rows: bounds.rows.optional(), length: bounds.length.optional() };
-/** Alignment of single layers, then feature distillation of the whole, MLPs frozen. */
+  .optional()
+  .describe(
+    "tasks that lead the stage, each with another metric if wanted, as in 'choice:loss'; all when absent",
+  );
+const shape = {
+  rows: bounds.rows.optional().describe("rows of a step, if other than the recipe's"),
+  length: bounds.length.optional().describe("tokens of a row, if other than the recipe's"),
+};
 const training = {
   ...shape,
-  alignSteps: bounds.steps.default(DEFAULTS.comparison.alignSteps),
-  trainSteps: bounds.steps.default(DEFAULTS.comparison.trainSteps),
-  rate: bounds.rate.default(DEFAULTS.comparison.rate),
+  alignSteps: bounds.steps
+    .default(DEFAULTS.comparison.alignSteps)
+    .describe('steps that train each linear block beside its attention'),
+  trainSteps: bounds.steps
+    .default(DEFAULTS.comparison.trainSteps)
+    .describe('steps that train the blocks together afterwards, MLPs frozen'),
+  rate: bounds.rate.default(DEFAULTS.comparison.rate).describe('highest learning rate'),
 };
 
 /** One name or several. */
 const texts = z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(MOST_ENTRIES).readonly()]);
 
-/** Stage 1, where full attention must stay, to be searched. */
+/** A placement that is searched. */
 const searched = z.strictObject({
   ...shape,
-  mixer: kind.default(DEFAULTS.placement.mixer),
-  /** Layers that keep full attention. */
-  budget: bounds.layers.default(DEFAULTS.placement.budget),
-  /** Steps that train each linear block beside its attention. */
-  alignSteps: bounds.steps.default(DEFAULTS.placement.alignSteps),
-  /** Steps that train all blocks together, in changing placements. */
-  supernetSteps: bounds.steps.default(DEFAULTS.placement.supernetSteps),
-  /** Steps that train the hybrid that was found, at half the rate; none for a run that goes on with other stages. */
-  finishSteps: bounds.stepsOrNone.default(DEFAULTS.placement.finishSteps),
-  /** Highest learning rate. */
-  rate: bounds.rate.default(DEFAULTS.placement.rate),
-  /** How placements are drawn while all blocks are trained. */
-  sampling: z.enum(['budget', 'uniform', 'coin']).default(DEFAULTS.placement.sampling),
-  /** Placements that the search follows at once. */
-  beam: bounds.beam.default(DEFAULTS.placement.beam),
-  /** Random placements to compare with; 0 for none. */
-  random: bounds.random.default(DEFAULTS.placement.random),
-  /** Judge every placement of the budget too: small models only. */
-  exhaustive: z.boolean().default(DEFAULTS.placement.exhaustive),
-  /** Tasks that lead the search; all when absent. */
+  mixer: kind
+    .default(DEFAULTS.placement.mixer)
+    .describe('the linear block that takes the place of attention'),
+  budget: bounds.layers.default(DEFAULTS.placement.budget).describe('layers that keep full attention'),
+  alignSteps: bounds.steps
+    .default(DEFAULTS.placement.alignSteps)
+    .describe('steps that train each linear block beside its attention'),
+  supernetSteps: bounds.steps
+    .default(DEFAULTS.placement.supernetSteps)
+    .describe('steps that train all blocks together, in changing placements'),
+  finishSteps: bounds.stepsOrNone
+    .default(DEFAULTS.placement.finishSteps)
+    .describe(
+      'steps that train the hybrid that was found, at half the rate; none for a run that goes on with other stages',
+    ),
+  rate: bounds.rate.default(DEFAULTS.placement.rate).describe('highest learning rate'),
+  sampling: z
+    .enum(['budget', 'uniform', 'coin'])
+    .default(DEFAULTS.placement.sampling)
+    .describe('how placements are drawn while all blocks are trained'),
+  beam: bounds.beam.default(DEFAULTS.placement.beam).describe('placements that the search follows at once'),
+  random: bounds.random
+    .default(DEFAULTS.placement.random)
+    .describe('random placements to compare with; 0 for none'),
+  exhaustive: z
+    .boolean()
+    .default(DEFAULTS.placement.exhaustive)
+    .describe('judge every placement of the budget too: small models only'),
   objective,
 });
 
-/** The same where it is known. */
+/** One that is known. */
 const given = z.strictObject({
-  /** The layers that keep full attention, counted from 0. */
-  layers: z.array(bounds.layer).max(MOST_ENTRIES),
-  /** The block that takes the place of attention in the others, where no stage chooses one. */
-  mixer: kind.default(DEFAULTS.placement.mixer),
+  layers: z
+    .array(bounds.layer)
+    .max(MOST_ENTRIES)
+    .describe('the layers that keep full attention, counted from 0'),
+  mixer: kind
+    .default(DEFAULTS.placement.mixer)
+    .describe('the block that takes the place of attention in the others, where no stage chooses one'),
 });
 
-/** Stage 2. */
 const blocks = z.strictObject({
   ...training,
-  /** Blocks to compare. */
-  mixers: z.array(kind).min(1).max(MOST_ENTRIES).default(comparedMixers),
+  mixers: z.array(kind).min(1).max(MOST_ENTRIES).default(comparedMixers).describe('blocks to compare'),
 });
 
-/** Stage 3. */
 const design = z.strictObject({
   ...training,
-  /** Designs of the JetBlock to compare; all when absent. */
-  designs: z.array(z.string()).min(1).max(MOST_ENTRIES).optional(),
+  designs: z
+    .array(z.string())
+    .min(1)
+    .max(MOST_ENTRIES)
+    .optional()
+    .describe('designs of the JetBlock to compare; all when absent'),
 });
 
-/** Stage 4. */
 const dimensions = z.strictObject({
   ...training,
-  /** Numbers of heads to try; half, once and twice the block's when absent. */
-  heads: z.array(bounds.heads).min(1).max(MOST_ENTRIES).optional(),
-  /** The most that one of key and value width may be wider than the other. */
-  aspect: bounds.aspect.default(DEFAULTS.dimensions.aspect),
-  /** Taps of the convolutions to try beside the block's own. */
-  convSizes: z.array(bounds.taps).max(MOST_ENTRIES).default([]),
-  /** How much slower than the block's own dimensions the choice may decode. */
-  slack: bounds.slack.default(DEFAULTS.dimensions.slack),
-  /** Also time hybrids of other state sizes and with other numbers of full layers. */
-  throughput: z.boolean().default(true),
+  heads: z
+    .array(bounds.heads)
+    .min(1)
+    .max(MOST_ENTRIES)
+    .optional()
+    .describe("numbers of heads to try; half, once and twice the block's when absent"),
+  aspect: bounds.aspect
+    .default(DEFAULTS.dimensions.aspect)
+    .describe('the most that one of key and value width may be wider than the other'),
+  convSizes: z
+    .array(bounds.taps)
+    .max(MOST_ENTRIES)
+    .default([])
+    .describe("taps of the convolutions to try beside the block's own"),
+  slack: bounds.slack
+    .default(DEFAULTS.dimensions.slack)
+    .describe("how much slower than the block's own dimensions the choice may decode"),
+  throughput: z
+    .boolean()
+    .default(true)
+    .describe('also time hybrids of other state sizes and with other numbers of full layers'),
 });
 
-/** How decoding is timed in stages 2 to 4. */
 const decode = z.strictObject({
-  device: z.enum(['cpu', 'webgpu']).default(DEFAULTS.device),
-  context: bounds.tokens.default(DEFAULTS.decode.context),
-  tokens: bounds.tokens.default(DEFAULTS.decode.tokens),
-  rounds: bounds.rounds.default(DEFAULTS.decode.rounds),
+  device: z.enum(['cpu', 'webgpu']).default(DEFAULTS.device).describe('where it is timed'),
+  context: bounds.tokens.default(DEFAULTS.decode.context).describe('tokens of the prompt'),
+  tokens: bounds.tokens.default(DEFAULTS.decode.tokens).describe('tokens timed in a round'),
+  rounds: bounds.rounds.default(DEFAULTS.decode.rounds).describe('rounds; the middle one counts'),
 });
 
-/** Sliding windows in place of some of the linear blocks. */
 const windows = z.strictObject({
-  /** Tokens that a window holds. */
-  size: bounds.tokens,
-  /** Layers that may have one. */
-  budget: bounds.layers,
-  beam: bounds.beam.default(DEFAULTS.windows.beam),
+  size: bounds.tokens.describe('tokens that a window holds'),
+  budget: bounds.layers.describe('layers that may have one'),
+  beam: bounds.beam.default(DEFAULTS.windows.beam).describe('placements that the search follows at once'),
   objective,
 });
 
-/** The final training. */
 const final = z.strictObject({
-  /** A folder with a hybrid of the model, which is trained in place of what other stages find: it has no others then. */
-  hybrid: z.string().optional(),
-  /** Steps of each stage; 0 leaves it out. */
-  featureSteps: bounds.stepsOrNone.default(DEFAULTS.final.featureSteps),
-  logitSteps: bounds.stepsOrNone.default(DEFAULTS.final.logitSteps),
-  allSteps: bounds.stepsOrNone.default(DEFAULTS.final.allSteps),
-  featureRate: bounds.rate.default(DEFAULTS.final.featureRate),
-  logitRate: bounds.rate.default(DEFAULTS.final.logitRate),
-  /** Of the mixers while all weights are trained. */
-  allRate: bounds.rate.default(DEFAULTS.final.allRate),
-  /** Of all other weights, as a multiple of that. */
-  bodyRate: bounds.weight.default(DEFAULTS.final.bodyRate),
-  /** Weight of the cross-entropy beside the KL divergence while all weights are trained. */
-  crossEntropy: bounds.weight.default(DEFAULTS.final.crossEntropy),
-  temperature: bounds.temperature.default(DEFAULTS.final.temperature),
-  /** A folder for the model's 64 most probable tokens of each place; then only they are compared with. */
-  cacheLogits: z.string().optional(),
-  /** The most that they may take, in bytes. */
-  cacheLimit: bounds.bytes.default(DEFAULTS.final.cacheLimit),
-  /** Type of the written weights. */
-  dtype: z.enum(WRITTEN_DTYPES).default(DEFAULTS.final.dtype),
+  hybrid: z
+    .string()
+    .optional()
+    .describe(
+      'a folder with a hybrid of the model, which is trained in place of what other stages find: it has no others then',
+    ),
+  featureSteps: bounds.stepsOrNone
+    .default(DEFAULTS.final.featureSteps)
+    .describe('steps in which the mixers learn the hidden states of the model; 0 for none'),
+  logitSteps: bounds.stepsOrNone
+    .default(DEFAULTS.final.logitSteps)
+    .describe('steps in which the mixers learn its predictions; 0 for none'),
+  allSteps: bounds.stepsOrNone
+    .default(DEFAULTS.final.allSteps)
+    .describe('steps in which all weights learn its predictions and the text; 0 for none'),
+  featureRate: bounds.rate
+    .default(DEFAULTS.final.featureRate)
+    .describe('highest learning rate of the first of them'),
+  logitRate: bounds.rate.default(DEFAULTS.final.logitRate).describe('of the second'),
+  allRate: bounds.rate.default(DEFAULTS.final.allRate).describe('of the mixers in the third'),
+  bodyRate: bounds.weight
+    .default(DEFAULTS.final.bodyRate)
+    .describe('of all other weights, as a multiple of that'),
+  crossEntropy: bounds.weight
+    .default(DEFAULTS.final.crossEntropy)
+    .describe('weight of the cross-entropy beside the KL divergence while all weights are trained'),
+  temperature: bounds.temperature
+    .default(DEFAULTS.final.temperature)
+    .describe('by which logits are divided where predictions are compared'),
+  cacheLogits: z
+    .string()
+    .optional()
+    .describe(
+      "a folder for the model's 64 most probable tokens of each place; then only they are compared with",
+    ),
+  cacheLimit: bounds.bytes
+    .default(DEFAULTS.final.cacheLimit)
+    .describe('the most that they may take, in bytes'),
+  dtype: z.enum(WRITTEN_DTYPES).default(DEFAULTS.final.dtype).describe('type of the written weights'),
   ...shape,
-  /** Examples of each task in the final judgement, none of them seen by the search. */
-  examples: bounds.examples.default(DEFAULTS.final.examples),
+  examples: bounds.examples
+    .default(DEFAULTS.final.examples)
+    .describe('examples of each task in the final judgement, none of them seen by the search'),
 });
 
 const rest = z.strictObject({
-  /** A Hugging Face folder, or the id of a model on the Hub. */
-  model: z.string(),
-  /** Everything is done once with each. */
+  $schema: z
+    .string()
+    .optional()
+    .describe('the JSON Schema that an editor completes the recipe by; not looked at'),
+  model: z.string().describe('a Hugging Face folder, or the id of a model on the Hub'),
   seeds: z
     .array(bounds.seed)
     .min(1)
     .max(MOST_ENTRIES)
     .default(DEFAULTS.seeds)
-    .refine((seeds) => new Set(seeds).size === seeds.length, 'expected different seeds'),
-  /** Where it is trained and judged. */
-  device: z.enum(['cpu', 'webgpu']).default(DEFAULTS.device),
-  /**
-   * Files, folders and globs of text to train on, or 'world' for the generated world, which only its own models may
-   * leave out.
-   */
-  data: texts.optional(),
-  /** Text for the task held-out-loss, in the same way. */
-  heldOut: texts.optional(),
-  /** Share of the documents of `data` that are held out for that task where `heldOut` is absent; 0.01 unless given. */
-  heldOutShare: bounds.share.optional(),
-  /** The field of records that has the text; text, messages or conversations when absent. */
-  field: z.string().min(1).optional(),
-  /** Rows of a step, and tokens of each. */
-  rows: bounds.rows.default(DEFAULTS.rows),
-  length: bounds.length.default(DEFAULTS.length),
-  /**
-   * What everything is judged by and reported on; a stage may be led by some of them alone. When absent those of the
-   * generated world for its models, held-out-loss for others.
-   */
-  tasks: z.array(task).min(1).max(MOST_ENTRIES).optional(),
-  /** Examples of each task that does not say. */
-  examples: bounds.examples.default(DEFAULTS.examples),
-  /** Whether placements rank alike when MLPs are trained too: a second super network per seed. */
-  mlps: z.strictObject({}).optional(),
-  blocks: blocks.optional(),
-  design: design.optional(),
-  dimensions: dimensions.optional(),
-  decode: decode.prefault({}),
-  windows: windows.optional(),
-  final: final.optional(),
+    .refine((seeds) => new Set(seeds).size === seeds.length, 'expected different seeds')
+    .describe('everything is done once with each'),
+  device: z.enum(['cpu', 'webgpu']).default(DEFAULTS.device).describe('where it is trained and judged'),
+  data: texts
+    .optional()
+    .describe(
+      "files, folders and globs of text to train on, or 'world' for the generated world, which only its own models may leave out",
+    ),
+  heldOut: texts.optional().describe('text for the task held-out-loss, in the same way'),
+  heldOutShare: bounds.share
+    .optional()
+    .describe(
+      'share of the documents of `data` that are held out for that task where `heldOut` is absent; 0.01 unless given',
+    ),
+  field: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('the field of records that has the text; text, messages or conversations when absent'),
+  rows: bounds.rows.default(DEFAULTS.rows).describe('rows of a step'),
+  length: bounds.length.default(DEFAULTS.length).describe('tokens of a row'),
+  tasks: z
+    .array(task)
+    .min(1)
+    .max(MOST_ENTRIES)
+    .optional()
+    .describe(
+      'what everything is judged by and reported on; a stage may be led by some of them alone. When absent those of the generated world for its models, held-out-loss for others',
+    ),
+  examples: bounds.examples.default(DEFAULTS.examples).describe('examples of each task that does not say'),
+  blocks: blocks.optional().describe('stage 2: which block takes the place of attention'),
+  design: design.optional().describe('stage 3: how a JetBlock is built'),
+  dimensions: dimensions
+    .optional()
+    .describe('stage 4: heads and widths at one size of the state, on this machine'),
+  decode: decode.prefault({}).describe('how decoding is timed in stages 2 to 4'),
+  windows: windows.optional().describe('sliding windows in place of some of the linear blocks'),
+  final: final.optional().describe('the final training'),
+  mlps: z
+    .strictObject({})
+    .optional()
+    .describe('whether placements rank alike when MLPs are trained too: a second super network per seed'),
 });
 
 /** Of a recipe that searches the placement, and of one whose placement is given, which has `layers`. */
@@ -208,7 +263,7 @@ export const recipeSchemas = {
 };
 
 /** A recipe with the defaults filled in. */
-export interface Recipe extends z.infer<typeof rest> {
+export interface Recipe extends Omit<z.infer<typeof rest>, '$schema'> {
   placement?: z.infer<typeof searched> | z.infer<typeof given>;
 }
 
@@ -218,6 +273,22 @@ export interface RecipeInput extends z.input<typeof rest> {
     | z.input<typeof searched>
     | (Omit<z.input<typeof given>, 'layers'> & { layers: readonly number[] | string });
 }
+
+/** What may stand in a file, for documents: both forms of the placement, and the layers by the name of a result's file. */
+export const recipeFileSchema = z.strictObject({
+  placement: z
+    .union([
+      searched,
+      given.extend({
+        layers: z
+          .union([given.shape.layers, z.string()])
+          .describe('the layers that keep full attention, counted from 0, or the result.json that has them'),
+      }),
+    ])
+    .optional()
+    .describe('stage 1: where full attention must stay, to be searched, or given by `layers`'),
+  ...rest.shape,
+});
 
 /** What each stage is told, without what all of them share. */
 export const stageSchemas = { placement: searched, blocks, design, dimensions, decode, final };

@@ -42,10 +42,14 @@ export const objective = () =>
         .boolean({ error: 'true or false' })
         .optional()
         .describe('false for a task that was judged and is reported, but does not count in the score'),
-    }),
+    }).meta({ title: 'task' }),
   ).describe('the tasks, each with the metric that counts in the score');
 
-const scores = fields({ accuracy: number(), goldLoss: number(), goldLossPerToken: number() });
+const scores = fields({
+  accuracy: number(),
+  goldLoss: number().describe('minus the logarithm of the probability of the right answer'),
+  goldLossPerToken: number(),
+});
 
 export function judged(frame: Frame) {
   return fields({
@@ -61,7 +65,7 @@ export function judged(frame: Frame) {
           context.addIssue({ code: 'custom', path: [missing], message: 'an object' });
       })
       .describe('by the names of the tasks'),
-  }).describe('what was found out about one placement');
+  }).meta({ title: 'judged placement', description: 'what was found out about one placement' });
 }
 
 export type Judged = z.infer<ReturnType<typeof judged>>;
@@ -75,7 +79,10 @@ export const conditions = () =>
     threads: number().describe("ONNX Runtime's; 0 for all cores"),
     context: number().describe('tokens of the prompt'),
     tokens: number().describe('tokens timed in a round'),
-  }).describe('how decoding was timed: one sequence, greedy steps after a prompt');
+  }).meta({
+    title: 'timing',
+    description: 'how decoding was timed: one sequence, greedy steps after a prompt',
+  });
 
 /** What a model costs to run. */
 export const modelCost = {
@@ -86,5 +93,5 @@ export const modelCost = {
   decode: rates().describe('tokens per second, a value per round'),
 };
 
-const modelCostSchema = z.object(modelCost);
+export const modelCostSchema = fields(modelCost).meta({ title: 'cost of a model' });
 export type ModelCost = z.infer<typeof modelCostSchema>;

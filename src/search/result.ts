@@ -44,7 +44,8 @@ export const costOfAll = {
 
 /** The layers of a model, as far as they can be read: what is wrong with it is told by its schema. */
 export function layersIn(model: unknown): number {
-  return isObject(model) && Number.isSafeInteger(model.layers) ? (model.layers as number) : 0;
+  const known = isObject(model) && Number.isSafeInteger(model.layers);
+  return known ? (model.layers as number) : Number.MAX_SAFE_INTEGER;
 }
 
 /** The names of the tasks that a part was judged by, as far as they can be read. */

@@ -2,14 +2,19 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { postnas } from '../support/command.ts';
 
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'postnas-quantize-'));
+  vi.stubEnv('XDG_CACHE_HOME', join(folder, 'cache'));
 });
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true });
+});
 
 const few = ['--examples', '8', '--threads', '1', '--json', '--quiet'];
 
@@ -42,6 +47,50 @@ test('a folder of 8 bits is smaller, is evaluated and writes', async () => {
   expect(tokens).toHaveLength(4);
   for (const token of tokens) expect(token.top).toHaveLength(2);
   expect(usage).toMatchObject({ completionTokens: 4, cachedTokens: 0 });
+});
+
+test('texts from several files, folders and globs, in the field that is named', async () => {
+  const texts = join(folder, 'texts');
+  mkdirSync(join(texts, 'below'), { recursive: true });
+  const lines = (name: string) =>
+    Array.from(
+      { length: 50 },
+      (_, i) => `${JSON.stringify({ body: `Story ${i}: ${name} found the box.` })}\n`,
+    ).join('');
+  writeFileSync(join(texts, 'a.jsonl'), lines('Tom'));
+  writeFileSync(join(texts, 'below/b.jsonl.gz'), gzipSync(lines('Ana')));
+  const evaluate = (...args: string[]) =>
+    postnas([
+      'eval',
+      'models/base',
+      ...args,
+      '--held-out-rows',
+      '4',
+      '--length',
+      '32',
+      '--threads',
+      '1',
+      '--quiet',
+      '--json',
+    ]);
+  const perplexities: number[] = [];
+  for (const given of [
+    [texts],
+    [join(texts, '**/*.jsonl*')],
+    [join(texts, 'below'), join(texts, 'a.jsonl')],
+  ]) {
+    const { code, stdout, stderr } = await evaluate('--field', 'body', '--held-out', ...given);
+    expect(code, stderr).toBe(0);
+    perplexities.push(JSON.parse(stdout).perplexity as number);
+  }
+  expect(perplexities[0]).toBeGreaterThan(1);
+  expect(new Set(perplexities).size).toBe(1);
+  const { code, stderr } = await evaluate('--held-out', texts);
+  expect(code).toBe(1);
+  expect(stderr).toBe(
+    `postnas: ${join(texts, 'a.jsonl')}:1 has no field 'text', 'messages', 'conversations': its fields are body; ` +
+      'name the one with the text by --field\n',
+  );
 });
 
 test('never over its input, and over another model by --overwrite alone', async () => {

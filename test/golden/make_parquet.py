@@ -37,6 +37,9 @@ MESSAGES[3] = None
 MESSAGES[5] = []
 pq.write_table(pa.table({"messages": pa.array(MESSAGES, pa.list_(message))}), HERE / "messages.parquet", row_group_size=3)
 
+pq.write_table(pa.table({"messages": pa.array(MESSAGES * 20, pa.list_(message))}), HERE / "messages-paged.parquet",
+               data_page_size=64, write_page_index=True, write_batch_size=2, use_dictionary=False)
+
 turn = pa.struct([("from", pa.string()), ("value", pa.string())])
 TURNS = [[{"from": "human", "value": f"Hello {i}"}, {"from": "gpt", "value": "Good day."}] for i in range(4)]
 pq.write_table(pa.table({"source": ["a"] * 4, "conversations": pa.array(TURNS, pa.list_(turn))}), HERE / "sharegpt.parquet")

@@ -61,7 +61,8 @@ export function search(): Command {
       'coin.\n' +
       '\nExamples:\n  postnas search models/base --seeds 3 --exhaustive\n  postnas search models/base --estimate\n' +
       '  postnas search ./SmolLM2-135M --budget 4 --data novels.txt --held-out more-novels.txt \\\n' +
-      '    --task held-out-loss:loss:8 vocabulary-recall:accuracy:64',
+      '    --task held-out-loss:loss:8 vocabulary-recall:accuracy:64\n' +
+      "  postnas search ./SmolLM2-135M --budget 4 --data 'web/*.jsonl' chats.parquet --held-out-share 0.02",
   );
   return recipeCommand<Options>(command, {
     name: 'search',

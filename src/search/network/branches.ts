@@ -1,16 +1,19 @@
 import type { Values } from '../../graph/index.ts';
 import type { Parameter } from '../../mixers/mixer.ts';
-import { mixerOf } from '../../mixers/registry.ts';
+import { isLinear, mixerOf } from '../../mixers/registry.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { ParameterVector } from '../../train/parameters.ts';
 import { InputError } from '../../util/errors.ts';
 import { Random } from '../../util/random.ts';
 import type { Branch, Network } from './network.ts';
+import type { NetworkWeight, TrainedWeights } from './trained-weights.ts';
 
 /** The trained weights of new branches, one per layer, in one vector. */
-export class BranchWeights {
+export class BranchWeights implements TrainedWeights {
   readonly vector: ParameterVector;
+  /** Which branch of its layer each of them has become. */
+  private readonly attached = new Map<number, number>();
 
   /** @throws InputError for a layer that the network does not have, one given twice, or none */
   constructor(
@@ -54,8 +57,16 @@ export class BranchWeights {
   /** Makes the branches part of the network; training the vector afterwards trains them there. */
   attach(): void {
     for (const layer of this.layers) {
-      this.network.addBranch(layer, { spec: this.spec, weights: this.values(layer) });
+      this.attached.set(
+        layer,
+        this.network.addBranch(layer, { spec: this.spec, weights: this.values(layer) }),
+      );
     }
+  }
+
+  nameOf({ layer, branch, name }: NetworkWeight): string | undefined {
+    const own = layer !== undefined && branch !== undefined && this.attached.get(layer) === branch;
+    return own ? `${layer}.${name}` : undefined;
   }
 }
 
@@ -69,8 +80,7 @@ function startFrom(
   const weights = new Map(
     Object.entries(parent.weights).map(([name, { data }]) => [name, data as Float32Array]),
   );
-  const { kind } = parent.spec;
-  if (kind === 'attention' || kind === 'sliding_window') {
+  if (!isLinear(parent.spec)) {
     return mixerOf(spec).fromAttention(spec, config, weights, random);
   }
   // The parent is a hybrid: what has the same name and size is copied, all of it for the same mixer.

@@ -24,13 +24,12 @@ import type { MixerSpec } from '../../mixers/spec.ts';
 import { decoderLayer, embed, head } from '../../model/decoder.ts';
 import { headValues } from '../../model/layer-programs.ts';
 import { divergence } from '../../train/losses.ts';
-import type { ParameterVector } from '../../train/parameters.ts';
 import { Random } from '../../util/random.ts';
 import type { Path } from '../judge/scorer.ts';
 import { hybridOf } from './hybrid.ts';
 import { Network } from './network.ts';
 import { PathGradient, type PathLosses } from './path-gradient.ts';
-import { gatherWeights } from './trained-weights.ts';
+import { gatherWeights, type TrainedWeights } from './trained-weights.ts';
 
 const shape = { batch: 2, length: 6 };
 const ids = new Int32Array(shape.batch * shape.length);
@@ -39,16 +38,16 @@ tinyBatches().fill(ids, shape.length, new Random(3));
 interface Given {
   teacher: Network;
   student: Network;
-  vector: ParameterVector;
+  trained: TrainedWeights;
   path: Path;
   losses: PathLosses;
 }
 
 /** Loss and gradient of a path as one float64 graph, all of it differentiated at once. */
-function atOnce({ teacher, student, vector, path, losses }: Given) {
+function atOnce({ teacher, student, trained: { vector }, path, losses }: Given) {
   const feeds = new Map<Tensor, NdArray>();
   const known = new Map<Value['data'], Tensor>();
-  const trained = new Map<Tensor, Float32Array>();
+  const views = new Map<Tensor, Float32Array>();
   const weight = (value: Value): Tensor => {
     const data = value.data as Float32Array;
     const before = known.get(data);
@@ -56,7 +55,7 @@ function atOnce({ teacher, student, vector, path, losses }: Given) {
     const x = input(`w${known.size}`, 'float32', value.dims);
     feeds.set(x, ndarray(value.dims, data));
     known.set(data, x);
-    if (data.buffer === vector.data.buffer) trained.set(x, data);
+    if (data.buffer === vector.data.buffer) views.set(x, data);
     return x;
   };
   const weights = (values: Values) =>
@@ -108,10 +107,10 @@ function atOnce({ teacher, student, vector, path, losses }: Given) {
     }
   }
   const loss = terms.reduce((a, b) => add(a, b));
-  const wanted = [...trained.keys()];
+  const wanted = [...views.keys()];
   const [value, ...slopes] = evaluate([loss, ...grad(loss, wanted)], feeds);
   const gradient = new Float64Array(vector.size);
-  for (const [i, x] of wanted.entries()) gradient.set(slopes[i]!.data, trained.get(x)!.byteOffset / 4);
+  for (const [i, x] of wanted.entries()) gradient.set(slopes[i]!.data, views.get(x)!.byteOffset / 4);
   return { loss: value!.data[0]!, gradient };
 }
 
@@ -150,8 +149,8 @@ describe('layer by layer it is the gradient of the whole path', () => {
       'linear branches, past a window that is not trained',
       () => {
         const { teacher, student } = networks();
-        const vector = gatherWeights(student, linear);
-        return { teacher, student, vector, path: [2, 1, 2], losses: { features } };
+        const trained = gatherWeights(student, linear);
+        return { teacher, student, trained, path: [2, 1, 2], losses: { features } };
       },
     ],
     [
@@ -161,7 +160,7 @@ describe('layer by layer it is the gradient of the whole path', () => {
         return {
           teacher,
           student,
-          vector: gatherWeights(student, aroundMixers),
+          trained: gatherWeights(student, aroundMixers),
           path: [1, 0, 2],
           losses: { features },
         };
@@ -174,7 +173,7 @@ describe('layer by layer it is the gradient of the whole path', () => {
         return {
           teacher,
           student,
-          vector: gatherWeights(student, mixers),
+          trained: gatherWeights(student, mixers),
           path: [0, 0, 0],
           losses: { vocabulary: kl },
         };
@@ -186,7 +185,7 @@ describe('layer by layer it is the gradient of the whole path', () => {
       () => {
         const { teacher, student } = hybrid([0, 1, 2], { qkvBias: true, mlpBias: true });
         const losses = { features, vocabulary: both };
-        return { teacher, student, vector: gatherWeights(student, everything), path: [0, 0, 0], losses };
+        return { teacher, student, trained: gatherWeights(student, everything), path: [0, 0, 0], losses };
       },
       300,
     ],
@@ -195,32 +194,33 @@ describe('layer by layer it is the gradient of the whole path', () => {
       () => {
         const { teacher, student } = hybrid([1, 0, 1], { tieWordEmbeddings: true });
         const losses = { vocabulary: { divergence: 0, temperature: 1, crossEntropy: 1 } };
-        return { teacher, student, vector: gatherWeights(student, everything), path: [0, 0, 0], losses };
+        return { teacher, student, trained: gatherWeights(student, everything), path: [0, 0, 0], losses };
       },
     ],
     [
       'the head alone',
       () => {
         const { teacher, student } = hybrid([1, 0, 1]);
-        const vector = gatherWeights(student, ({ name }) => (name === 'lm_head.weight' ? 1 : undefined));
-        return { teacher, student, vector, path: [0, 0, 0], losses: { vocabulary: both } };
+        const trained = gatherWeights(student, ({ name }) => (name === 'lm_head.weight' ? 1 : undefined));
+        return { teacher, student, trained, path: [0, 0, 0], losses: { vocabulary: both } };
       },
     ],
   ])('%s', async (_, given, logits) => {
     const { path, ...rest } = given();
     const expected = atOnce({ path, ...rest });
     const step = new PathGradient({ ...rest, shape, threads: 1, logits });
-    const gradient = rest.vector.like();
+    const { vector } = rest.trained;
+    const gradient = vector.like();
     // It holds every element, whatever was there.
     gradient.data.fill(7);
-    const before = rest.vector.data.slice();
+    const before = vector.data.slice();
     const { loss, ...parts } = await step.compute(path, ids, gradient);
     await step.dispose();
     expect(loss).toBeCloseTo(expected.loss, 4);
     for (const part of Object.values(parts)) expect(part).toBeGreaterThan(0);
-    expect(rest.vector.data).toEqual(before);
-    for (const { name } of rest.vector.parameters) {
-      const start = rest.vector.start(name);
+    expect(vector.data).toEqual(before);
+    for (const { name } of vector.parameters) {
+      const start = vector.start(name);
       const slopes = [...gradient.view(name).keys()].map((i) => expected.gradient[start + i]!);
       const off = slopes.map((slope, i) => Math.abs(slope - gradient.view(name)[i]!));
       const largest = Math.max(...slopes.map(Math.abs));
@@ -232,8 +232,9 @@ describe('layer by layer it is the gradient of the whole path', () => {
 
 test('what the teacher is known to say takes the place of its hidden states', async () => {
   const { teacher, student } = hybrid([1, 0, 1]);
-  const vector = gatherWeights(student, everything);
-  const options = { teacher, student, vector, shape, losses: { vocabulary: kl }, threads: 1, logits: 300 };
+  const trained = gatherWeights(student, everything);
+  const { vector } = trained;
+  const options = { teacher, student, trained, shape, losses: { vocabulary: kl }, threads: 1, logits: 300 };
   const [asked, told] = [vector.like(), vector.like()];
   const first = new PathGradient(options);
   const { loss } = await first.compute([0, 0, 0], ids, asked);
@@ -283,10 +284,10 @@ function states(network: Network): Float32Array {
 
 test('nothing trained on the path: no loss, no gradient', async () => {
   const { teacher, student } = networks();
-  const vector = gatherWeights(student, linear);
-  const gradient = vector.like();
+  const trained = gatherWeights(student, linear);
+  const gradient = trained.vector.like();
   gradient.data.fill(7);
-  const step = new PathGradient({ teacher, student, vector, shape, losses: { features }, threads: 1 });
+  const step = new PathGradient({ teacher, student, trained, shape, losses: { features }, threads: 1 });
   expect(await step.compute([0, 2, 0], ids, gradient)).toEqual({ loss: 0 });
   expect(new Set(gradient.data)).toEqual(new Set([0]));
 });

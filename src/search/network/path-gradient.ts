@@ -24,6 +24,7 @@ import {
 } from '../stages/final/vocabulary-loss.ts';
 import { relativeError } from '../train/align.ts';
 import type { Network } from './network.ts';
+import type { NetworkWeight, TrainedWeights } from './trained-weights.ts';
 
 /** What a path is trained for, beside a teacher. */
 export interface PathLosses {
@@ -39,8 +40,8 @@ export interface PathGradientOptions {
   /** A network whose branches 0 are the teacher; may be the one that is trained. */
   teacher: Network;
   student: Network;
-  /** The trained weights: those of the student's that are views of it. */
-  vector: ParameterVector;
+  /** Which of the student's weights are trained. */
+  trained: TrainedWeights;
   shape: BatchShape;
   losses: PathLosses;
   /** Where weights, hidden states and gradients lie; host memory unless told. */
@@ -57,18 +58,29 @@ export interface PathGradientOptions {
 const FORWARD = 0.4;
 
 const EMBEDDING = 'model.embed_tokens.weight';
+const MIXER = 'self_attn.';
+
+/** Trained weights by their names in a layer or at the head: their names in the vector. */
+type Named = ReadonlyMap<string, string>;
+
+/** Where the gradients of weights belong. */
+function placesOf(trained: Named, gradient: ParameterVector): Values {
+  const places = gradient.values();
+  return Object.fromEntries([...trained].map(([name, own]) => [name, places[own]!]));
+}
 
 /**
  * The gradient of one path through a network, layer by layer: hidden states forwards, then each layer backwards
- * with its own forward pass recomputed, so that only hidden states are held. Which weights are trained is seen by
- * where they lie: in the vector's memory or not.
+ * with its own forward pass recomputed, so that only hidden states are held.
  */
 export class PathGradient {
   private readonly programs: LayerPrograms;
   private readonly teacherPrograms: LayerPrograms;
-  /** Per layer and branch: whether it is the teacher's layer, and the names of what is trained in it. */
-  private readonly layers: { teachers: boolean; trained: string[] }[][];
-  private readonly head: string[];
+  /** Per layer and branch: whether it is the teacher's layer, and what is trained in it. */
+  private readonly layers: { teachers: boolean; trained: Named }[][];
+  private readonly head: Named;
+  /** The embedding's name in the vector, if it is trained. */
+  private readonly embedded: string | undefined;
   private readonly memory: Memory;
   /** The gradient of hidden states that nothing is asked of. */
   private readonly nothing: Value;
@@ -80,18 +92,20 @@ export class PathGradient {
     this.teacherPrograms = new LayerPrograms(teacher.config, shape, memory, threads);
     this.nothing = zeros([shape.batch, shape.length, student.config.hiddenSize]);
     this.layers = student.branches.map((branches, layer) =>
-      branches.map(({ spec }, branch) => {
-        const values = student.layerValues(layer, branch);
-        const names = layerParameters(student.config, spec).map(({ name }) => name);
-        return {
-          teachers: this.isTeachers(layer, branch),
-          trained: names.filter((name) => this.isTrained(values[name]!)),
-        };
-      }),
+      branches.map(({ spec }, branch) => ({
+        teachers: this.isTeachers(layer, branch),
+        trained: this.trainedOf(
+          layerParameters(student.config, spec).map(({ name }) => name),
+          (name) =>
+            name.startsWith(MIXER) ? { layer, branch, name: name.slice(MIXER.length) } : { layer, name },
+        ),
+      })),
     );
-    this.head = this.trainedIn(student.outer).filter(
+    const own = Object.keys(student.outer).filter(
       (name) => name !== EMBEDDING || student.config.tieWordEmbeddings,
     );
+    this.head = this.trainedOf(own, (name) => ({ name }));
+    this.embedded = options.trained.nameOf({ name: EMBEDDING });
   }
 
   /**
@@ -109,10 +123,12 @@ export class PathGradient {
   ): Promise<{ loss: number; [part: string]: number }> {
     const { memory } = this;
     memory.clear(gradient.data);
-    const embedded = this.isTrained(this.options.student.embedding);
-    const lowest = embedded ? 0 : path.findIndex((b, layer) => this.layers[layer]![b]!.trained.length > 0);
+    const lowest =
+      this.embedded === undefined
+        ? path.findIndex((branch, layer) => this.layers[layer]![branch]!.trained.size > 0)
+        : 0;
     // What is trained at the head alone has a gradient too.
-    if (lowest < 0 && this.head.length === 0) return { loss: 0 };
+    if (lowest < 0 && this.head.size === 0) return { loss: 0 };
     const states = new Set<Value>();
     try {
       return await this.through(path, ids, gradient, lowest < 0 ? path.length : lowest, states, onPart);
@@ -149,7 +165,7 @@ export class PathGradient {
         x: hidden[count]!,
         student,
         teacher: known ?? { network: teacher, x: taught?.at(-1) ?? hidden[count]! },
-        into: this.places(this.head, student.outer, gradient),
+        into: placesOf(this.head, gradient),
       };
       const top = await vocabularyGradient(this.programs, vocabulary, given, this.options.logits);
       ({ loss, parts, below: above } = top);
@@ -177,7 +193,10 @@ export class PathGradient {
       above = step.below;
       states.add(above);
     }
-    if (this.isTrained(student.embedding)) await this.embedding(ids, above ?? this.nothing, gradient);
+    if (this.embedded !== undefined) {
+      const place = gradient.values()[this.embedded]!;
+      await this.embedding(ids, above ?? this.nothing, place);
+    }
     const numbers = await memory.numbers(errors);
     const error = numbers.reduce((sum, each, i) => sum + weights[i]! * each, 0);
     if (!vocabulary) return { loss: error };
@@ -249,7 +268,8 @@ export class PathGradient {
     const { spec } = student.branches[layer]![branch]!;
     const { trained } = this.layers[layer]![branch]!;
     const { x, target, above, weight, gradient } = given;
-    const key = `backward ${!!target} ${trained} ${JSON.stringify(spec)}`;
+    const names = [...trained.keys()];
+    const key = `backward ${!!target} ${names} ${JSON.stringify(spec)}`;
     const program = await programs.compiled(key, () => {
       const x = programs.hidden('x');
       const weights = weightInputs(layerParameters(student.config, spec));
@@ -260,9 +280,9 @@ export class PathGradient {
           { output: y, seed: programs.hidden('above') },
           ...(loss ? [{ output: loss, seed: input('weight', 'float32', []) }] : []),
         ],
-        [x, ...trained.map((name) => weights[name]!)],
+        [x, ...names.map((name) => weights[name]!)],
       );
-      const named = trained.map((name, i) => [`grad.${name}`, found[i]!]);
+      const named = names.map((name, i) => [`grad.${name}`, found[i]!]);
       return { ...(loss ? { loss } : {}), below: below!, ...Object.fromEntries(named) };
     });
     const values = student.layerValues(layer, branch);
@@ -270,7 +290,7 @@ export class PathGradient {
       ...(await memory.place({ x, above, ...(target ? { target } : {}), ...values })),
       ...(target ? { weight: float32(Float32Array.of(weight), []) } : {}),
     };
-    const places = Object.entries(this.places(trained, values, gradient));
+    const places = Object.entries(placesOf(trained, gradient));
     const { loss, below } = await memory.run(
       program,
       feeds,
@@ -280,16 +300,15 @@ export class PathGradient {
   }
 
   /** Adds the gradient of the embedding, to which that of a tied head has been added already. */
-  private async embedding(ids: Int32Array, above: Value, gradient: ParameterVector): Promise<void> {
+  private async embedding(ids: Int32Array, above: Value, place: Value): Promise<void> {
     const { programs } = this;
-    const { embedding, config } = this.options.student;
+    const { config } = this.options.student;
     const program = await programs.compiled('embedding', () => {
       const table = [config.vocabSize, config.hiddenSize];
       const rows: Tensor = reshape(programs.hidden('above'), [-1, config.hiddenSize]);
       const sums = scatterAddRows(rows, input('ids', 'int64', [ids.length]), table);
       return { sum: add(input('before', 'float32', table), sums) };
     });
-    const place = this.places([EMBEDDING], { [EMBEDDING]: embedding }, gradient)[EMBEDDING]!;
     const feeds = await this.memory.place({ above, before: place });
     await this.memory.run(program, { ...feeds, ids: int64(ids, [ids.length]) }, { sum: place });
   }
@@ -305,22 +324,11 @@ export class PathGradient {
     );
   }
 
-  private isTrained({ data }: Value): boolean {
-    return (data as Float32Array).buffer === this.options.vector.data.buffer;
-  }
-
-  private trainedIn(values: Values): string[] {
-    return Object.keys(values).filter((name) => this.isTrained(values[name]!));
-  }
-
-  /** Where the gradients of these weights belong: as far into the gradient as the weights lie into the vector. */
-  private places(names: readonly string[], values: Values, gradient: ParameterVector): Values {
-    return Object.fromEntries(
-      names.map((name) => {
-        const { data, dims } = values[name]!;
-        const { byteOffset, length } = data as Float32Array;
-        const start = byteOffset / 4;
-        return [name, float32(gradient.data.subarray(start, start + length), dims)];
+  private trainedOf(names: readonly string[], weightOf: (name: string) => NetworkWeight): Named {
+    return new Map(
+      names.flatMap((name): [string, string][] => {
+        const trained = this.options.trained.nameOf(weightOf(name));
+        return trained === undefined ? [] : [[name, trained]];
       }),
     );
   }

@@ -6,7 +6,7 @@ test('all weights of a network have a place in the vector, which is what the net
   const network = tinyParent(undefined, { qkvBias: true });
   const before = network.fingerprint();
   const table = network.embedding.data as Float32Array;
-  const vector = gatherWeights(network, () => 1);
+  const { vector } = gatherWeights(network, () => 1);
   expect(network.fingerprint()).toBe(before);
   const names = vector.parameters.map(({ name }) => name);
   const size = [network.outer, ...network.branches.map((_, layer) => network.layerValues(layer, 0))]
@@ -21,7 +21,7 @@ test('all weights of a network have a place in the vector, which is what the net
 
 test('only what has a rate, of any branch, each at its own', () => {
   const { network } = tinySupernet();
-  const vector = gatherWeights(network, ({ layer, branch, name }) => {
+  const { vector, nameOf } = gatherWeights(network, ({ layer, branch, name }) => {
     if (layer === 1 && branch === 1) return 1;
     return name === 'mlp.up_proj.weight' ? 0.1 : undefined;
   });
@@ -32,4 +32,16 @@ test('only what has a rate, of any branch, each at its own', () => {
   expect(vector.parameters.filter(({ rate }) => rate === 0.1).map(({ name }) => name)).toEqual(
     [0, 1, 2].map((i) => `model.layers.${i}.mlp.up_proj.weight`),
   );
+  // What is trained is listed, and nothing else.
+  const name = 'q_proj.weight';
+  expect(nameOf({ layer: 1, branch: 1, name })).toBe('model.layers.1.branch_1.self_attn.q_proj.weight');
+  expect(nameOf({ layer: 2, name: 'mlp.up_proj.weight' })).toBe('model.layers.2.mlp.up_proj.weight');
+  for (const frozen of [
+    { layer: 1, branch: 0, name },
+    { layer: 0, branch: 1, name },
+    { layer: 1, name: 'mlp.down_proj.weight' },
+    { name: 'model.norm.weight' },
+  ]) {
+    expect(nameOf(frozen)).toBeUndefined();
+  }
 });

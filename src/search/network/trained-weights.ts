@@ -14,6 +14,13 @@ export interface NetworkWeight {
   name: string;
 }
 
+/** The weights of a network that are trained: a vector whose views stand in the network, and what each is called in it. */
+export interface TrainedWeights {
+  readonly vector: ParameterVector;
+  /** The name of a weight in the vector; undefined for one that is frozen. */
+  nameOf(weight: NetworkWeight): string | undefined;
+}
+
 /**
  * Moves weights of a network into one vector, whose views then stand in the network: training the vector trains
  * them there. The arrays that they lay in keep their values.
@@ -23,9 +30,10 @@ export interface NetworkWeight {
 export function gatherWeights(
   network: Network,
   rateOf: (weight: NetworkWeight) => number | undefined,
-): ParameterVector {
+): TrainedWeights {
   const { config, outer, layers, branches } = network;
   const gathered: { parameter: TrainedParameter; values: Values; name: string }[] = [];
+  const names = new Map<string, string>();
   const gather = (
     place: Omit<NetworkWeight, 'name'>,
     prefix: string,
@@ -37,6 +45,7 @@ export function gatherWeights(
       const rate = values[name] && rateOf({ ...place, name });
       if (rate === undefined) continue;
       gathered.push({ parameter: { ...parameter, name: prefix + name, rate }, values, name });
+      names.set(keyOf({ ...place, name }), prefix + name);
     }
   };
   gather({}, '', outer, modelParameters(config));
@@ -56,5 +65,7 @@ export function gatherWeights(
     vector.view(parameter.name).set(values[name]!.data as Float32Array);
     values[name] = views[parameter.name]!;
   }
-  return vector;
+  return { vector, nameOf: (weight) => names.get(keyOf(weight)) };
 }
+
+const keyOf = ({ layer, branch, name }: NetworkWeight) => JSON.stringify([layer, branch, name]);

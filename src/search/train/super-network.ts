@@ -2,7 +2,6 @@ import { type Device, memoryOf } from '../../graph/index.ts';
 import type { BatchShape } from '../../model/layer-programs.ts';
 import { mlpParameters } from '../../model/parameters.ts';
 import type { TokenBatches } from '../../train/batches.ts';
-import type { ParameterVector } from '../../train/parameters.ts';
 import { type Objective, type TrainOptions, type TrainResult, train } from '../../train/trainer.ts';
 import type { Random } from '../../util/random.ts';
 import type { Path } from '../judge/scorer.ts';
@@ -10,7 +9,7 @@ import type { BranchWeights } from '../network/branches.ts';
 import { hybridOf } from '../network/hybrid.ts';
 import { Network } from '../network/network.ts';
 import { PathGradient } from '../network/path-gradient.ts';
-import { gatherWeights } from '../network/trained-weights.ts';
+import { gatherWeights, type TrainedWeights } from '../network/trained-weights.ts';
 
 /**
  * The once-for-all super network (spec §3.1): every step samples a path, full attention or the linear branch per
@@ -80,13 +79,13 @@ export async function trainSuperNetwork(options: SuperNetworkOptions): Promise<T
   const count = network.branches.length;
   // Trained MLPs take the teacher's away from the network.
   const teacher = mlps ? parentOf(network) : network;
-  const vector = mlps ? gatherBranchesAndMlps(network) : branches.vector;
+  const trained = mlps ? gatherBranchesAndMlps(network) : branches;
   const memory = memoryOf(options.device);
   const path = new PathGradient({
     memory,
     teacher,
     student: network,
-    vector,
+    trained,
     shape,
     losses: { features: { lastWeight } },
     threads: options.threads,
@@ -104,7 +103,7 @@ export async function trainSuperNetwork(options: SuperNetworkOptions): Promise<T
     return await train({
       ...options,
       stage: options.stage ?? 'supernet',
-      parameters: vector,
+      parameters: trained.vector,
       objective,
       memory,
       tokensPerStep: shape.batch * shape.length * (options.accumulate ?? 1),
@@ -136,7 +135,7 @@ function parentOf(network: Network): Network {
 }
 
 /** The branches beside the parent's own mixers, and the MLPs with the norm before each. */
-function gatherBranchesAndMlps(network: Network): ParameterVector {
+function gatherBranchesAndMlps(network: Network): TrainedWeights {
   const mlp = new Set(mlpParameters(network.config).map(({ name }) => name));
   return gatherWeights(network, ({ layer, branch, name }) => {
     const wanted = branch === undefined ? layer !== undefined && mlp.has(name) : branch > 0;

@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { InputError } from '../../util/errors.ts';
 import { keep, recall } from '../../util/store/kept.ts';
 
 /**
@@ -31,6 +32,11 @@ export async function rememberOf<T>(
   const kept = recall<T>(path, { identity });
   if (kept !== undefined) return kept;
   const value = await make();
-  keep(path, { identity }, value);
+  try {
+    keep(path, { identity }, value);
+  } catch (error) {
+    // Where nothing can be kept, it is found out again next time.
+    if (!(error instanceof InputError)) throw error;
+  }
   return value;
 }

@@ -96,6 +96,14 @@ const contentOf = ({ content, cut }: Layout) =>
     .update(`${cut === 'records' ? 'records' : 'text'} ${content}`)
     .digest('hex');
 
+/** @throws InputError for the name of a field where no text has fields */
+export function checkField(field: string, ...texts: readonly (Corpus | undefined)[]): void {
+  const given = texts.flatMap((text) => text ?? []);
+  if (given.some(({ parts }) => parts.some(({ layout }) => layout.cut === 'records'))) return;
+  const what = given.map(({ name }) => name).join(' and ') || 'what is generated';
+  throw new InputError(`--field ${field}: ${what} has no fields; expected .jsonl, .json or .parquet`);
+}
+
 /**
  * The text of one side of a corpus.
  *

@@ -42,11 +42,20 @@ export function corpusFiles(given: string | readonly string[]): CorpusFile[] {
   const files = new Map<string, CorpusFile>();
   for (const name of [given].flat()) {
     for (const file of filesOf(name)) {
-      const real = realpathSync(file.path);
+      const real = realPath(file.path);
       if (!files.has(real)) files.set(real, file);
     }
   }
   return [...files.values()];
+}
+
+/** A pipe has no place in the file system. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
 }
 
 /** Whether a name stands for something that is there. */

@@ -20,9 +20,13 @@ beforeAll(() => {
 });
 afterAll(() => folder.remove());
 
-async function recordsOf(name: string, field?: string): Promise<unknown[]> {
+async function recordsOf(
+  name: string,
+  field?: string,
+  limits?: { window: number; largest: number },
+): Promise<unknown[]> {
   const records: unknown[] = [];
-  for await (const line of parquetLines(at(name), name, field)) records.push(JSON.parse(line));
+  for await (const line of parquetLines(at(name), name, field, limits)) records.push(JSON.parse(line));
   return records;
 }
 
@@ -46,6 +50,21 @@ describe('texts as pyarrow writes them', () => {
   test('a column that is not there', async () => {
     await expect(recordsOf('snappy', 'body')).rejects.toThrow(
       "snappy has no field 'body': its fields are id, text; name the one with the text by --field",
+    );
+  });
+});
+
+describe('a group of rows that is too large to be read at once', () => {
+  test.each([1, 150, 700])('is read in windows of %i bytes where the pages are known', async (window) => {
+    const limits = { window, largest: 1 };
+    expect(await recordsOf('paged', 'text', limits)).toEqual(text.map((each) => ({ text: each })));
+    const expected = Array.from({ length: 20 }, () => messages.map((each) => ({ messages: each }))).flat();
+    expect(await recordsOf('messages-paged', 'messages', limits)).toEqual(expected);
+  });
+
+  test('and else refused', async () => {
+    await expect(recordsOf('none', 'text', { window: 1, largest: 300 })).rejects.toThrow(
+      /^none: row group 0 has 0\.0 GB of text, which can only be read as a whole; expected at most 0\.0 GB: write it with/,
     );
   });
 });

@@ -3,10 +3,12 @@ import { FIELDS, fieldNeeded, TOOLS } from './record.ts';
 
 /** Records of Parquet files, as lines of JSON. */
 
-/** Bytes of text that are unpacked at once, where the file says where its pages begin. */
-const WINDOW = 1 << 26;
-/** The same for a group of rows that can only be read as a whole. */
-const LARGEST = 2 ** 30;
+const LIMITS = {
+  /** Bytes of text that are unpacked at once, where the file says where its pages begin. */
+  window: 1 << 26,
+  /** The same for a group of rows that can only be read as a whole. */
+  largest: 2 ** 30,
+};
 
 /**
  * Lines of JSON with the field of the text, and what conversations need beside it.
@@ -19,6 +21,7 @@ export async function* parquetLines(
   path: string,
   name: string,
   field: string | undefined,
+  { window, largest } = LIMITS,
 ): AsyncGenerator<string> {
   // Loaded when it is needed: few texts come as Parquet.
   const { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import(
@@ -42,13 +45,13 @@ export async function* parquetLines(
       );
       const bytes = chunks.reduce((sum, { meta_data: of }) => sum + Number(of!.total_uncompressed_size), 0);
       const inPages = chunks.every((chunk) => chunk.offset_index_offset !== undefined);
-      if (!inPages && bytes > LARGEST) {
+      if (!inPages && bytes > largest) {
         throw new InputError(
           `${name}: row group ${i} has ${(bytes / 1e9).toFixed(1)} GB of ${found}, which can only be read as a whole; ` +
-            `expected at most ${(LARGEST / 1e9).toFixed(1)} GB: write it with a smaller row_group_size, or with a page index`,
+            `expected at most ${(largest / 1e9).toFixed(1)} GB: write it with a smaller row_group_size, or with a page index`,
         );
       }
-      const step = inPages ? Math.max(1, Math.floor((rows * WINDOW) / Math.max(bytes, 1))) : rows;
+      const step = inPages ? Math.max(1, Math.floor((rows * window) / Math.max(bytes, 1))) : rows;
       for (let at = 0; at < rows; at += step) {
         const range = { rowStart: first + at, rowEnd: first + Math.min(at + step, rows) };
         const records = await parquetReadObjects({

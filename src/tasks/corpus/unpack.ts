@@ -37,11 +37,18 @@ export async function seekable(
 ): Promise<Seekable> {
   const { path, format, gzip } = file;
   const records = format !== 'text';
-  if (!statSync(path).isFile()) return unpacked(file, field, undefined, signal);
+  if (!statSync(path).isFile()) {
+    const read = piped.get(path) ?? unpacked(file, field, undefined, signal);
+    piped.set(path, read);
+    return read;
+  }
   const lines = format === 'lines' || (format === 'list' && !gzip && !(await isList(path)));
   if (!gzip && (format === 'text' || lines)) return { path, records };
   return unpacked(file, field, await contentOf(path, signal), signal);
 }
+
+/** What came from pipes: they can be read only once. */
+const piped = new Map<string, Promise<Seekable>>();
 
 /** Lines of JSON are often called .json, too. */
 async function isList(path: string): Promise<boolean> {
@@ -53,7 +60,10 @@ function contentOf(path: string, signal: AbortSignal | undefined): Promise<strin
   return withFile(path, path, async ({ bytes, modified }) =>
     rememberOf('content', hashOf(FORMAT, path, bytes, modified), bytes, async () => {
       const hash = createHash('sha256');
-      for await (const block of reading(path, false, signal)) hash.update(block);
+      for await (const block of reading(path, false)) {
+        signal?.throwIfAborted();
+        hash.update(block);
+      }
       return hash.digest('hex');
     }),
   );
@@ -75,10 +85,12 @@ async function unpacked(
   const beside = placeOf(`${process.pid}-${hashOf(path)}`);
   const hash = createHash('sha256');
   try {
-    mkdirSync(dirname(beside), { recursive: true });
+    // Texts may be private.
+    mkdirSync(dirname(beside), { recursive: true, mode: 0o700 });
     const out = await open(beside, 'w');
     try {
-      for await (const part of inLargeParts(contents(file, field, signal))) {
+      for await (const part of inLargeParts(contents(file, field))) {
+        signal?.throwIfAborted();
         hash.update(part);
         await out.writeFile(part);
       }
@@ -89,7 +101,7 @@ async function unpacked(
     renameSync(beside, place);
     return { path: place, records };
   } catch (error) {
-    rmSync(beside, { force: true });
+    if (existsSync(beside)) rmSync(beside);
     throw explained(error, path, beside);
   }
 }
@@ -124,22 +136,18 @@ function explained(error: unknown, path: string, beside: string): unknown {
 async function* contents(
   { path, format, gzip }: CorpusFile,
   field: string | undefined,
-  signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array | string> {
   if (format === 'parquet') {
-    for await (const line of parquetLines(path, path, field)) {
-      signal?.throwIfAborted();
-      yield line;
-    }
+    yield* parquetLines(path, path, field);
   } else if (format === 'list') {
-    yield* listLines(path, reading(path, gzip, signal));
+    yield* listLines(path, reading(path, gzip));
   } else {
-    yield* reading(path, gzip, signal);
+    yield* reading(path, gzip);
   }
 }
 
-function reading(path: string, gzip: boolean, signal: AbortSignal | undefined): Readable {
-  const stream = createReadStream(path, { signal, highWaterMark: 1 << 20 });
+function reading(path: string, gzip: boolean): Readable {
+  const stream = createReadStream(path, { highWaterMark: 1 << 20 });
   if (!gzip) return stream;
   const unpacked = createGunzip();
   stream.on('error', (error) => unpacked.destroy(error));

@@ -74,7 +74,7 @@ function pair(spec: MixerSpec, tied = true) {
   const { network } = tinySupernet(parent(), spec);
   const { config, weights } = hybridOf(network, [1, 0]);
   const student = new Network(config, weights);
-  return { teacher: parent(), student, vector: gatherWeights(student, () => 1) };
+  return { teacher: parent(), student, trained: gatherWeights(student, () => 1) };
 }
 
 const everything: PathLosses = {
@@ -109,11 +109,12 @@ describe.each(linearKinds())('one step with %s', (kind) => {
 /** Losses, gradients and weights after a step of AdamW. */
 async function oneStep(
   device: Device,
-  { teacher, student, vector }: ReturnType<typeof pair>,
+  { teacher, student, trained }: ReturnType<typeof pair>,
   losses: PathLosses,
 ): Promise<Found> {
   const memory = memoryOf(device);
-  const options = { teacher, student, vector, shape, losses, memory, threads: 1, logits: 1000 };
+  const { vector } = trained;
+  const options = { teacher, student, trained, shape, losses, memory, threads: 1, logits: 1000 };
   const path = new PathGradient(options);
   // An eps that does not make much of gradients that are all rounding.
   const optimizer = await optimizerFor(memory, { eps: 1e-3 }, 1);
@@ -185,7 +186,7 @@ describe('one step', () => {
   test("with the teacher's most probable tokens", () =>
     onBoth(async (device) => {
       const folder = mkdtempSync(join(tmpdir(), 'postnas-webgpu-'));
-      const { teacher, student, vector } = pair(tinyGla);
+      const { teacher, student, trained } = pair(tinyGla);
       const memory = memoryOf(device);
       const programs = new LayerPrograms(teacher.config, shape, memory, 1);
       const cache = new TeacherCache({ folder, teacher, programs, temperature: 1, logits: 1000 });
@@ -197,14 +198,14 @@ describe('one step', () => {
       const path = new PathGradient({
         teacher,
         student,
-        vector,
+        trained,
         shape,
         losses,
         memory,
         threads: 1,
         topTokens,
       });
-      const gradient = vector.like();
+      const gradient = trained.vector.like();
       const { loss } = await path.compute([0, 0], ids, gradient);
       await memory.fetch(gradient.data);
       for (const each of [path, programs, memory]) await each.dispose();
@@ -270,10 +271,11 @@ describe('steps in a row', () => {
   });
 
   test('leave nothing behind', async () => {
-    const { network, vector } = tinySupernet(tinyParent([{ kind: 'attention' }]));
+    const trained = tinySupernet(tinyParent([{ kind: 'attention' }]));
+    const { network, vector } = trained;
     const memory = memoryOf('webgpu');
     const losses = { features: { lastWeight: 0 } };
-    const options = { teacher: network, student: network, vector, losses, memory, threads: 1 };
+    const options = { teacher: network, student: network, trained, losses, memory, threads: 1 };
     const path = new PathGradient({ ...options, shape: { batch: 1, length: 8 } });
     const held: number[] = [];
     await train({

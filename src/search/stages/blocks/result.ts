@@ -51,24 +51,26 @@ export function blocksSchema(frame: Frame) {
     candidates: filled(candidate(frame)),
     choice: fields({ name: text(), rule: text() }),
     seconds: number(),
-  }).superRefine(({ candidates, choice }, { addIssue }) => {
-    // Candidates are compared seed by seed.
-    const seeds = candidates[0]!.runs.map(({ seed }) => seed);
-    for (const [i, { runs }] of candidates.entries()) {
-      const own = runs.map(({ seed }) => seed);
-      if (own.length !== seeds.length || !own.every((seed) => seeds.includes(seed))) {
-        addIssue({
-          code: 'custom',
-          path: ['candidates', i, 'runs'],
-          message: `the seeds ${seeds.join(', ')}`,
-          params: { found: own },
-        });
+  })
+    .meta({ title: 'comparison' })
+    .superRefine(({ candidates, choice }, { addIssue }) => {
+      // Candidates are compared seed by seed.
+      const seeds = candidates[0]!.runs.map(({ seed }) => seed);
+      for (const [i, { runs }] of candidates.entries()) {
+        const own = runs.map(({ seed }) => seed);
+        if (own.length !== seeds.length || !own.every((seed) => seeds.includes(seed))) {
+          addIssue({
+            code: 'custom',
+            path: ['candidates', i, 'runs'],
+            message: `the seeds ${seeds.join(', ')}`,
+            params: { found: own },
+          });
+        }
       }
-    }
-    if (!candidates.some(({ name }) => name === choice.name)) {
-      addIssue({ code: 'custom', path: ['choice', 'name'], message: 'the name of a candidate' });
-    }
-  });
+      if (!candidates.some(({ name }) => name === choice.name)) {
+        addIssue({ code: 'custom', path: ['choice', 'name'], message: 'the name of a candidate' });
+      }
+    });
 }
 
 export type BlocksResult = z.infer<ReturnType<typeof blocksSchema>>;

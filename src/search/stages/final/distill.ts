@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type Device, memoryOf, type Values } from '../../../graph/index.ts';
+import { isLinear } from '../../../mixers/registry.ts';
 import { type Checkpoint, hasWeights, openCheckpoint, saveCheckpoint } from '../../../model/checkpoint.ts';
 import { LayerPrograms } from '../../../model/layer-programs.ts';
 import { refuseInputs } from '../../../model/output-place.ts';
@@ -161,10 +162,7 @@ export function checkDistillation(settings: DistillSettings): {
 } {
   const [teacher, student] = [openCheckpoint(settings.teacher), openCheckpoint(settings.student)];
   const [from, to] = [teacher.config, student.config];
-  const stages = stagesOf(
-    settings,
-    to.layers.map(({ kind }) => kind !== 'attention' && kind !== 'sliding_window'),
-  );
+  const stages = stagesOf(settings, to.layers.map(isLinear));
   const { temperature, all } = settings;
   if (stages.length === 0) throw new InputError('nothing to do: no stage of the distillation has any steps');
   checkBound('temperature', temperature, bounds.temperature);
@@ -176,7 +174,7 @@ export function checkDistillation(settings: DistillSettings): {
       `the teacher has a vocabulary of ${from.vocabSize} tokens, the hybrid of ${to.vocabSize}: expected the same`,
     );
   }
-  const linear = to.layers.some(({ kind }) => kind !== 'attention' && kind !== 'sliding_window');
+  const linear = to.layers.some(isLinear);
   for (const { name, training } of stages) {
     const { length } = training;
     const context = Math.min(from.maxPositionEmbeddings, to.maxPositionEmbeddings);
@@ -248,7 +246,7 @@ async function run(
   const { out, batches, threads, signal, onProgress, onNotice, cacheLogits: folder } = settings;
   const { batch, length } = training;
   const shape = { batch, length };
-  const vector = gatherWeights(student, rateOf);
+  const trained = gatherWeights(student, rateOf);
   const memory = memoryOf(settings.device);
   const programs = new LayerPrograms(teacher.config, shape, memory, threads);
   const cache =
@@ -259,7 +257,7 @@ async function run(
     memory,
     teacher,
     student,
-    vector,
+    trained,
     shape,
     losses,
     threads,
@@ -277,7 +275,7 @@ async function run(
   try {
     return await train({
       stage: name,
-      parameters: vector,
+      parameters: trained.vector,
       objective,
       memory,
       schedule: scheduleOf(training),

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { fields, filled, number, text, whole } from '../../../util/schema.ts';
 import {
   architecture,
@@ -6,7 +6,7 @@ import {
   cost,
   type Frame,
   judged,
-  modelCost,
+  modelCostSchema,
   objective,
 } from '../../result-fields.ts';
 
@@ -30,8 +30,8 @@ export const finalSchema = (frame: Frame) =>
     ),
     cost: fields({
       decode: conditions(),
-      base: z.object(modelCost, { error: 'an object' }),
-      hybrid: z.object(modelCost, { error: 'an object' }),
+      base: modelCostSchema,
+      hybrid: modelCostSchema,
     }).describe('what a sequence costs, the parent and the hybrid timed in turns'),
   });
 

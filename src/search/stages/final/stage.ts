@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { showArchitecture } from '../../../mixers/registry.ts';
+import { isFullAttention, showArchitecture } from '../../../mixers/registry.ts';
 import { openCheckpoint, saveCheckpoint } from '../../../model/checkpoint.ts';
 import { noticeBy } from '../../../util/progress.ts';
 import { hashOf } from '../../../util/store/identity.ts';
@@ -191,5 +191,5 @@ async function judgeWhole(
 ): Promise<Judged> {
   const layers = config.layers.map((_, layer) => layer);
   const judged = await judgeNetwork({ ...control, tasks }, new Network(config, weights), layers, keep, label);
-  return { ...judged, placement: layers.filter((layer) => config.layers[layer]!.kind === 'attention') };
+  return { ...judged, placement: layers.filter((layer) => isFullAttention(config.layers[layer]!)) };
 }

@@ -1,0 +1,12 @@
+import { expect, test } from 'vitest';
+import { EVERY_MIXER } from '../../test/support/every-mixer.ts';
+import { isFullAttention, isLinear } from './registry.ts';
+
+test('what is linear, and what sees all tokens', () => {
+  const all = Object.values(EVERY_MIXER);
+  expect(all.filter((spec) => !isLinear(spec)).map(({ kind }) => kind)).toEqual([
+    'attention',
+    'sliding_window',
+  ]);
+  expect(all.filter(isFullAttention).map(({ kind }) => kind)).toEqual(['attention']);
+});
