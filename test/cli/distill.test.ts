@@ -43,7 +43,7 @@ const distill = (out: string, ...more: string[]) => [
 
 /** Waits until a file holds a text, so that a signal comes in the middle of a run. */
 async function until(path: string, text: string): Promise<void> {
-  for (let i = 0; i < 1200; i++) {
+  for (let i = 0; i < 6000; i++) {
     if (existsSync(path) && readFileSync(path, 'utf8').includes(text)) return;
     await new Promise((next) => setTimeout(next, 25));
   }
