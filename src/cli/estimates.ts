@@ -18,9 +18,9 @@ export interface EstimatedStage {
 
 /** What a run is about to do, before anything is measured. */
 export function shownPlan(context: RunContext): string {
-  const { recipe, tasks, freshTasks } = context;
+  const { recipe, tasks, finalTasks } = context;
   const stages = stagesOf(recipe);
-  const judging = stages.every((name) => name === 'final') ? freshTasks : tasks;
+  const judging = stages.every((name) => name === 'final') ? finalTasks : tasks;
   const judged = judging.map(
     ({ plan, metric }) => `${plan.name} (${metric}, ${plan.examples.length} examples)`,
   );

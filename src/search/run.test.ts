@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -96,6 +97,7 @@ function contextOf(out: string, recipe: Recipe, more: Partial<RunContext> = {}):
     batches: tinyBatches(),
     tasks,
     freshTasks: tasks,
+    finalTasks: tasks,
     threads: 1,
     signal: new AbortController().signal,
     ...more,
@@ -319,6 +321,33 @@ describe('runRecipe', () => {
       expect(lasting({ ...again, final: undefined, recipe, seconds: 0, tokens: 0 } as Result)).toEqual(
         lasting({ ...result, final: undefined, tokens: 0 } as Result),
       );
+    });
+
+    test('with more seeds, all that was done with the earlier ones is used', async () => {
+      const out = 'more-seeds';
+      const { placement: _, design, dimensions, windows, final, mlps, ...quick } = small;
+      const seeded = (seeds: number[]) => {
+        const given = { ...quick, placement: { layers: [1], mixer: 'gla' }, seeds };
+        return contextOf(out, readRecipe(recipeFile(given)));
+      };
+      const first = (await run(seeded([1]))).blocks!;
+      const kept = [
+        'seed-1/gla/trial.json',
+        'seed-1/gla/train/state.safetensors',
+        'decode.json',
+        'train.json',
+      ];
+      const times = () => kept.map((path) => statSync(join(dir, out, path)).mtimeMs);
+      const before = times();
+      const second = (await run(seeded([2, 1]))).blocks!;
+      expect(times()).toEqual(before);
+      for (const [i, { runs, decode }] of second.candidates.entries()) {
+        expect(runs.map(({ seed }) => seed)).toEqual([2, 1]);
+        expect(runs[1]).toEqual(first.candidates[i]!.runs[0]);
+        expect(decode).toEqual(first.candidates[i]!.decode);
+      }
+      // Fewer would throw something away.
+      await expect(runRecipe(seeded([1]), never)).rejects.toThrow(/stage\.json: seeds: \[2,1\] -> \[1\]\n/);
     });
 
     test('what a stage was begun with counts, too, before it has found anything', async () => {

@@ -18,7 +18,7 @@ import { ledBy, type RunContext, training } from './context.ts';
  * @throws InputError naming the stage and what it may have
  */
 export function checkRun(context: RunContext): void {
-  const { recipe, config, tasks, freshTasks } = context;
+  const { recipe, config, tasks, finalTasks } = context;
   const held = config.layers.length;
   const search = searchSettings(context);
   if (search) checkSearch(search, config);
@@ -42,7 +42,7 @@ export function checkRun(context: RunContext): void {
     for (const [name, stage] of Object.entries(trainingsOf(context))) {
       checkTraining(`final, ${name}`, stage, config, { held, least: 0 });
     }
-    const long = freshTasks.find(({ plan }) => plan.longest > config.maxPositionEmbeddings);
+    const long = finalTasks.find(({ plan }) => plan.longest > config.maxPositionEmbeddings);
     if (long) {
       throw new InputError(
         `final: the task ${long.plan.name} has rows of ${long.plan.longest} tokens, longer than the model's context of ` +

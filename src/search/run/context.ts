@@ -20,6 +20,8 @@ export interface RunContext {
   tasks: readonly ObjectiveTask[];
   /** The same tasks with examples that nothing is chosen on: what is found is compared and reported on these. */
   freshTasks: readonly ObjectiveTask[];
+  /** The same, with as many examples as the final judgement wants: what stage 1 found does not hang on that. */
+  finalTasks: readonly ObjectiveTask[];
   threads?: number;
   /** Where it is trained and judged; the CPU unless told. */
   device?: Device;

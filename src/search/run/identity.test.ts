@@ -37,6 +37,7 @@ const plan = (name: string, count: number, said: string) =>
 
 /** Every field that a recipe can have. */
 const RECIPE = {
+  $schema: '../docs/recipe.schema.json',
   model: 'somewhere',
   data: 'a.txt',
   heldOut: 'b.txt',
@@ -83,7 +84,8 @@ function context(recipe: Recipe = RECIPE, more: Partial<RunContext> = {}): RunCo
     out: join(dir, 'out'),
     batches: textBatches(text, encode, 'a.txt', 'tokenizer'),
     tasks: tasks(recipe.examples, 'seen'),
-    freshTasks: tasks(recipe.final?.examples ?? recipe.examples, 'unseen'),
+    freshTasks: tasks(recipe.examples, 'unseen'),
+    finalTasks: tasks(recipe.final?.examples ?? recipe.examples, 'unseen'),
     threads: 1,
     signal: new AbortController().signal,
     ...more,
@@ -103,7 +105,7 @@ const TIMED = allFrom('blocks', 'design', 'dimensions', 'throughput', 'final');
 /** The stages whose work another value of a field makes another, by the field's place in the recipe. */
 const DEPEND: Record<string, readonly StageName[]> = {
   // Where files lie makes no difference, nor where it is computed.
-  ...{ model: [], data: [], heldOut: [], device: [] },
+  ...{ $schema: [], model: [], data: [], heldOut: [], device: [] },
   // What is read of the texts by them counts, in the identity of the data.
   ...{ field: [], heldOutShare: [] },
   seeds: STAGES,
@@ -120,8 +122,6 @@ const DEPEND: Record<string, readonly StageName[]> = {
   ),
   // Says whether there is a stage of that name.
   'dimensions.throughput': [],
-  // The search is told of, too, on the examples that nothing was chosen by.
-  'final.examples': STAGES,
   // Whether there is a cache counts, not where it is nor how large it may be.
   ...{ 'final.cacheLogits': [], 'final.cacheLimit': [] },
   ...{ 'decode.device': TIMED, 'decode.context': TIMED, 'decode.tokens': TIMED, 'decode.rounds': TIMED },
@@ -155,7 +155,9 @@ function withField(path: string, change: (value: unknown) => unknown): Recipe {
 
 describe('another value of a field of the recipe makes other work of the stages that depend on it, and of no others', () => {
   // A hybrid that is given stands in place of all other stages: its recipe is below.
-  const fields = fieldsOf(recipeSchemas.searched).filter((field) => field !== 'final.hybrid');
+  // What a file says for editors is no part of the recipe that was read.
+  const apart = ['final.hybrid', '$schema'];
+  const fields = fieldsOf(recipeSchemas.searched).filter((field) => !apart.includes(field));
 
   test('every field of the schema is walked', () => {
     expect(fields.length).toBeGreaterThan(50);
@@ -266,7 +268,10 @@ describe('what stands beside the recipe', () => {
       ['their order', () => ({ tasks: [task('say'), task('pick')] }), STAGES],
     ],
     freshTasks: [
-      ['an example', () => ({ freshTasks: [task('pick', 'unseen', 6), task('say', 'sees', 6)] }), STAGES],
+      ['an example', () => ({ freshTasks: [task('pick', 'unseen'), task('say', 'sees')] }), STAGES],
+    ],
+    finalTasks: [
+      ['an example', () => ({ finalTasks: [task('pick', 'unseen', 6), task('say', 'sees', 6)] }), ['final']],
     ],
     threads: [['', () => ({ threads: 7 }), []]],
     device: [['', () => ({ device: 'webgpu' }), []]],

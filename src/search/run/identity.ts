@@ -21,7 +21,8 @@ const NEEDS = {
   /** Rows that are trained on, in the recipe's shape unless the stage has its own. */
   trains: ['placement', 'blocks', 'design', 'dimensions', 'final'],
   tasks: ['placement', 'blocks', 'design', 'dimensions', 'windows', 'mlps'],
-  unseenTasks: ['placement', 'final'],
+  unseenTasks: ['placement'],
+  finalTasks: ['final'],
   /** How decoding is timed. */
   times: ['blocks', 'design', 'dimensions', 'throughput', 'final'],
 } satisfies Record<string, readonly StageName[]>;
@@ -30,7 +31,7 @@ const needs = (what: keyof typeof NEEDS, name: StageName) => (NEEDS[what] as Sta
 
 /** Fields of a recipe that are not for all stages, and those that stand for files, of which the content counts. */
 const ELSEWHERE = [
-  ...['model', 'data', 'heldOut', 'field', 'heldOutShare', 'device'],
+  ...['$schema', 'model', 'data', 'heldOut', 'field', 'heldOutShare', 'device'],
   // The examples themselves count.
   ...['tasks', 'examples'],
   ...['rows', 'length', 'decode'],
@@ -41,7 +42,7 @@ const ELSEWHERE = [
  * data and tasks; in `found`, what those stages found, as far as it is known.
  */
 export function stageIdentity(context: RunContext): (name: StageName, findings?: Findings) => Identity {
-  const { recipe, model, batches, tasks, freshTasks } = context;
+  const { recipe, model, batches, tasks, freshTasks, finalTasks } = context;
   const { config, weights, generation } = openCheckpoint(model);
   const all = {
     numbers: NUMBERS,
@@ -64,6 +65,7 @@ export function stageIdentity(context: RunContext): (name: StageName, findings?:
       ...all,
       ...(some('tasks') && { tasks: tasksIdentity(tasks) }),
       ...(some('unseenTasks') && { unseenTasks: tasksIdentity(freshTasks) }),
+      ...(some('finalTasks') && { finalTasks: tasksIdentity(finalTasks) }),
       ...(some('times') && { decode: recipe.decode }),
       ...(sources && { sources }),
       ...(given && used.includes('placement') && { placement: given }),

@@ -36,6 +36,9 @@ export async function prepareRun(
   const hybrid = final?.hybrid === undefined ? undefined : await resolveModel(final.hybrid, fetching);
   const options = { ...recipe, task: recipe.tasks };
   const { batches, tasks } = await dataOf(model, options, fetching);
+  const unseen = (examples: number) => unseenTasks(model, options, { examples }, fetching);
+  const freshTasks = await unseen(recipe.examples);
+  const more = final && final.examples !== recipe.examples;
   const context: RunContext = {
     recipe: {
       ...recipe,
@@ -47,7 +50,8 @@ export async function prepareRun(
     out,
     batches,
     tasks,
-    freshTasks: await unseenTasks(model, options, { examples: final?.examples ?? recipe.examples }, fetching),
+    freshTasks,
+    finalTasks: more ? await unseen(final.examples) : freshTasks,
     threads,
     device,
     command,

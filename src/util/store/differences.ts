@@ -16,6 +16,7 @@ const WORDS: Record<string, string> = {
   supernet: 'super network',
   tasks: 'tasks',
   unseenTasks: 'unseen tasks',
+  finalTasks: 'tasks of the final judgement',
   generation: 'generation config',
   numbers: 'version of what is computed',
   sources: 'source of the mixer',

@@ -56,6 +56,23 @@ test('work that was begun has its identity and nothing else', async () => {
   expect(recall(path, one)).toBe('found');
 });
 
+test('the same with more seeds goes on from it, with fewer or others it is refused', () => {
+  const path = join(dir, 'seeds.json');
+  keep(path, { ...one, seeds: [1, 2] }, 'of both');
+  const more = { ...one, seeds: [3, 2, 1] };
+  expect(misfit(path, more)).toEqual([]);
+  expect(recall(path, more)).toBeUndefined();
+  begin(path, more);
+  // Until it is done, what the earlier ones found stays.
+  expect(recall(path, { ...one, seeds: [1, 2] })).toBe('of both');
+  for (const seeds of [[1], [1, 3], undefined]) {
+    expect(() => recall(path, { ...one, seeds })).toThrow(/\n {2}seeds: \[1,2\] -> /);
+  }
+  expect(() => recall(path, { ...more, rows: 4 })).toThrow(
+    refused(path, 'rows: 8 -> 4', 'seeds: [1,2] -> [3,2,1]'),
+  );
+});
+
 describe('a file of another version', () => {
   test.each([
     ['earlier', { identity: '0123456789abcdef', check: 'x', value: 1 }, /an earlier version .* did not say/],

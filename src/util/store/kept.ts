@@ -87,6 +87,7 @@ function read(path: string, identity: Identity, onNotice?: OnNotice): Kept | und
     const kept = parsed(path, text);
     if (kept.check !== hashOf(kept.identity, kept.value)) throw new Error('its check sum is another');
     if (canonical(kept.identity) === canonical(identity)) return kept;
+    if (isPartOf(kept.identity, identity)) return { ...kept, value: undefined };
     throw new OtherWorkError(path, differences(kept.identity, identity));
   } catch (error) {
     if (error instanceof OtherWorkError) throw error;
@@ -110,11 +111,22 @@ export function misfit(
   except: readonly string[] = [],
 ): string[] | undefined {
   try {
-    const { identity: kept } = parsed(path, readFileSync(path, 'utf8'));
-    return differences(without(kept, ...except), without(identity, ...except));
+    const { identity: all } = parsed(path, readFileSync(path, 'utf8'));
+    const [kept, now] = [without(all, ...except), without(identity, ...except)];
+    return isPartOf(kept, now) ? [] : differences(kept, now);
   } catch (error) {
     return error instanceof OtherWorkError ? [...error.differences] : undefined;
   }
+}
+
+/**
+ * Whether the same is to be done with more seeds: what was put together of the earlier ones is no answer then, but their
+ * work is part of it, and nothing is lost when the whole takes its place.
+ */
+function isPartOf(kept: Identity, identity: Identity): boolean {
+  const [were, are] = [kept.seeds, identity.seeds];
+  if (!Array.isArray(were) || !Array.isArray(are) || !were.every((seed) => are.includes(seed))) return false;
+  return canonical(without(kept, 'seeds')) === canonical(without(identity, 'seeds'));
 }
 
 /** @throws OtherWorkError for a file of another version, any other Error for one that is damaged */

@@ -186,7 +186,7 @@ describe('compareBlocks', () => {
     });
     // It cannot choose otherwise than it did, and says why it goes no further.
     await expect(compareBlocks(settings('measured'))).rejects.toThrow(
-      /choice\.json was saved by .*\n {2}gla decode: another one\n/,
+      /choice\.json was saved by .*\n {2}decode gla: another one\n/,
     );
     rmSync(join(dir, 'measured/choice.json'));
     const notices: string[] = [];

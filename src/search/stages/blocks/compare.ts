@@ -155,12 +155,9 @@ function judgeParent(settings: CompareSettings, network: Network): Promise<Judge
 }
 
 /** The name of the choice, which is kept with what it rests on: a run that goes on cannot choose otherwise. */
-function choose({ out, rule }: CompareSettings, findings: readonly BlockFindings[]): Promise<string> {
-  const restsOn = findings.map(({ name, decode, runs }) => [
-    name,
-    { decode: hashOf(decode), judged: hashOf(runs.map(({ judged }) => judged)) },
-  ]);
-  const identity = { rule: rule.text, ...Object.fromEntries(restsOn) };
+function choose({ out, rule, seeds }: CompareSettings, findings: readonly BlockFindings[]): Promise<string> {
+  const speeds = findings.map(({ name, decode }) => [name, hashOf(decode)]);
+  const identity = { rule: rule.text, seeds, decode: Object.fromEntries(speeds) };
   return remember(join(out, 'choice.json'), identity, async () => rule.choose(findings).name);
 }
 

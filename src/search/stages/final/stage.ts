@@ -25,7 +25,7 @@ import type { FinalResult } from './result.ts';
  * stages on examples that no stage of the search has seen.
  */
 export const finalStage: MakeStage<'final'> = (context, findings) => {
-  const { recipe, freshTasks } = context;
+  const { recipe, finalTasks } = context;
   const { final, seeds } = recipe;
   if (!final) return undefined;
   const stages = trainingsOf(context);
@@ -42,8 +42,8 @@ export const finalStage: MakeStage<'final'> = (context, findings) => {
       const keep = join(stageFolder(context, 'final'), 'parent.json');
       return {
         architecture: showArchitecture(openCheckpoint(runs[0]!.hybrid).config.layers),
-        objective: objectiveOf(freshTasks),
-        examples: Math.max(...freshTasks.map(({ plan }) => plan.examples.length)),
+        objective: objectiveOf(finalTasks),
+        examples: Math.max(...finalTasks.map(({ plan }) => plan.examples.length)),
         base: await judgeWhole(context, { config, weights }, keep, 'parent', control),
         runs,
         cost: await costOf(context, runs[0]!.hybrid, control),
@@ -183,7 +183,7 @@ async function costOf(
 
 /** A model as it is, on the fresh examples; the layers of its placement are those with full attention. */
 async function judgeWhole(
-  { freshTasks: tasks }: RunContext,
+  { finalTasks: tasks }: RunContext,
   { config, weights }: Hybrid,
   keep: string,
   label: string,
