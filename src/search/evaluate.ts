@@ -1,7 +1,7 @@
 import type { WeightDtype } from '../model/quantized-tensors.ts';
 import type { KvDtype } from '../runtime/kv-blocks.ts';
 import { Model } from '../runtime/model.ts';
-import { checkField, openCorpus, textOf } from '../tasks/corpus/corpus.ts';
+import { checkField, openCorpus, trainingText } from '../tasks/corpus/corpus.ts';
 import { EngineScorer } from '../tasks/engine-scorer.ts';
 import { scorePlan, type TaskScore } from '../tasks/harness.ts';
 import { planText } from '../tasks/held-out-text.ts';
@@ -79,7 +79,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const corpus =
     files === undefined ? undefined : await openCorpus(tokenizer, { files, field, onProgress, signal });
   if (field !== undefined) checkField(field, corpus);
-  const heldOut = corpus && textOf(corpus, 'training');
+  const heldOut = corpus && trainingText(corpus);
   const plans = tasks.map(({ name, examples }) => planOf(name, { examples, length, heldOut }, tokenizer));
   if (heldOut !== undefined && !tasks.some(({ name }) => name === HELD_OUT_TASK)) {
     plans.unshift(planText('text', heldOut, encode, { rows, length, seed: SEARCHED }));

@@ -68,7 +68,7 @@ const RECIPE = {
     ...{ bodyRate: 0.1, crossEntropy: 0.1, temperature: 1, rows: 3, length: 10, examples: 6 },
     ...{ cacheLogits: 'cache', cacheLimit: 1e9, dtype: 'F32' },
   },
-} satisfies Recipe;
+} satisfies Recipe & { $schema: string };
 
 /** As a command makes one of a recipe. */
 function context(recipe: Recipe = RECIPE, more: Partial<RunContext> = {}): RunContext {
