@@ -389,3 +389,38 @@ describe.each(['blocks', 'design', 'dimensions'] as const)('a comparison by itse
     );
   });
 });
+
+describe('a final training by itself', () => {
+  test('has the page of its model, without claims of a search', async () => {
+    const { final } = await sampleRun();
+    const report = parse(wholeOf({ final }));
+    expect(markupMistakes(report.page)).toEqual([]);
+    expect(idMistakes(report.page)).toEqual([]);
+    expect(figures(report)).toEqual(['final']);
+    expect([...report.document.querySelectorAll('main section')].map(({ id }) => id)).toEqual([
+      'final-model',
+      'reproduce',
+      'terms',
+    ]);
+    expect(report.text('h1')).toMatch(/^With full attention in 2 of 8 layers, \d+\.\d % of the base model/);
+    const visible = report.page.replace(/<style>[\s\S]*?<\/style>|href="data:[^"]*"/g, '');
+    expect(visible).not.toMatch(/undefined|NaN|Infinity|\[object|null/);
+  });
+});
+
+test('comparisons at a placement that was given have a page together', async () => {
+  const { blocks, design } = await sampleRun();
+  const report = parse(wholeOf({ blocks, design }));
+  expect(markupMistakes(report.page)).toEqual([]);
+  expect(idMistakes(report.page)).toEqual([]);
+  expect(figures(report)).toEqual(['blocks', 'design', 'run-cost']);
+  expect(report.text('h1')).toBe('Full attention stays in layers 4 and 6 of 8');
+  expect(claims(report).get('Searched placement of full attention beats uniform placement')!.verdict).toBe(
+    'not measured',
+  );
+});
+
+test('a result without any stage is refused', async () => {
+  const result = { ...(await sampleRun({ stages: [] })), placement: undefined, recipe: undefined };
+  expect(() => renderReport(result)).toThrow('result: expected at least one stage');
+});
