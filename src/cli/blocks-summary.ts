@@ -56,11 +56,12 @@ export function blocksSummary(
       ...[takenVerdict(comparison) ?? []].flat(),
       `taken: ${result.choice.name}, by the rule: ${result.choice.rule}`,
       `${result.trainedTokens.toLocaleString('en')} tokens per block and seed, ${duration(result.seconds)} in all`,
+      `report:  ${join(out, 'report.html')}`,
       `hybrid:  ${hybrid}`,
       '',
-      'next, train the hybrid of the taken one further, or see all of this as a page:',
+      'next, train the hybrid of the taken one further, or see what it takes:',
       `  postnas distill ${path} ${hybrid}${next && ` ${next}`}`,
-      `  postnas report ${out}`,
+      `  postnas info ${hybrid}`,
     ].join('\n'),
   );
 }

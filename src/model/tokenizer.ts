@@ -42,7 +42,8 @@ export class Tokenizer {
   readonly eosIds: number[];
   private readonly pipeline: Pipeline;
   private readonly around: Around;
-  private readonly specials: Record<string, string>;
+  /** Special tokens by name, such as bos_token: chat templates know them. */
+  readonly specials: Readonly<Record<string, string>>;
   private readonly parsed = new Map<string, Template>();
   private bytes: TokenBytes | null = null;
 

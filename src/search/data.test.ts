@@ -35,11 +35,11 @@ beforeAll(async () => {
   vi.stubEnv('XDG_CACHE_HOME', at('cache'));
   // In digits that the tokenizer has.
   paragraphs = Array.from({ length: 3000 }, (_, i) => `p${i.toString(6)} ${words(i, 12)}`);
-  writeFileSync(at('long.txt'), paragraphs.join('\n\n'));
+  // Many stand there twice, far from each other.
+  writeFileSync(at('long.txt'), [...paragraphs, ...paragraphs.slice(0, 2000)].join('\n\n'));
   mkdirSync(at('records'));
   const half = (from: number) =>
-    paragraphs
-      .slice(from, from + 1500)
+    [...paragraphs.slice(from, from + 1500), ...paragraphs.slice(0, 700)]
       .map((body) => `${JSON.stringify({ body })}\n`)
       .join('');
   writeFileSync(at('records/a.jsonl'), half(0));
@@ -126,8 +126,8 @@ describe('text that is held out by share', () => {
     );
     const chosen = await judgedOn(Promise.resolve(tasks));
     const reported = await judgedOn(unseenTasks(other, settings));
-    // Nearly all of them are seen, and each on one side.
-    expect(trained.size).toBeGreaterThan(1800);
+    // Most of them are seen, and each on one side.
+    expect(trained.size).toBeGreaterThan(1500);
     expect(chosen.size).toBeGreaterThan(100);
     expect(reported.size).toBeGreaterThan(100);
     expect(new Set([...trained, ...chosen, ...reported]).size).toBe(

@@ -2,7 +2,7 @@ import type { Device } from '../graph/index.ts';
 import { loadTokenizer, tokenizerIdentity } from '../model/folder.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import { checkApart } from '../tasks/corpus/apart.ts';
-import { checkField, openCorpus, textOf } from '../tasks/corpus/corpus.ts';
+import { checkField, heldOutText, openCorpus, trainingText } from '../tasks/corpus/corpus.ts';
 import type { Drawn } from '../tasks/harness.ts';
 import { fillRows } from '../tasks/mixture.ts';
 import type { ObjectiveTask } from '../tasks/objective.ts';
@@ -84,7 +84,7 @@ export async function dataOf(
   const identity = tokenizerIdentity(model);
   if (training === undefined) return { batches: worldBatches(tokenizer, identity), tasks };
   if (heldOut) await checkApart(training, heldOut, control);
-  const text = textOf(training, 'training');
+  const text = trainingText(training);
   const encode = encoderOf(tokenizer);
   return {
     batches: textBatches({ ...text, identity: training.identity }, encode, training.name, identity),
@@ -116,11 +116,7 @@ async function judged(model: string, options: DataSettings, control: Control) {
       ? undefined
       : await openCorpus(tokenizer, { files: options.heldOut, field, ...control });
   if (field !== undefined) checkField(field, training, heldOut);
-  const text = heldOut
-    ? textOf(heldOut, 'training')
-    : share && training
-      ? textOf(training, 'heldOut')
-      : undefined;
+  const text = heldOut ? trainingText(heldOut) : share && training ? heldOutText(training) : undefined;
   const tasks = task.map((each) => objectiveTask(each, { ...options, heldOut: text }, tokenizer));
   return { tokenizer, training, heldOut, tasks };
 }

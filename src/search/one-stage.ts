@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { RecipeInput, stageSchemas } from './recipe.ts';
+import { type RecipeInput, sharedSchema, type stageSchemas } from './recipe.ts';
 
 /**
  * One stage by itself, as a recipe that has no other: its settings stand beside those that all stages share, in one plain
@@ -12,11 +12,7 @@ type StageSettings<N extends keyof typeof stageSchemas> = Omit<
 >;
 
 /** What all stages share: the model, what it is trained on and judged by, rows and seeds. */
-export interface SharedSettings
-  extends Pick<
-    RecipeInput,
-    'model' | 'seeds' | 'device' | 'data' | 'heldOut' | 'rows' | 'length' | 'tasks' | 'examples'
-  > {}
+export interface SharedSettings extends Omit<z.input<typeof sharedSchema>, '$schema'> {}
 
 /** Stage 1: a search of the layers that must keep full attention. */
 export interface SearchSettings extends SharedSettings, StageSettings<'placement'> {}
@@ -88,8 +84,12 @@ export function distillRecipe({ decode, ...settings }: DistillSettings): RecipeI
 
 /** What a stage has of its own is all the rest, so that a misspelt name is refused with it. */
 function split<S extends SharedSettings>(settings: S) {
-  const { model, seeds, device, data, heldOut, rows, length, tasks, examples, ...own } = settings;
-  return { shared: { model, seeds, device, data, heldOut, rows, length, tasks, examples }, own };
+  const entries = Object.entries(settings);
+  const isShared = ([name]: [string, unknown]) => Object.hasOwn(sharedSchema.shape, name);
+  return {
+    shared: Object.fromEntries(entries.filter(isShared)) as unknown as SharedSettings,
+    own: Object.fromEntries(entries.filter((entry) => !isShared(entry))) as Omit<S, keyof SharedSettings>,
+  };
 }
 
 function compared(

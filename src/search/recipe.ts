@@ -201,7 +201,8 @@ const final = z.strictObject({
     .describe('examples of each task in the final judgement, none of them seen by the search'),
 });
 
-const rest = z.strictObject({
+/** What all stages share. */
+export const sharedSchema = z.strictObject({
   $schema: z
     .string()
     .optional()
@@ -242,6 +243,9 @@ const rest = z.strictObject({
       'what everything is judged by and reported on; a stage may be led by some of them alone. When absent those of the generated world for its models, held-out-loss for others',
     ),
   examples: bounds.examples.default(DEFAULTS.examples).describe('examples of each task that does not say'),
+});
+
+const rest = sharedSchema.extend({
   blocks: blocks.optional().describe('stage 2: which block takes the place of attention'),
   design: design.optional().describe('stage 3: how a JetBlock is built'),
   dimensions: dimensions

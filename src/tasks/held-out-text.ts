@@ -20,7 +20,7 @@ export function planText(
   encode: Encode,
   { rows, length, seed, half }: { rows: number; length: number; seed: number; half?: TextHalf | undefined },
 ): Plan {
-  const middle = Math.ceil(text.length / 2);
+  const middle = text.middle ?? Math.ceil(text.length / 2);
   const from = half === 'second' ? middle : 0;
   const to = half === 'first' ? middle : text.length;
   const random = new Random(seed);

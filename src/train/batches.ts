@@ -18,6 +18,8 @@ export interface TrainingData extends TokenBatches {
 export interface TextSource {
   readonly length: number;
   slice(start: number, end: number): string;
+  /** Where its second half begins, if it is one by what is in it. */
+  readonly middle?: number;
 }
 
 /** A text that says what it is, so that it need not be read for that. */

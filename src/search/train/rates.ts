@@ -45,8 +45,11 @@ const TOKENS = 1024;
 /** Steps that are timed after a first one, which compiles. */
 const STEPS = 4;
 
-/** Seconds after which no further step is timed, so that large models get an answer, too. */
+/** Seconds after which no further step of a kind is timed, so that large models get an answer, too. */
 const PATIENCE = 3;
+
+/** Seconds after which each kind that is left is timed by one step: on a machine that has other work, too. */
+const LIMIT = 15;
 
 /**
  * Times a few steps of alignment and of training through the model, with fewer rows, on one layer and on two, and extends
@@ -60,6 +63,7 @@ export async function measureSteps(
   const sizes = layers <= MORE ? [layers] : [FEW, MORE];
   const kinds = ['align', 'train'] as const;
   const timed = { align: [] as number[][], train: [] as number[][] };
+  const deadline = performance.now() + 1000 * LIMIT;
   let done = 0;
   const tell = () => {
     const total = sizes.length * kinds.length;
@@ -71,7 +75,7 @@ export async function measureSteps(
     const network = new Network({ ...config, layers: config.layers.slice(0, size) }, weights);
     for (const kind of kinds) {
       settings.signal?.throwIfAborted();
-      timed[kind].push(await timeSteps(settings, network, kind));
+      timed[kind].push(await timeSteps(settings, network, kind, deadline));
       done++;
       tell();
     }
@@ -96,6 +100,7 @@ async function timeSteps(
   { mixer, batches, threads, device, signal, ...shapes }: RateSettings,
   network: Network,
   kind: 'align' | 'train',
+  deadline: number,
 ): Promise<number[]> {
   const branches = new BranchWeights(
     network,
@@ -108,8 +113,9 @@ async function timeSteps(
   const onProgress = ({ values }: ProgressEvent) => {
     // Only a whole step has a loss.
     if (values?.loss === undefined) return;
-    ends.push(performance.now());
-    if (ends.length > 1 && ends.at(-1)! - ends[0]! > 1000 * PATIENCE) enough.abort();
+    const now = performance.now();
+    ends.push(now);
+    if (ends.length > 1 && (now - ends[0]! > 1000 * PATIENCE || now > deadline)) enough.abort();
   };
   const { batch: rows, length } = shapes[kind];
   const batch = device === 'webgpu' ? rows : Math.min(rows, Math.max(1, Math.floor(TOKENS / length)));

@@ -2,7 +2,7 @@ import { InputError } from '../../util/errors.ts';
 import { hashOf } from '../../util/store/identity.ts';
 import { turn } from '../../util/turn.ts';
 import { FORMAT, rememberOf } from './cache.ts';
-import { type Corpus, type CorpusPart, textOf } from './corpus.ts';
+import { type Corpus, type CorpusPart, trainingText } from './corpus.ts';
 import { Fingerprints, fingerprint, plainly } from './documents.ts';
 import { withFile } from './file.ts';
 import { documentsIn, piecesOf } from './pieces.ts';
@@ -79,7 +79,7 @@ const lengthOf = ({ layout }: CorpusPart) => layout.training.length;
 
 /** The whole text of a part, if it is not too long. */
 const wholeOf = (part: CorpusPart) =>
-  textOf({ name: part.name, parts: [part], identity: '' }, 'training').slice(0, lengthOf(part));
+  trainingText({ name: part.name, parts: [part], identity: '' }).slice(0, lengthOf(part));
 
 /** Whether two texts are the same but for white space at their ends; false if they are too long to tell. */
 function areSame(a: CorpusPart, b: CorpusPart, longest = MARGIN): boolean {
@@ -94,7 +94,7 @@ function areSame(a: CorpusPart, b: CorpusPart, longest = MARGIN): boolean {
 function endsOf(part: CorpusPart): string[] {
   const length = lengthOf(part);
   if (part.layout.cut === 'records' || length === 0) return [];
-  const text = textOf({ name: part.name, parts: [part], identity: '' }, 'training');
+  const text = trainingText({ name: part.name, parts: [part], identity: '' });
   const first = text.slice(0, MARGIN).trimStart().slice(0, SAMPLE);
   const last = text
     .slice(Math.max(0, length - MARGIN), length)

@@ -18,7 +18,7 @@ import { tinyTokenizerFiles } from '../../../test/support/tiny-tokenizer.ts';
 import { loadTokenizer } from '../../model/folder.ts';
 import { textBatches } from '../../train/batches.ts';
 import { Random } from '../../util/random.ts';
-import { type CorpusSettings, openCorpus, textOf } from './corpus.ts';
+import { type CorpusSettings, openCorpus, trainingText } from './corpus.ts';
 
 let folder: ReturnType<typeof corpusFolder>;
 const at = (name: string) => folder.at(name);
@@ -43,7 +43,7 @@ const opened = (given: string | readonly string[], more: Omit<CorpusSettings, 'f
   folder.open(given, more);
 
 async function textIn(given: string | readonly string[], more: Omit<CorpusSettings, 'files'> = {}) {
-  const text = textOf(await opened(given, more), 'training');
+  const text = trainingText(await opened(given, more));
   const whole = text.slice(0, text.length);
   expect(whole).toHaveLength(text.length);
   return whole;
@@ -65,7 +65,7 @@ describe('plain text', () => {
     const text = `${manyWords(4000)}\r\nthe end`;
     expect(text.length).toBeGreaterThan(1e6);
     const [path = ''] = files({ 'a.txt': text });
-    const read = textOf(await opened(path), 'training');
+    const read = trainingText(await opened(path));
     const rows = (of: Parameters<typeof textBatches>[0]) => {
       const out = new Int32Array(200 * 16);
       textBatches(of, codes).fill(out, 16, new Random(5));
@@ -77,7 +77,7 @@ describe('plain text', () => {
   test('any part of it is the same as of the string, wherever characters, pieces and files are cut', async () => {
     const text = manyWords(900);
     const [path = ''] = files({ 'a.txt': text });
-    const read = textOf(await opened(path), 'training');
+    const read = trainingText(await opened(path));
     expect(read).toHaveLength(text.length);
     const random = new Random(3);
     for (let i = 0; i < 300; i++) {
@@ -161,10 +161,7 @@ describe('records', () => {
   test('any part of the text is found, and every record is in it once', async () => {
     const texts = Array.from({ length: 3000 }, (_, i) => `${i} ${manyWords(1, i)}`);
     const whole = texts.map((text) => `${text}</s>`).join('');
-    const read = textOf(
-      await opened(files({ 'a.jsonl': jsonLines(texts.map((text) => ({ text }))) })),
-      'training',
-    );
+    const read = trainingText(await opened(files({ 'a.jsonl': jsonLines(texts.map((text) => ({ text }))) })));
     expect(read.length).toBe(whole.length);
     const random = new Random(3);
     for (let i = 0; i < 200; i++) {
@@ -235,8 +232,18 @@ describe('records', () => {
     await expect(save({ 'chat_template.jinja': "{{ raise_exception('No.') }}" })).rejects.toThrow(
       `${paths[0]}:1: messages: the chat template refuses the messages: No.`,
     );
+    // What a template says depends on the special tokens too.
+    const identities = new Set<string>();
+    for (const bos of ['<s>', '<unk>']) {
+      const { identity } = await save({
+        'chat_template.jinja': '{{ bos_token }}',
+        'tokenizer_config.json': JSON.stringify({ bos_token: bos, eos_token: '</s>' }),
+      });
+      identities.add(identity);
+    }
+    expect(identities.size).toBe(2);
     // The date is no part of it.
-    const dated = textOf(await save({ 'chat_template.jinja': "{{ strftime_now('%Y-%m-%d') }}" }), 'training');
+    const dated = trainingText(await save({ 'chat_template.jinja': "{{ strftime_now('%Y-%m-%d') }}" }));
     expect(dated.slice(0, 99)).toBe('2024-07-26');
   });
 
@@ -313,7 +320,7 @@ describe('several files', () => {
     });
     const corpus = await opened([small, large]);
     const out = new Int32Array(1500 * 8);
-    const text = { ...textOf(corpus, 'training'), identity: '' };
+    const text = { ...trainingText(corpus), identity: '' };
     textBatches(text, (part) => codes(part.replaceAll('</s>', '').replaceAll(' ', ''))).fill(
       out,
       8,
@@ -328,7 +335,7 @@ describe('several files', () => {
   test('what the generator draws is all that rows depend on', async () => {
     files({ 'a.txt': manyWords(200), 'b.jsonl': jsonLines([{ text: manyWords(100, 2) }]) });
     const batches = async () =>
-      textBatches({ ...textOf(await opened(at('work')), 'training'), identity: '' }, codes);
+      textBatches({ ...trainingText(await opened(at('work'))), identity: '' }, codes);
     const random = new Random(9);
     const [first, second] = [new Int32Array(64), new Int32Array(64)];
     const data = await batches();
@@ -396,7 +403,7 @@ describe('a file that changes', () => {
     ['gone', () => rmSync(at('work/a.txt')), /a\.txt: no such file or folder/],
   ])('%s', async (_, change, message) => {
     const [path = ''] = files({ 'a.txt': 'word '.repeat(1600) });
-    const text = textOf(await opened(path), 'training');
+    const text = trainingText(await opened(path));
     expect(text.slice(5, 9)).toBe('word');
     change();
     expect(() => text.slice(5, 9)).toThrow(message);

@@ -6,7 +6,8 @@ import { InputError } from '../../util/errors.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { hashOf } from '../../util/store/identity.ts';
 import { FORMAT } from './cache.ts';
-import { type Layout, layoutOf, type SideName } from './layout.ts';
+import type { SideName } from './documents.ts';
+import { type Layout, layoutOf } from './layout.ts';
 import { type CorpusFile, corpusFiles } from './names.ts';
 import { readingOf } from './record.ts';
 import { joinedText, type Part } from './text.ts';
@@ -49,12 +50,8 @@ export async function openCorpus(tokenizer: Tokenizer, settings: CorpusSettings)
   const files = corpusFiles(settings.files);
   const total = files.reduce((sum, { path }) => sum + statSync(path).size, 0);
   const reading = readingOf(tokenizer, field);
-  const readingIdentity = hashOf(
-    field ?? null,
-    reading.end,
-    tokenizer.chatTemplate(),
-    tokenizer.chatTemplate(true),
-  );
+  const templates = [tokenizer.chatTemplate(), tokenizer.chatTemplate(true), tokenizer.specials];
+  const readingIdentity = hashOf(field ?? null, reading.end, templates);
   const name = files.length === 1 ? files[0]!.path : `${files[0]!.path} and ${files.length - 1} more`;
   let done = 0;
   const onBytes = (bytes: number) => {
@@ -104,20 +101,29 @@ export function checkField(field: string, ...texts: readonly (Corpus | undefined
   throw new InputError(`--field ${field}: ${what} has no fields; expected .jsonl, .json or .parquet`);
 }
 
+/** What is trained on; all where nothing is held out. */
+export function trainingText({ parts }: Corpus): TextSource {
+  return joinedText(withSide(parts, 'training'));
+}
+
 /**
- * The text of one side of a corpus.
+ * What is held out of a corpus. Documents that choices are made on come first, those that are reported on behind them.
  *
- * @throws InputError where nothing is on it
+ * @throws InputError where there is nothing
  */
-export function textOf({ parts, name }: Corpus, side: SideName): TextSource {
-  const some = parts.filter(({ layout }) => layout[side].length > 0);
-  if (some.length === 0 && side === 'heldOut') {
-    const share = parts[0]!.layout.share!;
+export function heldOutText({ parts, name }: Corpus): TextSource {
+  const choosing = withSide(parts, 'choosing');
+  const reporting = withSide(parts, 'reporting');
+  if (choosing.length === 0 || reporting.length === 0) {
+    const percent = (100 * parts[0]!.layout.share!).toLocaleString('en', { maximumSignificantDigits: 3 });
     throw new InputError(
-      `${name} has too few documents to hold out ${(100 * share).toLocaleString('en', { maximumSignificantDigits: 3 })} % of them: expected other text by --held-out, or a larger --held-out-share`,
+      `${name} has too few documents to hold out ${percent} % of them: expected other text by --held-out, or a larger --held-out-share`,
     );
   }
-  return joinedText(
-    some.map((part, i) => ({ ...part, side, end: i === some.length - 1 ? '' : separator(part) })),
-  );
+  return { ...joinedText([...choosing, ...reporting]), middle: joinedText(choosing).length };
+}
+
+function withSide(parts: readonly CorpusPart[], side: SideName): Part[] {
+  const some = parts.filter(({ layout }) => layout[side].length > 0);
+  return some.map((part, i) => ({ ...part, side, end: i === some.length - 1 ? '' : separator(part) }));
 }

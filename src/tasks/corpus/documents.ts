@@ -54,12 +54,21 @@ function mixed(hash: number): number {
 }
 
 /**
- * Whether a document belongs to the share that is held out: by its content alone, so that the same document is on the same
- * side wherever it stands and however often.
+ * What a document is for: most are trained on; of those that are held out, choices are made on one half, and what was
+ * chosen is compared and reported on the other.
  */
-export function isHeldOut(text: string, share: number): boolean {
-  const found = fingerprint(text);
-  return found !== undefined && found < share * 2 ** BITS;
+export type SideName = 'training' | 'choosing' | 'reporting';
+
+/**
+ * The side that a document is on: by its content alone, so that the same document is on the same side wherever it stands
+ * and however often.
+ *
+ * @param share of documents that are held out; none is where it is not given
+ */
+export function sideOf(text: string, share: number | undefined): SideName {
+  const print = share === undefined ? undefined : fingerprint(text);
+  if (print === undefined || print >= share! * 2 ** BITS) return 'training';
+  return print < share! * 2 ** (BITS - 1) ? 'choosing' : 'reporting';
 }
 
 /** Fingerprints of documents, eight bytes for each. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { hashOf } from '../../util/store/identity.ts';
 import { turn } from '../../util/turn.ts';
 import { FORMAT, rememberOf } from './cache.ts';
-import { isHeldOut } from './documents.ts';
+import { type SideName, sideOf } from './documents.ts';
 import { checkSame, type FileState, withFile } from './file.ts';
 import { type Cut, documentsIn, piecesOf } from './pieces.ts';
 import type { RecordReading } from './record.ts';
@@ -17,14 +17,12 @@ interface Side {
   places: { bytes: number[]; before: number[] };
 }
 
-export interface Layout extends FileState {
+export interface Layout extends FileState, Record<SideName, Side> {
   /** A hash of all bytes but a byte order mark. */
   content: string;
   cut: Cut;
   /** Of its documents, how many are held out. */
   share?: number;
-  training: Side;
-  heldOut: Side;
 }
 
 export interface Layouting {
@@ -85,8 +83,8 @@ async function read(
     async (file) => {
       const cut = records ? 'records' : share === undefined ? 'whole' : documentsIn(file);
       const least = file.bytes / PLACES;
-      const apart = { training: Math.max(CLOSEST, least), heldOut: least };
-      const sides = { training: emptySide(), heldOut: emptySide() };
+      const apart = { training: Math.max(CLOSEST, least), choosing: least, reporting: least };
+      const sides = { training: emptySide(), choosing: emptySide(), reporting: emptySide() };
       for (const { text, content, at } of piecesOf(file, cut, 0, reading)) {
         const side = sideOf(content, share);
         addPiece(sides[side], text, at, apart[side]);
@@ -104,13 +102,6 @@ async function read(
     },
     seen,
   );
-}
-
-export type SideName = 'training' | 'heldOut';
-
-/** The side that a document is on. */
-export function sideOf(content: string, share: number | undefined): SideName {
-  return share !== undefined && isHeldOut(content, share) ? 'heldOut' : 'training';
 }
 
 const emptySide = (): Side => ({ length: 0, places: { bytes: [], before: [] } });

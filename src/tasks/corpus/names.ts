@@ -6,7 +6,7 @@ import { systemMeaning } from '../../util/system-errors.ts';
 /** Which files a corpus has: of the names that people give, which are files, folders and globs. */
 
 /** How a file's bytes become texts. */
-type Format = 'text' | 'lines' | 'list' | 'parquet';
+type Format = 'text' | 'jsonl' | 'list' | 'parquet';
 
 export interface CorpusFile {
   /** As people know it: by the name that they gave, or below the folder that they gave. */
@@ -17,7 +17,7 @@ export interface CorpusFile {
 
 const FORMATS: readonly [RegExp, Format][] = [
   [/\.txt$/i, 'text'],
-  [/\.(jsonl|ndjson)$/i, 'lines'],
+  [/\.(jsonl|ndjson)$/i, 'jsonl'],
   [/\.json$/i, 'list'],
   [/\.parquet$/i, 'parquet'],
 ];

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { corpusFolder } from '../../../test/support/corpus-files.ts';
-import { textOf } from './corpus.ts';
+import { trainingText } from './corpus.ts';
 import { parquetLines } from './parquet.ts';
 
 /** Written by pyarrow (make_parquet.py), with the records that are in them. */
@@ -72,7 +72,7 @@ describe('a group of rows that is too large to be read at once', () => {
 test('however it is packed, it is the same text', async () => {
   const opened = async (name: string) => {
     const corpus = await folder.open(at(name));
-    const joined = textOf(corpus, 'training');
+    const joined = trainingText(corpus);
     return { identity: corpus.identity, text: joined.slice(0, joined.length) };
   };
   const first = await opened('none');

@@ -15,10 +15,10 @@ export interface Piece {
 /**
  * - `whole`: plain text as it is, in pieces of any kind; the file is one document
  * - `paragraphs`: plain text whose documents are its paragraphs, with the blank lines behind them
- * - `sentences`: plain text without blank lines, whose documents are its lines
+ * - `lines`: plain text without blank lines, whose documents are its lines
  * - `records`: a JSON object on each line, which is a document
  */
-export type Cut = 'whole' | 'paragraphs' | 'sentences' | 'records';
+export type Cut = 'whole' | 'paragraphs' | 'lines' | 'records';
 
 /** Bytes of a piece of plain text; a longer paragraph is several documents. */
 const LONGEST_PIECE = 1 << 14;
@@ -29,13 +29,13 @@ const LONGEST_RECORD = 1 << 26;
 export function piecesOf(file: OpenFile, cut: Cut, from: number, reading: RecordReading): Generator<Piece> {
   const start = from === 0 ? beginning(file) : from;
   if (cut === 'records') return records(file, start, reading);
-  return plain(file, start, { whole: wholeEnd, paragraphs: paragraphEnd, sentences: lineEnd }[cut]);
+  return plain(file, start, { whole: wholeEnd, paragraphs: paragraphEnd, lines: lineEnd }[cut]);
 }
 
 /** How the documents of plain text are told apart: by blank lines if there is one near its beginning. */
 export function documentsIn(file: OpenFile): Cut {
   const head = file.head(1 << 20).toString('latin1');
-  return /\n[ \t\r]*\n[ \t\r]*\S/.test(head) ? 'paragraphs' : 'sentences';
+  return /\n[ \t\r]*\n[ \t\r]*\S/.test(head) ? 'paragraphs' : 'lines';
 }
 
 /** Where the first piece of some bytes ends, if it can be told from them. */
@@ -106,7 +106,7 @@ function firstNot(bytes: Buffer, at: number): number {
 /** The texts of the records of a file of JSON lines; those without text are left out. */
 function* records(file: OpenFile, from: number, reading: RecordReading): Generator<Piece> {
   let number = 0;
-  for (const { bytes, at } of lines(file, from)) {
+  for (const { bytes, at } of recordLines(file, from)) {
     number++;
     const line = decode(bytes, file, at);
     if (line.trim() === '') continue;
@@ -126,7 +126,7 @@ function parsed(line: string, where: () => string): unknown {
 }
 
 /** Lines with their ends. */
-function* lines(file: OpenFile, from: number): Generator<{ bytes: Buffer; at: number }> {
+function* recordLines(file: OpenFile, from: number): Generator<{ bytes: Buffer; at: number }> {
   let held: Buffer[] = [];
   let [bytes, at] = [0, from];
   for (const block of file.blocks(from)) {

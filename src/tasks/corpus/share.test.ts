@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { corpusFolder, jsonLines } from '../../../test/support/corpus-files.ts';
 import { Random } from '../../util/random.ts';
-import { textOf } from './corpus.ts';
-import { isHeldOut } from './documents.ts';
+import { heldOutText, trainingText } from './corpus.ts';
+import { type SideName, sideOf } from './documents.ts';
 
 let folder: ReturnType<typeof corpusFolder>;
 beforeAll(() => {
@@ -26,10 +26,10 @@ function paragraphs(count: number): string[] {
 
 async function sidesOf(content: Record<string, string>, share: number) {
   const corpus = await folder.open(folder.write(content), { share });
-  return (['training', 'heldOut'] as const).map((side) => {
-    const text = textOf(corpus, side);
-    return { text, whole: text.slice(0, text.length) };
-  });
+  return [trainingText(corpus), heldOutText(corpus)].map((text) => ({
+    text,
+    whole: text.slice(0, text.length),
+  }));
 }
 
 describe.each(['txt', 'jsonl'])('documents of a .%s', (ending) => {
@@ -42,13 +42,11 @@ describe.each(['txt', 'jsonl'])('documents of a .%s', (ending) => {
 
   test('are on one side each, by their content alone', async () => {
     const [training, heldOut] = await sidesOf({ [name]: content }, 0.2);
-    const expected = (held: boolean) =>
-      documents
-        .filter((text) => isHeldOut(text, 0.2) === held)
-        .map((text) => text + separator)
-        .join('');
-    expect(training!.whole).toBe(expected(false));
-    expect(heldOut!.whole).toBe(expected(true));
+    const expected = (side: SideName) =>
+      documents.flatMap((text) => (sideOf(text, 0.2) === side ? text + separator : [])).join('');
+    expect(training!.whole).toBe(expected('training'));
+    expect(heldOut!.whole).toBe(expected('choosing') + expected('reporting'));
+    expect(heldOut!.text.middle).toBe(expected('choosing').length);
     const held = new Set(heldOut!.whole.split(separator).filter(Boolean));
     expect(training!.whole.split(separator).filter((text) => held.has(text))).toEqual([]);
   });
@@ -122,7 +120,7 @@ test.each([
 
 test('too little text for its share is refused', async () => {
   const corpus = await folder.open(folder.write({ 'few.txt': 'one\n\ntwo' }), { share: 0.001 });
-  expect(() => textOf(corpus, 'heldOut')).toThrow(
+  expect(() => heldOutText(corpus)).toThrow(
     `${folder.at('few.txt')} has too few documents to hold out 0.1 % of them: expected other text by --held-out, or a larger --held-out-share`,
   );
 });

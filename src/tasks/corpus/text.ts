@@ -1,7 +1,8 @@
 import type { TextSource } from '../../train/batches.ts';
 import { InputError } from '../../util/errors.ts';
+import { type SideName, sideOf } from './documents.ts';
 import { checkSame, type OpenFile, openFile } from './file.ts';
-import { type Layout, type SideName, sideOf } from './layout.ts';
+import type { Layout } from './layout.ts';
 import { piecesOf } from './pieces.ts';
 import type { RecordReading } from './record.ts';
 

@@ -42,7 +42,7 @@ export async function seekable(
     piped.set(path, read);
     return read;
   }
-  const lines = format === 'lines' || (format === 'list' && !gzip && !(await isList(path)));
+  const lines = format === 'jsonl' || (format === 'list' && !gzip && !(await isList(path)));
   if (!gzip && (format === 'text' || lines)) return { path, records };
   return unpacked(file, field, await contentOf(path, signal), signal);
 }

@@ -148,7 +148,7 @@ describe('compareBlocks', () => {
   test('every setting of a trial counts, but those that say where and how it is done, or what it is compared with', () => {
     // A field that is not here fails to compile; one that counts for nothing fails here.
     const others: Record<keyof CompareSettings, unknown> = {
-      ...{ out: 'elsewhere', command: 'x', onProgress: () => {}, signal: 1, threads: 5, device: 'webgpu' },
+      ...{ out: 'elsewhere', onProgress: () => {}, signal: 1, threads: 5, device: 'webgpu' },
       ...{ stage: 'design', candidates: [], seeds: [9], decode: {}, rule: {} },
       ...{ model, placement: [2], tasks: [], batches: tinyBatches(32) },
       ...{ align: { batch: 2, length: 12, rate: 1e-2, steps: 9 }, train: {} },

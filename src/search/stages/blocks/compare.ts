@@ -57,8 +57,6 @@ export interface CompareSettings {
   train: TrainingSettings;
   decode: { device?: Device; context: number; tokens: number; rounds: number };
   rule: ChoiceRule;
-  /** What repeats the comparison, to be kept with its result. */
-  command?: string;
   threads?: number;
   /** Where it is trained and judged; the CPU unless told. */
   device?: Device;

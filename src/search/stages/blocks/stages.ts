@@ -45,7 +45,7 @@ export function comparison(
   context: RunContext,
   findings: Findings,
 ): CompareSettings | undefined {
-  const { recipe, tasks, batches, model, threads, device, command } = context;
+  const { recipe, tasks, batches, model, threads, device } = context;
   const own = recipe[stage];
   if (!own) return undefined;
   return {
@@ -61,7 +61,6 @@ export function comparison(
     decode: recipe.decode,
     threads,
     device,
-    command,
     ...candidatesOf(stage, context, findings),
   };
 }

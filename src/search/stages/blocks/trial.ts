@@ -50,7 +50,7 @@ export async function runTrial(
 /** All that a trial depends on: every setting that is not left out here. */
 export function trialIdentity(settings: CompareSettings, { spec: mixer }: Candidate, seed: number): Identity {
   const { config, weights } = openCheckpoint(settings.model);
-  const elsewhere = ['out', 'command', 'onProgress', 'signal', 'threads', 'device'] as const;
+  const elsewhere = ['out', 'onProgress', 'signal', 'threads', 'device'] as const;
   // Of the comparison, not of one trial.
   const ofAll = ['stage', 'candidates', 'seeds', 'decode', 'rule'] as const;
   return {

@@ -312,7 +312,7 @@ describe('what was found with a seed is given again', () => {
   test('every setting counts, but those that say where and how it is done', () => {
     // A field that is not here fails to compile; one that counts for nothing fails here.
     const others: Record<keyof SearchSettings, unknown> = {
-      ...{ model: 'elsewhere', out: 'elsewhere', command: 'x', onProgress: () => {}, signal: 1, threads: 5 },
+      ...{ model: 'elsewhere', out: 'elsewhere', onProgress: () => {}, signal: 1, threads: 5 },
       ...{ device: 'webgpu', seeds: [1, 7] },
       ...{
         mixer: { ...tinyGla, gateRank: 5 },
@@ -358,7 +358,6 @@ describe('what was found with a seed is given again', () => {
       out: '/elsewhere',
       threads: 5,
       device: 'webgpu',
-      command: 'x',
       seeds: [1, 7],
     } as const;
     expect(identity({ ...elsewhere, onProgress: () => {}, signal: new AbortController().signal })).toEqual(

@@ -51,8 +51,6 @@ export interface SearchSettings {
   randomSamples: number;
   /** Judge every placement of the budget too. */
   exhaustive: boolean;
-  /** What repeats the search, to be kept with its result. */
-  command?: string;
   onProgress?: OnProgress;
   signal?: AbortSignal;
   threads?: number;
@@ -163,18 +161,7 @@ export function seedIdentity(
   const { tasks, unseenTasks } = settings;
   return {
     ...fingerprint,
-    ...without(
-      settings,
-      'model',
-      'batches',
-      'seeds',
-      'out',
-      'command',
-      'onProgress',
-      'signal',
-      'threads',
-      'device',
-    ),
+    ...without(settings, 'model', 'batches', 'seeds', 'out', 'onProgress', 'signal', 'threads', 'device'),
     tasks: tasksIdentity(tasks),
     unseenTasks: unseenTasks && tasksIdentity(unseenTasks),
     generation,

@@ -21,7 +21,7 @@ export const placementStage: MakeStage<'placement'> = (context) => {
 
 /** The settings of the search; undefined where the recipe does not search the placement. */
 export function searchSettings(context: RunContext): SearchSettings | undefined {
-  const { recipe, config, model, batches, threads, device, command } = context;
+  const { recipe, config, model, batches, threads, device } = context;
   const { placement } = recipe;
   if (!placement || 'layers' in placement) return undefined;
   const { budget, sampling, rate } = placement;
@@ -45,6 +45,5 @@ export function searchSettings(context: RunContext): SearchSettings | undefined 
     exhaustive: placement.exhaustive,
     threads,
     device,
-    command,
   };
 }
