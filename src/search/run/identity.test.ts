@@ -37,7 +37,6 @@ const plan = (name: string, count: number, said: string) =>
 
 /** Every field that a recipe can have. */
 const RECIPE = {
-  $schema: '../docs/recipe.schema.json',
   model: 'somewhere',
   data: 'a.txt',
   heldOut: 'b.txt',
@@ -105,7 +104,7 @@ const TIMED = allFrom('blocks', 'design', 'dimensions', 'throughput', 'final');
 /** The stages whose work another value of a field makes another, by the field's place in the recipe. */
 const DEPEND: Record<string, readonly StageName[]> = {
   // Where files lie makes no difference, nor where it is computed.
-  ...{ $schema: [], model: [], data: [], heldOut: [], device: [] },
+  ...{ model: [], data: [], heldOut: [], device: [] },
   // What is read of the texts by them counts, in the identity of the data.
   ...{ field: [], heldOutShare: [] },
   seeds: STAGES,

@@ -31,7 +31,7 @@ const needs = (what: keyof typeof NEEDS, name: StageName) => (NEEDS[what] as Sta
 
 /** Fields of a recipe that are not for all stages, and those that stand for files, of which the content counts. */
 const ELSEWHERE = [
-  ...['$schema', 'model', 'data', 'heldOut', 'field', 'heldOutShare', 'device'],
+  ...['model', 'data', 'heldOut', 'field', 'heldOutShare', 'device'],
   // The examples themselves count.
   ...['tasks', 'examples'],
   ...['rows', 'length', 'decode'],
