@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { InputError } from '../util/errors.ts';
-import { writeFileAtomic } from '../util/files.ts';
+import { removeLeftoversBelow, writeFileAtomic } from '../util/files.ts';
 import { withFolder } from '../util/folder-lock.ts';
 import { noticeBy } from '../util/progress.ts';
 import { begin, keep, recall } from '../util/store/kept.ts';
@@ -71,6 +71,7 @@ export async function runRecipe(
   checkLayout(context);
   return withFolder(context.out, 'a run of a recipe', () => {
     checkKept(context);
+    removeLeftoversBelow(context.out);
     return runStages(context, perform, observer);
   });
 }

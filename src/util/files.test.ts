@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { writeFileAtomic, writeFileAtomicAsync } from './files.ts';
+import { removeLeftoversBelow, writeFileAtomic, writeFileAtomicAsync } from './files.ts';
 
 let dir: string;
 beforeAll(() => {
@@ -86,4 +86,21 @@ test.skipIf(!existsSync('/dev/full'))('a device is written to, not replaced (nee
 test('a folder in the way is told', () => {
   mkdirSync(join(dir, 'a folder'));
   expect(() => writeFileAtomic(join(dir, 'a folder'), 'text')).toThrow('it is a folder, a file is expected');
+});
+
+test('what killed processes left in a folder goes, and nothing else', () => {
+  const folder = join(dir, 'left');
+  mkdirSync(join(folder, 'seed-1'), { recursive: true });
+  const left = [
+    'result.json.1.tmp',
+    'report.html.12.tmp',
+    'seed-1/state.safetensors.7.tmp',
+    'postnas.lock.3.tmp',
+  ];
+  const others = ['result.json', 'notes.1.tmp', 'seed-1/log.jsonl', `seed-1/log.jsonl.${process.pid}.tmp`];
+  for (const path of [...left, ...others]) writeFileSync(join(folder, path), '');
+  removeLeftoversBelow(folder);
+  expect(readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort()).toEqual(
+    [...others, 'seed-1'].sort(),
+  );
 });

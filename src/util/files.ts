@@ -75,6 +75,18 @@ export function removeLeftovers(path: string): void {
   }
 }
 
+/** The same for all that such processes wrote in a folder and below it: files of the kinds that a run has. */
+export function removeLeftoversBelow(folder: string): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) removeLeftoversBelow(path);
+    else {
+      const [, pid] = /\.(?:jsonl?|html|safetensors|lock)\.(\d+)\.tmp$/.exec(entry.name) ?? [];
+      if (pid !== undefined && Number(pid) !== process.pid) rmSync(path, { force: true });
+    }
+  }
+}
+
 /** As writeFileAtomic, but the event loop turns between the parts, so that `signal` can end a long write. */
 export async function writeFileAtomicAsync(
   path: string,
