@@ -1,8 +1,9 @@
 import { type Command, Option } from 'commander';
-import { type DataSettings, HELD_OUT_SHARE } from '../search/data.ts';
+import type { DataSettings } from '../search/data.ts';
 import { DEFAULTS } from '../search/defaults.ts';
-import { corpusFiles, namesFiles } from '../tasks/corpus/names.ts';
+import { corpusFiles, namesSeveral } from '../tasks/corpus/names.ts';
 import { HELD_OUT_TASK, taskNames } from '../tasks/objective.ts';
+import { InputError } from '../util/errors.ts';
 import { addWithAliases, deviceOption, lengthOption, otherwise, threadsOption } from './options.ts';
 import { positive, wholeNumber } from './parsers.ts';
 import { fileToRead } from './paths.ts';
@@ -22,11 +23,20 @@ function severalTexts(name: string, expected: string, ...words: string[]) {
   const file = fileToRead(name, expected);
   const parsed = (text: string): string => {
     if (words.includes(text)) return text;
-    if (namesFiles(text)) for (const { path } of corpusFiles(text)) file(path);
-    else file(text);
+    if (text === '' || !namesSeveral(text)) file(text);
+    else for (const { path } of filesOf(name, text)) file(path);
     return text;
   };
   return (text: string, before: string[] = []): string[] => [...before, parsed(text)];
+}
+
+function filesOf(name: string, text: string) {
+  try {
+    return corpusFiles(text);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    throw new InputError(`${name} ${error.message}`);
+  }
 }
 
 /** Adds --task, --examples and --held-out to a command: what a model is judged by. */
@@ -70,7 +80,10 @@ export function withBatches(command: Command, { examples = DEFAULTS.examples } =
     `share of the documents of --data that are held out for the task ${HELD_OUT_TASK}`,
   );
   command.addOption(
-    otherwise(share.argParser(positive), `${HELD_OUT_SHARE} without --held-out, where the task is asked for`),
+    otherwise(
+      share.argParser(positive),
+      `${DEFAULTS.heldOutShare} without --held-out, where the task is asked for`,
+    ),
   );
   withTasks(
     command,

@@ -14,6 +14,7 @@ import { type TrainingData, textBatches } from '../train/batches.ts';
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { bounds, checkBound } from './bounds.ts';
+import { DEFAULTS } from './defaults.ts';
 
 /** What models are trained on and judged by, of settings as a person gives them. */
 
@@ -45,9 +46,6 @@ interface Control {
   onProgress?: OnProgress | undefined;
   signal?: AbortSignal | undefined;
 }
-
-/** Of a hundred documents, one is held out. */
-export const HELD_OUT_SHARE = 0.01;
 
 /** Seed of the examples that no choice has seen. */
 const UNSEEN = 11;
@@ -141,7 +139,7 @@ const WORLD = 'world';
 function textNeeded(model: string, { heldOut, task }: DataSettings): string {
   const judged =
     heldOut === undefined && task === undefined
-      ? `, of which ${100 * HELD_OUT_SHARE} % are held out to judge it by unless other text is given`
+      ? `, of which ${100 * DEFAULTS.heldOutShare} % are held out to judge it by unless other text is given`
       : '';
   return (
     `${model} is not a model of the generated world: it needs text to train on${judged}, such as\n` +
@@ -175,7 +173,7 @@ function shareOf(
   if (world) {
     throw new InputError(`the task ${HELD_OUT_TASK} needs a text that is not trained on: --held-out FILE`);
   }
-  return heldOutShare ?? HELD_OUT_SHARE;
+  return heldOutShare ?? DEFAULTS.heldOutShare;
 }
 
 function worldBatches(tokenizer: Tokenizer, identity: string): TrainingData {

@@ -13,6 +13,8 @@ export const DEFAULTS = {
   rows: 8,
   length: 256,
   examples: 128,
+  /** Of a hundred documents, one is held out. */
+  heldOutShare: 0.01,
   placement: {
     mixer: BEST_MIXER,
     budget: 2,

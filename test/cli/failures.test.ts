@@ -63,7 +63,12 @@ const READ: [before: string[], name: string, expected: string][] = [
 describe.each(READ)('%j', (before, name, expected) => {
   test('a folder', async () => {
     const at = join(folder, 'a-folder');
-    expect(await failure(...before, at)).toBe(`postnas: ${name} ${at}: it is a folder; expected ${expected}`);
+    // A folder of texts may be given, but there is none in this one.
+    const texts = ['--data', '--held-out'].includes(name);
+    const said = texts
+      ? 'it has no texts; expected files with .txt, .jsonl, .ndjson, .json and .parquet, the first four also with .gz'
+      : `it is a folder; expected ${expected}`;
+    expect(await failure(...before, at)).toBe(`postnas: ${name} ${at}: ${said}`);
   });
 
   test.each([

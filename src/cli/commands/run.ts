@@ -1,9 +1,11 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { readRecipe } from '../../search/read-recipe.ts';
 import { prepareRun } from '../../search/run/prepare.ts';
 import { STAGES, type StageName, stagesOf, withDependents } from '../../search/run/stage.ts';
 import { runUnit } from '../../search/run.ts';
+import { writeFileAtomic } from '../../util/files.ts';
 import { resumingAction } from '../command.ts';
 import { deviceOption, otherwise, outFolder, threadsOption } from '../options.ts';
 import { fileToRead } from '../paths.ts';
@@ -66,7 +68,12 @@ export function run(): Command {
         });
         return;
       }
-      const result = await runFromRecipe(common, { recipe, file, command: line }, { ...options, out }, begin);
+      const text = readFileSync(file, 'utf8');
+      const result = await runFromRecipe(common, { recipe, file, command: line }, { ...options, out }, () => {
+        begin();
+        // The recipe may be the one in the folder: it is no part of what was done.
+        if (!existsSync(file)) writeFileAtomic(file, text);
+      });
       if (result) common.result(result, runSummary(result, out));
     },
     {

@@ -359,6 +359,13 @@ describe('several files', () => {
     await expect(opened(at(`work/${name}`))).rejects.toThrow(message);
   });
 
+  test('a folder with a text that is packed otherwise is refused, other files are left out', async () => {
+    files({ 'a.txt': 'text', 'README.md': 'about it', '.hidden.txt': 'hidden' });
+    expect(await textIn(at('work'))).toBe('text');
+    files({ 'b.jsonl.zst': '' });
+    await expect(opened(at('work'))).rejects.toThrow(`${at('work/b.jsonl.zst')}: .zst is not supported`);
+  });
+
   test('a name with the signs of a glob is a name, if there is such a file', async () => {
     const paths = files({ 'a[1].txt': 'brackets', 'a1.txt': 'another' });
     expect(await textIn(paths[0]!)).toBe('brackets');

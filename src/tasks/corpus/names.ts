@@ -32,8 +32,8 @@ function formatOf(path: string): Format | undefined {
 }
 
 /**
- * The files of a corpus in the order of their names, each once. A folder stands for all files below it whose ending is
- * known; a file that is named itself, or that a glob finds, is read as plain text if its ending is another.
+ * The files of a corpus, each once. A folder stands for all files below it whose ending is known, those of others are left
+ * out; a file that is named itself, or that a glob finds, is read as plain text if its ending is another.
  *
  * @param given files, folders and globs with `*`, `?`, `**`, `{a,b}` and `[abc]`
  * @throws InputError for what does not exist, for a folder or glob without files, and for endings that are not supported
@@ -65,6 +65,16 @@ export function namesFiles(name: string): boolean {
   } catch (error) {
     if (error instanceof InputError) return false;
     throw error;
+  }
+}
+
+/** Whether a name stands for the files of a folder or of a glob, as far as can be seen. */
+export function namesSeveral(name: string): boolean {
+  try {
+    const found = statSync(name, { throwIfNoEntry: false });
+    return found?.isDirectory() ?? isGlob(name);
+  } catch {
+    return false;
   }
 }
 
@@ -118,7 +128,8 @@ function texts(folder: string): CorpusFile[] {
     const path = join(folder, name);
     const found = look(path);
     if (found?.isDirectory()) return texts(path);
-    return found && formatOf(path) !== undefined ? [named(path)] : [];
+    // A text that is packed in a way that is not supported is refused, not left out.
+    return found && formatOf(path.replace(REFUSED, '')) !== undefined ? [named(path)] : [];
   });
 }
 
