@@ -83,6 +83,11 @@ test('workers do the trainings of blocks, by the recipe that the command leaves'
   const again = await postnas(['run', join(out, 'recipe.json'), '--out', out, '--json']);
   expect(again.code, again.stderr).toBe(0);
   expect((JSON.parse(again.stdout) as Result).blocks).toEqual(result.blocks);
+  // Anew by it, which is no part of what was done.
+  const anew = await postnas(['run', join(out, 'recipe.json'), '--out', out, '--restart', '--json']);
+  expect(anew.code, anew.stderr).toBe(0);
+  const judged = ({ blocks }: Result) => blocks!.candidates.map(({ runs }) => runs.map((run) => run.judged));
+  expect(judged(JSON.parse(anew.stdout) as Result)).toEqual(judged(result));
   removeRun(out, LEFTOVERS.comparison, () => {});
   expect(readdirSync(out)).toEqual([]);
 });
