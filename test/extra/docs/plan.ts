@@ -45,6 +45,11 @@ export const plan: Record<string, readonly How[]> = {
     },
     { starts: "import { Model } from 'postnas';" },
     {
+      starts: "import { distill, search } from 'postnas/search';",
+      elsewhere:
+        'test/search-example.test.ts runs examples/search.mjs, which does this on the embedded model',
+    },
+    {
       starts: 'npx postnas serve models/hybrid',
       instead: [
         [':8000', ':8018'],
