@@ -73,7 +73,9 @@ test('a page of one model, and of results side by side', async () => {
     const mixed = await postnas(['report', result, 'docs/nano/result.json']);
     expect(mixed.stderr).toContain('only results of postnas bench go on one page together');
     writeFileSync(result, stdout.replace('"batch": 1', '"batch": 0'));
-    expect((await postnas(['report', result])).stderr).toMatch(/bench\.json: rows\.0\.batch: /);
+    expect((await postnas(['report', result])).stderr).toMatch(
+      /bench\.json: rows\[0\]\.batch is 0, expected a whole number of at least 1/,
+    );
   } finally {
     rmSync(folder, { recursive: true });
   }
