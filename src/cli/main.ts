@@ -13,7 +13,7 @@ process.on('uncaughtException', (error) => process.exit(reportFailure(error)));
 flushDenormals();
 
 try {
-  await createProgram().parseAsync();
+  await (await createProgram(process.argv[2])).parseAsync();
 } catch (error) {
   process.exitCode = reportFailure(error);
 }

@@ -1,30 +1,40 @@
 import { readFileSync } from 'node:fs';
 import { Command, type Option } from 'commander';
-import { benchCommand } from './commands/bench.ts';
-import { blocks, design, dimensions } from './commands/blocks.ts';
-import { distillCommand } from './commands/distill.ts';
-import { evalCommand } from './commands/eval.ts';
-import { exportCommand } from './commands/export.ts';
-import { generate } from './commands/generate.ts';
-import { importCommand } from './commands/import.ts';
-import { infoCommand } from './commands/info.ts';
-import { initCommand } from './commands/init.ts';
-import { pretrain } from './commands/pretrain.ts';
-import { pullCommand } from './commands/pull.ts';
-import { quantizeCommand } from './commands/quantize.ts';
-import { reportCommand } from './commands/report.ts';
-import { run } from './commands/run.ts';
-import { search } from './commands/search.ts';
-import { serveCommand } from './commands/serve.ts';
-import { start } from './commands/start.ts';
 import { wrapped } from './help.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
 
-/** The `postnas` command: one file per subcommand under commands/. */
-export function createProgram(): Command {
+/** A file per command, in the order of the help. All of them together take a second to load, each alone half of it. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  start: async () => (await import('./commands/start.ts')).start(),
+  run: async () => (await import('./commands/run.ts')).run(),
+  search: async () => (await import('./commands/search.ts')).search(),
+  blocks: async () => (await import('./commands/blocks.ts')).blocks(),
+  design: async () => (await import('./commands/blocks.ts')).design(),
+  dimensions: async () => (await import('./commands/blocks.ts')).dimensions(),
+  distill: async () => (await import('./commands/distill.ts')).distillCommand(),
+  report: async () => (await import('./commands/report.ts')).reportCommand(),
+  pretrain: async () => (await import('./commands/pretrain.ts')).pretrain(),
+  pull: async () => (await import('./commands/pull.ts')).pullCommand(),
+  import: async () => (await import('./commands/import.ts')).importCommand(),
+  quantize: async () => (await import('./commands/quantize.ts')).quantizeCommand(),
+  export: async () => (await import('./commands/export.ts')).exportCommand(),
+  eval: async () => (await import('./commands/eval.ts')).evalCommand(),
+  init: async () => (await import('./commands/init.ts')).initCommand(),
+  info: async () => (await import('./commands/info.ts')).infoCommand(),
+  generate: async () => (await import('./commands/generate.ts')).generate(),
+  serve: async () => (await import('./commands/serve.ts')).serveCommand(),
+  bench: async () => (await import('./commands/bench.ts')).benchCommand(),
+};
+
+/**
+ * The `postnas` command.
+ *
+ * @param only the one command that is wanted; all when it is none of them
+ */
+export async function createProgram(only?: string): Promise<Command> {
   const program = new Command('postnas')
     .description(
       'Turn a pre-trained full-attention language model into a hybrid linear-attention model by Post Neural ' +
@@ -43,28 +53,11 @@ export function createProgram(): Command {
         '  postnas generate models/hybrid --prompt "Story: Tom found the"\n' +
         '  postnas search --help                  the options of a command, with examples',
     );
-  const commands = [
-    start(),
-    run(),
-    search(),
-    blocks(),
-    design(),
-    dimensions(),
-    distillCommand(),
-    reportCommand(),
-    pretrain(),
-    pullCommand(),
-    importCommand(),
-    quantizeCommand(),
-    exportCommand(),
-    evalCommand(),
-    initCommand(),
-    infoCommand(),
-    generate(),
-    serveCommand(),
-    benchCommand(),
-  ];
-  for (const command of commands) program.addCommand(command.copyInheritedSettings(program));
+  const load =
+    only !== undefined && Object.hasOwn(COMMANDS, only) ? [COMMANDS[only]!] : Object.values(COMMANDS);
+  for (const command of await Promise.all(load.map((each) => each()))) {
+    program.addCommand(command.copyInheritedSettings(program));
+  }
   return program;
 }
 

@@ -6,7 +6,7 @@ import { Alias } from '../../src/cli/options.ts';
 import { createProgram } from '../../src/cli/program.ts';
 import { InputError } from '../../src/util/errors.ts';
 
-const { commands } = createProgram();
+const { commands } = await createProgram();
 const named = commands.map((command) => [command.name(), command] as const);
 const shown = (command: Command) => command.options.filter((option) => !option.hidden);
 

@@ -32,7 +32,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Parses and runs a command in this process, and gives what it failed with. */
 async function failure(...args: string[]): Promise<string> {
-  const program = createProgram();
+  const program = await createProgram(args[0]);
   let said = '';
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({ writeErr: (text) => (said += text) });
