@@ -109,6 +109,75 @@ test('a long prompt is read between the steps of the others', async () => {
   await first;
 });
 
+describe('formats that take long to look up', () => {
+  /** Takes longer for each token than steps of this model do, and allows all of them. */
+  const slow = (called: () => void): ScheduledRequest['constraint'] => {
+    return () => ({
+      mask(logits) {
+        called();
+        const end = performance.now() + 60;
+        while (performance.now() < end);
+        return logits;
+      },
+      push() {},
+      complete: false,
+    });
+  };
+  const request = (i: number, more: Partial<ScheduledRequest> = {}): ScheduledRequest => ({
+    prompt: ids(5 + i, i),
+    maxNewTokens: 5,
+    ...endless,
+    ...more,
+  });
+
+  test('hold up no other text, and get what they would get alone', async () => {
+    const scheduler = new Scheduler(model);
+    const alone = [];
+    for (let i = 0; i < 6; i++) alone.push(await collect(scheduler.submit(request(i))));
+    let looked = 0;
+    const constraint = slow(() => looked++);
+    const slowOnes = [0, 1, 2, 3, 4].map((i) => collect(scheduler.submit(request(i, { constraint }))));
+    const between: number[] = [];
+    let before = 0;
+    for await (const _ of scheduler.submit(request(5, { maxNewTokens: 24 }))) {
+      between.push(looked - before);
+      before = looked;
+    }
+    // One look takes longer than a step: more than one would be more than their share.
+    expect(Math.max(...between.slice(1))).toBeLessThanOrEqual(2);
+    expect(await Promise.all(slowOnes)).toEqual(alone.slice(0, 5));
+    expect(looked).toBe(5 * 5);
+    expect(scheduler.running).toBe(0);
+  });
+
+  test('several texts of one of them, an abort, and the end of all', async () => {
+    const scheduler = new Scheduler(model);
+    const plain = await collect(scheduler.submit(request(0, { choices: 3 })));
+    const constraint = slow(() => {});
+    const byChoice = (tokens: ScheduledToken[]) =>
+      [0, 1, 2].map((choice) => tokens.filter((token) => token.choice === choice).map(({ id }) => id));
+    expect(byChoice(await collect(scheduler.submit(request(0, { choices: 3, constraint }))))).toEqual(
+      byChoice(plain),
+    );
+    const stop = new AbortController();
+    const others = [1, 2, 3].map((i) =>
+      collect(scheduler.submit(request(i, { constraint, signal: stop.signal }))).catch(
+        (error: Error) => error,
+      ),
+    );
+    for await (const _ of scheduler.submit(request(4, { maxNewTokens: 3 })));
+    stop.abort(new Error('enough'));
+    for (const outcome of await Promise.all(others)) expect(outcome).toMatchObject({ message: 'enough' });
+    const open = [1, 2, 3].map((i) =>
+      collect(scheduler.submit(request(i, { constraint }))).catch((error: Error) => error),
+    );
+    for await (const _ of scheduler.submit(request(4, { maxNewTokens: 3 })));
+    scheduler.close(new Error('closed'));
+    for (const outcome of await Promise.all(open)) expect(outcome).toMatchObject({ message: 'closed' });
+    await vi.waitFor(() => expect(scheduler.running).toBe(0));
+  });
+});
+
 test('prompts take turns: a short one is not held up by a long one', async () => {
   const scheduler = new Scheduler(model, { pieceTokens: 32 });
   const order: string[] = [];

@@ -12,7 +12,8 @@ import type { Sequence } from './sequence.ts';
  * Continuous batching: many requests share a model, join and leave between steps, and each gets what it would get
  * alone. Every turn takes in what there is place for, reads a piece of one or more prompts, and writes one token of every
  * text. Prompts take turns, too, and reading takes about as long as writing: a long prompt delays the others by a piece
- * at a time, and a burst of prompts by no more than a step.
+ * at a time, and a burst of prompts by no more than a step. Nor do texts in a format that takes long to look up hold up the
+ * others: choosing their tokens takes about as long as a step, and those that are left have their turn after the next one.
  */
 
 export interface SchedulerOptions {
@@ -42,6 +43,12 @@ export class Overloaded extends Error {
   }
 }
 
+/** A text and the logits that its next token is chosen from. */
+interface Choice {
+  text: Text;
+  logits: Float32Array;
+}
+
 export class Scheduler {
   readonly maxBatch: number;
   readonly maxQueue: number;
@@ -51,7 +58,10 @@ export class Scheduler {
   /** Prompts that are being read, the next in turn first. */
   private readonly reading: Job[] = [];
   private readonly batch: Batch;
+  /** Texts in the batch. */
   private readonly writing = new Map<Sequence, Text>();
+  /** Texts outside of it, whose next token is still to be chosen, the next in turn first. */
+  private choosing: Choice[] = [];
   private looping = false;
   private closed = false;
   private secondsPerRequest = 1;
@@ -123,7 +133,7 @@ export class Scheduler {
   close(reason: unknown): void {
     this.closed = true;
     for (const job of [...this.queue, ...this.reading]) job.drop(reason);
-    for (const { job } of this.writing.values()) job.drop(reason);
+    for (const { job } of this.open()) job.drop(reason);
     this.start();
   }
 
@@ -134,7 +144,7 @@ export class Scheduler {
   }
 
   private async loop(): Promise<void> {
-    while (this.queue.length + this.reading.length + this.writing.size > 0) {
+    while (this.queue.length + this.reading.length + this.writing.size + this.choosing.length > 0) {
       this.sweep();
       this.admit();
       await this.readPieces();
@@ -150,7 +160,7 @@ export class Scheduler {
       this.reading.splice(this.reading.indexOf(job), 1);
       void job.prompt?.return(undefined as never);
     }
-    for (const text of [...this.writing.values()]) if (text.job.gone) this.leave(text);
+    for (const text of this.open()) if (text.job.gone) this.leave(text);
   }
 
   /** Requests take the free places; one that needs several waits for all of them, and nobody overtakes it. */
@@ -191,49 +201,94 @@ export class Scheduler {
   private async begin(job: Job, { sequence, logits, cachedTokens }: PromptRead): Promise<void> {
     const texts = job.begin(sequence, cachedTokens);
     if (texts.length === 0) sequence.dispose();
-    for (const text of texts) {
-      this.batch.add(text.sequence);
-      this.writing.set(text.sequence, text);
-    }
-    await this.writeEach(texts.map((text) => [text, logits]));
+    // The next run of the engine overwrites them.
+    const kept = job.request.constraint ? logits.slice() : logits;
+    const choices = texts.map((text): Choice => ({ text, logits: kept }));
+    if (job.request.constraint) this.choosing.push(...choices);
+    else await this.writeEach(choices);
   }
 
-  /** The next token of each text; what chooses them may take its time, and others have a turn in between. */
-  private async writeEach(texts: readonly (readonly [Text, Float32Array])[]): Promise<void> {
+  /** The next token of each text; others have a turn in between. */
+  private async writeEach(choices: readonly Choice[]): Promise<void> {
     const pace = new Pace();
-    for (const [text, logits] of texts) {
+    for (const choice of choices) {
       if (pace.due) await pace.turn();
-      this.write(text, logits);
+      this.write(choice);
     }
   }
 
   private async writeTokens(): Promise<void> {
-    if (this.writing.size === 0) return;
-    const ids = new Map([...this.writing].map(([sequence, { last }]) => [sequence, last]));
-    try {
-      const started = performance.now();
-      const logits = await this.batch.step(ids);
-      this.stepTime = performance.now() - started;
-      await this.writeEach(Array.from(logits, ([sequence, of]) => [this.writing.get(sequence)!, of]));
-    } catch (error) {
-      this.failed(error);
+    const formatted = [...this.choosing];
+    if (this.writing.size > 0) {
+      const ids = new Map([...this.writing].map(([sequence, { last }]) => [sequence, last]));
+      try {
+        const started = performance.now();
+        const found = await this.batch.step(ids);
+        this.stepTime = performance.now() - started;
+        const choices = Array.from(
+          found,
+          ([sequence, logits]): Choice => ({
+            text: this.writing.get(sequence)!,
+            logits,
+          }),
+        );
+        const isFormatted = ({ text }: Choice) => text.job.request.constraint !== undefined;
+        formatted.push(...choices.filter(isFormatted));
+        await this.writeEach(choices.filter((choice) => !isFormatted(choice)));
+      } catch (error) {
+        this.failed(error);
+      }
+    }
+    await this.writeInTime(formatted);
+  }
+
+  /** The next tokens of texts in a format, until as much time has gone as the last step took; the others wait. */
+  private async writeInTime(choices: readonly Choice[]): Promise<void> {
+    const end = performance.now() + this.stepTime;
+    const pace = new Pace();
+    for (const [i, choice] of choices.entries()) {
+      if (i > 0 && performance.now() >= end) {
+        for (const later of choices.slice(i)) this.wait(later);
+        return;
+      }
+      if (pace.due) await pace.turn();
+      this.write(choice);
     }
   }
 
-  /** The next token of a text. */
-  private write(text: Text, logits: Float32Array): void {
-    const { job } = text;
+  /** Takes a text out of the batch until its token is chosen. */
+  private wait({ text, logits }: Choice): void {
+    if (!this.writing.delete(text.sequence)) return;
+    this.batch.remove(text.sequence);
+    // The next step overwrites them.
+    this.choosing.push({ text, logits: logits.slice() });
+  }
+
+  /** The next token of a text, which is in the batch afterwards if it goes on. */
+  private write({ text, logits }: Choice): void {
+    const { job, sequence } = text;
     try {
-      if (!job.gone && text.write(logits)) return;
+      if (!job.gone && text.write(logits)) {
+        if (this.writing.has(sequence)) return;
+        this.waitNoMore(text);
+        this.batch.add(sequence);
+        this.writing.set(sequence, text);
+        return;
+      }
     } catch (error) {
       job.drop(error);
     }
     this.leave(text);
   }
 
-  private leave({ sequence, job }: Text): void {
-    this.writing.delete(sequence);
-    this.batch.remove(sequence);
+  private waitNoMore(text: Text): void {
+    this.choosing = this.choosing.filter((choice) => choice.text !== text);
+  }
+
+  private leave(text: Text): void {
+    const { sequence, job } = text;
+    if (this.writing.delete(sequence)) this.batch.remove(sequence);
+    this.waitNoMore(text);
     sequence.dispose();
     if (job.gone || job.open > 0) return;
     job.tokens.end();
@@ -255,8 +310,13 @@ export class Scheduler {
     const own = (job: Job) => client === undefined || job.client === client;
     let places = 0;
     for (const job of this.reading) if (own(job)) places += job.places;
-    for (const { job } of this.writing.values()) if (own(job)) places++;
+    for (const { job } of this.open()) if (own(job)) places++;
     return places;
+  }
+
+  /** Texts that have begun and go on. */
+  private open(): Text[] {
+    return [...this.writing.values(), ...this.choosing.map(({ text }) => text)];
   }
 
   private retryAfterSeconds(): number {
