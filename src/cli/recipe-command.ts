@@ -12,8 +12,9 @@ import { type Estimate, estimateRun } from '../search/run/estimate.ts';
 import { planOf } from '../search/run/plan.ts';
 import { prepareRun } from '../search/run/prepare.ts';
 import { performHere, RunProgress } from '../search/run/progress.ts';
-import { checkLayout, type StageName, stagesOf, type Unit } from '../search/run/stage.ts';
+import { checkLayout, type StageName, stagesOf, type Unit, withDependents } from '../search/run/stage.ts';
 import { type Perform, runRecipe } from '../search/run.ts';
+import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { type Common, resumingAction } from './command.ts';
@@ -79,6 +80,22 @@ export function recipeCommand<Options extends RunOptions>(
   );
 }
 
+/**
+ * The stages whose work goes where a run begins anew from some of them.
+ *
+ * @throws InputError for a stage that the recipe does not have
+ */
+export function removedFrom(recipe: Recipe, names: readonly StageName[] = []): StageName[] {
+  const stages = stagesOf(recipe);
+  const unknown = names.find((name) => !stages.includes(name));
+  if (unknown) {
+    throw new InputError(
+      `--restart-from ${unknown}: the recipe has no such stage; expected some of ${stages.join(', ')}`,
+    );
+  }
+  return withDependents(names);
+}
+
 interface Source {
   recipe: Recipe;
   /** Where a worker reads it. */
@@ -103,9 +120,9 @@ export async function runFromRecipe(
   const { context, jobs } = await prepare(common, recipe, command, options);
   if (!options.estimate) shown.log(shownPlan(context));
   // What is there must fit, before seconds go into the estimate.
-  if (!options.estimate && !options.restart && !options.restartFrom) {
+  if (!options.estimate && !options.restart) {
     checkLayout(context);
-    checkKept(context);
+    checkKept(context, removedFrom(recipe, options.restartFrom));
   }
   const estimate = await estimateRun(context, jobs);
   if (options.estimate) {

@@ -103,6 +103,21 @@ test('killed with its workers and run again, it ends with the same result and mo
     /Expected stages, of placement, .*mlps/,
   );
 
+  const twice: Recipe = {
+    ...longer,
+    placement: { ...longer.placement!, alignSteps: 3 } as Recipe['placement'],
+  };
+  writeFileSync(other, JSON.stringify(twice));
+  const hybrid = join(folder, 'killed/final/seed-1/hybrid/config.json');
+  const refused = await postnas([...line, '--restart-from', 'final']);
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain('placement/stage.json: placement alignSteps: 2 -> 3');
+  expect(existsSync(hybrid)).toBe(true);
+  expect((await postnas([...line, '--restart-from', 'mlps'])).stderr).toMatch(
+    /--restart-from mlps: the recipe has no such stage; expected some of placement, blocks, final/,
+  );
+  expect(existsSync(hybrid)).toBe(true);
+
   // What --restart removes is all that was written.
   removeRun(join(folder, 'straight'), LEFTOVERS.run, () => {});
   expect(readdirSync(join(folder, 'straight'))).toEqual([]);
