@@ -68,11 +68,9 @@ export function recipeCommand<Options extends RunOptions>(
         common,
         { recipe: what, file, command: commandLine(name, models, options) },
         options,
-        () => {
-          begin();
-          // For workers, and for whoever wants to run it with more stages.
-          writeFileAtomic(file, `${JSON.stringify(what, null, 2)}\n`);
-        },
+        begin,
+        // For workers, and for whoever wants to run it with more stages.
+        () => writeFileAtomic(file, `${JSON.stringify(what, null, 2)}\n`),
       );
       if (result) common.result(result, summary(result, options));
     },
@@ -107,6 +105,7 @@ interface Source {
  * Runs a recipe and writes its report, or says only what it will take.
  *
  * @param begin is called when nothing is wrong with it
+ * @param taken is called when the folder is this run's alone
  * @returns the result; undefined for an estimate, which is printed
  */
 export async function runFromRecipe(
@@ -114,6 +113,7 @@ export async function runFromRecipe(
   { recipe, file, command }: Source,
   options: RunOptions,
   begin: () => void,
+  taken?: () => void,
 ): Promise<Result | undefined> {
   const { out } = options;
   const { signal, progress: shown } = common;
@@ -155,6 +155,7 @@ export async function runFromRecipe(
       return performInWorkers(units, { args: workerArgs(units.length), jobs, progress, signal });
     };
     const result = await runRecipe({ ...context, onProgress }, perform, {
+      ...(taken && { taken }),
       begin: (stage, units) => watcher?.begin(stage, units),
       skip: (stage, units) => {
         progress.skip(units);
