@@ -232,6 +232,19 @@ describe('refused before any work', () => {
       () => distill(wrong({ hybrid: shared.model, featureSteps: 0, logitSteps: 0, allSteps: 0 }) as never),
       /no stage of the distillation has any steps/,
     ],
+    ['no folder', () => search({ ...shared } as never), /out: expected a folder/],
+    ['threads that cannot be', () => search(wrong({ threads: -1 }) as never), /threads: -1: expected/],
+    [
+      'a signal that is none',
+      () => search(wrong({ signal: {} }) as never),
+      /signal: expected an AbortSignal/,
+    ],
+    [
+      'a setting of the recipe beside it',
+      () => run({ ...shared, placement: {} }, { out: at('refused'), seeds: [1, 2] } as never),
+      /settings: .*"seeds"/,
+    ],
+    ['no jobs', () => estimate({ ...shared, placement: {} }, { jobs: 0 }), /jobs 0: expected a whole number/],
     ['nothing to evaluate', () => evaluate({ model: shared.model }), /nothing to evaluate/],
   ])('%s', async (_, call, message) => {
     await expect(call()).rejects.toThrow(
