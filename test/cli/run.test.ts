@@ -48,6 +48,7 @@ test('killed with its workers and run again, it ends with the same result and mo
   expect(straight.code, straight.stderr).toBe(0);
   expect(straight.stderr).toMatch(/blocks +2 +/);
   const result = JSON.parse(straight.stdout) as Result;
+  expect(result.command).toBe(`postnas run ${recipe} --out ${join(folder, 'straight')}`);
   expect(result.final!.runs[0]!.stages.map(({ name }) => name)).toEqual([
     'search',
     'features',

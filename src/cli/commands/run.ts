@@ -7,6 +7,7 @@ import { STAGES, type StageName, stagesOf } from '../../search/run/stage.ts';
 import { runUnit } from '../../search/run.ts';
 import { writeFileAtomic } from '../../util/files.ts';
 import { resumingAction } from '../command.ts';
+import { commandLine } from '../command-line.ts';
 import { deviceOption, otherwise, outFolder, threadsOption } from '../options.ts';
 import { fileToRead } from '../paths.ts';
 import { type RunOptions, removedFrom, runFromRecipe, withRunning } from '../recipe-command.ts';
@@ -58,8 +59,8 @@ export function run(): Command {
       const [file = ''] = args;
       const out = folderOf(options, args);
       const recipe = readRecipe(file);
-      const line = `postnas run ${file}`;
       const { unit, threads, device } = options;
+      const line = commandLine('run', file, { out, threads, device });
       if (unit) {
         await asWorker(common, async (onProgress) => {
           const { signal } = common;
