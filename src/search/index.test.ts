@@ -173,11 +173,16 @@ describe('each stage by itself', () => {
   });
 });
 
-test('an estimate has a line per stage, and writes nothing', async () => {
+test('an estimate has a line per stage, reads each text once, and writes nothing', async () => {
+  const read: string[] = [];
+  const onProgress = ({ stage, done, total }: ProgressEvent) => {
+    if (stage.startsWith('read ') && done === total) read.push(stage);
+  };
   const { stages, seconds, tokens } = await estimate(
     { ...shared, placement: { ...searchFew, finishSteps: 3 } },
-    { out: at('estimate'), threads: 1 },
+    { out: at('estimate'), threads: 1, onProgress },
   );
+  expect(read).toEqual([`read ${at('a.txt')}`, `read ${at('b.txt')}`]);
   expect(stages).toMatchObject([{ name: 'placement', trials: 1, aligned: 48, trained: 5 * 24 }]);
   expect(seconds).toBeGreaterThan(0);
   expect(tokens).toBe(48 + 120);
