@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Device } from '../graph/index.ts';
 import { countParameters, modelParameters } from '../model/parameters.ts';
-import { recipeOf } from '../search/read-recipe.ts';
+import { recipeIn, recipeOf } from '../search/read-recipe.ts';
 import type { Recipe, RecipeInput } from '../search/recipe.ts';
 import type { Result } from '../search/result.ts';
 import { checkKept } from '../search/run/check-kept.ts';
@@ -70,7 +70,7 @@ export function recipeCommand<Options extends RunOptions>(
         options,
         begin,
         // For workers, and for whoever wants to run it with more stages.
-        () => writeFileAtomic(file, `${JSON.stringify(what, null, 2)}\n`),
+        () => writeFileAtomic(file, `${JSON.stringify(recipeIn(file, what), null, 2)}\n`),
       );
       if (result) common.result(result, summary(result, options));
     },
