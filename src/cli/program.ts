@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Command, type Option } from 'commander';
+import { Command, type Option, type OutputConfiguration } from 'commander';
 import { wrapped } from './help.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -44,7 +44,7 @@ export async function createProgram(only?: string): Promise<Command> {
     .showHelpAfterError('(--help shows the options, with examples)')
     .configureOutput({
       writeOut: (text) => process.stdout.write(wrapped(text)),
-      outputError: (text, write) => write(text.replace(/^error: /, 'postnas: ')),
+      outputError,
     })
     .configureHelp({ optionDescription: described })
     .addHelpText(
@@ -56,9 +56,23 @@ export async function createProgram(only?: string): Promise<Command> {
   const load =
     only !== undefined && Object.hasOwn(COMMANDS, only) ? [COMMANDS[only]!] : Object.values(COMMANDS);
   for (const command of await Promise.all(load.map((each) => each()))) {
-    program.addCommand(command.copyInheritedSettings(program));
+    program.addCommand(command.copyInheritedSettings(program).configureOutput(sayingWhere(command)));
   }
   return program;
+}
+
+const outputError: NonNullable<OutputConfiguration['outputError']> = (text, write) =>
+  write(text.replace(/^error: /, 'postnas: '));
+
+/** An argument behind an option that takes all that follows is taken with it. */
+function sayingWhere({ options }: Command): OutputConfiguration {
+  const takers = options.filter(({ variadic, hidden }) => variadic && !hidden).map(({ long }) => long);
+  if (takers.length === 0) return {};
+  const where = `; it stands before ${takers.join(', ')}: such an option takes all that follows`;
+  return {
+    outputError: (text, write) =>
+      outputError(text.replace(/missing required argument '[^']*'/, `$&${where}`), write),
+  };
 }
 
 /** As commander has it, and also the defaults that are values of no option, such as "the model's own". */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Device } from '../graph/index.ts';
 import { countParameters, modelParameters } from '../model/parameters.ts';
-import { recipeOf } from '../search/read-recipe.ts';
+import { recipeIn, recipeOf } from '../search/read-recipe.ts';
 import type { Recipe, RecipeInput } from '../search/recipe.ts';
 import type { Result } from '../search/result.ts';
 import { checkKept } from '../search/run/check-kept.ts';
@@ -12,8 +12,9 @@ import { type Estimate, estimateRun } from '../search/run/estimate.ts';
 import { planOf } from '../search/run/plan.ts';
 import { prepareRun } from '../search/run/prepare.ts';
 import { performHere, RunProgress } from '../search/run/progress.ts';
-import { checkLayout, type StageName, stagesOf, type Unit } from '../search/run/stage.ts';
+import { checkLayout, type StageName, stagesOf, type Unit, withDependents } from '../search/run/stage.ts';
 import { type Perform, runRecipe } from '../search/run.ts';
+import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { type Common, resumingAction } from './command.ts';
@@ -67,16 +68,30 @@ export function recipeCommand<Options extends RunOptions>(
         common,
         { recipe: what, file, command: commandLine(name, models, options) },
         options,
-        () => {
-          begin();
-          // For workers, and for whoever wants to run it with more stages.
-          writeFileAtomic(file, `${JSON.stringify(what, null, 2)}\n`);
-        },
+        begin,
+        // For workers, and for whoever wants to run it with more stages.
+        () => writeFileAtomic(file, `${JSON.stringify(recipeIn(file, what), null, 2)}\n`),
       );
       if (result) common.result(result, summary(result, options));
     },
     { writes: ({ estimate }) => !estimate },
   );
+}
+
+/**
+ * The stages whose work goes where a run begins anew from some of them.
+ *
+ * @throws InputError for a stage that the recipe does not have
+ */
+export function removedFrom(recipe: Recipe, names: readonly StageName[] = []): StageName[] {
+  const stages = stagesOf(recipe);
+  const unknown = names.find((name) => !stages.includes(name));
+  if (unknown) {
+    throw new InputError(
+      `--restart-from ${unknown}: the recipe has no such stage; expected some of ${stages.join(', ')}`,
+    );
+  }
+  return withDependents(names);
 }
 
 interface Source {
@@ -90,6 +105,7 @@ interface Source {
  * Runs a recipe and writes its report, or says only what it will take.
  *
  * @param begin is called when nothing is wrong with it
+ * @param taken is called when the folder is this run's alone
  * @returns the result; undefined for an estimate, which is printed
  */
 export async function runFromRecipe(
@@ -97,15 +113,16 @@ export async function runFromRecipe(
   { recipe, file, command }: Source,
   options: RunOptions,
   begin: () => void,
+  taken?: () => void,
 ): Promise<Result | undefined> {
   const { out } = options;
   const { signal, progress: shown } = common;
   const { context, jobs } = await prepare(common, recipe, command, options);
   if (!options.estimate) shown.log(shownPlan(context));
   // What is there must fit, before seconds go into the estimate.
-  if (!options.estimate && !options.restart && !options.restartFrom) {
+  if (!options.estimate && !options.restart) {
     checkLayout(context);
-    checkKept(context);
+    checkKept(context, removedFrom(recipe, options.restartFrom));
   }
   const estimate = await estimateRun(context, jobs);
   if (options.estimate) {
@@ -138,6 +155,7 @@ export async function runFromRecipe(
       return performInWorkers(units, { args: workerArgs(units.length), jobs, progress, signal });
     };
     const result = await runRecipe({ ...context, onProgress }, perform, {
+      ...(taken && { taken }),
       begin: (stage, units) => watcher?.begin(stage, units),
       skip: (stage, units) => {
         progress.skip(units);

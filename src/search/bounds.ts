@@ -55,6 +55,8 @@ export const bounds = {
   /** Of documents that are held out. */
   share: number(0, 0.5, { above: true }),
   rounds: whole(1, 10_000),
+  threads: whole(0, 65_536),
+  jobs: whole(1, 65_536),
   bytes: whole(1, 2 ** 49),
   /** A weight beside another of 1. */
   weight: number(0, 1000),

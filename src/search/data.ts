@@ -2,7 +2,7 @@ import type { Device } from '../graph/index.ts';
 import { loadTokenizer, tokenizerIdentity } from '../model/folder.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import { checkApart } from '../tasks/corpus/apart.ts';
-import { checkField, heldOutText, openCorpus, trainingText } from '../tasks/corpus/corpus.ts';
+import { type Corpus, checkField, heldOutText, openCorpus, trainingText } from '../tasks/corpus/corpus.ts';
 import type { Drawn } from '../tasks/harness.ts';
 import { fillRows } from '../tasks/mixture.ts';
 import type { ObjectiveTask } from '../tasks/objective.ts';
@@ -47,6 +47,12 @@ interface Control {
   signal?: AbortSignal | undefined;
 }
 
+/** The texts of some settings, which are read once. */
+interface Texts {
+  training: Corpus | undefined;
+  heldOut: Corpus | undefined;
+}
+
 /** Seed of the examples that no choice has seen. */
 const UNSEEN = 11;
 
@@ -55,13 +61,14 @@ const UNSEEN = 11;
  * half, those of `dataOf` from the first.
  *
  * @param drawn how many of each task that does not say, and with which seed, if not as usual
+ * @param control `texts` are those that `dataOf` gave for the same model and options: without them they are read again
  * @throws InputError where there are not so many
  */
 export async function unseenTasks(
   model: string,
   options: DataSettings,
   { examples = options.examples, seed = UNSEEN }: Partial<Drawn> = {},
-  control: Control = {},
+  control: Control & { texts?: Texts } = {},
 ): Promise<ObjectiveTask[]> {
   const apart = { examples: options.examples, seed: SEARCHED };
   const { tasks } = await judged(model, { ...options, examples, examplesSeed: seed, apart }, control);
@@ -77,21 +84,27 @@ export async function dataOf(
   model: string,
   options: DataSettings,
   control: Control = {},
-): Promise<{ batches: TrainingData; tasks: ObjectiveTask[] }> {
-  const { tokenizer, training, heldOut, tasks } = await judged(model, options, control);
+): Promise<{ batches: TrainingData; tasks: ObjectiveTask[]; texts: Texts }> {
+  const { tokenizer, texts, tasks } = await judged(model, options, control);
+  const { training, heldOut } = texts;
   const identity = tokenizerIdentity(model);
-  if (training === undefined) return { batches: worldBatches(tokenizer, identity), tasks };
+  if (training === undefined) return { batches: worldBatches(tokenizer, identity), tasks, texts };
   if (heldOut) await checkApart(training, heldOut, control);
   const text = trainingText(training);
   const encode = encoderOf(tokenizer);
   return {
     batches: textBatches({ ...text, identity: training.identity }, encode, training.name, identity),
     tasks,
+    texts,
   };
 }
 
 /** The texts of some settings, and the tasks that models are judged by. */
-async function judged(model: string, options: DataSettings, control: Control) {
+async function judged(
+  model: string,
+  options: DataSettings,
+  { texts: opened, ...control }: Control & { texts?: Texts },
+) {
   const tokenizer = loadTokenizer(model);
   const ofTheWorld = speaksOfTheWorld(tokenizer);
   const data = options.data ?? (ofTheWorld ? 'world' : undefined);
@@ -108,15 +121,17 @@ async function judged(model: string, options: DataSettings, control: Control) {
   ];
   const share = shareOf({ ...options, task }, world);
   const { field } = options;
-  const training = world ? undefined : await openCorpus(tokenizer, { files: data, field, share, ...control });
-  const heldOut =
-    options.heldOut === undefined
-      ? undefined
-      : await openCorpus(tokenizer, { files: options.heldOut, field, ...control });
+  const open = (files: string | readonly string[], share?: number) =>
+    openCorpus(tokenizer, { files, field, share, ...control });
+  const texts = opened ?? {
+    training: world ? undefined : await open(data, share),
+    heldOut: options.heldOut === undefined ? undefined : await open(options.heldOut),
+  };
+  const { training, heldOut } = texts;
   if (field !== undefined) checkField(field, training, heldOut);
   const text = heldOut ? trainingText(heldOut) : share && training ? heldOutText(training) : undefined;
   const tasks = task.map((each) => objectiveTask(each, { ...options, heldOut: text }, tokenizer));
-  return { tokenizer, training, heldOut, tasks };
+  return { tokenizer, texts, tasks };
 }
 
 /**

@@ -173,11 +173,16 @@ describe('each stage by itself', () => {
   });
 });
 
-test('an estimate has a line per stage, and writes nothing', async () => {
+test('an estimate has a line per stage, reads each text once, and writes nothing', async () => {
+  const read: string[] = [];
+  const onProgress = ({ stage, done, total }: ProgressEvent) => {
+    if (stage.startsWith('read ') && done === total) read.push(stage);
+  };
   const { stages, seconds, tokens } = await estimate(
     { ...shared, placement: { ...searchFew, finishSteps: 3 } },
-    { out: at('estimate'), threads: 1 },
+    { out: at('estimate'), threads: 1, onProgress },
   );
+  expect(read).toEqual([`read ${at('a.txt')}`, `read ${at('b.txt')}`]);
   expect(stages).toMatchObject([{ name: 'placement', trials: 1, aligned: 48, trained: 5 * 24 }]);
   expect(seconds).toBeGreaterThan(0);
   expect(tokens).toBe(48 + 120);
@@ -232,6 +237,19 @@ describe('refused before any work', () => {
       () => distill(wrong({ hybrid: shared.model, featureSteps: 0, logitSteps: 0, allSteps: 0 }) as never),
       /no stage of the distillation has any steps/,
     ],
+    ['no folder', () => search({ ...shared } as never), /out: expected a folder/],
+    ['threads that cannot be', () => search(wrong({ threads: -1 }) as never), /threads: -1: expected/],
+    [
+      'a signal that is none',
+      () => search(wrong({ signal: {} }) as never),
+      /signal: expected an AbortSignal/,
+    ],
+    [
+      'a setting of the recipe beside it',
+      () => run({ ...shared, placement: {} }, { out: at('refused'), seeds: [1, 2] } as never),
+      /settings: .*"seeds"/,
+    ],
+    ['no jobs', () => estimate({ ...shared, placement: {} }, { jobs: 0 }), /jobs 0: expected a whole number/],
     ['nothing to evaluate', () => evaluate({ model: shared.model }), /nothing to evaluate/],
   ])('%s', async (_, call, message) => {
     await expect(call()).rejects.toThrow(

@@ -2,6 +2,8 @@
  * The search as functions of plain settings. Each writes what it finds into the folder `out`, and run again with the same
  * settings it goes on from what is there. A setting that is not given is that of `DEFAULTS`.
  */
+import { availableParallelism } from 'node:os';
+import { bounds, checkBound } from './bounds.ts';
 import {
   type BlocksSettings,
   blocksRecipe,
@@ -21,6 +23,7 @@ import { type Estimate, estimateRun } from './run/estimate.ts';
 import { planOf } from './run/plan.ts';
 import { prepareRun, type RunSettings } from './run/prepare.ts';
 import { performHere, RunProgress } from './run/progress.ts';
+import { checkRunSettings } from './run/settings.ts';
 import type { StageName } from './run/stage.ts';
 import { runRecipe } from './run.ts';
 
@@ -86,6 +89,7 @@ export function distill(settings: DistillSettings & Where): Promise<Found<'final
  * @throws InputError as `search`
  */
 export async function run(recipe: RecipeInput | string, settings: RunSettings): Promise<Result> {
+  checkRunSettings(settings);
   const context = await prepareRun(read(recipe), settings);
   const { signal, threads, device, onProgress } = context;
   const tokens = planOf(context.recipe, context.config).reduce(
@@ -104,9 +108,14 @@ export async function run(recipe: RecipeInput | string, settings: RunSettings): 
  */
 export async function estimate(
   recipe: RecipeInput | string,
-  { jobs = 1, out = 'runs', ...settings }: Partial<RunSettings> & { jobs?: number } = {},
+  { jobs = 1, out = 'runs', ...others }: Partial<RunSettings> & { jobs?: number } = {},
 ): Promise<Estimate> {
-  return estimateRun(await prepareRun(read(recipe), { ...settings, out }), jobs);
+  checkBound('jobs', jobs, bounds.jobs);
+  // As the command line shares them out.
+  const threads = jobs === 1 ? undefined : Math.max(1, Math.floor(availableParallelism() / jobs));
+  const settings = { threads, ...others, out };
+  checkRunSettings(settings);
+  return estimateRun(await prepareRun(read(recipe), settings), jobs);
 }
 
 const read = (recipe: RecipeInput | string): Recipe =>

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { DEFAULTS } from './defaults.ts';
 import { type RecipeInput, sharedSchema, type stageSchemas } from './recipe.ts';
 
 /**
@@ -74,12 +75,9 @@ export function dimensionsRecipe(settings: DimensionsSettings): RecipeInput {
 
 export function distillRecipe({ decode, ...settings }: DistillSettings): RecipeInput {
   const { shared, own } = split(settings);
-  const { examples, device } = shared;
-  return {
-    ...shared,
-    decode: { device, ...decode },
-    final: { ...own, ...(examples !== undefined && { examples }) },
-  };
+  // Which examples the final judgement has depends on both numbers.
+  const { examples = DEFAULTS.final.examples, device } = shared;
+  return { ...shared, examples, decode: { device, ...decode }, final: { ...own, examples } };
 }
 
 /** What a stage has of its own is all the rest, so that a misspelt name is refused with it. */

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { dirname, relative, resolve } from 'node:path';
+import { dirname, isAbsolute, relative, resolve } from 'node:path';
 import type { z } from 'zod';
 import { namesFiles } from '../tasks/corpus/names.ts';
 import { InputError } from '../util/errors.ts';
@@ -32,9 +32,24 @@ export function readRecipe(path: string): Recipe {
     const below = relative(process.cwd(), beside);
     return below.startsWith('..') ? beside : below;
   };
+  return withNames(checked(json, `${path} is no recipe`, found), found);
+}
+
+/**
+ * A recipe as it is to stand in a file: what it names in the working folder is named as seen from that file, where something
+ * else of this name may be, or come to be.
+ */
+export function recipeIn(path: string, recipe: Recipe): Recipe {
+  return withNames(recipe, (name) => {
+    const isHere = name !== 'world' && !isAbsolute(name) && (existsSync(name) || namesFiles(name));
+    return isHere ? relative(resolve(dirname(path)), resolve(name)) : name;
+  });
+}
+
+/** Gives what a recipe names other names. */
+function withNames({ data, heldOut, final, ...recipe }: Recipe, found: (name: string) => string): Recipe {
   const all = (names: string | readonly string[]) =>
     typeof names === 'string' ? found(names) : names.map(found);
-  const { data, heldOut, final, ...recipe } = checked(json, `${path} is no recipe`, found);
   return {
     ...recipe,
     model: found(recipe.model),

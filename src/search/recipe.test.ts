@@ -1,8 +1,8 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { readRecipe } from './read-recipe.ts';
+import { readRecipe, recipeIn, recipeOf } from './read-recipe.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'postnas-recipe-'));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -180,4 +180,18 @@ test('texts are one or several names, which are looked for beside the recipe, gl
   });
   for (const wrong of [[], '', [''], 3, [3]]) expect(() => found(wrong)).toThrow(/data/);
   expect(() => read(JSON.stringify({ ...full, field: '' }))).toThrow(/field/);
+});
+
+test('what is written into a folder still means what it meant before the folder had something of that name', () => {
+  const file = join(dir, 'run/recipe.json');
+  const [model, text] = ['src/search', 'src/search/recipe.ts'];
+  const recipe = recipeOf({ ...{ model, data: [text, 'src/*.ts'] }, final: { hybrid: 'src' } });
+  for (const name of [...[model, text].map((each) => join(dir, 'run', dirname(each))), join(dir, 'run/src')])
+    mkdirSync(name, { recursive: true });
+  writeFileSync(join(dir, 'run', text), '');
+  writeFileSync(file, JSON.stringify(recipeIn(file, recipe)));
+  expect(readRecipe(file)).toEqual(recipe);
+  // Names of the Hub, and where a file lies from the root.
+  const elsewhere = recipeOf({ model: 'org/name', placement: {}, data: join(dir, 'b.txt') });
+  expect(recipeIn(file, elsewhere)).toEqual(elsewhere);
 });

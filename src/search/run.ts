@@ -49,6 +49,8 @@ export type Perform = (units: readonly Unit[]) => Promise<void>;
 
 /** Is told how a run goes. */
 export interface RunObserver {
+  /** The folder is this run's alone, and what is there is of its settings: from here on its own files may be written. */
+  taken?(): void;
   /** A stage begins; those of its units that were done before are done again in no time. */
   begin?(stage: StageName, units: readonly Unit[]): void;
   /** A stage was done before. */
@@ -72,6 +74,7 @@ export async function runRecipe(
   return withFolder(context.out, 'a run of a recipe', () => {
     checkKept(context);
     removeLeftoversBelow(context.out);
+    observer.taken?.();
     return runStages(context, perform, observer);
   });
 }

@@ -239,6 +239,13 @@ describe('options and commands that there are not', () => {
   });
 });
 
+test('an argument behind an option that takes all that follows', async () => {
+  expect(await failure('search', '--data', 'LICENSE', base)).toContain(
+    "postnas: missing required argument 'model'; it stands before --data, --held-out, --task: such an option takes all that follows",
+  );
+  expect(await failure('info')).toMatch(/^postnas: missing required argument 'model'\n/);
+});
+
 describe('how failures end', () => {
   test('input, system, fault, Ctrl-C', () => {
     expect(failureOf(new InputError('x: wrong'))).toEqual({ text: 'postnas: x: wrong', code: 1 });

@@ -1,5 +1,6 @@
 /** Commands that keep their state in a folder, two at a time with the same one. */
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -49,4 +50,23 @@ test.each<[string, string[], string[]]>([
   expect(refused!.stderr).toMatch(new RegExp(`^postnas: .* is in use by process ${pid} \\(.*\\) since `));
   expect(existsSync(lock)).toBe(false);
   expect(readdirSync(out, { recursive: true }).filter((name) => String(name).endsWith('.lock'))).toEqual([]);
+});
+
+test('of two that begin at once, the one that is refused leaves the recipe of the other', async () => {
+  const out = join(folder, 'at-once');
+  const steps = [1e5, 2e5];
+  const children: ChildProcess[] = [];
+  const ended = await Promise.all(
+    steps.map(async (n, i) => {
+      const line = ['search', 'models/base', '--align-steps', String(n), ...few, '--out', out];
+      const result = await postnas(line, (child) => children.push(child));
+      // The first to end was refused.
+      children[1 - i]!.kill('SIGINT');
+      return result;
+    }),
+  );
+  const at = ended.findIndex(({ code }) => code === 130);
+  expect(ended[1 - at]!.stderr).toMatch(/is in use by process/);
+  const { placement } = JSON.parse(readFileSync(join(out, 'recipe.json'), 'utf8'));
+  expect(placement.alignSteps).toBe(steps[at]);
 });

@@ -48,6 +48,7 @@ test('killed with its workers and run again, it ends with the same result and mo
   expect(straight.code, straight.stderr).toBe(0);
   expect(straight.stderr).toMatch(/blocks +2 +/);
   const result = JSON.parse(straight.stdout) as Result;
+  expect(result.command).toBe(`postnas run ${recipe} --out ${join(folder, 'straight')}`);
   expect(result.final!.runs[0]!.stages.map(({ name }) => name)).toEqual([
     'search',
     'features',
@@ -102,6 +103,21 @@ test('killed with its workers and run again, it ends with the same result and mo
   expect((await postnas([...line, '--restart-from', 'last'])).stderr).toMatch(
     /Expected stages, of placement, .*mlps/,
   );
+
+  const twice: Recipe = {
+    ...longer,
+    placement: { ...longer.placement!, alignSteps: 3 } as Recipe['placement'],
+  };
+  writeFileSync(other, JSON.stringify(twice));
+  const hybrid = join(folder, 'killed/final/seed-1/hybrid/config.json');
+  const refused = await postnas([...line, '--restart-from', 'final']);
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain('placement/stage.json: placement alignSteps: 2 -> 3');
+  expect(existsSync(hybrid)).toBe(true);
+  expect((await postnas([...line, '--restart-from', 'mlps'])).stderr).toMatch(
+    /--restart-from mlps: the recipe has no such stage; expected some of placement, blocks, final/,
+  );
+  expect(existsSync(hybrid)).toBe(true);
 
   // What --restart removes is all that was written.
   removeRun(join(folder, 'straight'), LEFTOVERS.run, () => {});

@@ -60,6 +60,11 @@ test('a pretraining stopped by Ctrl-C goes on to the same model', async () => {
   expect(weights('stopped').equals(weights('straight'))).toBe(true);
   const { scores } = JSON.parse(resumed.stdout) as { scores: { name: string }[] };
   expect(scores.map(({ name }) => name)).toContain('recall');
+
+  // A mistake in an option loses nothing.
+  const wide = await postnas([...pretrain('stopped'), ...steps, '--restart', '--width', '33']);
+  expect(wide.stderr).toContain('--width 33: expected a multiple of 32');
+  expect(weights('stopped').equals(weights('straight'))).toBe(true);
 });
 
 test('the embedded model becomes a hybrid with a report, which generates', async () => {

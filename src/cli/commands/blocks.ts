@@ -73,9 +73,7 @@ export function design(): Command {
       'Compare designs of the JetBlock, its convolutions, the generator of their filters and its gate, and write the ' +
         'hybrid with the best one.',
     )
-    .addOption(
-      new Option('--designs <name...>', `designs to compare: ${known.join(', ')}`).default(known, 'all'),
-    )
+    .addOption(otherwise(new Option('--designs <name...>', `designs to compare: ${known.join(', ')}`), 'all'))
     .addHelpText(
       'after',
       `${KEPT}\nExamples:\n  postnas design models/base --placement 1,3 --seeds 3\n` +

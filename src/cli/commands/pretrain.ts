@@ -76,10 +76,10 @@ export function pretrain(): Command {
     LEFTOVERS.pretrain,
     folderOf,
     async ({ progress, signal, result }, options, args, begin) => {
+      checkOptions(options);
       begin();
       const folder = folderOf(options, args);
       const { steps, tokens, length, shortLength, layers, width, threads = 0 } = options;
-      checkOptions(options);
       const shortSteps = Math.round(steps * options.shortShare);
       const model = join(folder, 'model');
       mkdirSync(model, { recursive: true });

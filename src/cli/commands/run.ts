@@ -3,13 +3,14 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { readRecipe } from '../../search/read-recipe.ts';
 import { prepareRun } from '../../search/run/prepare.ts';
-import { STAGES, type StageName, stagesOf, withDependents } from '../../search/run/stage.ts';
+import { STAGES, type StageName, stagesOf } from '../../search/run/stage.ts';
 import { runUnit } from '../../search/run.ts';
 import { writeFileAtomic } from '../../util/files.ts';
 import { resumingAction } from '../command.ts';
+import { commandLine } from '../command-line.ts';
 import { deviceOption, otherwise, outFolder, threadsOption } from '../options.ts';
 import { fileToRead } from '../paths.ts';
-import { type RunOptions, runFromRecipe, withRunning } from '../recipe-command.ts';
+import { type RunOptions, removedFrom, runFromRecipe, withRunning } from '../recipe-command.ts';
 import { leftoversOf, leftoversOfStages } from '../restart.ts';
 import { runSummary } from '../run-summary.ts';
 import { asWorker } from '../workers.ts';
@@ -58,8 +59,8 @@ export function run(): Command {
       const [file = ''] = args;
       const out = folderOf(options, args);
       const recipe = readRecipe(file);
-      const line = `postnas run ${file}`;
       const { unit, threads, device } = options;
+      const line = commandLine('run', file, { out, threads, device });
       if (unit) {
         await asWorker(common, async (onProgress) => {
           const { signal } = common;
@@ -84,7 +85,7 @@ export function run(): Command {
         const recipe = readRecipe(file);
         // A run of one stage has its files at the top.
         if (stagesOf(recipe).length === 1) return leftoversOf(recipe);
-        return leftoversOfStages(withDependents(restartFrom));
+        return leftoversOfStages(removedFrom(recipe, restartFrom));
       },
     },
   );

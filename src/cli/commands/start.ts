@@ -5,6 +5,7 @@ import { Model } from '../../runtime/model.ts';
 import { readRecipe } from '../../search/read-recipe.ts';
 import { InputError } from '../../util/errors.ts';
 import { resumingAction } from '../command.ts';
+import { commandLine } from '../command-line.ts';
 import { outFolder } from '../options.ts';
 import { type RunOptions, runFromRecipe, withRunning } from '../recipe-command.ts';
 import { LEFTOVERS } from '../restart.ts';
@@ -34,7 +35,7 @@ export function start(): Command {
       if (!existsSync(QUICK)) throw new InputError(`${QUICK}: the recipe is missing`);
       const { out } = options;
       const recipe = readRecipe(QUICK);
-      const source = { recipe, file: QUICK, command: `postnas run ${QUICK}` };
+      const source = { recipe, file: QUICK, command: commandLine('run', QUICK, { out }) };
       const result = await runFromRecipe(common, source, options, begin);
       if (!result) return;
       const { signal } = common;

@@ -30,15 +30,17 @@ export class OtherStagesError extends OtherWorkError {
  * Whether all that a run would go on from is of its settings, before any work: a stage of other settings, met after hours,
  * would be met too late.
  *
+ * @param except stages that are not gone on from, with all that use them
  * @throws OtherStagesError naming the fields in which the first of them differ
  */
-export function checkKept(context: RunContext): void {
+export function checkKept(context: RunContext, except: readonly StageName[] = []): void {
   const identityOf = stageIdentity(context);
   const stages = stagesOf(context.recipe);
   const findings: Findings = {};
   const wrong = new Map<StageName, string[]>();
   const fitting: StageName[] = [];
   for (const name of stages) {
+    if (except.includes(name)) continue;
     const used = usedBy(name);
     // It is of other settings, too, if it is there at all.
     if (used.some((each) => wrong.has(each))) continue;

@@ -35,8 +35,8 @@ export async function prepareRun(
   const { final } = recipe;
   const hybrid = final?.hybrid === undefined ? undefined : await resolveModel(final.hybrid, fetching);
   const options = { ...recipe, task: recipe.tasks };
-  const { batches, tasks } = await dataOf(model, options, fetching);
-  const unseen = (examples: number) => unseenTasks(model, options, { examples }, fetching);
+  const { batches, tasks, texts } = await dataOf(model, options, fetching);
+  const unseen = (examples: number) => unseenTasks(model, options, { examples }, { ...fetching, texts });
   const freshTasks = await unseen(recipe.examples);
   const more = final && final.examples !== recipe.examples;
   const context: RunContext = {

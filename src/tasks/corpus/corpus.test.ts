@@ -176,6 +176,11 @@ describe('records', () => {
       '{"text":"a"}\n\n{"text":',
       ':3: Unexpected end of JSON input; expected an object in JSON on each line',
     ],
+    [
+      'broken JSON before others',
+      '{"text":a}\n{"text":"b"}',
+      `:1: Unexpected token 'a', "{"text":a}" is not valid`,
+    ],
     ['a list', '["a"]', ':1: it is a list; expected an object with a text in one of its fields'],
     ['a string', '"a"', ':1: it is a string; expected an object'],
     [
@@ -352,6 +357,7 @@ describe('several files', () => {
   test.each<[string, string, RegExp]>([
     ['nothing there', 'no-file.txt', /no-file\.txt: no such file or folder/],
     ['no match', '*.jsonl', /\*\.jsonl: no file matches it/],
+    ['a range that ends before it begins', 'a[z-a].txt', /a\[z-a\]\.txt is no pattern of names/],
     ['a folder without texts', 'empty', /empty: it has no texts; expected files with \.txt/],
   ])('%s is refused', async (_, name, message) => {
     mkdirSync(at('work/empty/below'), { recursive: true });
@@ -364,6 +370,14 @@ describe('several files', () => {
     expect(await textIn(at('work'))).toBe('text');
     files({ 'b.jsonl.zst': '' });
     await expect(opened(at('work'))).rejects.toThrow(`${at('work/b.jsonl.zst')}: .zst is not supported`);
+  });
+
+  test('links that lead back to a folder above them are left out', async () => {
+    files({ 'a.txt': 'text' });
+    mkdirSync(at('work/below'));
+    for (const name of ['one', 'two', 'below/three']) symlinkSync(at('work'), at(`work/${name}`), 'junction');
+    expect(await textIn(at('work'))).toBe('text');
+    expect(await textIn(at('work/**/*.txt'))).toBe('text');
   });
 
   test('a name with the signs of a glob is a name, if there is such a file', async () => {

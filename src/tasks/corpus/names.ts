@@ -123,11 +123,14 @@ function below(folder: string): CorpusFile[] {
   return files;
 }
 
-function texts(folder: string): CorpusFile[] {
+/** @param above where it is and where the folders above it are: a link that leads back to one of them is left out */
+function texts(folder: string, above: readonly string[] = []): CorpusFile[] {
+  const here = realPath(folder);
+  if (above.includes(here)) return [];
   return list(folder).flatMap((name): CorpusFile[] => {
     const path = join(folder, name);
     const found = look(path);
-    if (found?.isDirectory()) return texts(path);
+    if (found?.isDirectory()) return texts(path, [...above, here]);
     // A text that is packed in a way that is not supported is refused, not left out.
     return found && formatOf(path.replace(REFUSED, '')) !== undefined ? [named(path)] : [];
   });
@@ -156,7 +159,8 @@ function matches(glob: string): string[] {
   return [...new Set(all)].filter((path) => look(path)).sort();
 }
 
-function walk(place: string, [part, ...rest]: readonly string[]): string[] {
+/** @param above the folders that `**` has come through: a link that leads back to one of them is left out */
+function walk(place: string, [part, ...rest]: readonly string[], above: readonly string[] = []): string[] {
   if (part === undefined) return [place];
   if (part === '') return walk(place, rest);
   const at = (name: string) => (place === '' ? name : join(place, name));
@@ -165,8 +169,13 @@ function walk(place: string, [part, ...rest]: readonly string[]): string[] {
     return look(here)?.isDirectory() ? list(here) : [];
   };
   if (part === '**') {
+    const here = realPath(place === '' ? '.' : place);
+    if (above.includes(here)) return [];
     const deeper = inside().filter((name) => look(at(name))?.isDirectory());
-    return [...walk(place, rest), ...deeper.flatMap((name) => walk(at(name), ['**', ...rest]))];
+    return [
+      ...walk(place, rest),
+      ...deeper.flatMap((name) => walk(at(name), ['**', ...rest], [...above, here])),
+    ];
   }
   if (!/[*?[]/.test(part)) return look(at(part)) ? walk(at(part), rest) : [];
   const pattern = segmentPattern(part);
@@ -190,5 +199,9 @@ function segmentPattern(part: string): RegExp {
       return token.replace(/^\[!/, '[^').replaceAll('\\', '\\\\');
     return token.replace(/[.+^${}()|[\]\\]/g, '\\$&');
   });
-  return new RegExp(`^${source}$`, 's');
+  try {
+    return new RegExp(`^${source}$`, 's');
+  } catch {
+    throw new InputError(`${part} is no pattern of names; expected * ? ** {a,b} [abc] [a-z] [!a-z]`);
+  }
 }

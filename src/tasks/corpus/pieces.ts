@@ -119,7 +119,8 @@ function* records(file: OpenFile, from: number, reading: RecordReading): Generat
 
 function parsed(line: string, where: () => string): unknown {
   try {
-    return JSON.parse(line);
+    // Without its end, which the message would show.
+    return JSON.parse(line.trimEnd());
   } catch (error) {
     throw new InputError(`${where()}: ${(error as Error).message}; expected an object in JSON on each line`);
   }

@@ -12,7 +12,7 @@ export class OtherWorkError extends InputError {
   ) {
     super(
       `${path} was saved by a run with other settings:${differences.map((line) => `\n  ${line}`).join('')}\n` +
-        'Delete it to begin anew, give the settings it was begun with, or another folder (--out).',
+        'Delete it to begin anew, give the settings it was begun with, or another folder.',
     );
   }
 }
