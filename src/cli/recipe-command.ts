@@ -14,6 +14,7 @@ import { prepareRun } from '../search/run/prepare.ts';
 import { performHere, RunProgress } from '../search/run/progress.ts';
 import { checkLayout, type StageName, stagesOf, type Unit, withDependents } from '../search/run/stage.ts';
 import { type Perform, runRecipe } from '../search/run.ts';
+import { isPiped } from '../tasks/corpus/names.ts';
 import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import type { OnProgress } from '../util/progress.ts';
@@ -186,7 +187,9 @@ async function prepare(
   // A GPU is one for all.
   const wanted = options.jobs ?? (small && context.device === 'cpu' ? cores : 1);
   const most = Math.max(1, ...planOf(recipe, context.config).map(({ trials }) => trials));
-  const jobs = Math.min(wanted, most);
+  // Workers cannot read what this process has read from a pipe.
+  const isAlone = [recipe.data ?? [], recipe.heldOut ?? []].flat().some(isPiped);
+  const jobs = isAlone ? 1 : Math.min(wanted, most);
   return { context: { ...context, threads: options.threads ?? Math.max(1, Math.floor(cores / jobs)) }, jobs };
 }
 

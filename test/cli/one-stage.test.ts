@@ -1,4 +1,5 @@
 /** The commands of one stage: each is a recipe, with an estimate, workers and a result like those of `postnas run`. */
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ import { readRecipe } from '../../src/search/read-recipe.ts';
 import { readResult } from '../../src/search/read-result.ts';
 import type { Result } from '../../src/search/result.ts';
 import type { Estimate } from '../../src/search/run/estimate.ts';
-import { postnas } from '../support/command.ts';
+import { command, postnas, root } from '../support/command.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -90,6 +91,48 @@ test('workers do the trainings of blocks, by the recipe that the command leaves'
   removeRun(out, LEFTOVERS.comparison, () => {});
   expect(readdirSync(out)).toEqual([]);
 });
+
+test.skipIf(process.platform === 'win32')(
+  'a text from a pipe is trained on in one process, also with several seeds (needs POSIX)',
+  () => {
+    const few = [
+      '--rows',
+      '1',
+      '--length',
+      '16',
+      '--task',
+      'recall:accuracy:2',
+      '--random',
+      '0',
+      '--beam',
+      '1',
+    ];
+    const steps = ['--align-steps', '1', '--supernet-steps', '1', '--seeds', '2', '--jobs', '2'];
+    const line = [
+      command,
+      'search',
+      base,
+      ...few,
+      ...steps,
+      '--data',
+      '/dev/stdin',
+      '--out',
+      join(folder, 'piped'),
+    ];
+    const text = join(folder, 'words.txt');
+    writeFileSync(text, 'some words '.repeat(1000));
+    // A pipe of Node's own is a socket, which cannot be opened.
+    const { status, stderr } = spawnSync(
+      'sh',
+      ['-c', `cat ${text} | "$@"`, 'sh', process.execPath, ...line],
+      {
+        cwd: root,
+        encoding: 'utf8',
+      },
+    );
+    expect(status, stderr).toBe(0);
+  },
+);
 
 test.each([
   [['blocks', base, '--placement', '1,x'], /--placement 1,x: expected layers such as 1,3/],

@@ -78,6 +78,12 @@ export function namesSeveral(name: string): boolean {
   }
 }
 
+/** Whether a text comes from a pipe, which only one process can read, once. */
+export function isPiped(name: string): boolean {
+  const found = statSync(name, { throwIfNoEntry: false });
+  return found !== undefined && !found.isFile() && !found.isDirectory();
+}
+
 function filesOf(name: string): CorpusFile[] {
   if (name === '') throw new InputError("'' is no name of a text: expected a file, a folder or a glob");
   const found = look(name);
