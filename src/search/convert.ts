@@ -1,6 +1,8 @@
 import { openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
 import { resolveModel } from '../model/hub.ts';
 import { refuseInputs } from '../model/output-place.ts';
+import { InputError } from '../util/errors.ts';
+import { checkKnown } from '../util/known-options.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { DEFAULTS } from './defaults.ts';
 import { linearMixer } from './network/linear-mixer.ts';
@@ -21,6 +23,10 @@ export interface ConvertOptions {
   signal?: AbortSignal;
 }
 
+const KNOWN: Record<keyof ConvertOptions, true> = {
+  ...{ model: true, out: true, layers: true, mixer: true, onProgress: true, signal: true },
+};
+
 /**
  * Puts a linear block in the place of attention, started from the attention's weights, and trains nothing: what `distill` begins
  * with where the layers are known. The hybrid is of no use before it is trained.
@@ -29,6 +35,10 @@ export interface ConvertOptions {
  * @throws InputError for layers that the model does not have, and for a mixer that does not exist
  */
 export async function convert(options: ConvertOptions): Promise<string> {
+  checkKnown(options, KNOWN);
+  if (!Array.isArray(options.layers)) {
+    throw new InputError(`layers is ${options.layers}, expected a list of those that keep full attention`);
+  }
   const { out, mixer = DEFAULTS.placement.mixer, onProgress, signal } = options;
   const model = await resolveModel(options.model, { onProgress, signal });
   const { config, weights, generation } = openCheckpoint(model);

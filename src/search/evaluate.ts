@@ -7,6 +7,7 @@ import { scorePlan, type TaskScore } from '../tasks/harness.ts';
 import { planText } from '../tasks/held-out-text.ts';
 import { HELD_OUT_TASK, parseTask, planOf, SEARCHED } from '../tasks/objective.ts';
 import { InputError } from '../util/errors.ts';
+import { checkKnown } from '../util/known-options.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { DEFAULTS } from './defaults.ts';
 
@@ -47,6 +48,19 @@ export interface Evaluation {
 /** Rows of a held-out text and their length, where an evaluation is not told. */
 export const EVALUATED = { heldOutRows: 16, length: 512 };
 
+const KNOWN: Record<keyof EvaluateOptions, true> = {
+  ...{
+    model: true,
+    tasks: true,
+    heldOut: true,
+    field: true,
+    heldOutRows: true,
+    length: true,
+    examples: true,
+  },
+  ...{ dtype: true, kvDtype: true, threads: true, onProgress: true, onNotice: true, signal: true },
+};
+
 /**
  * The perplexity of a model on a text and its accuracy on tasks, by the engine that generates. The same options take the same
  * places of the text and the same examples.
@@ -54,6 +68,10 @@ export const EVALUATED = { heldOutRows: 16, length: 512 };
  * @throws InputError where there is nothing to evaluate, for tasks that do not exist and files that cannot be read
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
+  checkKnown(options, KNOWN);
+  if (options.tasks !== undefined && !Array.isArray(options.tasks)) {
+    throw new InputError(`tasks is ${options.tasks}, expected a list such as ['recall:accuracy:64']`);
+  }
   const {
     heldOut: files,
     field,

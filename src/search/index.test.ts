@@ -199,6 +199,10 @@ test('a conversion trains nothing: a hybrid that starts from the attention of it
   }
   expect(readFileSync(join(out, 'tokenizer.json'))).toEqual(readFileSync(at('model/tokenizer.json')));
   const no = { model: at('model'), out: at('none') };
+  await expect(convert({ ...no, layers: [0], budget: 1 } as never)).rejects.toThrow(
+    "unknown option 'budget'",
+  );
+  await expect(convert(no as never)).rejects.toThrow('layers is undefined, expected a list');
   await expect(convert({ ...no, layers: [3] })).rejects.toThrow('no layer 3, expected 0 to 2');
   await expect(convert({ ...no, layers: [0], mixer: 's4' })).rejects.toThrow("unknown mixer 's4'");
   await expect(convert({ ...no, out: at('model'), layers: [0] })).rejects.toThrow(at('model'));
@@ -250,6 +254,16 @@ describe('refused before any work', () => {
       /settings: .*"seeds"/,
     ],
     ['no jobs', () => estimate({ ...shared, placement: {} }, { jobs: 0 }), /jobs 0: expected a whole number/],
+    [
+      'a task',
+      () => evaluate({ model: shared.model, task: ['recall'] } as never),
+      /unknown option 'task'; expected/,
+    ],
+    [
+      'tasks as a text',
+      () => evaluate({ model: shared.model, tasks: 'recall' as never }),
+      /tasks is recall, expected a list/,
+    ],
     ['nothing to evaluate', () => evaluate({ model: shared.model }), /nothing to evaluate/],
   ])('%s', async (_, call, message) => {
     await expect(call()).rejects.toThrow(

@@ -3,6 +3,7 @@ import { WEIGHT_DTYPES } from '../../model/quantized-tensors.ts';
 import { EVALUATED, type EvaluateOptions, evaluate, isText } from '../../search/evaluate.ts';
 import { HELD_OUT_TASK } from '../../tasks/objective.ts';
 import { action } from '../command.ts';
+import { settingsOf } from '../command-line.ts';
 import { withTasks } from '../data-options.ts';
 import {
   addWithAliases,
@@ -16,7 +17,7 @@ import {
 import { wholeNumber } from '../parsers.ts';
 import { table } from '../table.ts';
 
-type Options = Omit<EvaluateOptions, 'model' | 'tasks'> & { task?: string[] };
+type Options = Omit<EvaluateOptions, 'model' | 'tasks'> & { task?: string[]; seeds?: never };
 
 /** `postnas eval`: perplexity on a text and accuracy on tasks, by the engine that generates. */
 export function evalCommand(): Command {
@@ -44,9 +45,11 @@ export function evalCommand(): Command {
         '\nExamples:\n  postnas eval models/hybrid --held-out novel.txt --dtype q4\n' +
         '  postnas eval models/base --task recall choice arithmetic --examples 256',
     );
-  return action<Options>(command, async ({ progress, signal, result }, { task, ...options }, [model]) => {
+  return action<Options>(command, async ({ progress, signal, result }, options, [model]) => {
     const { report: onProgress, log: onNotice } = progress;
-    const found = await evaluate({ ...options, model: model!, tasks: task, onProgress, onNotice, signal });
+    const { threads } = options;
+    const how = { threads, onProgress, onNotice, signal };
+    const found = await evaluate({ ...settingsOf(options), ...how, model: model! });
     const lines = found.scores.map((score) => {
       const ofText = isText(score.name);
       return [
