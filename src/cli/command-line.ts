@@ -33,7 +33,7 @@ export function commandLine(command: string, models: string | readonly string[],
   const quoted = (text: string) =>
     /^[\w.,:/@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
   const flags = Object.entries(without(options, ASIDE)).flatMap(([name, value]: [string, unknown]) => {
-    if (value === undefined || value === false) return [];
+    if (value === false) return [];
     const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
     return value === true ? [flag] : [flag, ...[value].flat().map((each) => quoted(String(each)))];
   });

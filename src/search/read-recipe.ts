@@ -3,6 +3,7 @@ import { dirname, isAbsolute, relative, resolve } from 'node:path';
 import type { z } from 'zod';
 import { namesFiles } from '../tasks/corpus/names.ts';
 import { InputError } from '../util/errors.ts';
+import { issuesError } from '../util/schema.ts';
 import { systemMeaning } from '../util/system-errors.ts';
 import { layersOf } from './read-placement.ts';
 import { type Recipe, type RecipeInput, recipeSchemas } from './recipe.ts';
@@ -78,8 +79,7 @@ function checked(value: unknown, wrong: string, found: (file: string) => string)
     const { $schema: _, ...recipe } = read.data;
     return recipe;
   }
-  const lines = issues.map(({ path, message }) => `\n  ${path.join('.') || 'recipe'}: ${message}`);
-  throw new InputError(`${wrong}:${lines.join('')}`);
+  throw issuesError(wrong, issues, 'recipe');
 }
 
 /** The layers of a result in place of its file's name. */

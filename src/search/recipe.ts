@@ -225,7 +225,7 @@ export const sharedSchema = z.strictObject({
   heldOutShare: bounds.share
     .optional()
     .describe(
-      'share of the documents of `data` that are held out for that task where `heldOut` is absent; 0.01 unless given',
+      `share of the documents of \`data\` that are held out for that task where \`heldOut\` is absent; ${DEFAULTS.heldOutShare} unless given`,
     ),
   field: z
     .string()

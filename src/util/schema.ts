@@ -49,6 +49,20 @@ export function readBy<S extends z.ZodType>(path: string, schema: S, json: unkno
   throw new InputError(`${path}: ${z.core.toDotPath(at)} ${is}, expected ${message}`);
 }
 
+/**
+ * An error with a line for each mistake.
+ *
+ * @param whole stands for what has no field
+ */
+export function issuesError(
+  wrong: string,
+  issues: readonly Pick<z.core.$ZodIssue, 'path' | 'message'>[],
+  whole: string,
+): InputError {
+  const lines = issues.map(({ path, message }) => `\n  ${path.join('.') || whole}: ${message}`);
+  return new InputError(`${wrong}:${lines.join('')}`);
+}
+
 function valueAt(json: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>(
     (value, key) =>

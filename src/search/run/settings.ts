@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { InputError } from '../../util/errors.ts';
+import { issuesError } from '../../util/schema.ts';
 import { bounds } from '../bounds.ts';
 import type { RunSettings } from './prepare.ts';
 
@@ -17,7 +17,5 @@ const schema = z.strictObject({
 /** @throws InputError naming what is wrong or unknown */
 export function checkRunSettings(settings: unknown): void {
   const { error } = schema.safeParse(settings);
-  if (!error) return;
-  const lines = error.issues.map(({ path, message }) => `\n  ${path.join('.') || 'settings'}: ${message}`);
-  throw new InputError(`these settings cannot be:${lines.join('')}`);
+  if (error) throw issuesError('these settings cannot be', error.issues, 'settings');
 }
