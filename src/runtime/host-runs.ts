@@ -125,7 +125,7 @@ export class HostRuns implements Runs {
   start(): HostSequence {
     const { numKvHeads: heads, headDim: width } = this.config;
     const caches = cachedLayers(this.config).map(
-      ({ window }) => new KvCache({ heads, width, window }, this.packer),
+      ({ window, sinks }) => new KvCache({ heads, width, window, sinks }, this.packer),
     );
     return new HostSequence(hostState(this.config), caches);
   }

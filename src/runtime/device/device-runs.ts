@@ -1,6 +1,7 @@
 import { type Device, float32, memoryOf, type Program, type Value, type Values } from '../../graph/index.ts';
 import { mixerOf } from '../../mixers/registry.ts';
 import type { ModelConfig } from '../../model/config.ts';
+import { refuseSinks } from '../../model/without-sinks.ts';
 import { AngleTables } from '../angle-tables.ts';
 import type { Batch } from '../batch.ts';
 import type { EngineWeights } from '../engine-weights.ts';
@@ -63,6 +64,7 @@ export class DeviceRuns implements Runs {
     weights: EngineWeights,
     options: RunsOptions & { device: Device },
   ): Promise<DeviceRuns> {
+    refuseSinks(config, `on device '${options.device}' there are models`);
     const embed = weights.embedding();
     const steps = await compileDecoder(config, 'step', weights, options);
     const memory = memoryOf(options.device);
