@@ -26,15 +26,19 @@ export class EngineScorer implements LogProbScorer {
       if (asked.length === 0) return;
       const total = logSumExp(logits);
       for (const { span, score } of asked) {
-        if (span.candidates) score.candidates = span.candidates.map((id) => logits[id]! - total);
-        else {
+        if (span.candidates) {
+          score.candidates = span.candidates.map((id) => logits[id]! - total);
+          score.best = argMaxOf(logits);
+        } else {
           score.logProb += logits[ids[next]!]! - total;
           score.greedy &&= argMaxOf(logits) === ids[next];
         }
       }
     };
     using sequence = this.engine.start();
-    await this.engine.append(sequence, ids, { signal, each });
+    // The last token need not be read where nothing is asked behind it: its row may fill the context.
+    const read = spans.some(({ from }) => from === ids.length) ? ids : ids.slice(0, -1);
+    await this.engine.append(sequence, read, { signal, each });
     return scores;
   }
 }
