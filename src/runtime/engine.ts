@@ -200,10 +200,7 @@ export class Engine {
    * @param trees of sequences that `check` finds right
    * @param asked of each tree, by the places of its tokens; at least one in all
    */
-  scoreTrees(
-    trees: readonly TokenTree[],
-    asked: readonly (readonly Asked[])[],
-  ): Promise<TokenScores[][]> {
+  scoreTrees(trees: readonly TokenTree[], asked: readonly (readonly Asked[])[]): Promise<TokenScores[][]> {
     return this.exclusively(() => this.runs.scoreTrees(trees, asked));
   }
 

@@ -5,6 +5,7 @@ import { type Batch, HostBatch } from './batch.ts';
 import { CachedAttentionPrograms } from './cached-attention.ts';
 import { draw } from './draw.ts';
 import type { EngineWeights, Reading } from './engine-weights.ts';
+import { HostScoring } from './host-scoring.ts';
 import { HostSequence } from './host-sequence.ts';
 import type { KvDtype } from './kv-blocks.ts';
 import { KvCache } from './kv-cache.ts';
@@ -13,9 +14,8 @@ import { Packer } from './packed-blocks.ts';
 import type { BatchGuard, EachLogits, Runs } from './runs.ts';
 import { cachedLayers, compileHead, type Form, fixedState, hostState, Segments } from './segments.ts';
 import type { SequenceContent } from './sequence-content.ts';
-import { type Asked, Scoring, type TokenScores } from './token-scores.ts';
+import type { Asked, TokenScores } from './token-scores.ts';
 import type { TokenTree } from './token-tree.ts';
-import { TreeReader } from './tree-reader.ts';
 import { WholeLane } from './whole-lane.ts';
 
 /**
@@ -67,8 +67,7 @@ export class HostRuns implements Runs {
   /** The model for single tokens, in the forms that have been needed so far. */
   private readonly steps = new Map<StepForm, Promise<Segments>>();
   private readonly lanes = new WeakMap<HostSequence, Steps>();
-  private readonly scoring: Scoring;
-  private treeReader: Promise<TreeReader> | null = null;
+  private readonly scoring: HostScoring;
 
   private constructor(
     private readonly config: ModelConfig,
@@ -79,7 +78,7 @@ export class HostRuns implements Runs {
     private readonly attention: CachedAttentionPrograms,
     private readonly options: RunsOptions,
   ) {
-    this.scoring = new Scoring(head, config.vocabSize, options.threads);
+    this.scoring = new HostScoring(config, weights, embed, head, options.threads);
     const longest = config.maxPositionEmbeddings;
     this.packer = options.kvDtype === 'q8' ? new Packer({ threads: options.threads, longest }) : null;
     this.piece = anyLength(config) ? LONGEST_PIECE : PADDED_PIECE;
@@ -94,7 +93,8 @@ export class HostRuns implements Runs {
     const attention = new CachedAttentionPrograms({ H, KV, d }, { threads: options.threads });
     const runs = new HostRuns(config, source, embed, head, attention, later);
     try {
-      if (!options.scoring) await runs.compiled(options.batches || !runs.whole ? 'step' : 'whole', { reading, total });
+      if (!options.scoring)
+        await runs.compiled(options.batches || !runs.whole ? 'step' : 'whole', { reading, total });
       return runs;
     } catch (error) {
       await runs.dispose();
@@ -176,16 +176,8 @@ export class HostRuns implements Runs {
     return anyLength(this.config);
   }
 
-  async scoreTrees(trees: readonly TokenTree[], asked: readonly (readonly Asked[])[]): Promise<TokenScores[][]> {
-    this.treeReader ??= TreeReader.compile(this.config, this.weights, this.embed, this.options);
-    this.treeReader.catch(() => {
-      this.treeReader = null;
-    });
-    const reader = await this.treeReader;
-    const hidden = await reader.read(trees, asked.map((own) => own.map(({ place }) => place)));
-    const scores = await this.scoring.scores(hidden, asked.flat());
-    let at = 0;
-    return asked.map((own) => scores.slice(at, (at += own.length)));
+  scoreTrees(trees: readonly TokenTree[], asked: readonly (readonly Asked[])[]): Promise<TokenScores[][]> {
+    return this.scoring.scoreTrees(trees, asked);
   }
 
   batch(guard: BatchGuard, room = 0): Batch {
@@ -266,13 +258,7 @@ export class HostRuns implements Runs {
   ): Promise<TokenScores[]> {
     const first = sequence.length;
     const x = await this.readHidden(sequence, ids);
-    const { hiddenSize } = this.config;
-    const rows = new Float32Array(asked.length * hiddenSize);
-    for (const [i, { place }] of asked.entries()) {
-      const at = (place - first) * hiddenSize;
-      rows.set(x.subarray(at, at + hiddenSize), i * hiddenSize);
-    }
-    return this.scoring.scores(rows, asked);
+    return this.scoring.scoreRows(x, first, asked);
   }
 
   /** Hidden states of the last layer [T, D] after each token of a piece. */
@@ -315,7 +301,6 @@ export class HostRuns implements Runs {
 
   async dispose(): Promise<void> {
     for (const steps of this.steps.values()) await (await steps.catch(() => null))?.dispose();
-    await (await this.treeReader?.catch(() => null))?.dispose();
     await this.scoring.dispose();
     await this.head.dispose();
     await this.attention.dispose();

@@ -1,4 +1,14 @@
-import { argMax, float32, input, logSumExp, type Program, reshape, sub, take, Value } from '../graph/index.ts';
+import {
+  argMax,
+  float32,
+  input,
+  logSumExp,
+  type Program,
+  reshape,
+  sub,
+  take,
+  Value,
+} from '../graph/index.ts';
 import { KeptPrograms } from './kept-programs.ts';
 import { argMaxOf, logSumExp as totalOf } from './sampler.ts';
 

@@ -41,7 +41,12 @@ export interface Sight {
  *
  * @param into [T, T] for T of at least the tree's tokens; rows of what is no token see the first key
  */
-export function writeBias({ parents }: TokenTree, { window, sinks }: Sight, T: number, into: Float32Array): void {
+export function writeBias(
+  { parents }: TokenTree,
+  { window, sinks }: Sight,
+  T: number,
+  into: Float32Array,
+): void {
   into.fill(HIDDEN);
   const positions = positionsOf({ ids: [], parents });
   for (let i = 0; i < T; i++) {

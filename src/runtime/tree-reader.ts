@@ -7,7 +7,7 @@ import {
   input,
   matmul,
   mulDims,
-  Program,
+  type Program,
   reshape,
   rmsNorm,
   softmax,
@@ -123,7 +123,8 @@ function record(config: ModelConfig): Recorded {
   };
   const biases = new Map<string, { sight: Sight; bias: Tensor }>();
   const biasOf = (spec: MixerSpec) => {
-    const sight = { window: mixerOf(spec).cached!.window(spec), sinks: 0 };
+    const { window, sinks } = mixerOf(spec).cached!;
+    const sight = { window: window(spec), sinks: sinks(spec) };
     const name = biasName(sight);
     const known = biases.get(name) ?? { sight, bias: input(name, 'float32', [B, 1, 1, T, T]) };
     biases.set(name, known);
@@ -189,7 +190,9 @@ function indices(places: readonly number[]): Value {
 
 /** Sequences are filled up with their first token, behind the last, where nothing of theirs depends on it. */
 function pathFeeds(trees: readonly TokenTree[], T: number): Values {
-  const sequences = trees.flatMap((tree, b) => pathsOf(tree).map((path) => path.map((place) => b * T + place)));
+  const sequences = trees.flatMap((tree, b) =>
+    pathsOf(tree).map((path) => path.map((place) => b * T + place)),
+  );
   const P = Math.max(...sequences.map((path) => path.length));
   const paths = new BigInt64Array(sequences.length * P);
   const home = new BigInt64Array(trees.length * T);
@@ -197,5 +200,8 @@ function pathFeeds(trees: readonly TokenTree[], T: number): Values {
     for (let i = 0; i < P; i++) paths[s * P + i] = BigInt(path[i] ?? path[0]!);
     for (const [i, place] of path.entries()) home[place] = BigInt(s * P + i);
   }
-  return { paths: new Value('int64', paths, [sequences.length, P]), home: new Value('int64', home, [home.length]) };
+  return {
+    paths: new Value('int64', paths, [sequences.length, P]),
+    home: new Value('int64', home, [home.length]),
+  };
 }

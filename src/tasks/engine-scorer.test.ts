@@ -72,19 +72,30 @@ function expectAlike(found: readonly SpanScore[][], expected: readonly SpanScore
     expect(found[row]!.length).toBe(spans.length);
     for (const [i, { logProb, greedy, candidates, best }] of spans.entries()) {
       const got = found[row]![i]!;
-      expect(Math.abs(got.logProb - logProb), `row ${row}, span ${i}`).toBeLessThan(1e-4 * (1 + Math.abs(logProb) / 50));
+      expect(Math.abs(got.logProb - logProb), `row ${row}, span ${i}`).toBeLessThan(
+        1e-4 * (1 + Math.abs(logProb) / 50),
+      );
       expect(got.greedy, `row ${row}, span ${i}`).toBe(greedy);
       expect(got.best).toBe(best);
       expect(got.candidates?.length).toBe(candidates?.length);
-      for (const [c, x] of candidates?.entries() ?? []) expect(Math.abs(got.candidates![c]! - x)).toBeLessThan(1e-4);
+      for (const [c, x] of candidates?.entries() ?? [])
+        expect(Math.abs(got.candidates![c]! - x)).toBeLessThan(1e-4);
     }
   }
 }
 
 /** Fast on any machine: a model of these layers and what the two ways of reading find. */
-async function compareWays(layers: MixerSpec[], options: EngineOptions = {}, rows = mixedRows()): Promise<void> {
+async function compareWays(
+  layers: MixerSpec[],
+  options: EngineOptions = {},
+  rows = mixedRows(),
+): Promise<void> {
   const config = tinyConfig(layers);
-  await using engine = await Engine.create(config, randomWeights(config), { threads: 1, scoring: true, ...options });
+  await using engine = await Engine.create(config, randomWeights(config), {
+    threads: 1,
+    scoring: true,
+    ...options,
+  });
   const found = await new EngineScorer(engine).score(rows);
   expectAlike(found, await rowByRow(engine, rows));
 }
@@ -92,9 +103,16 @@ async function compareWays(layers: MixerSpec[], options: EngineOptions = {}, row
 const rwkv7 = { ...EVERY_MIXER.rwkv7, valueRank: 4 };
 const HYBRIDS: Record<string, MixerSpec[]> = {
   ...Object.fromEntries(
-    Object.entries(EVERY_MIXER).map(([kind, spec]) => [kind, [{ kind: 'attention' }, spec, spec] as MixerSpec[]]),
+    Object.entries(EVERY_MIXER).map(([kind, spec]) => [
+      kind,
+      [{ kind: 'attention' }, spec, spec] as MixerSpec[],
+    ]),
   ),
-  'windows of two sizes': [{ kind: 'sliding_window', window: 3 }, { kind: 'sliding_window', window: 70 }],
+  'a window with sinks': [{ kind: 'sliding_window', window: 6, sinks: 2 }, { kind: 'attention' }],
+  'windows of two sizes': [
+    { kind: 'sliding_window', window: 3 },
+    { kind: 'sliding_window', window: 70 },
+  ],
   'coupled rwkv7': [EVERY_MIXER.rwkv7, rwkv7, { kind: 'attention' }, rwkv7],
 };
 
@@ -110,7 +128,13 @@ test('long rows that begin alike are read once, in pieces', async () => {
   const ends = [drawn(5, 2), drawn(9, 3), drawn(40, 4)];
   const rows = ends.map((end, i): Row => {
     const ids = [...start, ...(i === 1 ? ends[0]! : []), ...end];
-    return { ids, spans: [{ from: 1000, to: 1003 }, { from: start.length, to: ids.length }] };
+    return {
+      ids,
+      spans: [
+        { from: 1000, to: 1003 },
+        { from: start.length, to: ids.length },
+      ],
+    };
   });
   const config = tinyConfig([{ kind: 'attention' }, EVERY_MIXER.gla], { maxPositionEmbeddings: 2048 });
   await using engine = await Engine.create(config, randomWeights(config), { threads: 1 });
@@ -131,7 +155,9 @@ test('a row that cannot be read is told before anything is', async () => {
   await using engine = await Engine.create(config, randomWeights(config), { threads: 1 });
   const scorer = new EngineScorer(engine);
   const row = (ids: number[]): Row => ({ ids, spans: [{ from: 1, to: ids.length }] });
-  await expect(scorer.score([row([1, 2]), row([1, 64])])).rejects.toThrow('token id 64 is not in the vocabulary');
+  await expect(scorer.score([row([1, 2]), row([1, 64])])).rejects.toThrow(
+    'token id 64 is not in the vocabulary',
+  );
   await expect(scorer.score([row(drawn(18, 1))])).rejects.toThrow('17 tokens do not fit');
   // The last token of a row is predicted and not read.
   expect(await scorer.score([row(drawn(17, 1))])).toHaveLength(1);

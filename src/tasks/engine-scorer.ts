@@ -116,7 +116,10 @@ class AskedTree {
   readonly rows: number;
   readonly asked: readonly Asked[];
   /** By place, in the order of `asked`: how many ids each question has, and who is told. */
-  private readonly questions = new Map<number, { ids: readonly number[]; tell: (scores: TokenScores) => void }[]>();
+  private readonly questions = new Map<
+    number,
+    { ids: readonly number[]; tell: (scores: TokenScores) => void }[]
+  >();
 
   constructor({ tree, paths }: PlantedTree, rows: readonly Row[], scores: readonly SpanScore[][]) {
     this.tree = tree;
