@@ -1,4 +1,5 @@
 import type { Device } from '../graph/index.ts';
+import { openCheckpoint } from '../model/checkpoint.ts';
 import { loadTokenizer, tokenizerIdentity } from '../model/folder.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import { checkApart } from '../tasks/corpus/apart.ts';
@@ -32,6 +33,10 @@ export interface DataSettings {
   /** 'name', 'name:metric' or 'name:metric:examples'; without it what fits the data. */
   task?: readonly string[];
   examples: number;
+  /** A folder with the files of public tasks; the Hub unless told. */
+  dataDir?: string;
+  /** Solved examples in front of each of their questions; as many as lm-evaluation-harness has unless told. */
+  shots?: number;
   rows: number;
   length: number;
   threads?: number;
@@ -130,7 +135,12 @@ async function judged(
   const { training, heldOut } = texts;
   if (field !== undefined) checkField(field, training, heldOut);
   const text = heldOut ? trainingText(heldOut) : share && training ? heldOutText(training) : undefined;
-  const tasks = task.map((each) => objectiveTask(each, { ...options, heldOut: text }, tokenizer));
+  const { dataDir: folder, shots } = options;
+  // One token less than the context: all of a row is read.
+  const contextLength = openCheckpoint(model).config.maxPositionEmbeddings - 1;
+  const how = { ...options, heldOut: text, datasets: { folder, shots, ...control }, contextLength };
+  const tasks: ObjectiveTask[] = [];
+  for (const each of task) tasks.push(await objectiveTask(each, how, tokenizer));
   return { tokenizer, texts, tasks };
 }
 

@@ -15,7 +15,7 @@ import {
   threadsOption,
 } from '../options.ts';
 import { natural, tokenCount, wholeNumber } from '../parsers.ts';
-import { folderToRead, folderToWrite } from '../paths.ts';
+import { folderToWrite } from '../paths.ts';
 
 type Options = Omit<EvaluateOptions, 'model' | 'tasks'> & { task?: string[]; seeds?: never };
 
@@ -40,13 +40,7 @@ export function evalCommand(): Command {
       'documents of each public set, the first ones; of mmlu, of each subject',
       wholeNumber,
     )
-    .option('--shots <n>', 'solved examples in front of each question of a public set', natural)
     .option('--seed <n>', 'shots and examples are drawn with', natural)
-    .option(
-      '--data-dir <folder>',
-      'the files of public sets',
-      folderToRead('--data-dir', 'a folder with data sets'),
-    )
     .option('--max-length <n>', 'the longest row of a public set in tokens', tokenCount)
     .option('-o, --out <folder>', 'keep scores here', folderToWrite('--out', 'a folder'))
     .option('--log-samples', 'write the log-likelihoods of every document into the folder of --out')

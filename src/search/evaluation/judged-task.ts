@@ -4,7 +4,7 @@ import { type DatasetSource, loadDatasets } from '../../tasks/datasets/load.ts';
 import { GROUPS } from '../../tasks/datasets/sets.ts';
 import { type Plan, planExamples } from '../../tasks/harness.ts';
 import { readingOf } from '../../tasks/reading.ts';
-import type { Example } from '../../tasks/task.ts';
+import { type Example, requestsOf } from '../../tasks/task.ts';
 
 /** A task as a model is judged by it. */
 export interface JudgedTask {
@@ -13,6 +13,8 @@ export interface JudgedTask {
   /** Of a public set: the set, and the first of its documents as examples, in order. */
   set?: Dataset;
   examples?: readonly Example[];
+  /** Where answers are written: what stands in front of each. */
+  prompts?: readonly string[];
 }
 
 export interface PublicOptions extends DatasetSource {
@@ -38,12 +40,11 @@ export async function publicTasksOf(
   const reading = readingOf(tokenizer, contextLength);
   return sets.map((set) => {
     const examples = firstExamples(set, limit, seed);
-    return {
-      name: set.description.name,
-      plan: planExamples(set.description.name, examples, reading),
-      set,
-      examples,
+    const { name, kind } = set.description;
+    const prompts = kind === 'generation' && {
+      prompts: examples.map((example) => requestsOf(example)[0]![0]!),
     };
+    return { name, plan: planExamples(name, examples, reading), set, examples, ...prompts };
   });
 }
 
