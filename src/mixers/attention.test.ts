@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { type Dim, evaluate, gradients, input, type NdArray, ndarray, type Tensor } from '../graph/index.ts';
 import { Random } from '../util/random.ts';
-import { attend } from './attention.ts';
+import { attend } from './attend.ts';
 
 test.each([
   { T: 10, S: 10, window: Number.POSITIVE_INFINITY },
@@ -27,7 +27,7 @@ test.each([
     .fill(1, 2 * S - T);
   const seed = normal('seed', [2, 4, T, 6]);
   const results = [4, T].map((block) => {
-    const output = attend(q, k, v, window, valid, block);
+    const output = attend(q, k, v, { window, valid, block });
     return evaluate([output, ...gradients([{ output, seed }], [q, k, v])], feeds);
   });
   for (const [i, blocked] of results[0]!.entries()) {

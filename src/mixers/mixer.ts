@@ -102,6 +102,8 @@ export interface Mixer<S extends MixerSpec = MixerSpec> {
 interface CachedAttention<S extends MixerSpec> {
   /** Tokens that a query sees, its own included; infinite for all. */
   window(spec: S): number;
+  /** First tokens of a text that stay visible behind the window. */
+  sinks(spec: S): number;
   /** Of the input's tokens, rotated where they are to be: queries [B, H, T, d], keys and values [B, KV, T, d]. */
   heads(spec: S, context: MixerContext, input: MixerInput): Record<'q' | 'k' | 'v', Tensor>;
   /** What the queries got [B, H, T, d] -> [B, T, D] */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { draw, drawParameters, exactly, expectClose } from '../../test/mixers/harness.ts';
+import { draw, drawParameters, exactly, expectClose, slice } from '../../test/mixers/harness.ts';
 import { mixerSuite } from '../../test/mixers/suite.ts';
 import { ndarray } from '../graph/index.ts';
 import { Random } from '../util/random.ts';
@@ -28,6 +28,8 @@ mixerSuite('attention with biases and query and key norms', {
   context: { ...context, qkvBias: true, oBias: true, qkNorm: true },
 });
 mixerSuite('sliding window', { spec: { kind: 'sliding_window', window: 10 }, context });
+mixerSuite('sliding window with sinks', { spec: { kind: 'sliding_window', window: 10, sinks: 3 }, context });
+mixerSuite('more sinks than window', { spec: { kind: 'sliding_window', window: 2, sinks: 7 }, context });
 mixerSuite('RetNet', { spec: { kind: 'retnet', heads: 2, keyDim: 4, valueDim: 3 }, context });
 mixerSuite('GLA', {
   spec: { kind: 'gla', heads: 2, keyDim: 4, valueDim: 3, gateRank: 2, rope: false },
@@ -92,10 +94,14 @@ mixerSuite('JetBlock with rotation', {
 });
 
 const fullAttention = { spec: { kind: 'attention' } as const, context };
-const slidingWindow = (window: number) => ({ spec: { kind: 'sliding_window', window } as const, context });
+const slidingWindow = (window: number, sinks = 0) => ({
+  spec: { kind: 'sliding_window', window, sinks } as const,
+  context,
+});
 
 describe('attention by plain loops', () => {
   const T = 20;
+  const D = context.hiddenSize;
   // Cosines and sines are held in float32.
   const ROTATION = 1e-6;
   const random = new Random(2);
@@ -104,7 +110,7 @@ describe('attention by plain loops', () => {
 
   /** Heads one by one, scores one by one; query head h reads key head floor(h / 2). */
   function byLoops(sees: (query: number, key: number) => boolean) {
-    const { hiddenSize: D, numHeads, numKvHeads, headDim: d } = context;
+    const { numHeads, numKvHeads, headDim: d } = context;
     const project = (name: string, t: number, row: number) =>
       Array.from({ length: D }, (_, c) => x.data[t * D + c]! * parameters[name]!.data[row * D + c]!).reduce(
         (a, b) => a + b,
@@ -163,6 +169,49 @@ describe('attention by plain loops', () => {
         byLoops((query, key) => query - key < window),
         ROTATION,
       );
+    }
+  });
+
+  test('sinks: the first s keys of the text are seen, too, at their own positions', () => {
+    for (const [window, sinks] of [
+      [1, 1],
+      [3, 4],
+      [8, 2],
+      [4, T],
+    ] as const) {
+      const { y } = exactly(slidingWindow(window, sinks), 'chunk', parameters, { x });
+      const expected = byLoops((query, key) => query - key < window || key < sinks);
+      expectClose(`window ${window}, sinks ${sinks}`, y, expected, ROTATION);
+    }
+  });
+
+  test('sinks are the first tokens of the text, not of the row: padding on the left, one call or several', () => {
+    const [window, sinks, padding] = [3, 4, 5];
+    const expected = byLoops((query, key) => query - key < window || key < sinks);
+    const rows = ndarray([1, padding + T, D], [...draw(random, [padding * D]).data, ...x.data]);
+    const counted = (from: number, to: number, first: number) =>
+      ndarray(
+        [1, to - from],
+        Array.from({ length: to - from }, (_, i) => Math.max(0, from + i - first)),
+      );
+    const padded = exactly(slidingWindow(window, sinks), 'chunk', parameters, {
+      x: rows,
+      mask: ndarray(
+        [1, padding + T],
+        Array.from({ length: padding + T }, (_, i) => (i < padding ? 0 : 1)),
+      ),
+      positions: counted(0, padding + T, padding),
+    });
+    expectClose('padded', slice(padded.y, 1, padding, padding + T), expected, ROTATION);
+    // The first call ends before all sinks are there.
+    for (const cut of [1, 3, 4, 6]) {
+      const first = exactly(slidingWindow(window, sinks), 'chunk', parameters, { x: slice(x, 1, 0, cut) });
+      const second = exactly(slidingWindow(window, sinks), 'chunk', parameters, {
+        x: slice(x, 1, cut, T),
+        state: first.state,
+        positions: counted(cut, T, 0),
+      });
+      expectClose(`cut at ${cut}`, second.y, slice(expected, 1, cut, T), ROTATION);
     }
   });
 

@@ -60,10 +60,12 @@ export interface AttentionSpec {
   kind: 'attention';
 }
 
-/** Attention over the last `window` tokens, the current one included. */
+/** Attention over the last `window` tokens, the current one included, and over the first `sinks` tokens of the text. */
 export interface SlidingWindowSpec {
   kind: 'sliding_window';
   window: number;
+  /** None when absent. */
+  sinks?: number;
 }
 
 /** Multi-scale retention (Sun et al. 2023). */

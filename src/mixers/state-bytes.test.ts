@@ -14,6 +14,9 @@ test('keys and values grow with the tokens, to the window where there is one', (
   const window: MixerSpec = { kind: 'sliding_window', window: 64 };
   expect(bytes(window, 63)).toEqual({ cache: 2 * 2 * 8 * 63 * 2, recurrent: 0, inputs: 0 });
   expect(bytes(window, 64)).toEqual(bytes(window, 100_000));
+  const sinks: MixerSpec = { kind: 'sliding_window', window: 64, sinks: 4 };
+  expect(bytes(sinks, 66).cache).toBe(2 * 2 * 8 * 66 * 2);
+  expect(bytes(sinks, 100_000).cache).toBe(2 * 2 * 8 * 68 * 2);
 });
 
 test('a recurrent state is float32 whatever the caches are, the inputs of convolutions are not', () => {

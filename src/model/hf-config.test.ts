@@ -156,6 +156,7 @@ describe('round trips', () => {
     { kind: 'gla', heads: 4, keyDim: 16, valueDim: 32, gateRank: 16, rope: true },
     { kind: 'gated_deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 0, rope: false },
     { kind: 'sliding_window', window: 64 },
+    { kind: 'sliding_window', window: 64, sinks: 4 },
     { kind: 'retnet', heads: 2, keyDim: 8, valueDim: 16 },
     { kind: 'retnet', heads: 2, keyDim: 8, valueDim: 16, qkNorm: true },
     { kind: 'gla', heads: 4, keyDim: 16, valueDim: 32, gateRank: 16, rope: true, qkNorm: true },
@@ -222,6 +223,8 @@ describe('round trips', () => {
     for (const model of [
       { ...base, qkvBias: true },
       { ...qwen, layers: [window, full, window] },
+      { ...qwen, layers: [full, { ...window, sinks: 4 }, { ...window, sinks: 4 }] },
+      { ...qwen, layers: [full, window, { ...window, sinks: 4 }] },
       { ...qwen, headDim: 32 },
       { ...base, qkNorm: true },
     ]) {
@@ -236,6 +239,16 @@ describe('round trips', () => {
       /layers\[0\]: kind is "hyena", expected one of attention/,
     );
     expect(() => broken({ kind: 'sliding_window' })).toThrow(/layers\[0\]: window is missing/);
+    expect(() => broken({ kind: 'sliding_window', window: 8, sinks: -1 })).toThrow(
+      /sinks is -1.* at least 0/,
+    );
+    expect(
+      read({
+        model_type: 'postnas',
+        num_hidden_layers: 1,
+        layers: [{ kind: 'sliding_window', window: 8, sinks: 0 }],
+      }).layers,
+    ).toEqual([{ kind: 'sliding_window', window: 8 }]);
     expect(() => broken({ kind: 'attention', window: 3 })).toThrow(/window is no field of a attention mixer/);
     const mamba2 = { kind: 'mamba2', heads: 4, key_dim: 8, value_dim: 8, conv_size: 4 };
     expect(() => broken({ ...mamba2, heads_per_group: 3 })).toThrow(

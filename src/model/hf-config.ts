@@ -234,7 +234,9 @@ function lateWindow({ layers }: ModelConfig): { first: number; window: number } 
   const layer = layers[first];
   if (layer?.kind !== 'sliding_window') return null;
   const { window } = layer;
-  const same = layers.slice(first).every((l) => l.kind === 'sliding_window' && l.window === window);
+  const same = layers
+    .slice(first)
+    .every((l) => l.kind === 'sliding_window' && l.window === window && !l.sinks);
   return same ? { first, window } : null;
 }
 

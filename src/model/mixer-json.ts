@@ -6,7 +6,9 @@ import { InputError } from '../util/errors.ts';
 import { Fields, isObject, type JsonObject, shown } from './json-fields.ts';
 
 type FieldType<V> = undefined extends V
-  ? 'flag'
+  ? NonNullable<V> extends number
+    ? 'none or count'
+    : 'flag'
   : [V] extends [string]
     ? readonly V[]
     : V extends boolean
@@ -16,8 +18,8 @@ type FieldType<V> = undefined extends V
         : never;
 
 /**
- * The fields of every kind and what they hold: a 'size' is a whole number from 1 on, a 'count' one from 0 on, a 'flag'
- * is true or absent.
+ * The fields of every kind and what they hold: a 'size' is a whole number from 1 on, a 'count' one from 0 on, which a
+ * 'none or count' is or absent for 0, and a 'flag' is true or absent.
  */
 type FieldTable = {
   [K in BuiltInKind]: {
@@ -29,7 +31,7 @@ type FieldTable = {
 
 const FIELDS: FieldTable = {
   attention: {},
-  sliding_window: { window: 'size' },
+  sliding_window: { window: 'size', sinks: 'none or count' },
   retnet: { heads: 'size', keyDim: 'size', valueDim: 'size', qkNorm: 'flag' },
   gla: { heads: 'size', keyDim: 'size', valueDim: 'size', gateRank: 'size', rope: 'boolean', qkNorm: 'flag' },
   deltanet: { heads: 'size', keyDim: 'size', valueDim: 'size', convSize: 'count', rope: 'boolean' },
@@ -79,11 +81,8 @@ export function mixerFromJson(path: string, value: unknown): MixerSpec {
     throw new InputError(`${path}: ${unknownMixer(kind)}`);
   const known = [...Object.keys(FIELDS), ...custom];
   if (!known.includes(kind)) throw fields.wrong('kind', `one of ${known.join(', ')}`);
-  const table: Record<string, 'size' | 'count' | 'boolean' | 'flag' | readonly string[]> = custom.includes(
-    kind,
-  )
-    ? CUSTOM
-    : FIELDS[kind as BuiltInKind];
+  const table: Record<string, 'size' | 'count' | 'none or count' | 'boolean' | 'flag' | readonly string[]> =
+    custom.includes(kind) ? CUSTOM : FIELDS[kind as BuiltInKind];
   const names = new Set(['kind', ...Object.keys(table).map(toSnake)]);
   const unknown = Object.keys(value).find((name) => !names.has(name));
   if (unknown)
@@ -94,6 +93,9 @@ export function mixerFromJson(path: string, value: unknown): MixerSpec {
     if (type === 'boolean') spec[name] = fields.boolean(key);
     else if (type === 'flag') {
       if (fields.has(key) && fields.boolean(key)) spec[name] = true;
+    } else if (type === 'none or count') {
+      const count = fields.integer(key, 0, 0);
+      if (count > 0) spec[name] = count;
     } else if (typeof type === 'string') spec[name] = fields.integer(key, undefined, type === 'size' ? 1 : 0);
     else spec[name] = fields.choice(key, type);
   }

@@ -10,15 +10,16 @@ function rows(random: Random, heads: number, T: number): Float32Array {
   return Float32Array.from({ length: heads * T * d }, () => 2 * random.normal());
 }
 
-/** What query t of head h sees of all keys and values, in float64. */
+/** What a query sees of all keys and values, in float64. */
 function plain(
   query: Float32Array,
   keys: readonly number[][],
   values: readonly number[][],
   at: number,
   window: number,
+  sinks: number,
 ): number[] {
-  const seen = keys.map((_, j) => j).filter((j) => j <= at && at - j < window);
+  const seen = keys.map((_, j) => j).filter((j) => j <= at && (at - j < window || j < sinks));
   const scores = seen.map((j) => keys[j]!.reduce((sum, x, c) => sum + x * query[c]!, 0) / Math.sqrt(d));
   const largest = Math.max(...scores);
   const weights = scores.map((s) => Math.exp(s - largest));
@@ -36,10 +37,17 @@ test.each([
   ['in a window of several blocks', 700, [600, 1, 900, 1, 1200, 1, 1]],
   ['in a window of several full blocks', 3000, [2047, 1, 1, 3000, 1, 1100, 1]],
   ['with many heads to a key', Number.POSITIVE_INFINITY, [100, 1, 4200, 1, 1], 10],
-])('attends as its definition does, %s', async (_, window, parts, H = 4) => {
+  ['with sinks, from the first token on', 5, [...new Array(12).fill(1), 300, 1, 1], 4, 4],
+  ['with sinks, a window and sinks of a block', 252, [250, 1, 1, 1, 1, 1, 1, 1, 5, 300, 1, 512, 1], 4, 4],
+  ['with sinks, a window of a block', 256, [255, 1, 1, 1, 1, 600, 1], 4, 4],
+  ['with sinks, a piece over all borders', 250, [3, 900, 1, 1], 4, 6],
+  ['with as many sinks as a window has, and more', 3, [2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 300, 1], 4, 6],
+  ['with sinks of more than a block', 40, [100, 1, 200, 1, 300, 1, 300], 4, 300],
+  ['with sinks beside a window of several blocks', 700, [600, 1, 900, 1, 1200, 1, 1], 4, 4],
+])('attends as its definition does, %s', async (_, window, parts, H = 4, sinks = 0) => {
   const programs = new CachedAttentionPrograms({ H, KV, d }, { threads: 1 });
   const random = new Random(1);
-  const cache = new KvCache({ heads: KV, width: d, window });
+  const cache = new KvCache({ heads: KV, width: d, window, sinks });
   const [keys, values] = [0, 1].map(() => Array.from({ length: KV }, () => [] as number[][]));
   for (const T of parts) {
     const [q, k, v] = [rows(random, H, T), rows(random, KV, T), rows(random, KV, T)];
@@ -51,7 +59,10 @@ test.each([
     const found = new Float32Array(H * T * d);
     await programs.attend(q, T, cache, found);
     await cache.settle();
-    for (const t of new Set([0, T >> 1, T - 1])) {
+    const borders = [window - 1, window, window + sinks - 1, window + sinks].map(
+      (at) => at - cache.length + T,
+    );
+    for (const t of new Set([0, T >> 1, T - 1, ...borders.filter((t) => t >= 0 && t < T)])) {
       for (let h = 0; h < H; h++) {
         const kv = Math.floor(h / (H / KV));
         const at = (h * T + t) * d;
@@ -61,6 +72,7 @@ test.each([
           values![kv]!,
           cache.length - T + t,
           window,
+          sinks,
         );
         for (let c = 0; c < d; c++) expect(found[at + c]).toBeCloseTo(expected[c]!, 4);
       }
@@ -68,11 +80,14 @@ test.each([
   }
   const held = cache.length - cache.start;
   expect(held).toBeLessThan(Math.min(window, cache.length) + cache.blockSize);
-  expect(cache.bytes).toBeLessThanOrEqual(2 * 4 * KV * d * (held + 256));
+  expect(cache.bytes).toBeLessThanOrEqual(2 * 4 * KV * d * (held + 256 + sinks));
   await programs.dispose();
 });
 
-test('a query gets the same bits whatever others come with it', async () => {
+test.each([
+  { window: Number.POSITIVE_INFINITY, sinks: 0 },
+  { window: 300, sinks: 4 },
+])('a query gets the same bits whatever others come with it: window $window, sinks $sinks', async (seen) => {
   const shape = { H: 9, KV: 3, d: 64 };
   const attention = new CachedAttentionPrograms(shape, { threads: 2 });
   const tokens = 4700;
@@ -91,7 +106,7 @@ test('a query gets the same bits whatever others come with it', async () => {
     return rows;
   };
   const read = async (pieces: readonly number[]) => {
-    const cache = new KvCache({ heads: shape.KV, width: shape.d, window: Number.POSITIVE_INFINITY });
+    const cache = new KvCache({ heads: shape.KV, width: shape.d, ...seen });
     let result = new Float32Array();
     for (const T of pieces) {
       const [from, to] = [cache.length, cache.length + T];
@@ -100,7 +115,7 @@ test('a query gets the same bits whatever others come with it', async () => {
       result = new Float32Array(shape.H * T * shape.d);
       await attention.attend(part(q, shape.H, from, to), T, cache, result);
     }
-    return part(result, shape.H, pieces.at(-1)! - 20, pieces.at(-1)!);
+    return part(result, shape.H, pieces.at(-1)! - Math.min(20, pieces.at(-1)!), pieces.at(-1)!);
   };
   const expected = await read([4700]);
   for (const pieces of [

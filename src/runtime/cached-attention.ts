@@ -1,5 +1,5 @@
 import { type Device, float32, type RightBytes, type Value } from '../graph/index.ts';
-import { HIDDEN, HiddenKeys, hiddenKeys } from './hidden-keys.ts';
+import { HIDDEN, HiddenKeys, hiddenKeys, hiddenSinks } from './hidden-keys.ts';
 import { KeptPrograms } from './kept-programs.ts';
 import { type Block, PART, rowsOfBlock } from './kv-blocks.ts';
 import type { KvCache } from './kv-cache.ts';
@@ -62,7 +62,10 @@ export class CachedAttentionPrograms {
       const row = (first + from - cache.start) % cache.blockSize;
       // Half as many over full exact blocks, whose scores every one of their programs has memory for.
       const most = first + from - cache.exactStart < cache.blockSize ? QUERIES : QUERIES / 2;
-      const count = Math.min(T - from, cache.blockSize - row, most - (row % most));
+      const cut = Math.min(T - from, cache.blockSize - row, most - (row % most));
+      // None of them with the first that has sinks behind its window.
+      const near = cache.shape.sinks ? cache.shape.window - (first + from) : 0;
+      const count = near > 0 ? Math.min(cut, near) : cut;
       if (count === T) {
         await this.attendRows(q, T, first, cache, into);
       } else {
@@ -99,8 +102,9 @@ export class CachedAttentionPrograms {
     const scaled = float32(q.map((x) => x * d ** -0.5) as Float32Array, dims);
     const result = float32(into, dims);
     const exact = blocksSeen(cache, place, 1);
-    if (exact.length > 1) {
-      if (cache.packed.length > 0) return this.attendSeveral(q, 1, place, cache, into);
+    const behind = sinksBehind(cache, place);
+    if (exact.length > 1 || behind) {
+      if (cache.packed.length > 0 || behind) return this.attendSeveral(q, 1, place, cache, into);
       return this.attendParts(exact, place, window, scaled, result);
     }
     const [{ block, start }] = exact as [Seen];
@@ -186,6 +190,13 @@ export class CachedAttentionPrograms {
       carried = await program.run(given, ends ? { o: result } : {});
     };
     const hidden = (keys: number, at: number) => () => this.hidden.of(T, keys, at, window, groups);
+    const sinks = sinksBehind(cache, first);
+    if (sinks) {
+      const { k, v, capacity } = sinks;
+      const hides = first + 1 < window + capacity;
+      const bias = () => float32(hiddenSinks(T, capacity, first, window), [groups, T / groups, capacity]);
+      await run({ over: 'block', packed: null, hides }, { k, v }, bias);
+    }
     for (const { packed, start, hides } of packedSeen(cache, first, T)) {
       for (let from = 0; from < packed.parts; from += PARTS) {
         const parts = Math.min(PARTS, packed.parts - from);
@@ -220,6 +231,11 @@ interface Place {
 
 interface Seen extends Place {
   block: Block;
+}
+
+/** The sinks, if queries from a place on see some of them that their window has left behind. */
+function sinksBehind({ sinks, shape }: KvCache, first: number): Block | null {
+  return first >= shape.window ? sinks : null;
 }
 
 /** Exact blocks that T queries from a place on see, all of them in the last one. */

@@ -2,12 +2,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FullSequence, relativeError } from '../../test/golden/full-sequence.ts';
 import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
 import { releasedJetBlock } from '../mixers/jet-block.ts';
-import type { GlaSpec, Mamba2Spec, MixerSpec, RetNetSpec } from '../mixers/spec.ts';
+import type { GlaSpec, Mamba2Spec, MixerSpec, RetNetSpec, SlidingWindowSpec } from '../mixers/spec.ts';
 import { Random } from '../util/random.ts';
 import { Engine } from './engine.ts';
 
 const A: MixerSpec = { kind: 'attention' };
-const W: MixerSpec = { kind: 'sliding_window', window: 5 };
+const W: SlidingWindowSpec = { kind: 'sliding_window', window: 5 };
 const G: GlaSpec = { kind: 'gla', heads: 2, keyDim: 8, valueDim: 16, gateRank: 4, rope: true };
 const R: RetNetSpec = { kind: 'retnet', heads: 2, keyDim: 8, valueDim: 16 };
 const N: MixerSpec = { kind: 'deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: true };
@@ -34,6 +34,7 @@ function randomIds(count: number, seed = 7): number[] {
 describe.each<[string, MixerSpec[]]>([
   ['AA', [A, A]],
   ['AWA', [A, W, A]],
+  ['WAWG with sinks', [{ ...W, sinks: 3 }, A, { ...W, window: 60, sinks: 4 }, G]],
   ['GD', [G, D]],
   ['RNM', [R, N, M]],
   ['DAGWJK', [D, A, G, W, J, K]],
@@ -89,6 +90,97 @@ describe.each<[string, MixerSpec[]]>([
     expect(relativeError(first, second)).toBeGreaterThan(1e-3);
     expect(await Promise.all([on(3), on(4)])).toEqual([first, second]);
   });
+});
+
+describe.each([
+  { window: 250, sinks: 6 },
+  { window: 256, sinks: 4 },
+  { window: 40, sinks: 300 },
+])('a text several times longer than its windows of $window with $sinks sinks', ({ window, sinks }) => {
+  const layers: MixerSpec[] = [
+    { kind: 'sliding_window', window, sinks },
+    { kind: 'sliding_window', window: 7, sinks: 2 },
+  ];
+  const config = tinyConfig(layers, { maxPositionEmbeddings: 2048 });
+  const weights = randomWeights(config);
+  const ids = randomIds(1300);
+  let engine: Engine;
+  let expected: Float32Array[];
+  beforeAll(async () => {
+    engine = await Engine.create(config, weights, { threads: 1 });
+    const full = new FullSequence(config, weights);
+    expected = await full.logits(ids);
+    await full.dispose();
+  });
+  afterAll(() => engine?.dispose());
+
+  test('every token, in pieces', async () => {
+    const found: Float32Array[] = [];
+    await engine.append(engine.start(), ids, {
+      each: (place, logits) => {
+        found[place] = logits.slice();
+      },
+    });
+    for (const [place, logits] of expected.entries()) {
+      expect(relativeError(found[place]!, logits)).toBeLessThan(1e-4);
+    }
+  });
+
+  test('steps from before the first sink is left behind on, alone and in a batch', async () => {
+    const cuts = [1, 3, window - 3, window + sinks - 3, 509, 765, 1021];
+    const sequences = [];
+    const batch = engine.batch();
+    for (const cut of cuts) {
+      const alone = engine.start();
+      await engine.append(alone, ids.slice(0, cut));
+      const sequence = alone.fork();
+      sequences.push({ alone, sequence, cut });
+      batch.add(sequence);
+    }
+    for (let i = 0; i < 8; i++) {
+      const stepped = await batch.step(
+        new Map(sequences.map(({ sequence, cut }) => [sequence, ids[cut + i]!])),
+      );
+      for (const { alone, sequence, cut } of sequences) {
+        const logits = await engine.append(alone, [ids[cut + i]!]);
+        expect(relativeError(logits, expected[cut + i]!)).toBeLessThan(1e-4);
+        expect(relativeError(stepped.get(sequence)!, expected[cut + i]!)).toBeLessThan(1e-4);
+      }
+    }
+  });
+
+  test('greedy generation is that of the definition', async () => {
+    const full = new FullSequence(config, weights);
+    const text = ids.slice(0, window + 2);
+    await using engine = await Engine.create(config, weights, { threads: 1 });
+    const sequence = engine.start();
+    let logits = await engine.append(sequence, text);
+    for (let i = 0; i < 12; i++) {
+      const next = logits.indexOf(Math.max(...logits));
+      const plain = (await full.logits(text)).at(-1)!;
+      expect(next).toBe(plain.indexOf(Math.max(...plain)));
+      text.push(next);
+      logits = await engine.append(sequence, [next]);
+    }
+    await full.dispose();
+  });
+
+  test('sinks matter', async () => {
+    const without = tinyConfig(
+      layers.map((spec) => ({ ...spec, sinks: 0 }) as MixerSpec),
+      { maxPositionEmbeddings: 2048 },
+    );
+    await using other = await Engine.create(without, weights, { threads: 1 });
+    const logits = await other.append(other.start(), ids);
+    expect(relativeError(logits, expected.at(-1)!)).toBeGreaterThan(1e-3);
+  });
+});
+
+test('on a device windows with sinks are refused by layer', async () => {
+  const config = tinyConfig([A, W, { ...W, sinks: 4 }]);
+  await expect(Engine.create(config, randomWeights(config), { device: 'webgpu' })).rejects.toThrow(
+    /layer 2 is a sliding_window with sinks \(4\)/,
+  );
 });
 
 test('a hybrid sees what came before its pieces', async () => {

@@ -18,7 +18,21 @@ export function hiddenKeys(T: number, keys: number, at: number, window: number):
   return values;
 }
 
-/** The same for queries in groups [groups, T / groups, keys], kept for the next layer, which asks for the same. */
+/**
+ * What is added to the scores of T queries, of which query i stands at place `first + i` of the text, over its first `sinks`
+ * tokens: 0 where the window has left sink j behind, that is first + i - j >= window. [T, sinks]
+ */
+export function hiddenSinks(T: number, sinks: number, first: number, window: number): Float32Array {
+  const values = new Float32Array(T * sinks);
+  values.fill(HIDDEN);
+  for (let i = 0; i < T; i++) {
+    const behind = Math.min(sinks, Math.max(0, first + i + 1 - window));
+    values.fill(0, i * sinks, i * sinks + behind);
+  }
+  return values;
+}
+
+/** The same of keys, for queries in groups [groups, T / groups, keys], kept for the next layer, which asks for the same. */
 export class HiddenKeys {
   private last: { key: string; value: Value } | null = null;
 

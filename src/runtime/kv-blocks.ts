@@ -22,6 +22,8 @@ export interface CacheShape {
   width: number;
   /** Tokens that a query sees. */
   window: number;
+  /** First tokens of the sequence that it sees besides, however far away; none when absent. */
+  sinks?: number;
 }
 
 export interface Block {

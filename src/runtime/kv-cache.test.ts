@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { KvCache } from './kv-cache.ts';
+import { cacheBytes, KvCache } from './kv-cache.ts';
 
 const shape = { heads: 2, width: 1, window: Number.POSITIVE_INFINITY };
 
@@ -82,6 +82,28 @@ test.each([300, 512, 513])(
     }
   },
 );
+
+test('sinks stay when the window has moved on, and forks do not see each other’s', async () => {
+  const cache = new KvCache({ ...shape, window: 20, sinks: 6 });
+  const sinks = ({ sinks }: KvCache) => [...(sinks!.v.data as Float32Array).subarray(6)];
+  append(cache, 0, 3);
+  const fork = cache.fork();
+  append(fork, 10, 12);
+  append(cache, 3, 5);
+  expect(sinks(cache)).toEqual([0, 1, 2, 3, 4, 0]);
+  expect(sinks(fork)).toEqual([0, 1, 2, 10, 11, 0]);
+  for (let t = 5; t < 2000; t += 5) {
+    append(cache, t, t + 5);
+    await cache.settle();
+  }
+  expect(cache.start).toBeGreaterThan(1700);
+  expect(sinks(cache)).toEqual([0, 1, 2, 3, 4, 5]);
+  // Once all are there, they are shared.
+  expect(cache.fork().sinks).toBe(cache.sinks);
+  append(cache, 2000, 2001);
+  expect(cacheBytes(cache.shape, 10, 'f32')).toBe(10 * 2 * 2 * 4);
+  expect(cacheBytes(cache.shape, 2001, 'f32')).toBe(26 * 2 * 2 * 4);
+});
 
 test('its bytes are those of the arrays that it holds', () => {
   const cache = new KvCache({ heads: 3, width: 5, window: Number.POSITIVE_INFINITY });

@@ -27,6 +27,8 @@ export class KvCache {
   packed: readonly Packed[] = [];
   /** The tokens after those, exact. */
   blocks: Block[] = [];
+  /** The first tokens of all, for when the window has left them behind. */
+  sinks: Block | null = null;
   /** Tokens of a full block. */
   readonly blockSize: number;
   /** The last block belongs to another sequence too: it is copied before it is written to. */
@@ -52,6 +54,7 @@ export class KvCache {
    */
   reserve(tokens: number): void {
     const { blockSize, exactStart } = this;
+    const sinks = this.roomForSinks();
     const blocks = this.blocks.slice();
     const [used, end] = [this.length - exactStart, this.length + tokens - exactStart];
     const first = Math.max(0, Math.min(blocks.length - 1, Math.floor(used / blockSize)));
@@ -66,7 +69,18 @@ export class KvCache {
       blocks[i] = grown;
     }
     this.blocks = blocks;
+    this.sinks = sinks;
     this.shared = false;
+  }
+
+  /** A block for all sinks; another one, where another sequence adds its own to it. */
+  private roomForSinks(): Block | null {
+    const { shape, sinks, length } = this;
+    const all = shape.sinks ?? 0;
+    if (all === 0 || (sinks && !(this.shared && length < all))) return sinks;
+    const room = exactBlock(shape, all);
+    if (sinks) copyTokens(shape, sinks, room, length);
+    return room;
   }
 
   /**
@@ -106,6 +120,7 @@ export class KvCache {
     copy.start = this.start;
     copy.packed = this.packed;
     copy.blocks = this.blocks.slice();
+    copy.sinks = this.sinks;
     this.shared = true;
     copy.shared = true;
     return copy;
@@ -134,7 +149,7 @@ export class KvCache {
     return all;
   }
 
-  /** Makes an empty cache what it was when these were its rows. */
+  /** Makes an empty cache, which has no sinks, what it was when these were its rows. */
   async restore(k: Float32Array, v: Float32Array, start: number, length: number): Promise<void> {
     this.start = start;
     this.length = start;
@@ -152,7 +167,9 @@ export class KvCache {
   parts(): Map<object, number> {
     return new Map<object, number>([
       ...this.packed.map(({ store }) => [store, packedBytes(this.shape, store.used)] as const),
-      ...this.blocks.map((block) => [block, tokenBytes(this.shape) * block.capacity] as const),
+      ...[...this.blocks, ...(this.sinks ? [this.sinks] : [])].map(
+        (block) => [block, tokenBytes(this.shape) * block.capacity] as const,
+      ),
     ]);
   }
 
@@ -165,17 +182,21 @@ export class KvCache {
   private append(given: Record<'k' | 'v', Float32Array>, all: number, first: number, tokens: number): void {
     const { heads, width } = this.shape;
     const { exactStart, blockSize } = this;
+    const copy = (block: Block, row: number, from: number, count: number) => {
+      for (let head = 0; head < heads; head++) {
+        const at = (head * all + first + from) * width;
+        for (const part of ['k', 'v'] as const) {
+          rowsOf(block, part, head, row, count, width).set(given[part].subarray(at, at + count * width));
+        }
+      }
+    };
+    const sinks = Math.min(tokens, (this.shape.sinks ?? 0) - this.length);
+    if (sinks > 0) copy(this.sinks!, this.length, 0, sinks);
     for (let done = 0; done < tokens; ) {
       const at = this.length - exactStart;
       const row = at % blockSize;
       const count = Math.min(tokens - done, blockSize - row);
-      const block = this.blocks[Math.floor(at / blockSize)]!;
-      for (let head = 0; head < heads; head++) {
-        const from = (head * all + first + done) * width;
-        for (const part of ['k', 'v'] as const) {
-          rowsOf(block, part, head, row, count, width).set(given[part].subarray(from, from + count * width));
-        }
-      }
+      copy(this.blocks[Math.floor(at / blockSize)]!, row, done, count);
       this.length += count;
       done += count;
     }
@@ -187,5 +208,6 @@ export function cacheBytes(shape: CacheShape, tokens: number, dtype: KvDtype): n
   const seen = Math.min(tokens, shape.window);
   const packs = dtype === 'q8' && blockSize(shape.window) === BLOCK;
   const packed = packs ? seen - (seen % BLOCK) : 0;
-  return packedBytes(shape, packed / PART) + tokenBytes(shape) * (seen - packed);
+  const sinks = Math.min(tokens - seen, shape.sinks ?? 0);
+  return packedBytes(shape, packed / PART) + tokenBytes(shape) * (seen - packed + sinks);
 }

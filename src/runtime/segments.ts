@@ -88,10 +88,10 @@ function kept<T>(shape: readonly T[], turns = false): T[] {
 }
 
 /** The layers whose keys and values are cached, and what each query of them sees. */
-export function cachedLayers(config: ModelConfig): { layer: number; window: number }[] {
+export function cachedLayers(config: ModelConfig): { layer: number; window: number; sinks: number }[] {
   return config.layers.flatMap((spec, layer) => {
     const cached = mixerOf(spec).cached;
-    return cached ? [{ layer, window: cached.window(spec) }] : [];
+    return cached ? [{ layer, window: cached.window(spec), sinks: cached.sinks(spec) }] : [];
   });
 }
 

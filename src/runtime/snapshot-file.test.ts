@@ -179,3 +179,13 @@ test('a file cut off anywhere', async () => {
     await expect(loadSequence(cut, engine)).rejects.toThrow(expect.objectContaining({ name: 'InputError' }));
   }
 });
+
+test('windows with sinks are refused by layer', async () => {
+  const sinks = tinyConfig([{ kind: 'attention' }, { kind: 'sliding_window', window: 5, sinks: 4 }]);
+  await using engine = await Engine.create(sinks, randomWeights(sinks), { threads: 1 });
+  using sequence = engine.start();
+  await engine.append(sequence, [1, 2, 3]);
+  const message = /layer 1 is a sliding_window with sinks \(4\)/;
+  await expect(saveSequence(join(dir, 'sinks'), engine, sequence, [1, 2, 3])).rejects.toThrow(message);
+  await expect(loadSequence(path, engine)).rejects.toThrow(message);
+});

@@ -4,6 +4,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { shown } from '../model/json-fields.ts';
 import { SafetensorsFile, type TensorToWrite, writeSafetensors } from '../model/safetensors.ts';
 import { FiniteTensors } from '../model/weights.ts';
+import { refuseSinks } from '../model/without-sinks.ts';
 import { InputError } from '../util/errors.ts';
 import type { Engine } from './engine.ts';
 import { cachedLayers, fixedState } from './segments.ts';
@@ -29,6 +30,7 @@ export async function saveSequence(
   if (ids.length !== sequence.length) {
     throw new InputError(`the sequence has ${sequence.length} tokens, ${ids.length} were given for its file`);
   }
+  refuseSinks(engine.config, 'files of sequences are');
   const { numKvHeads: heads, headDim: width } = engine.config;
   const { state, caches } = await engine.content(sequence);
   const tensor = (name: string, shape: readonly number[], data: Float32Array) => ({
@@ -64,6 +66,7 @@ export async function loadSequence(
   path: string,
   engine: Engine,
 ): Promise<{ sequence: Sequence; ids: number[] }> {
+  refuseSinks(engine.config, 'files of sequences are');
   const { content, ids } = readSequence(path, engine.config);
   return { sequence: await engine.restored(content, ids.length), ids };
 }

@@ -108,7 +108,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     throw new InputError('nothing to evaluate: give --held-out FILE or --task NAME');
   }
   await using model = await Model.fromPretrained(options.model, {
-    ...{ dtype, kvDtype, threads, onProgress, signal },
+    ...{ dtype, kvDtype, threads, scoring: true, onProgress, signal },
   });
   for (const notice of model.notices) onNotice?.(notice);
   const how = { dtype: dtype ?? ('as stored' as const), kvDtype: model.engine.kvDtype };

@@ -151,6 +151,9 @@ const decode = z.strictObject({
 
 const windows = z.strictObject({
   size: bounds.tokens.describe('tokens that a window holds'),
+  sinks: bounds.tokens
+    .optional()
+    .describe('first tokens of the text that it holds besides; none when absent'),
   budget: bounds.layers.describe('layers that may have one'),
   beam: bounds.beam.default(DEFAULTS.windows.beam).describe('placements that the search follows at once'),
   objective,

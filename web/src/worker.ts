@@ -74,7 +74,9 @@ function described({ config, tokenizer }: Model): Omit<Loaded, 'name' | 'device'
   const { maxPositionEmbeddings: contextLength, vocabSize, layers } = config;
   const { architecture, parameters } = summarise(config, contextLength, VALUE_BYTES);
   // Straight lines, but where a window is full.
-  const windows = layers.flatMap((layer) => (layer.kind === 'sliding_window' ? [layer.window] : []));
+  const windows = layers.flatMap((layer) =>
+    layer.kind === 'sliding_window' ? [layer.window + (layer.sinks ?? 0)] : [],
+  );
   const places = [0, ...windows.filter((window) => window < contextLength), contextLength];
   const tokens = [...new Set(places)].sort((a, b) => a - b);
   const sizes = tokens.map((count) => summarise(config, count, VALUE_BYTES));

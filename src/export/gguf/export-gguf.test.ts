@@ -252,6 +252,8 @@ describe('is refused, naming layer, block and reason', () => {
   test.each<[string, MixerSpec[], Partial<ModelConfig>, RegExp]>([
     ['JetBlock', [gdn, jet_block], {}, /layer 1 \(jet_block\): llama.cpp has no dynamic convolution/],
     ['window', [gdn, sliding_window], {}, /layer 1 \(sliding_window\): .*no sliding window beside/],
+    ['sinks', [gdn, { ...sliding_window, sinks: 4 }], {}, /layer 1 \(sliding_window\)/],
+    ['sinks alone', [attention, { ...sliding_window, sinks: 4 }], {}, /layer 1 \(sliding_window\)|no layer/],
     ['GLA', [gla, attention], {}, /layer 0 \(gla\): llama.cpp has no such block/],
     ['RWKV7', [attention, rwkv7], {}, /layer 1 \(rwkv7\): /],
     ['widths', [{ ...gdn, valueDim: 16 }], {}, /layer 0 \(gated_deltanet\): keys are 8 wide and values 16/],

@@ -280,3 +280,14 @@ describe('the folder', () => {
     expect(readdirSync(folder).sort()).toEqual(['config.json', 'generation_config.json', 'onnx']);
   });
 });
+
+test('a window with sinks is refused by layer', () => {
+  const config = tinyConfig([attention, { kind: 'sliding_window', window: 5, sinks: 4 }]);
+  expect(() =>
+    exportOnnx(
+      join(dir, 'sinks'),
+      { config, weights: randomWeights(config), generation },
+      { dtypes: ['f32'] },
+    ),
+  ).toThrow(/layer 1 is a sliding_window with sinks \(4\)/);
+});

@@ -7,6 +7,7 @@ import { generationToHf } from '../../model/generation-config.ts';
 import { configToHf } from '../../model/hf-config.ts';
 import type { JsonObject } from '../../model/json-fields.ts';
 import { readJsonObject } from '../../model/json-file.ts';
+import { refuseSinks } from '../../model/without-sinks.ts';
 import { writeFileAtomic, writeFileAtomicAsync } from '../../util/files.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { chatTemplate, copyTokenizer, writeFolder, writeJson } from '../folder.ts';
@@ -48,6 +49,7 @@ export function exportOnnx(
   { config, weights: source, generation }: Checkpoint,
   { dtypes, tokenizerFrom, overwrite = false, onProgress, signal }: ExportOnnxOptions,
 ): Promise<string[]> {
+  refuseSinks(config, 'an export to ONNX is');
   const decoder = recordDecoder(config);
   const outputs = Object.values(decoder.outputs);
   const names = Object.entries({ ...decoder.inputs, ...decoder.weights }).map(

@@ -13,7 +13,7 @@ import { amount, bytes, counted, deviceName, duration, fixed, layersText, percen
 import { placementVerdict, takenVerdict } from '../verdict.ts';
 import { changeToBase, type FinalFindings } from './final-findings.ts';
 import { goesOn } from './goes-on.ts';
-import { windowsBalance } from './windows-changes.ts';
+import { windowSize, windowsBalance } from './windows-changes.ts';
 
 /** The answer before everything else: the architecture, what is kept, what it costs, what was decided and how. */
 export function runAnswer(stages: Stages): Html {
@@ -21,9 +21,7 @@ export function runAnswer(stages: Stages): Html {
   const { model } = result;
   const architecture = architectureOf(stages);
   const name = (letter: string) =>
-    letter === 'W' && result.windows
-      ? `window of ${counted(result.windows.window, 'token')}`
-      : letterName(letter);
+    letter === 'W' && result.windows ? `window of ${windowSize(result.windows)}` : letterName(letter);
   return html`<p class="eyebrow">PostNAS · ${model.path} · ${amount(model.parameters)} parameters · ${result.created.slice(0, 10)}</p>
 <h1>${headline(stages, architecture)}</h1>
 ${search && verdictParagraph(search)}
@@ -177,7 +175,7 @@ function decisionOf({ taken, stage }: Comparison): string {
 }
 
 function windowsDecision(windows: WindowsResult): Cell[] {
-  const { chosen, rule, window } = windows;
-  const where = chosen.length === 0 ? 'none' : `${counted(window, 'token')} in ${layersText(chosen)}`;
+  const { chosen, rule } = windows;
+  const where = chosen.length === 0 ? 'none' : `${windowSize(windows)} in ${layersText(chosen)}`;
   return ['Windows', where, rule, windowsBalance(windows) || undefined];
 }

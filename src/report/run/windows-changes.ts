@@ -6,9 +6,14 @@ import { type Html, html } from '../html.ts';
 import { type Measure, taskMeasures } from '../measure.ts';
 import { evidenceOf, pairedSpread, type SeedJudged } from '../paired.ts';
 import { renderTable } from '../table.ts';
-import { listed } from '../text.ts';
+import { counted, listed } from '../text.ts';
 
 /** What the chosen windows bring and what they cost: every task with them and without, those that did not lead them too. */
+
+/** '64 tokens and the first 4'. */
+export function windowSize({ window, sinks }: WindowsResult): string {
+  return `${counted(window, 'token')}${sinks ? ` and the first ${sinks}` : ''}`;
+}
 
 interface Change {
   measure: Measure;

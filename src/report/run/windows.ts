@@ -11,7 +11,7 @@ import { evidenceOf, pairedSpread } from '../paired.ts';
 import { NARROW, WIDE } from '../svg.ts';
 import { capitalised, counted, layersText } from '../text.ts';
 import { changeText, decidedText } from './claim.ts';
-import { runsOf, windowsBalance, windowsTable } from './windows-changes.ts';
+import { runsOf, windowSize, windowsBalance, windowsTable } from './windows-changes.ts';
 
 /** The second placement: which linear layers get a sliding window instead. */
 
@@ -25,13 +25,13 @@ ${renderFigure(curveFigure(windows, overall))}`;
 }
 
 function chosenText(windows: WindowsResult, overall: Measure): string {
-  const { chosen, rule, window } = windows;
+  const { chosen, rule } = windows;
   const change = gainOf(windows, overall, chosen);
   const gain = change
     ? ` ${capitalised(overall.phrase)} against no window: ${changeText(overall, change)}, ${decidedText(overall, change)}.`
     : '';
   if (chosen.length === 0) return `No layer gets a window, by the rule: ${rule}.`;
-  return `A window of ${counted(window, 'token')} goes into ${layersText(chosen)}, by the rule: ${rule}.${gain}`;
+  return `A window of ${windowSize(windows)} goes into ${layersText(chosen)}, by the rule: ${rule}.${gain}`;
 }
 
 /** Against no window, seed by seed. */

@@ -6,7 +6,7 @@ export function mixerName(spec: MixerSpec): string {
     case 'attention':
       return 'full attention';
     case 'sliding_window':
-      return `attention over a window of ${spec.window} tokens`;
+      return `attention over a window of ${spec.window} tokens${spec.sinks ? ` and the first ${spec.sinks}` : ''}`;
     case 'retnet':
       return 'RetNet';
     case 'gla':

@@ -145,7 +145,7 @@ export function formulaBytes(config: ModelConfig, tokens: number, kvDtype: KvDty
   const fixed = layers.reduce((sum, { state }) => sum + state.recurrent + state.inputs, 0);
   const { numKvHeads: heads, headDim: width } = config;
   return cachedLayers(config).reduce(
-    (sum, { window }) => sum + cacheBytes({ heads, width, window }, tokens, kvDtype),
+    (sum, { window, sinks }) => sum + cacheBytes({ heads, width, window, sinks }, tokens, kvDtype),
     fixed,
   );
 }

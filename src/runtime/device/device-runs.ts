@@ -1,6 +1,7 @@
 import { type Device, float32, memoryOf, type Program, type Value, type Values } from '../../graph/index.ts';
 import { mixerOf } from '../../mixers/registry.ts';
 import type { ModelConfig } from '../../model/config.ts';
+import { refuseSinks } from '../../model/without-sinks.ts';
 import { AngleTables } from '../angle-tables.ts';
 import type { Batch } from '../batch.ts';
 import type { EngineWeights } from '../engine-weights.ts';
@@ -9,6 +10,7 @@ import type { RunsOptions } from '../host-runs.ts';
 import type { BatchGuard, EachLogits, Runs } from '../runs.ts';
 import { compileHead, compileWith } from '../segments.ts';
 import type { SequenceContent } from '../sequence-content.ts';
+import { type Asked, scoresOf, type TokenScores } from '../token-scores.ts';
 import { DeviceBatch } from './batch.ts';
 import { BLOCK, keyBytes, recordDecoder } from './recording.ts';
 import { Rows, RowsStore } from './rows.ts';
@@ -62,6 +64,7 @@ export class DeviceRuns implements Runs {
     weights: EngineWeights,
     options: RunsOptions & { device: Device },
   ): Promise<DeviceRuns> {
+    refuseSinks(config, `on device '${options.device}' there are models`);
     const embed = weights.embedding();
     const steps = await compileDecoder(config, 'step', weights, options);
     const memory = memoryOf(options.device);
@@ -233,6 +236,24 @@ export class DeviceRuns implements Runs {
     if (last) return (await this.logits(results.last!))[0];
     memory.free(results.last);
     return undefined;
+  }
+
+  async score(
+    sequence: DeviceSequence,
+    ids: readonly number[],
+    asked: readonly Asked[],
+  ): Promise<TokenScores[]> {
+    const scores: TokenScores[] = [];
+    await this.read(sequence, ids, false, (place, logits) => {
+      for (const { ids } of asked.filter((own) => own.place === place)) scores.push(scoresOf(logits, ids));
+    });
+    return scores;
+  }
+
+  readonly readsTrees = false;
+
+  scoreTrees(): never {
+    throw new Error('trees are read on the CPU');
   }
 
   batch(guard: BatchGuard): Batch {

@@ -63,7 +63,7 @@ const RECIPE = {
     ...{ heads: [1, 2], aspect: 2, convSizes: [2], slack: 0.03, throughput: true },
   },
   decode: { device: 'cpu', context: 8, tokens: 4, rounds: 2 },
-  windows: { size: 4, budget: 1, beam: 2, objective: ['pick'] },
+  windows: { size: 4, sinks: 2, budget: 1, beam: 2, objective: ['pick'] },
   final: {
     ...{ featureSteps: 1, logitSteps: 1, allSteps: 1, featureRate: 1e-3, logitRate: 1e-3, allRate: 1e-3 },
     ...{ bodyRate: 0.1, crossEntropy: 0.1, temperature: 1, rows: 3, length: 10, examples: 6 },

@@ -6,6 +6,7 @@ import { cost, type Frame, judged, objective, placement } from '../result-fields
 export const windowsSchema = (frame: Frame) =>
   fields({
     window: whole(1).describe('tokens that a window holds'),
+    sinks: whole(1).optional().describe('first tokens of the text that it holds besides; none when absent'),
     budget: whole(0).describe('layers that may have one'),
     objective: objective(),
     runs: filled(

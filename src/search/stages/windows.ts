@@ -34,6 +34,7 @@ export const windowsStage: MakeStage<'windows'> = (context, findings) => {
       const sum = (value: (run: SeedWindows) => number) => runs.reduce((total, run) => total + value(run), 0);
       return {
         window: windows.size,
+        ...(windows.sinks ? { sinks: windows.sinks } : {}),
         budget: windows.budget,
         objective: objectiveOf(ledBy(tasks, windows.objective)),
         runs: runs.map(({ seed, alone, searchers }) => ({ seed, alone, searchers })),
@@ -131,11 +132,11 @@ async function withJudge<T>(
   use: (judge: Judge, free: readonly number[]) => Promise<T>,
 ): Promise<T> {
   const { recipe, config } = context;
-  const { size, objective } = recipe.windows!;
+  const { size, sinks, objective } = recipe.windows!;
   const { onProgress, signal, threads, device } = control;
   const { network, placement: full } = await chosenNetwork(context, findings, seed, control);
   const free = replacedLayers(full, config.layers.length);
-  addWindows(network, free, size);
+  addWindows(network, free, size, sinks);
   const scorer = new PathScorer(network, { threads, device });
   const inLayers = (placement: Placement) => placement.map((i) => free[i]!);
   try {
@@ -157,11 +158,12 @@ async function withJudge<T>(
 /** The branch of windows in a network that has one linear branch per layer that lost its attention. */
 const WINDOW = 2;
 
-/** Gives layers a third branch: their own attention over the last tokens. */
-export function addWindows(network: Network, layers: readonly number[], size: number): void {
+/** Gives layers a third branch: their own attention over the last tokens, and the first ones. */
+export function addWindows(network: Network, layers: readonly number[], size: number, sinks = 0): void {
+  const spec = { kind: 'sliding_window' as const, window: size, ...(sinks > 0 ? { sinks } : {}) };
   for (const layer of layers) {
     const { weights } = network.branches[layer]![0]!;
-    const branch = network.addBranch(layer, { spec: { kind: 'sliding_window', window: size }, weights });
+    const branch = network.addBranch(layer, { spec, weights });
     if (branch !== WINDOW)
       throw new Error(`layer ${layer} has ${branch} branches before its window, expected 2`);
   }

@@ -156,7 +156,7 @@ async function studentOf(
   }
   const { network, placement } = await chosenNetwork(context, findings, seed, control);
   const windows = findings.windows?.chosen ?? [];
-  addWindows(network, windows, recipe.windows?.size ?? 0);
+  addWindows(network, windows, recipe.windows?.size ?? 0, recipe.windows?.sinks);
   const student = hybridOf(network, windowPath(placement, windows, config.layers.length));
   return { student, fingerprint: network.fingerprint() };
 }
