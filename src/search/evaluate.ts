@@ -9,14 +9,15 @@ import { EngineScorer } from '../tasks/engine-scorer.ts';
 import { scoreOfPlan, type TaskScore } from '../tasks/harness.ts';
 import { planText } from '../tasks/held-out-text.ts';
 import { type Measure, measuresOf, tokenMeasures } from '../tasks/measures.ts';
-import { HELD_OUT_TASK, type ParsedTask, parseTask, planOf, SEARCHED } from '../tasks/objective.ts';
+import { HELD_OUT_TASK, WHOLE_TEXT_TASK } from '../tasks/named-task.ts';
+import { type ParsedTask, parseTask, planOf, SEARCHED } from '../tasks/objective.ts';
 import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import { checkKnown } from '../util/known-options.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { DEFAULTS } from './defaults.ts';
 import { filesIdentity } from './evaluation/files-identity.ts';
-import { type JudgedTask, publicTasksOf } from './evaluation/judged-task.ts';
+import { type JudgedTask, publicTasksOf, wholeTextTask } from './evaluation/judged-task.ts';
 import { type HarnessResults, harnessResults, resultsTable, type TaskResult } from './evaluation/results.ts';
 import { writeSamples } from './evaluation/samples.ts';
 import { scoreInParts, writeInParts } from './evaluation/score.ts';
@@ -121,12 +122,11 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const scores: TaskScore[] = [];
   const results: TaskResult[] = [];
   for (const task of tasks) {
-    const { name, plan, set, prompts } = task;
+    const { name, plan, set, documents, prompts } = task;
     const scored = await scoreInParts(scorer, plan, control);
     const written = prompts && (await writeInParts(model, { name, prompts, contextLength }, control));
     const score = scoreOfPlan(plan, scored.found);
     scores.push(score);
-    const documents = set?.documents.slice(0, plan.examples.length);
     const measures = isText(name)
       ? tokenMeasures(score.goldLossPerToken)
       : measuresOf(plan, scored.found, { documents, written: written?.found });
@@ -201,7 +201,7 @@ async function judgedTasks(
   const heldOut = corpus && trainingText(corpus);
   const source = { folder, shots, seed, onProgress, signal, contextLength: maxLength! };
   const tasks: JudgedTask[] = [];
-  if (heldOut !== undefined && !asked.some(({ name }) => name === HELD_OUT_TASK)) {
+  if (heldOut !== undefined && !asked.some(({ name }) => [HELD_OUT_TASK, WHOLE_TEXT_TASK].includes(name))) {
     const plan = planText('text', heldOut, encode, { rows, length, seed: SEARCHED });
     tasks.push({ name: plan.name, plan });
   }
@@ -209,6 +209,9 @@ async function judgedTasks(
     if (isPublic(name)) {
       const most = saysHowMany ? examples : limit;
       tasks.push(...(await publicTasksOf(name, tokenizer, { ...source, limit: most })));
+    } else if (name === WHOLE_TEXT_TASK) {
+      if (!heldOut) throw new InputError(`the task ${name} needs --held-out FILE`);
+      tasks.push(wholeTextTask(heldOut, tokenizer, source.contextLength));
     } else {
       const plan = await planOf(name, { examples, length, heldOut, examplesSeed: seed }, tokenizer);
       tasks.push({ name: plan.name, plan });

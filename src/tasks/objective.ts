@@ -1,17 +1,11 @@
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { TextSource } from '../train/batches.ts';
 import { InputError } from '../util/errors.ts';
-import { drawnTask } from './datasets/dataset.ts';
-import { type DatasetSource, loadDatasets } from './datasets/load.ts';
-import { descriptionsOf, isPublic, publicTasks } from './datasets/sets.ts';
-import { describeGenerated, GENERATED_TASKS, generatedTask } from './generated/generated.ts';
+import type { DatasetSource } from './datasets/load.ts';
+import { descriptionsOf } from './datasets/sets.ts';
 import { type Drawn, type Plan, planTask } from './harness.ts';
 import { planText, type TextHalf } from './held-out-text.ts';
-import { worldTasks } from './mixture.ts';
-import { readingOf } from './reading.ts';
-import type { Encode, Task } from './task.ts';
-import { vocabularyRecall } from './vocabulary-recall.ts';
-import { cachedEncode } from './world-tokenizer.ts';
+import { HELD_OUT_TASK, namedTask, WHOLE_TEXT_TASK } from './named-task.ts';
 
 /** Tasks as people name them: 'recall', 'recall:accuracy', 'held-out-loss:loss:16'. */
 
@@ -57,18 +51,6 @@ export const WORLD_TASKS = [
   'needle:accuracy',
   'tracking:accuracy',
 ];
-export const HELD_OUT_TASK = 'held-out-loss';
-
-/** All tasks that --task takes, with a line for people on each. */
-export function allTasks(): { name: string; about: string }[] {
-  return [
-    ...publicTasks(),
-    ...GENERATED_TASKS.map((name) => ({ name: `${name}@LENGTH`, about: describeGenerated(name) })),
-    ...worldTasks.map(({ name }) => ({ name, about: 'of the generated world, for its own models' })),
-    { name: 'vocabulary-recall', about: 'words by their keys, out of a list of pairs in any vocabulary' },
-    { name: HELD_OUT_TASK, about: 'loss of rows of the text of --held-out' },
-  ];
-}
 
 /** @throws InputError as `parseTask` and `planOf` do, and for a metric that the task does not have without writing answers */
 export async function objectiveTask(
@@ -95,7 +77,8 @@ export interface ParsedTask {
 export function parseTask(text: string, byDefault: number): ParsedTask {
   const [name = '', given, count, ...more] = text.split(':');
   const kind = descriptionsOf(name)?.[0]?.kind;
-  const byLoss = name === HELD_OUT_TASK || kind === 'generation' || kind === 'text';
+  const byLoss =
+    name === HELD_OUT_TASK || kind === 'generation' || kind === 'text' || name === WHOLE_TEXT_TASK;
   const metric = METRICS.find((each) => each === (given ?? (byLoss ? 'loss' : 'accuracy')));
   if (!metric) {
     throw new InputError(`the task ${text}: the metric is '${given}', expected one of ${METRICS.join(', ')}`);
@@ -147,36 +130,11 @@ export async function planOf(
   }: TaskSettings & { half?: TextHalf },
   tokenizer: Tokenizer,
 ): Promise<Plan> {
-  const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
   if (name === HELD_OUT_TASK) {
     if (!heldOut) throw new InputError(`the task ${HELD_OUT_TASK} needs --held-out FILE`);
+    const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
     return planText(name, heldOut, encode, { rows: examples, length, seed, half });
   }
-  if (name === 'vocabulary-recall') {
-    return planTask(vocabularyRecall(tokenizer.vocabulary(), encode), examples, seed, encode, apart);
-  }
-  if (isPublic(name)) {
-    const task = drawnTask(name, await loadDatasets(name, datasets));
-    return planTask(task, examples, seed, readingOf(tokenizer, contextLength), apart);
-  }
-  if (name.includes('@')) return planTask(generatedOf(name, encode), examples, seed, encode, apart);
-  const task = worldTasks.find((each) => each.name === name);
-  if (!task)
-    throw new InputError(
-      `unknown task '${name}'; expected one of ${allTasks()
-        .map(({ name }) => name)
-        .join(', ')}`,
-    );
-  return planTask(task, examples, seed, cachedEncode(encode), apart);
-}
-
-/** A generated task by its name and length: 'needle@4096'. */
-function generatedOf(text: string, encode: Encode): Task {
-  const [name, length, ...more] = text.split('@') as [string, string];
-  if (!/^[1-9]\d*$/.test(length) || more.length > 0) {
-    throw new InputError(
-      `the task ${text}: expected the length in tokens behind the @, such as ${name}@4096`,
-    );
-  }
-  return generatedTask(name, Number(length), encode);
+  const { task, reading } = await namedTask(name, tokenizer, { ...datasets, contextLength });
+  return planTask(task, examples, seed, reading, apart);
 }
