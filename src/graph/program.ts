@@ -40,6 +40,11 @@ export interface CompileOptions {
   /** Threads of one op; 0 lets ONNX Runtime take all cores. */
   threads?: number;
   /**
+   * What a run takes beside its results is given back after it, and not kept for the next one: where many programs work on
+   * much at a time one after the other.
+   */
+  givesBack?: boolean;
+  /**
    * Outputs left on the device, for webgpu: 'all' or their names. Such a value is an input of other runs, and is
    * freed by its `dispose()`. To read it, run a program that passes it through: onnxruntime-node's `getData()`
    * ends the process.
@@ -88,7 +93,8 @@ export class Program {
    *   be had: there is no falling back to another one
    */
   static async compile(outputs: Record<string, Tensor>, options: CompileOptions = {}): Promise<Program> {
-    const { device = 'cpu', weights = new Map(), fewRows, threads = 0, keepOnDevice, profile } = options;
+    const { device = 'cpu', weights = new Map(), fewRows, threads = 0, givesBack = false } = options;
+    const { keepOnDevice, profile } = options;
     const names = Object.keys(outputs);
     for (const name of keepOnDevice === 'all' ? [] : (keepOnDevice ?? [])) {
       if (!outputs[name]) throw new GraphError(`keepOnDevice: no output is called ${name}; ${among(names)}`);
@@ -129,6 +135,7 @@ export class Program {
       executionProviders: [device],
       intraOpNumThreads: threads,
       graphOptimizationLevel: 'all',
+      ...(givesBack ? { enableCpuMemArena: false } : {}),
       // A plan is made for every shape that comes, and takes memory of its own, in place of that of runs before.
       enableMemPattern: inputs.every(({ shape }) => shape.every((dim) => typeof dim === 'number')),
       // Many programs live side by side: threads that wait must not keep a core busy, least of all after a run.
@@ -163,7 +170,8 @@ export class Program {
       const session = await build();
       return new Program(session, fed, results, nonEmpty, places, release(session, profile !== undefined));
     }
-    const key = JSON.stringify({ device, threads, kept }) + new TextDecoder('latin1').decode(model);
+    const key =
+      JSON.stringify({ device, threads, givesBack, kept }) + new TextDecoder('latin1').decode(model);
     const shared = sessions.get(key) ?? { session: build(), users: 0 };
     shared.users++;
     sessions.set(key, shared);

@@ -47,6 +47,8 @@ interface CompileWith {
   profile?: string;
   /** Products with weights have few rows. */
   fewRows?: boolean;
+  /** Runs give back what they take beside results. */
+  givesBack?: boolean;
   /** The weights of few bits that are laid out by row. */
   byRow?: ByRow | undefined;
 }
@@ -129,7 +131,11 @@ export class Segments {
     try {
       for (const { outputs, state } of recorded.segments) {
         segments.push({
-          program: await compileWith(source, outputs, recorded.weights, { ...options, byRow }),
+          program: await compileWith(source, outputs, recorded.weights, {
+            ...options,
+            byRow,
+            givesBack: form === 'piece',
+          }),
           state,
         });
       }

@@ -31,11 +31,18 @@ const TASKS = [
   'mmlu',
 ];
 
+const WRITTEN = 'gsm8k';
+
 type Request = [hash: string, logProb: number, greedy: boolean];
 /** By task and document: the requests, or what was written. */
 type Found = Record<string, (Request[] | Record<string, string>)[]>;
 
 const golden = JSON.parse(readFileSync(join(root, 'test/golden/lm-eval.json'), 'utf8')) as Found;
+/** Names in the golden file, which a task may have several of: the subjects of MMLU. */
+const namesOf = (task: string) =>
+  Object.keys(golden).filter((name) => name === task || name.startsWith(`${task}_`));
+/** A task that golden.sh has not been through is told as skipped. */
+const isThere = (task: string) => namesOf(task).length > 0;
 const missing = existsSync(data) ? null : `${data} is not there: the rows are not part of the repository`;
 if (missing) console.warn(`skipped: ${missing}`);
 
@@ -49,7 +56,8 @@ describe.skipIf(missing)('SmolLM2-135M', () => {
     await run(python, [join(import.meta.dirname, 'tasks.py'), data, tasks, String(documents)]);
     const out = join(work, 'out');
     await run(process.execPath, [
-      ...[join(root, 'bin/postnas.js'), 'eval', model, '--dtype', 'f32', '--task', ...TASKS, 'gsm8k'],
+      ...[join(root, 'bin/postnas.js'), 'eval', model, '--dtype', 'f32'],
+      ...['--task', ...[...TASKS, WRITTEN].filter(isThere)],
       ...['--data-dir', join(tasks, 'rows'), '--out', out, '--log-samples', '--quiet'],
     ]);
     const samples = await run(python, [join(import.meta.dirname, 'samples.py'), out], { maxBuffer: 2 ** 26 });
@@ -61,14 +69,13 @@ describe.skipIf(missing)('SmolLM2-135M', () => {
 
   /** Ours and theirs of the documents of a task, or of the subjects of one. */
   function pairs(task: string): [ours: Found[string][number], theirs: Found[string][number]][] {
-    const names = Object.keys(golden).filter((name) => name === task || name.startsWith(`${task}_`));
-    return names.flatMap((name) => {
+    return namesOf(task).flatMap((name) => {
       expect(Object.keys(found), name).toContain(name);
       return found[name]!.map((ours, i) => [ours, golden[name]![i]!] as [typeof ours, typeof ours]);
     });
   }
 
-  test.each(TASKS)('%s: the same prompts, log-likelihoods and choices', (task) => {
+  test.each(TASKS.filter(isThere))('%s: the same prompts, log-likelihoods and choices', (task) => {
     const all = pairs(task) as [Request[], Request[]][];
     expect(all.length).toBe(task === 'mmlu' ? 57 * Math.ceil(documents / 50) : documents);
     let same = 0;
@@ -89,8 +96,10 @@ describe.skipIf(missing)('SmolLM2-135M', () => {
     expect(same / all.length).toBeGreaterThanOrEqual(0.995);
   });
 
-  test('gsm8k: the same answers are taken from what is written', () => {
-    const all = pairs('gsm8k') as [Record<string, string>, Record<string, string>][];
+  test.skip.each(TASKS.filter((task) => !isThere(task)))('%s: not in the golden file', () => {});
+
+  test.skipIf(!isThere(WRITTEN))('gsm8k: the same answers are taken from what is written', () => {
+    const all = pairs(WRITTEN) as [Record<string, string>, Record<string, string>][];
     expect(all.length).toBe(Math.min(50, Math.floor(documents / 4)));
     expect(all.map(([ours]) => ours)).toEqual(all.map(([, theirs]) => theirs));
   });
