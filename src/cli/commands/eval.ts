@@ -13,10 +13,11 @@ import {
   kvDtypeOption,
   lengthOption,
   otherwise,
+  outFolder,
+  seedOption,
   threadsOption,
 } from '../options.ts';
-import { natural, tokenCount, wholeNumber } from '../parsers.ts';
-import { folderToWrite } from '../paths.ts';
+import { tokenCount, wholeNumber } from '../parsers.ts';
 import { table } from '../table.ts';
 
 type Options = Omit<EvaluateOptions, 'model' | 'tasks'> & {
@@ -47,9 +48,9 @@ export function evalCommand(): Command {
       'documents of each public set, the first ones; of mmlu, of each subject',
       wholeNumber,
     )
-    .option('--seed <n>', 'shots and examples are drawn with', natural)
+    .addOption(otherwise(seedOption(), '1234 for shots, 7 for examples'))
     .option('--max-length <n>', 'the longest row of a public set in tokens', tokenCount)
-    .option('-o, --out <folder>', 'keep scores here', folderToWrite('--out', 'a folder'))
+    .addOption(otherwise(outFolder(), 'nothing is kept'))
     .option('--log-samples', 'write the log-likelihoods of every document into the folder of --out')
     .option('--list-tasks', 'show all tasks, and end')
     .option('--show-example <task>', 'show the first example of a task, and end')
