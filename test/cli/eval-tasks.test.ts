@@ -37,7 +37,7 @@ test('a table, and what an interrupted evaluation goes on from', async () => {
   expect(first.stdout).toMatch(
     /^\|Tasks +\|Version\|Filter\|.*\n\|-.*\n\|piqa +\| +1\|none +\| +0\|acc +\|↑/,
   );
-  expect(first.stdout).toMatch(/\n\|mqar@256 /);
+  expect(first.stdout).toMatch(/\n\|mqar@256\|/);
   expect(readFileSync(join(out, 'samples_piqa.jsonl'), 'utf8').trim().split('\n')).toHaveLength(3);
   const other = await run(...options, '-o', out, '--dtype', 'q8');
   expect(other.code).toBe(1);

@@ -43,6 +43,7 @@ describe('files of a set are found', () => {
     ],
     ['by the split as a folder', 'piqa/valid/part.jsonl', 'piqa/train/part.jsonl'],
     ['by the split in the name', 'piqa_val.jsonl', 'piqa_train.jsonl'],
+    ['not of what lies deeper', 'piqa.jsonl', 'out/kept/piqa.jsonl'],
     ['where another has no split', 'piqa/validation.jsonl', 'piqa/all.jsonl'],
   ])('%s', async (_, path, other) => {
     file(path, piqa('one'), '', piqa('two', '1'));
