@@ -182,7 +182,7 @@ def results(task, doc, count):
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         # As the Hub keeps them, for the test of its files.
-        for path in ["allenai/ai2_arc", "baber/piqa", "openai/gsm8k"]:
+        for path in ["allenai/ai2_arc", "baber/piqa", "openai/gsm8k", "cais/mmlu"]:
             name = path.split("/")[1].replace("ai2_", "")
             datasets.Dataset.from_list(ROWS[path]).to_parquet(f"{sys.argv[1]}/{name}.parquet")
         sys.exit()

@@ -1,6 +1,6 @@
 import { Argument, Command, Option } from 'commander';
 import { WEIGHT_DTYPES } from '../../model/quantized-tensors.ts';
-import { EVALUATED, type EvaluateOptions, evaluate } from '../../search/evaluate.ts';
+import { EVALUATED, type EvaluateOptions, type Evaluation, evaluate } from '../../search/evaluate.ts';
 import { exampleText } from '../../search/evaluation/show.ts';
 import { allTasks, HELD_OUT_TASK } from '../../tasks/named-task.ts';
 import { InputError } from '../../util/errors.ts';
@@ -89,9 +89,16 @@ export function evalCommand(): Command {
     }
     const how = { threads, onProgress, onNotice, signal, ...(out !== undefined && { out }) };
     const found = await evaluate({ ...settingsOf(settings), ...how, model });
-    result(found, found.table);
+    result(found, `${found.table}\n\n${pace(found)}`);
   };
   return action<Options>(command, run, STOPPING);
+}
+
+/** '200 examples in 12.3 s: 16.3 a second' */
+function pace({ scores, speed }: Evaluation): string {
+  const seconds = Object.values(speed).reduce((sum, each) => sum + each.seconds, 0);
+  const examples = scores.reduce((sum, each) => sum + each.examples, 0);
+  return `${examples.toLocaleString('en')} examples in ${seconds.toFixed(1)} s: ${(examples / seconds).toFixed(1)} a second`;
 }
 
 const STOPPING = { end: 'stopped; what a folder of --out keeps is not computed again by the same command' };
