@@ -1,5 +1,5 @@
-import { averageRecall, foundBy } from '../search/compare/verdict.ts';
 import type { CompareResult } from '../search/compare/result.ts';
+import { averageRecall, foundBy } from '../search/compare/verdict.ts';
 import { grouped, readable } from './numbers.ts';
 import { plain, table } from './table.ts';
 
@@ -34,15 +34,34 @@ export function compareSummary(result: CompareResult): string {
   return [
     table(
       [
-        ...['model', '', 'nats a token', 'change', 'divergence', 'same token %', 'recall %', `at ${grouped(context)} %`],
+        ...[
+          'model',
+          '',
+          'nats a token',
+          'change',
+          'divergence',
+          'same token %',
+          'recall %',
+          `at ${grouped(context)} %`,
+        ],
         ...[`state at ${grouped(context)}`, last === undefined ? '' : `tokens/s at ${grouped(last)}`],
       ],
       rows,
     ),
     ...(tasks.length === 0
       ? []
-      : ['', table(["accuracy % (share of the parent's above chance)", ...models.map(({ name }) => name)], tasks)]),
+      : [
+          '',
+          table(
+            ["accuracy % (share of the parent's above chance)", ...models.map(({ name }) => name)],
+            tasks,
+          ),
+        ]),
     ...notes.map((note) => `\nnote: ${note}`),
-    ...verdicts.flatMap(({ headline, points }) => ['', `${headline}.`, ...points.map(({ text }) => `- ${plain(text)}`)]),
+    ...verdicts.flatMap(({ headline, points }) => [
+      '',
+      `${headline}.`,
+      ...points.map(({ text }) => `- ${plain(text)}`),
+    ]),
   ].join('\n');
 }

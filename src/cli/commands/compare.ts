@@ -1,14 +1,22 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { WEIGHT_DTYPES } from '../../model/quantized-tensors.ts';
-import { compare } from '../../search/compare/compare.ts';
 import { type Card, writeCards } from '../../search/compare/card.ts';
+import { compare } from '../../search/compare/compare.ts';
 import { COMPARED, type CompareOptions } from '../../search/compare/options.ts';
 import { action } from '../command.ts';
 import { commandLine, settingsOf } from '../command-line.ts';
 import { compareSummary } from '../compare-summary.ts';
 import { withTasks } from '../data-options.ts';
-import { addWithAliases, Alias, dtypeOption, modelArgument, otherwise, outFolder, threadsOption } from '../options.ts';
+import {
+  Alias,
+  addWithAliases,
+  dtypeOption,
+  modelArgument,
+  otherwise,
+  outFolder,
+  threadsOption,
+} from '../options.ts';
 import { tokenCount, wholeNumber } from '../parsers.ts';
 
 type Settings = Omit<CompareOptions, 'parent' | 'hybrids' | 'tasks' | 'command'>;

@@ -57,7 +57,9 @@ export function promptsOf(
   const length = Math.min(BEGINNING, Math.floor(context / 2));
   return Array.from({ length: count }, (_, i) => {
     const row = rows[i % rows.length]!;
-    const from = Math.floor((Math.floor(i / rows.length) * (row.length - length)) / Math.ceil(count / rows.length));
+    const from = Math.floor(
+      (Math.floor(i / rows.length) * (row.length - length)) / Math.ceil(count / rows.length),
+    );
     const ids = row.slice(Math.max(0, from), Math.max(0, from) + length);
     return { text: tokenizer.decode([...ids]), ids };
   });

@@ -63,7 +63,9 @@ function metadataOf(text: string): { metadata: string; body: string } {
 
 function without(text: string, begin: string, end: string): string {
   const [from, to] = [text.indexOf(begin), text.indexOf(end)];
-  return from < 0 || to < from ? text : text.slice(0, from) + text.slice(to + end.length).replace(/^\r?\n/, '');
+  return from < 0 || to < from
+    ? text
+    : text.slice(0, from) + text.slice(to + end.length).replace(/^\r?\n/, '');
 }
 
 /** A section whose end was lost goes to the next heading of the first level, or to the end. */
@@ -91,16 +93,26 @@ function fieldsOf(
       `        metrics:\n${metrics.join('\n')}`,
     ].join('\n');
   const results = [
-    entry(result.data.name, [metric('loss', text.loss, 'nats per token'), metric('perplexity', Math.exp(text.loss), 'perplexity')]),
-    ...tasks.map((task) => entry(task.name, [metric('accuracy', task.accuracy, `${task.examples} examples`)])),
+    entry(result.data.name, [
+      metric('loss', text.loss, 'nats per token'),
+      metric('perplexity', Math.exp(text.loss), 'perplexity'),
+    ]),
+    ...tasks.map((task) =>
+      entry(task.name, [metric('accuracy', task.accuracy, `${task.examples} examples`)]),
+    ),
   ];
   return [
     ...(license === undefined ? [] : [{ field: 'license', text: `license: ${license}` }]),
-    ...(isRepo(parent) && !existsSync(parent) ? [{ field: 'base_model', text: `base_model: ${parent}` }] : []),
+    ...(isRepo(parent) && !existsSync(parent)
+      ? [{ field: 'base_model', text: `base_model: ${parent}` }]
+      : []),
     { field: 'pipeline_tag', text: 'pipeline_tag: text-generation' },
     { field: 'library_name', text: 'library_name: postnas' },
     { field: 'tags', text: 'tags:\n  - postnas\n  - hybrid-attention' },
-    { field: 'model-index', text: `model-index:\n  - name: ${quoted(name)}\n    results:\n${results.join('\n')}` },
+    {
+      field: 'model-index',
+      text: `model-index:\n  - name: ${quoted(name)}\n    results:\n${results.join('\n')}`,
+    },
   ];
 }
 
@@ -111,7 +123,8 @@ function sectionOf(result: CompareResult, at: number): string {
   const baseline = baselineOf(models, at);
   const shown = [parent, hybrid, ...(baseline ? [baseline] : [])];
   const verdict = verdicts.find(({ model }) => model === at)!;
-  const row = (title: string, of: (model: (typeof models)[number]) => string) => `| ${title} | ${shown.map(of).join(' | ')} |`;
+  const row = (title: string, of: (model: (typeof models)[number]) => string) =>
+    `| ${title} | ${shown.map(of).join(' | ')} |`;
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
   return [
     `## Compared with ${parent.name}`,
@@ -123,16 +136,22 @@ function sectionOf(result: CompareResult, at: number): string {
     `| | ${shown.map(({ name }) => name).join(' | ')} |`,
     `|---|${shown.map(() => '---:').join('|')}|`,
     row('nats a token of text', ({ text }) => text.loss.toFixed(3)),
-    row('most probable token as the parent', ({ role, text }) => (role === 'parent' ? '' : percent(text.agreement))),
+    row('most probable token as the parent', ({ role, text }) =>
+      role === 'parent' ? '' : percent(text.agreement),
+    ),
     row('divergence from the parent', ({ role, text }) => (role === 'parent' ? '' : text.kl.mean.toFixed(3))),
-    row(`told facts found, texts of up to ${context.toLocaleString('en')} tokens`, (model) => percent(averageRecall(model))),
+    row(`told facts found, texts of up to ${context.toLocaleString('en')} tokens`, (model) =>
+      percent(averageRecall(model)),
+    ),
     ...parent.tasks.map(({ name }, i) =>
       row(name, ({ tasks }) => {
         const { accuracy, interval } = tasks[i]!;
         return `${percent(accuracy)} (${interval.map((end) => (100 * end).toFixed(0)).join(' to ')})`;
       }),
     ),
-    row(`bytes of a sequence of ${context.toLocaleString('en')} tokens`, ({ stateBytes }) => stateBytes.toLocaleString('en')),
+    row(`bytes of a sequence of ${context.toLocaleString('en')} tokens`, ({ stateBytes }) =>
+      stateBytes.toLocaleString('en'),
+    ),
     ...parent.speed.map(({ context: length }, i) =>
       row(`tokens written per second after ${length.toLocaleString('en')}`, ({ speed }) =>
         (speed[i]?.decodeTokensPerSecond ?? Number.NaN).toFixed(1),

@@ -17,7 +17,7 @@ import { bytesOf, openSubjects, type Subject } from './subjects.ts';
 import { withShare } from './tasks-measure.ts';
 import { textResult } from './text-measure.ts';
 import { tasksOf, textsOf } from './texts.ts';
-import { verdictOf } from './verdict.ts';
+import { THRESHOLDS, verdictOf } from './verdict.ts';
 
 /**
  * Compares hybrids with their parent, and with the parent cut to windows of as many bytes, untrained: text by position, recall
@@ -67,6 +67,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     data: { name: texts.name, rows: rows.length, tokens: rows.reduce((sum, row) => sum + row.length - 1, 0) },
     prompts: prompts.map(({ text }) => text),
     verdicts: models.flatMap(({ role }, i) => (role === 'hybrid' ? [verdictOf({ models, context }, i)] : [])),
+    thresholds: THRESHOLDS,
     seconds: measured.reduce((sum, { seconds }) => sum + seconds, 0),
   };
   compareSchema.parse(result);
@@ -81,9 +82,10 @@ function given(options: CompareOptions): Partial<CompareOptions> {
 
 /** Progress that says which model it is of. */
 function toldOf(onProgress: OnProgress | undefined, { name }: Subject, i: number, count: number) {
-  return (
-    onProgress && ((event) => onProgress({ ...event, stage: `${name} (${i + 1} of ${count}): ${event.stage}` }))
-  ) as OnProgress | undefined;
+  return (onProgress &&
+    ((event) => onProgress({ ...event, stage: `${name} (${i + 1} of ${count}): ${event.stage}` }))) as
+    | OnProgress
+    | undefined;
 }
 
 function modelResult(subject: Subject, found: Measured, parent: Measured, context: number): ComparedModel {

@@ -94,12 +94,16 @@ export async function measureSubject(subject: Subject, work: Work, parent?: Subj
     const tasks: TaskScored[] = [];
     for (const plan of work.plans) {
       tasks.push(
-        await kept(`task-${plan.name}`, { plan: hashOf(plan) }, async () => measureTask(await engine(), plan, control)),
+        await kept(`task-${plan.name}`, { plan: hashOf(plan) }, async () =>
+          measureTask(await engine(), plan, control),
+        ),
       );
     }
     const { prompts, eosTokenIds, tokenizer, contexts, machine } = work;
-    const answers = await kept('answers', { prompts: hashOf(prompts), eosTokenIds, written: WRITTEN }, async () =>
-      measureAnswers(await engine(), prompts, tokenizer, eosTokenIds, control),
+    const answers = await kept(
+      'answers',
+      { prompts: hashOf(prompts), eosTokenIds, written: WRITTEN },
+      async () => measureAnswers(await engine(), prompts, tokenizer, eosTokenIds, control),
     );
     // Speed has an engine of its own, which is stretched: there are no two at a time.
     await (await opened)?.dispose();
@@ -115,7 +119,9 @@ export async function measureSubject(subject: Subject, work: Work, parent?: Subj
     await (await opened)?.dispose();
   }
 
-  async function textOf(...[, , , , other]: [Subject, Work, typeof engine, typeof kept, Subject | undefined]) {
+  async function textOf(
+    ...[, , , , other]: [Subject, Work, typeof engine, typeof kept, Subject | undefined]
+  ) {
     const { vocabSize } = config;
     const stride = sampleStride(rows, vocabSize);
     const length = sampledPlaces(rows, stride) * vocabSize;
@@ -125,11 +131,22 @@ export async function measureSubject(subject: Subject, work: Work, parent?: Subj
     const path = join(folder, `parent-${hashOf(identity)}.safetensors`);
     const own = { ...shared, ...(other && { parent: other.identity }) };
     const measure = async (): Promise<TextFound> => {
-      const reference: Reference = (other && recallReference(path, identity, length)) ?? new Float32Array(length);
-      const found = await measureText(await engine(), rows, { stride, reference, isParent: !other, ...control });
+      const reference: Reference =
+        (other && recallReference(path, identity, length)) ?? new Float32Array(length);
+      const found = await measureText(await engine(), rows, {
+        stride,
+        reference,
+        isParent: !other,
+        ...control,
+      });
       if (!other) keepReference(path, identity, reference);
       return found;
     };
-    return kept('text', own, measure, () => other !== undefined || recallReference(path, identity, length) !== undefined);
+    return kept(
+      'text',
+      own,
+      measure,
+      () => other !== undefined || recallReference(path, identity, length) !== undefined,
+    );
   }
 }

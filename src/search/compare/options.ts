@@ -42,7 +42,15 @@ export interface CompareOptions {
 export const COMPARED = { heldOutRows: 4, examples: 64, recallTexts: 4, answers: 20, context: 4096 };
 
 const KNOWN: Record<keyof CompareOptions, true> = {
-  ...{ parent: true, hybrids: true, heldOut: true, field: true, heldOutRows: true, tasks: true, examples: true },
+  ...{
+    parent: true,
+    hybrids: true,
+    heldOut: true,
+    field: true,
+    heldOutRows: true,
+    tasks: true,
+    examples: true,
+  },
   ...{ recallTexts: true, answers: true, context: true, speed: true, dtype: true, threads: true, out: true },
   ...{ command: true, onProgress: true, signal: true },
 };
@@ -52,9 +60,11 @@ export function checkOptions(options: CompareOptions): void {
   checkKnown(options, KNOWN);
   const { hybrids, tasks } = options;
   for (const [name, list] of Object.entries({ hybrids, tasks })) {
-    if (list !== undefined && !Array.isArray(list)) throw new InputError(`${name} is ${list}, expected a list`);
+    if (list !== undefined && !Array.isArray(list))
+      throw new InputError(`${name} is ${list}, expected a list`);
   }
-  if (hybrids.length === 0) throw new InputError('nothing to compare with the parent: give the folder of a hybrid');
+  if (hybrids.length === 0)
+    throw new InputError('nothing to compare with the parent: give the folder of a hybrid');
   for (const name of ['heldOutRows', 'examples', 'recallTexts', 'answers', 'context'] as const) {
     const value = options[name];
     if (value === undefined || (Number.isSafeInteger(value) && value > 0)) continue;

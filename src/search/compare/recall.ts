@@ -66,17 +66,30 @@ export function recallLengths(context: number): number[] {
  *
  * @param count texts of each length, and for needles of each depth
  */
-export function planRecall(encode: Encode, ofTheWorld: boolean, context: number, count: number): RecallPlan[] {
+export function planRecall(
+  encode: Encode,
+  ofTheWorld: boolean,
+  context: number,
+  count: number,
+): RecallPlan[] {
   const speech = ofTheWorld ? WORLD : ENGLISH;
   const lengths = recallLengths(context);
   const each = (seed: number, depths: readonly number[][]) => {
     const random = new Random(seed);
     return lengths.flatMap((length) =>
-      Array.from({ length: count }, () => depths.map((some) => oneText(random, speech, length, some, encode))).flat(),
+      Array.from({ length: count }, () =>
+        depths.map((some) => oneText(random, speech, length, some, encode)),
+      ).flat(),
     );
   };
   return [
-    { name: 'needle', texts: each(SEED, DEPTHS.map((depth) => [depth])) },
+    {
+      name: 'needle',
+      texts: each(
+        SEED,
+        DEPTHS.map((depth) => [depth]),
+      ),
+    },
     { name: 'keys', texts: each(SEED + 1, [DEPTHS]) },
   ];
 }

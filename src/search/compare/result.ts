@@ -101,6 +101,9 @@ export const compareSchema = fields({
   models: filled(modelSchema).describe('the parent first'),
   notes: list(text()).describe('what was left out, and why'),
   verdicts: list(verdictSchema),
+  thresholds: z
+    .record(text(), number(), { error: 'an object' })
+    .describe('by which the verdicts follow from the figures'),
   seconds: number().describe('of everything, those of earlier processes included'),
 });
 

@@ -82,7 +82,9 @@ export async function openSubjects(
       return [];
     }
     const config = { ...parent.config, layers: windowed(parent.config, cut) };
-    const same = opened.find((other) => JSON.stringify(other.config.layers) === JSON.stringify(config.layers));
+    const same = opened.find(
+      (other) => JSON.stringify(other.config.layers) === JSON.stringify(config.layers),
+    );
     if (same) {
       notes.push(`${same.name} is itself the parent cut to windows of as many bytes as ${hybrid.name} takes`);
       return [];
@@ -91,11 +93,17 @@ export async function openSubjects(
       {
         name: `${parent.name} cut to windows of ${cut} + ${BASELINE_SINKS} tokens`,
         ...{ role: 'baseline', of: i + 1, window: cut, sinks: BASELINE_SINKS },
-        ...{ config, weights: parent.weights, identity: { ...parent.identity, layers: hashOf(config.layers) } },
+        ...{
+          config,
+          weights: parent.weights,
+          identity: { ...parent.identity, layers: hashOf(config.layers) },
+        },
       },
     ];
   });
-  const different = baselines.filter((one, i) => baselines.findIndex(({ window }) => window === one.window) === i);
+  const different = baselines.filter(
+    (one, i) => baselines.findIndex(({ window }) => window === one.window) === i,
+  );
   return { subjects: [...opened, ...different], tokenizer: tokenizer!, context: tokens, notes, eosTokenIds };
 }
 
@@ -117,7 +125,9 @@ export function cutToBytes(config: ModelConfig, bytes: number, tokens: number): 
 function windowed({ layers }: ModelConfig, window: number): MixerSpec[] {
   return layers.map((spec) => {
     if (!mixerOf(spec).cached) {
-      throw new InputError(`the parent has a layer of ${spec.kind}: expected a model of attention, which can be cut to windows`);
+      throw new InputError(
+        `the parent has a layer of ${spec.kind}: expected a model of attention, which can be cut to windows`,
+      );
     }
     return { kind: 'sliding_window', window, sinks: BASELINE_SINKS };
   });

@@ -1,8 +1,8 @@
+import type { Engine } from '../../runtime/engine.ts';
 import { EngineScorer } from '../../tasks/engine-scorer.ts';
 import { type Plan, scorePlan } from '../../tasks/harness.ts';
-import type { Engine } from '../../runtime/engine.ts';
-import { average } from '../../util/statistics.ts';
 import type { OnProgress } from '../../util/progress.ts';
+import { average } from '../../util/statistics.ts';
 import type { TaskFound } from './result.ts';
 
 /** Tasks as any evaluation has them, with what guessing gives, so that shares of an ability can be told. */
@@ -30,7 +30,8 @@ export function chanceOf({ examples }: Plan): number {
 export function wilson(share: number, count: number): [low: number, high: number] {
   const z = 1.959964;
   const middle = (share + z ** 2 / (2 * count)) / (1 + z ** 2 / count);
-  const margin = (z / (1 + z ** 2 / count)) * Math.sqrt((share * (1 - share)) / count + z ** 2 / (4 * count ** 2));
+  const margin =
+    (z / (1 + z ** 2 / count)) * Math.sqrt((share * (1 - share)) / count + z ** 2 / (4 * count ** 2));
   return [Math.max(0, middle - margin), Math.min(1, middle + margin)];
 }
 

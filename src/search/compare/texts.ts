@@ -74,10 +74,14 @@ export function tasksOf(
     }
     const { name, examples: count } = parseTask(text, examples);
     if (name === HELD_OUT_TASK) {
-      throw new InputError(`the task ${HELD_OUT_TASK} is what a comparison begins with: give the text alone, by --held-out`);
+      throw new InputError(
+        `the task ${HELD_OUT_TASK} is what a comparison begins with: give the text alone, by --held-out`,
+      );
     }
     if (GENERATED_TASKS.includes(name) && !taskNames().includes(name)) {
-      throw new InputError(`the task ${name} has no length: expected one behind it, such as ${name}@${context}`);
+      throw new InputError(
+        `the task ${name} has no length: expected one behind it, such as ${name}@${context}`,
+      );
     }
     const settings = { examples: count, length: context, heldOut: source, examplesSeed: SEED };
     return planOf(name, settings, tokenizer);

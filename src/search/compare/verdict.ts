@@ -1,4 +1,4 @@
-import type { CompareResult, ComparedModel, Verdict } from './result.ts';
+import type { ComparedModel, CompareResult, Verdict } from './result.ts';
 
 /**
  * What a hybrid is good for, in words that follow from the figures by the thresholds here, which the page states.
@@ -79,7 +79,10 @@ function recallOf(hybrid: ComparedModel, parent: ComparedModel, context: number)
   const beyond = last < context ? ` (the parent itself finds them in texts of up to ${tokens(last)})` : '';
   const found =
     reach === last
-      ? { kind: 'kept' as const, text: `Recall: finds what a text of ${tokens(last)} told, as the parent does${beyond}.` }
+      ? {
+          kind: 'kept' as const,
+          text: `Recall: finds what a text of ${tokens(last)} told, as the parent does${beyond}.`,
+        }
       : reach > 0
         ? {
             kind: 'lost' as const,
@@ -109,7 +112,9 @@ function taskPoints({ tasks }: ComparedModel): Point[] {
       .filter(({ share }) => share !== null && share >= from && share < to)
       .map(({ name, share }) => `${name} ${percent(Math.max(0, share!))}`);
   const point = (kind: Point['kind'], words: string, names: string[]): Point[] =>
-    names.length === 0 ? [] : [{ kind, text: `${words}: ${names.join(', ')} of the parent's score above chance.` }];
+    names.length === 0
+      ? []
+      : [{ kind, text: `${words}: ${names.join(', ')} of the parent's score above chance.` }];
   return [
     ...point('kept', 'Tasks kept', group(kept, Number.POSITIVE_INFINITY)),
     ...point('lost', 'Tasks kept in part', group(partly, kept)),
@@ -153,9 +158,12 @@ export function averageRecall(model: ComparedModel): number {
 function headlineOf({ name, text }: ComparedModel, recall: Recall | null): string {
   const good = text.change <= THRESHOLDS.near;
   if (text.change > THRESHOLDS.worse) return `${name} is not usable in its parent's place yet`;
-  if (recall === null) return good ? `${name} reads text nearly as its parent does` : `${name} reads text worse than its parent`;
+  if (recall === null)
+    return good ? `${name} reads text nearly as its parent does` : `${name} reads text worse than its parent`;
   if (recall.share >= THRESHOLDS.kept) {
-    return good ? `${name} can take its parent's place` : `${name} finds what its parent finds, but writes worse text`;
+    return good
+      ? `${name} can take its parent's place`
+      : `${name} finds what its parent finds, but writes worse text`;
   }
   const within = recall.reach > 0 ? `up to ${tokens(recall.reach)}` : 'where what matters stands nearby';
   return good
