@@ -14,6 +14,8 @@ import { KV_DTYPES, type KvDtype } from './kv-blocks.ts';
 import type { BatchGuard, EachLogits, Runs } from './runs.ts';
 import type { Sequence } from './sequence.ts';
 import type { SequenceContent } from './sequence-content.ts';
+import type { Asked, TokenScores } from './token-scores.ts';
+import type { TokenTree } from './token-tree.ts';
 
 /**
  * The decoder compiled as a whole: given what the layers remember of earlier tokens, it takes further ones and says
@@ -28,6 +30,8 @@ export interface EngineOptions {
   dtype?: DeviceDtype;
   /** Sequences will take their steps in batches: that is what is compiled first, on the CPU. */
   batches?: boolean;
+  /** Texts will be scored and none written: nothing is compiled for steps before there is one, on the CPU. */
+  scoring?: boolean;
   /** @internal Writes what each op takes to files of this prefix, when the engine is disposed of. */
   profile?: string;
   /**
@@ -82,7 +86,7 @@ export class Engine {
     options: EngineOptions = {},
   ): Promise<Engine> {
     checkOptions(options);
-    const { device = 'cpu', threads, dtype, batches, profile, onProgress, signal } = options;
+    const { device = 'cpu', threads, dtype, batches, scoring, profile, onProgress, signal } = options;
     if (dtype === 'f16' && device === 'cpu') {
       throw new InputError("dtype f16 is for device 'webgpu'; on the CPU weights are f32, q8 or q4");
     }
@@ -96,7 +100,7 @@ export class Engine {
     const compiling = { threads, profile, reading: { onProgress, signal }, total };
     const runs =
       device === 'cpu'
-        ? await HostRuns.create(config, source, { ...compiling, kvDtype, batches })
+        ? await HostRuns.create(config, source, { ...compiling, kvDtype, batches, scoring })
         : await DeviceRuns.create(config, source, { ...compiling, device });
     return new Engine(config, kvDtype, runs);
   }
@@ -154,6 +158,50 @@ export class Engine {
       onProgress?.({ stage: 'read prompt', done, total: ids.length, unit: 'tokens' });
     }
     return logits!;
+  }
+
+  /**
+   * Adds tokens to a sequence as `append` does, and scores tokens that may follow, at some places only.
+   *
+   * @param ids at least one
+   * @param asked about places among those that are added, in ascending order
+   * @throws InputError as `append` does
+   */
+  async score(
+    sequence: Sequence,
+    ids: readonly number[],
+    asked: readonly Asked[],
+    { signal }: { signal?: AbortSignal | undefined } = {},
+  ): Promise<TokenScores[]> {
+    sequence.check();
+    this.check(sequence, ids);
+    const scores: TokenScores[] = [];
+    for (let done = 0; done < ids.length; ) {
+      await turn();
+      signal?.throwIfAborted();
+      const from = sequence.length;
+      const piece = ids.slice(done, done + this.runs.pieceAt(from));
+      done += piece.length;
+      const own = asked.filter(({ place }) => place >= from && place < from + piece.length);
+      scores.push(...(await this.exclusively(() => this.runs.score(sequence, piece, own))));
+    }
+    return scores;
+  }
+
+  /** Whether `scoreTrees` reads this model: on the CPU, where each mixer has a form for any number of tokens. */
+  get readsTrees(): boolean {
+    return this.runs.readsTrees;
+  }
+
+  /**
+   * Scores of tokens that may follow in sequences that are read from their starts, those with common beginnings as trees.
+   * All are worked on at once: their tokens are what bounds the memory, and the square of the largest tree's.
+   *
+   * @param trees of sequences that `check` finds right
+   * @param asked of each tree, by the places of its tokens; at least one in all
+   */
+  scoreTrees(trees: readonly TokenTree[], asked: readonly (readonly Asked[])[]): Promise<TokenScores[][]> {
+    return this.exclusively(() => this.runs.scoreTrees(trees, asked));
   }
 
   /**

@@ -5,6 +5,7 @@ import { type Batch, HostBatch } from './batch.ts';
 import { CachedAttentionPrograms } from './cached-attention.ts';
 import { draw } from './draw.ts';
 import type { EngineWeights, Reading } from './engine-weights.ts';
+import { HostScoring } from './host-scoring.ts';
 import { HostSequence } from './host-sequence.ts';
 import type { KvDtype } from './kv-blocks.ts';
 import { KvCache } from './kv-cache.ts';
@@ -13,6 +14,8 @@ import { Packer } from './packed-blocks.ts';
 import type { BatchGuard, EachLogits, Runs } from './runs.ts';
 import { cachedLayers, compileHead, type Form, fixedState, hostState, Segments } from './segments.ts';
 import type { SequenceContent } from './sequence-content.ts';
+import type { Asked, TokenScores } from './token-scores.ts';
+import type { TokenTree } from './token-tree.ts';
 import { WholeLane } from './whole-lane.ts';
 
 /**
@@ -38,6 +41,8 @@ export interface RunsOptions {
   total?: number;
   /** Compile for steps of batches first. */
   batches?: boolean | undefined;
+  /** Compile for steps when there is the first. */
+  scoring?: boolean | undefined;
   /** Where profiles go to. */
   profile?: string;
 }
@@ -62,6 +67,7 @@ export class HostRuns implements Runs {
   /** The model for single tokens, in the forms that have been needed so far. */
   private readonly steps = new Map<StepForm, Promise<Segments>>();
   private readonly lanes = new WeakMap<HostSequence, Steps>();
+  private readonly scoring: HostScoring;
 
   private constructor(
     private readonly config: ModelConfig,
@@ -72,10 +78,10 @@ export class HostRuns implements Runs {
     private readonly attention: CachedAttentionPrograms,
     private readonly options: RunsOptions,
   ) {
-    const fused = config.layers.every((spec) => mixerOf(spec).cached || mixerOf(spec).fused);
+    this.scoring = new HostScoring(config, weights, embed, head, options.threads);
     const longest = config.maxPositionEmbeddings;
     this.packer = options.kvDtype === 'q8' ? new Packer({ threads: options.threads, longest }) : null;
-    this.piece = fused ? LONGEST_PIECE : PADDED_PIECE;
+    this.piece = anyLength(config) ? LONGEST_PIECE : PADDED_PIECE;
   }
 
   /** Compiles the model for single tokens; for prompts it is compiled when there is the first. */
@@ -87,7 +93,8 @@ export class HostRuns implements Runs {
     const attention = new CachedAttentionPrograms({ H, KV, d }, { threads: options.threads });
     const runs = new HostRuns(config, source, embed, head, attention, later);
     try {
-      await runs.compiled(options.batches || !runs.whole ? 'step' : 'whole', { reading, total });
+      if (!options.scoring)
+        await runs.compiled(options.batches || !runs.whole ? 'step' : 'whole', { reading, total });
       return runs;
     } catch (error) {
       await runs.dispose();
@@ -102,8 +109,7 @@ export class HostRuns implements Runs {
   private get whole(): boolean {
     const { config } = this;
     const all = cachedLayers(config).every(({ window }) => window === Number.POSITIVE_INFINITY);
-    const fused = config.layers.every((spec) => mixerOf(spec).cached || mixerOf(spec).fused);
-    return all && fused;
+    return all && anyLength(config);
   }
 
   private compiled(form: StepForm, reading: Pick<RunsOptions, 'reading' | 'total'> = {}): Promise<Segments> {
@@ -166,6 +172,14 @@ export class HostRuns implements Runs {
     return this.piece - (place % this.piece);
   }
 
+  get readsTrees(): boolean {
+    return anyLength(this.config);
+  }
+
+  scoreTrees(trees: readonly TokenTree[], asked: readonly (readonly Asked[])[]): Promise<TokenScores[][]> {
+    return this.scoring.scoreTrees(trees, asked);
+  }
+
   batch(guard: BatchGuard, room = 0): Batch {
     const parts = {
       segments: () => this.compiled('step'),
@@ -218,6 +232,37 @@ export class HostRuns implements Runs {
     last: boolean,
     each: EachLogits | undefined,
   ): Promise<Float32Array | undefined> {
+    const T = ids.length;
+    const first = sequence.length;
+    const x = await this.readHidden(sequence, ids);
+    const { hiddenSize, vocabSize } = this.config;
+    const logits = async (from: number, to: number) => {
+      const rows = x.subarray(from * hiddenSize, to * hiddenSize);
+      const { logits } = await this.head.run({ x: float32(rows, [1, to - from, hiddenSize]) });
+      return logits!.data as Float32Array;
+    };
+    for (let from = 0; each && from < T; from += HEAD_ROWS) {
+      const to = Math.min(T, from + HEAD_ROWS);
+      const all = await logits(from, to);
+      for (let i = from; i < to; i++) {
+        await each(first + i, all.subarray((i - from) * vocabSize, (i - from + 1) * vocabSize));
+      }
+    }
+    return last ? logits(T - 1, T) : undefined;
+  }
+
+  async score(
+    sequence: HostSequence,
+    ids: readonly number[],
+    asked: readonly Asked[],
+  ): Promise<TokenScores[]> {
+    const first = sequence.length;
+    const x = await this.readHidden(sequence, ids);
+    return this.scoring.scoreRows(x, first, asked);
+  }
+
+  /** Hidden states of the last layer [T, D] after each token of a piece. */
+  private async readHidden(sequence: HostSequence, ids: readonly number[]): Promise<Float32Array> {
     for (const cache of sequence.caches) cache.reserve(ids.length);
     const { segments, spare } = await this.forPieces();
     const { state, caches, length } = sequence;
@@ -235,20 +280,7 @@ export class HostRuns implements Runs {
         (state[name]!.data as Float32Array).set(value.data as Float32Array);
       }
     });
-    const { hiddenSize, vocabSize } = this.config;
-    const logits = async (from: number, to: number) => {
-      const rows = lane.x.subarray(from * hiddenSize, to * hiddenSize);
-      const { logits } = await this.head.run({ x: float32(rows, [1, to - from, hiddenSize]) });
-      return logits!.data as Float32Array;
-    };
-    for (let from = 0; each && from < T; from += HEAD_ROWS) {
-      const to = Math.min(T, from + HEAD_ROWS);
-      const all = await logits(from, to);
-      for (let i = from; i < to; i++) {
-        await each(length + i, all.subarray((i - from) * vocabSize, (i - from + 1) * vocabSize));
-      }
-    }
-    return last ? logits(T - 1, T) : undefined;
+    return lane.x;
   }
 
   private forPieces(): Promise<{ segments: Segments; spare: Values }> {
@@ -269,9 +301,15 @@ export class HostRuns implements Runs {
 
   async dispose(): Promise<void> {
     for (const steps of this.steps.values()) await (await steps.catch(() => null))?.dispose();
+    await this.scoring.dispose();
     await this.head.dispose();
     await this.attention.dispose();
     await this.packer?.[Symbol.asyncDispose]();
     await (await this.pieces?.catch(() => null))?.segments.dispose();
   }
+}
+
+/** Whether every mixer has a form for any number of tokens. */
+function anyLength(config: ModelConfig): boolean {
+  return config.layers.every((spec) => mixerOf(spec).cached || mixerOf(spec).fused);
 }

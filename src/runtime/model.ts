@@ -40,6 +40,8 @@ export interface LoadOptions extends HubOptions {
   kvDtype?: KvDtype;
   /** Sequences will take their steps in batches, as those of a `Scheduler` do: that is what is compiled first. */
   batches?: boolean;
+  /** Texts will be scored and none written: nothing is compiled for that before it is asked for. */
+  scoring?: boolean;
   /** Bytes for snapshots of prompts, from which prompts that begin alike start; 0, the default, keeps none. */
   prefixCacheBytes?: number;
 }
@@ -54,7 +56,8 @@ export interface GenerateOptions extends ContinuationOptions {
 }
 
 const LOAD: Record<keyof LoadOptions, true> = {
-  ...{ device: true, threads: true, dtype: true, kvDtype: true, batches: true, prefixCacheBytes: true },
+  ...{ device: true, threads: true, dtype: true, kvDtype: true, batches: true, scoring: true },
+  prefixCacheBytes: true,
   ...{ revision: true, hubUrl: true, onProgress: true, signal: true },
 };
 

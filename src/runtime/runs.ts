@@ -1,6 +1,8 @@
 import type { Batch } from './batch.ts';
 import type { Sequence } from './sequence.ts';
 import type { SequenceContent } from './sequence-content.ts';
+import type { Asked, TokenScores } from './token-scores.ts';
+import type { TokenTree } from './token-tree.ts';
 
 /**
  * Is given the logits after a token [vocabulary], valid until it is done, by the token's place in the sequence. The next
@@ -35,6 +37,12 @@ export interface Runs {
     last: boolean,
     each: EachLogits | undefined,
   ): Promise<Float32Array | undefined>;
+  /** Adds a piece of a prompt; scores of tokens that may follow at the places asked for, all of them in the piece. */
+  score(sequence: Sequence, ids: readonly number[], asked: readonly Asked[]): Promise<TokenScores[]>;
+  /** Whether there is `scoreTrees` for this model. */
+  readonly readsTrees: boolean;
+  /** Scores at the places asked for of each tree; nothing is kept. */
+  scoreTrees(trees: readonly TokenTree[], asked: readonly (readonly Asked[])[]): Promise<TokenScores[][]>;
   /** What a sequence remembers, brought to the host. */
   content(sequence: Sequence): Promise<SequenceContent>;
   /** A sequence of so many tokens that remembers this. */

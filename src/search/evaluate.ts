@@ -1,15 +1,25 @@
+import { join } from 'node:path';
 import type { WeightDtype } from '../model/quantized-tensors.ts';
 import type { KvDtype } from '../runtime/kv-blocks.ts';
 import { Model } from '../runtime/model.ts';
 import { checkField, openCorpus, trainingText } from '../tasks/corpus/corpus.ts';
+import { SHOTS_SEED } from '../tasks/datasets/dataset.ts';
+import { isPublic } from '../tasks/datasets/sets.ts';
 import { EngineScorer } from '../tasks/engine-scorer.ts';
-import { scorePlan, type TaskScore } from '../tasks/harness.ts';
+import { scoreOfPlan, type TaskScore } from '../tasks/harness.ts';
 import { planText } from '../tasks/held-out-text.ts';
-import { HELD_OUT_TASK, parseTask, planOf, SEARCHED } from '../tasks/objective.ts';
+import { type Measure, measuresOf, tokenMeasures } from '../tasks/measures.ts';
+import { HELD_OUT_TASK, type ParsedTask, parseTask, planOf, SEARCHED } from '../tasks/objective.ts';
 import { InputError } from '../util/errors.ts';
+import { writeFileAtomic } from '../util/files.ts';
 import { checkKnown } from '../util/known-options.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { DEFAULTS } from './defaults.ts';
+import { filesIdentity } from './evaluation/files-identity.ts';
+import { type JudgedTask, publicTasksOf } from './evaluation/judged-task.ts';
+import { type HarnessResults, harnessResults, resultsTable, type TaskResult } from './evaluation/results.ts';
+import { writeSamples } from './evaluation/samples.ts';
+import { scoreInParts } from './evaluation/score.ts';
 
 export interface EvaluateOptions {
   /** A folder, or the name of a model on the Hub. */
@@ -24,8 +34,22 @@ export interface EvaluateOptions {
   heldOutRows?: number;
   /** Tokens of a row; 512 unless told. */
   length?: number;
-  /** Of each task that does not say. */
+  /** Of each generated task that does not say. */
   examples?: number;
+  /** Documents of each public set, the first ones; all unless told. Of generated tasks that do not say, their examples. */
+  limit?: number;
+  /** Solved examples in front of each question of a public set; as many as lm-evaluation-harness has unless told. */
+  shots?: number;
+  /** Shots and examples are drawn with; 1234 for the shots and 7 for the examples unless told. */
+  seed?: number;
+  /** A folder with the files of public sets; the Hub unless told. */
+  dataDir?: string;
+  /** The longest row of a public set in tokens; longer ones lose their beginning. The model's context unless told. */
+  maxLength?: number;
+  /** A folder in which scores are kept while they are computed: what was interrupted goes on. */
+  out?: string;
+  /** Writes the log-likelihoods of every document into `out`. */
+  logSamples?: boolean;
   /** Of the weights; as they are stored unless told. */
   dtype?: WeightDtype;
   /** Of what attention layers keep. */
@@ -37,12 +61,18 @@ export interface EvaluateOptions {
   signal?: AbortSignal;
 }
 
-export interface Evaluation {
+export interface Evaluation extends HarnessResults {
   dtype: WeightDtype | 'as stored';
   kvDtype: KvDtype;
   /** Of the held-out text; null without one. */
   perplexity: number | null;
   scores: TaskScore[];
+  /** Of each task what was measured, with standard errors and 95 % intervals. */
+  measures: Record<string, readonly Measure[]>;
+  /** Time of each task in seconds, and its examples a second. */
+  speed: Record<string, { seconds: number; examplesPerSecond: number }>;
+  /** The results as a table in Markdown. */
+  table: string;
 }
 
 /** Rows of a held-out text and their length, where an evaluation is not told. */
@@ -58,39 +88,116 @@ const KNOWN: Record<keyof EvaluateOptions, true> = {
     length: true,
     examples: true,
   },
+  ...{ limit: true, shots: true, seed: true, dataDir: true, maxLength: true, out: true, logSamples: true },
   ...{ dtype: true, kvDtype: true, threads: true, onProgress: true, onNotice: true, signal: true },
 };
 
 /**
- * The perplexity of a model on a text and its accuracy on tasks, by the engine that generates. The same options take the same
+ * The perplexity of a model on a text and what it scores on tasks, by the engine that generates. The same options take the same
  * places of the text and the same examples.
  *
- * @throws InputError where there is nothing to evaluate, for tasks that do not exist and files that cannot be read
+ * @throws InputError where there is nothing to evaluate, for tasks that do not exist and files that cannot be read, and where
+ * `out` keeps scores of other settings
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
-  checkKnown(options, KNOWN);
-  if (options.tasks !== undefined && !Array.isArray(options.tasks)) {
-    throw new InputError(`tasks is ${options.tasks}, expected a list such as ['recall:accuracy:64']`);
-  }
-  const {
-    heldOut: files,
-    field,
-    heldOutRows: rows = EVALUATED.heldOutRows,
-    length = EVALUATED.length,
-  } = options;
-  const { examples = DEFAULTS.examples, dtype, kvDtype, threads, onProgress, onNotice, signal } = options;
-  const tasks = (options.tasks ?? []).map((text) => parseTask(text, examples));
-  if (files === undefined && tasks.length === 0) {
+  checkOptions(options);
+  const { limit, examples = DEFAULTS.examples, dtype, kvDtype, threads } = options;
+  const { onProgress, onNotice, signal, out } = options;
+  const asked = (options.tasks ?? []).map((text) => parseTask(text, limit ?? examples));
+  if (options.heldOut === undefined && asked.length === 0) {
     throw new InputError('nothing to evaluate: give --held-out FILE or --task NAME');
   }
   await using model = await Model.fromPretrained(options.model, {
-    dtype,
-    kvDtype,
-    threads,
-    onProgress,
-    signal,
+    ...{ dtype, kvDtype, threads, scoring: true, onProgress, signal },
   });
   for (const notice of model.notices) onNotice?.(notice);
+  const how = { dtype: dtype ?? ('as stored' as const), kvDtype: model.engine.kvDtype };
+  const tasks = await judgedTasks(model, asked, options);
+  const keeping =
+    out === undefined ? undefined : { folder: out, identity: { model: filesIdentity(model.files), ...how } };
+  const scorer = new EngineScorer(model.engine);
+  const scores: TaskScore[] = [];
+  const results: TaskResult[] = [];
+  for (const task of tasks) {
+    const { name, plan, set } = task;
+    const found = await scoreInParts(scorer, plan, {
+      keeping,
+      ...(onProgress && { onProgress }),
+      ...(signal && { signal }),
+    });
+    const score = scoreOfPlan(plan, found.scores);
+    scores.push(score);
+    const documents = set?.documents.slice(0, plan.examples.length);
+    const measures = isText(name)
+      ? tokenMeasures(score.goldLossPerToken)
+      : measuresOf(plan, found.scores, documents);
+    results.push({
+      name,
+      ...(set && { set }),
+      examples: plan.examples.length,
+      measures,
+      seconds: found.seconds,
+    });
+    if (options.logSamples && set) writeSamples(out!, task, found.scores);
+  }
+  const text = scores.find(({ name }) => isText(name));
+  const { seed = SHOTS_SEED, shots = null } = options;
+  const evaluation: Evaluation = {
+    ...how,
+    perplexity: text ? Math.exp(text.goldLossPerToken) : null,
+    scores,
+    ...harnessResults(results, {
+      model: options.model,
+      ...how,
+      limit,
+      fewshot_seed: seed ?? SHOTS_SEED,
+      num_fewshot: shots,
+    }),
+    measures: Object.fromEntries(results.map(({ name, measures }) => [name, measures])),
+    speed: Object.fromEntries(
+      results.map(({ name, examples, seconds }) => [
+        name,
+        { seconds, examplesPerSecond: examples / seconds },
+      ]),
+    ),
+    table: resultsTable(results),
+  };
+  if (out !== undefined)
+    writeFileAtomic(join(out, 'results.json'), `${JSON.stringify(evaluation, null, 2)}\n`);
+  return evaluation;
+}
+
+function checkOptions(options: EvaluateOptions): void {
+  checkKnown(options, KNOWN);
+  const { tasks, logSamples, out } = options;
+  if (tasks !== undefined && !Array.isArray(tasks)) {
+    throw new InputError(`tasks is ${tasks}, expected a list such as ['recall:accuracy:64']`);
+  }
+  for (const name of ['limit', 'maxLength'] as const) checkCount(name, options[name], 1);
+  for (const name of ['shots', 'seed'] as const) checkCount(name, options[name], 0);
+  if (logSamples && out === undefined) {
+    throw new InputError('--log-samples writes into the folder of --out, which is not given');
+  }
+}
+
+function checkCount(name: string, value: number | undefined, least: number): void {
+  if (value === undefined || (Number.isSafeInteger(value) && value >= least)) return;
+  throw new InputError(`${name} is ${value}, expected a whole number of at least ${least}`);
+}
+
+/** What the model is asked: a held-out text first, where no task says what it is for. */
+async function judgedTasks(
+  model: Model,
+  asked: readonly ParsedTask[],
+  options: EvaluateOptions,
+): Promise<JudgedTask[]> {
+  const {
+    field,
+    heldOut: files,
+    heldOutRows: rows = EVALUATED.heldOutRows,
+    length = EVALUATED.length,
+  } = options;
+  const { limit, shots, seed, dataDir: folder, maxLength, onProgress, signal } = options;
   const { tokenizer } = model;
   if (!tokenizer) throw new InputError(`${options.model} has no tokenizer.json, which texts and tasks need`);
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
@@ -98,23 +205,26 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     files === undefined ? undefined : await openCorpus(tokenizer, { files, field, onProgress, signal });
   if (field !== undefined) checkField(field, corpus);
   const heldOut = corpus && trainingText(corpus);
-  const plans = tasks.map(({ name, examples }) => planOf(name, { examples, length, heldOut }, tokenizer));
-  if (heldOut !== undefined && !tasks.some(({ name }) => name === HELD_OUT_TASK)) {
-    plans.unshift(planText('text', heldOut, encode, { rows, length, seed: SEARCHED }));
+  const contextLength = Math.min(maxLength ?? model.contextLength, model.contextLength);
+  const source = { folder, shots, seed, onProgress, signal, contextLength };
+  const tasks: JudgedTask[] = [];
+  if (heldOut !== undefined && !asked.some(({ name }) => name === HELD_OUT_TASK)) {
+    const plan = planText('text', heldOut, encode, { rows, length, seed: SEARCHED });
+    tasks.push({ name: plan.name, plan });
   }
-  const scorer = new EngineScorer(model.engine);
-  const scores: TaskScore[] = [];
-  for (const plan of plans) scores.push(await scorePlan(scorer, plan, { onProgress, signal }));
-  const text = scores.find(({ name }) => isText(name));
-  return {
-    dtype: dtype ?? 'as stored',
-    kvDtype: model.engine.kvDtype,
-    perplexity: text ? Math.exp(text.goldLossPerToken) : null,
-    scores,
-  };
+  for (const { name, examples, saysHowMany } of asked) {
+    if (isPublic(name)) {
+      const most = saysHowMany ? examples : limit;
+      tasks.push(...(await publicTasksOf(name, tokenizer, { ...source, limit: most })));
+    } else {
+      const plan = planOf(name, { examples, length, heldOut, examplesSeed: seed }, tokenizer);
+      tasks.push({ name: plan.name, plan });
+    }
+  }
+  return tasks;
 }
 
 /** Whether a score is of held-out text, whose loss is a perplexity. */
-export function isText(name: string): boolean {
+function isText(name: string): boolean {
   return name === 'text' || name === HELD_OUT_TASK;
 }

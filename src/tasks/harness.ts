@@ -2,8 +2,8 @@
  * Scores examples by log-probabilities from teacher-forced passes. Examples are first planned into rows of tokens,
  * which do not depend on the model: a search plans once and scores many models. Tokenisation is that of
  * lm-evaluation-harness as Jet-Nemotron runs it: trailing spaces of the context move to the continuation; context
- * and context + continuation are tokenised separately, without special tokens, and the difference by length is the
- * continuation.
+ * and context + continuation are tokenised separately and the difference by length is the continuation. What is longer
+ * than the context loses its beginning.
  */
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
@@ -20,7 +20,10 @@ interface Span {
   candidates?: readonly number[];
 }
 
-/** One sequence of tokens and what is asked about it, ordered by position. Rows differ in length. */
+/**
+ * One sequence of tokens and what is asked about it, ordered by position. Rows differ in length. The last token is only
+ * predicted, never read, unless candidates are asked behind it: a row may have one token more than the model's context.
+ */
 export interface Row {
   ids: readonly number[];
   spans: readonly Span[];
@@ -33,6 +36,8 @@ export interface SpanScore {
   greedy: boolean;
   /** log-probabilities of the candidates, in order. */
   candidates?: readonly number[];
+  /** The most probable of all tokens where candidates are asked, if the scorer tells. */
+  best?: number;
 }
 
 export interface ScoreOptions {
@@ -58,6 +63,10 @@ interface Judged {
   /** Index of the right slot; undefined if greedy exactness decides. */
   gold?: number;
   goldTokens: number;
+  /** Of each slot, where accuracy_norm is wanted. */
+  lengths?: readonly number[];
+  /** The slots are parts of one text, whose log-probabilities add up. */
+  whole?: true;
 }
 
 export interface Plan {
@@ -73,10 +82,29 @@ export interface TaskScore {
   examples: number;
   /** Fraction of examples that are right. */
   accuracy: number;
+  /** The same by log-probabilities over the length of each option, where the task has it. */
+  accuracyNorm?: number;
   /** Mean over examples of -log p(gold answer), nats. */
   goldLoss: number;
   /** The same per token of the gold answers. */
   goldLossPerToken: number;
+}
+
+/** What a model scored on one example. */
+export interface ExampleScore {
+  /** Of each option, or of the only answer; of a whole text the sum. */
+  logProbs: number[];
+  /** Whether each is what would be written greedily; null where the scorer does not tell. */
+  greedy: (boolean | null)[];
+}
+
+/** How a model reads texts. */
+export interface Reading {
+  encode: Encode;
+  /** The longest row that is read, in tokens; longer ones lose their beginning. Without it none does. */
+  contextLength?: number | undefined;
+  /** Stands in front of a whole text, so that its first token is predicted, too. */
+  prefix?: number | undefined;
 }
 
 interface Tokens {
@@ -84,7 +112,7 @@ interface Tokens {
   from: number;
 }
 
-function tokenise(context: string, continuation: string, encode: Encode): Tokens {
+function tokenise(context: string, continuation: string, { encode, contextLength }: Reading): Tokens {
   const kept = context.trimEnd();
   const ids = encode(context + continuation);
   const from = encode(kept).length;
@@ -92,7 +120,38 @@ function tokenise(context: string, continuation: string, encode: Encode): Tokens
   if (from === 0) throw new InputError(`example ${shown}: expected a context of at least one token`);
   if (ids.length <= from)
     throw new InputError(`example ${shown}: expected a continuation of at least one token`);
-  return { ids, from };
+  // The last token is not read.
+  const cut = Math.max(0, ids.length - (contextLength ?? ids.length) - 1);
+  if (cut >= from) {
+    throw new InputError(
+      `example ${shown}: its continuation has ${ids.length - from} tokens, expected at most ${contextLength}, the longest row`,
+    );
+  }
+  return cut > 0 ? { ids: ids.slice(cut), from: from - cut } : { ids, from };
+}
+
+/**
+ * A whole text in windows of the longest row, each token predicted once: the first behind the prefix, those of the next
+ * windows behind the last token before; the last window goes as far back as there is room.
+ */
+function windowsOf(text: string, { encode, prefix, contextLength }: Reading): Tokens[] {
+  const tokens = encode(text);
+  const shown = JSON.stringify(text.slice(0, 40));
+  if (tokens.length === 0) throw new InputError(`the text ${shown}: expected at least one token`);
+  if (prefix === undefined) {
+    throw new InputError(
+      `the text ${shown}: the tokenizer has no token that begins or ends a text, which is needed`,
+    );
+  }
+  const longest = contextLength ?? tokens.length;
+  const first = Math.min(longest, tokens.length);
+  const windows = [{ ids: [prefix, ...tokens.slice(0, first)], from: 1 }];
+  for (let from = first; from < tokens.length; from += longest) {
+    const to = Math.min(from + longest, tokens.length);
+    const ids = tokens.slice(to - longest - 1, to);
+    windows.push({ ids, from: ids.length - (to - from) });
+  }
+  return windows;
 }
 
 const startsWith = (ids: readonly number[], start: readonly number[]) =>
@@ -129,20 +188,28 @@ function addOptions(rows: Rows, options: readonly Tokens[]): Slot[] {
 }
 
 /**
+ * @param reading how the model reads texts; the function alone where rows may be as long as they are
  * @throws InputError for a context or continuation without tokens, a gold index outside the options, or no example
  */
-export function planExamples(name: string, examples: readonly Example[], encode: Encode): Plan {
+export function planExamples(name: string, examples: readonly Example[], reading: Encode | Reading): Plan {
   if (examples.length === 0) throw new InputError(`task ${name}: no examples`);
+  const how = typeof reading === 'function' ? { encode: reading } : reading;
   const rows = new Rows();
   const judged = examples.map((example): Judged => {
+    if ('whole' in example) {
+      const windows = windowsOf(example.whole, how);
+      const slots = windows.map(({ ids, from }) => rows.add(ids, { from, to: ids.length }));
+      const goldTokens = windows.reduce((sum, { ids, from }) => sum + ids.length - from, 0);
+      return { slots, goldTokens, whole: true };
+    }
     if ('answer' in example) {
-      const { ids, from } = tokenise(example.context, example.answer, encode);
+      const { ids, from } = tokenise(example.context, example.answer, how);
       return { slots: [rows.add(ids, { from, to: ids.length })], goldTokens: ids.length - from };
     }
     const options =
       'options' in example
-        ? example.options.map((option) => tokenise(example.context, option, encode))
-        : example.contexts.map((context) => tokenise(context, example.continuation, encode));
+        ? example.options.map((option) => tokenise(example.context, option, how))
+        : example.contexts.map((context) => tokenise(context, example.continuation, how));
     const gold = options[example.gold];
     if (!gold)
       throw new InputError(`task ${name}: gold ${example.gold} is none of ${options.length} options`);
@@ -150,6 +217,7 @@ export function planExamples(name: string, examples: readonly Example[], encode:
       slots: addOptions(rows, options),
       gold: example.gold,
       goldTokens: gold.ids.length - gold.from,
+      ...('lengths' in example && { lengths: example.lengths }),
     };
   });
   const longest = Math.max(...rows.rows.map((row) => row.ids.length));
@@ -163,9 +231,56 @@ export interface Drawn {
 }
 
 /** @param apart a set of which nothing is asked again */
-export function planTask(task: Task, count: number, seed: number, encode: Encode, apart?: Drawn): Plan {
+export function planTask(
+  task: Task,
+  count: number,
+  seed: number,
+  reading: Encode | Reading,
+  apart?: Drawn,
+): Plan {
   const others = apart && task.examples(apart.examples, apart.seed);
-  return planExamples(task.name, task.examples(count, seed, others), encode);
+  return planExamples(task.name, task.examples(count, seed, others), reading);
+}
+
+/** What a model scores on each example of a plan. */
+export async function scoreExamples(
+  scorer: LogProbScorer,
+  plan: Plan,
+  options?: ScoreOptions,
+): Promise<ExampleScore[]> {
+  const scores = await scorer.score(plan.rows, options);
+  const scoreOf = ({ row, span, candidate }: Slot): [logProb: number, greedy: boolean | null] => {
+    const score = scores[row]![span]!;
+    if (candidate === undefined) return [score.logProb, score.greedy];
+    const id = plan.rows[row]!.spans[span]!.candidates![candidate];
+    return [score.candidates![candidate]!, score.best === undefined ? null : score.best === id];
+  };
+  return plan.examples.map(({ slots, whole }) => {
+    const each = slots.map(scoreOf);
+    const logProbs = each.map(([logProb]) => logProb);
+    if (whole) return { logProbs: [logProbs.reduce((sum, part) => sum + part, 0)], greedy: [null] };
+    return { logProbs, greedy: each.map(([, greedy]) => greedy) };
+  });
+}
+
+/** What one example's score says. */
+interface Outcome {
+  correct: boolean;
+  correctNorm?: boolean;
+  /** -log p(gold answer), nats. */
+  loss: number;
+}
+
+export function outcomeOf(
+  { gold, lengths, whole }: Pick<Judged, 'gold' | 'lengths' | 'whole'>,
+  { logProbs, greedy }: ExampleScore,
+): Outcome {
+  // Ties go to the first option, as an arg-max has it.
+  const best = (values: readonly number[]) => values.indexOf(Math.max(...values));
+  const loss = -logProbs[gold ?? 0]!;
+  if (gold === undefined) return { correct: !whole && greedy[0] === true, loss };
+  const norm = lengths && { correctNorm: best(logProbs.map((value, i) => value / lengths[i]!)) === gold };
+  return { correct: best(logProbs) === gold, ...norm, loss };
 }
 
 export async function scorePlan(
@@ -173,30 +288,25 @@ export async function scorePlan(
   plan: Plan,
   options?: ScoreOptions,
 ): Promise<TaskScore> {
-  const scores = await scorer.score(plan.rows, options);
-  let right = 0;
-  let loss = 0;
-  let tokens = 0;
-  for (const { slots, gold, goldTokens } of plan.examples) {
-    const logProbs = slots.map(({ row, span, candidate }) => {
-      const score = scores[row]![span]!;
-      return candidate === undefined ? score.logProb : score.candidates![candidate]!;
-    });
-    const [only] = slots;
-    // Ties go to the first option, as an arg-max has it.
-    const correct =
-      gold === undefined
-        ? scores[only!.row]![only!.span]!.greedy
-        : logProbs.indexOf(Math.max(...logProbs)) === gold;
-    if (correct) right++;
-    loss -= logProbs[gold ?? 0]!;
-    tokens += goldTokens;
+  return scoreOfPlan(plan, await scoreExamples(scorer, plan, options));
+}
+
+/** All examples of a plan together. */
+export function scoreOfPlan({ name, examples }: Plan, scores: readonly ExampleScore[]): TaskScore {
+  let [right, rightNorm, loss, tokens] = [0, 0, 0, 0];
+  for (const [i, example] of examples.entries()) {
+    const outcome = outcomeOf(example, scores[i]!);
+    if (outcome.correct) right++;
+    if (outcome.correctNorm) rightNorm++;
+    loss += outcome.loss;
+    tokens += example.goldTokens;
   }
-  const count = plan.examples.length;
+  const count = examples.length;
   return {
-    name: plan.name,
+    name,
     examples: count,
     accuracy: right / count,
+    ...(examples.every(({ lengths }) => lengths) && { accuracyNorm: rightNorm / count }),
     goldLoss: loss / count,
     goldLossPerToken: loss / tokens,
   };

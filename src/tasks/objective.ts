@@ -1,9 +1,11 @@
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { TextSource } from '../train/batches.ts';
 import { InputError } from '../util/errors.ts';
+import { generatedTask } from './generated/generated.ts';
 import { type Drawn, type Plan, planTask } from './harness.ts';
 import { planText, type TextHalf } from './held-out-text.ts';
 import { worldTasks } from './mixture.ts';
+import type { Encode, Task } from './task.ts';
 import { vocabularyRecall } from './vocabulary-recall.ts';
 import { cachedEncode } from './world-tokenizer.ts';
 
@@ -53,18 +55,22 @@ export function taskNames(): string[] {
 }
 
 export function objectiveTask(text: string, options: TaskSettings, tokenizer: Tokenizer): ObjectiveTask {
-  const { name, metric, examples } = parseTask(text, options.examples);
-  const saysHowMany = text.split(':').length > 2;
+  const { name, metric, examples, saysHowMany } = parseTask(text, options.examples);
   const apart = options.apart && { ...options.apart, ...(saysHowMany && { examples }) };
   const half = apart ? 'second' : 'first';
   return { plan: planOf(name, { ...options, examples, apart, half }, tokenizer), metric };
 }
 
+/** 'recall:accuracy:64' in parts. */
+export interface ParsedTask {
+  name: string;
+  metric: Metric;
+  examples: number;
+  saysHowMany: boolean;
+}
+
 /** @throws InputError for what is not name, name:metric or name:metric:examples */
-export function parseTask(
-  text: string,
-  byDefault: number,
-): { name: string; metric: Metric; examples: number } {
+export function parseTask(text: string, byDefault: number): ParsedTask {
   const [name = '', given, count, ...more] = text.split(':');
   const metric = given ?? (name === HELD_OUT_TASK ? 'loss' : 'accuracy');
   if (metric !== 'accuracy' && metric !== 'loss') {
@@ -76,7 +82,7 @@ export function parseTask(
       `the task ${text}: '${[count, ...more].join(':')}' examples, expected a whole number above 0`,
     );
   }
-  return { name, metric, examples };
+  return { name, metric, examples, saysHowMany: count !== undefined };
 }
 
 /** @throws InputError for a name that is no task's */
@@ -100,7 +106,20 @@ export function planOf(
   if (name === 'vocabulary-recall') {
     return planTask(vocabularyRecall(tokenizer.vocabulary(), encode), examples, seed, encode, apart);
   }
+  if (name.includes('@')) return planTask(generatedOf(name, encode), examples, seed, encode, apart);
   const task = worldTasks.find((each) => each.name === name);
   if (!task) throw new InputError(`unknown task '${name}'; expected one of ${taskNames().join(', ')}`);
   return planTask(task, examples, seed, cachedEncode(encode), apart);
+}
+
+/** A generated task by its name and length: 'needle@4096', '64K' for 65,536. */
+function generatedOf(text: string, encode: Encode): Task {
+  const [name, length] = text.split('@') as [string, string];
+  const [, count, unit] = /^(\d+)(K|k)?$/.exec(length) ?? [];
+  if (count === undefined) {
+    throw new InputError(
+      `the task ${text}: '${length}' tokens, expected a whole number above 0 such as 4096 or 64K`,
+    );
+  }
+  return generatedTask(name, Number(count) * (unit ? 1024 : 1), encode);
 }

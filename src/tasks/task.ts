@@ -19,6 +19,8 @@ interface OptionsExample extends Asking {
   context: string;
   options: string[];
   gold: number;
+  /** What log-probabilities are divided by for accuracy_norm, where a task has it: characters of each option. */
+  lengths?: number[];
 }
 
 /**
@@ -31,7 +33,12 @@ interface ContextsExample extends Asking {
   gold: number;
 }
 
-export type Example = AnswerExample | OptionsExample | ContextsExample;
+/** A text of which every token is predicted, in windows where it is longer than the context. Nothing can be right. */
+interface WholeExample extends Asking {
+  whole: string;
+}
+
+export type Example = AnswerExample | OptionsExample | ContextsExample | WholeExample;
 
 export interface Task {
   name: string;
@@ -50,5 +57,14 @@ export function asked(example: Example): string {
   return example.asks ?? JSON.stringify(example);
 }
 
-/** Text to token ids, without special tokens. */
+/** What is asked, as pairs of a context and what follows it; a whole text stands alone. */
+export function requestsOf(example: Example): string[][] {
+  if ('whole' in example) return [[example.whole]];
+  if ('answer' in example) return [[example.context, example.answer]];
+  return 'options' in example
+    ? example.options.map((option) => [example.context, option])
+    : example.contexts.map((context) => [context, example.continuation]);
+}
+
+/** Text to token ids; without special tokens unless said otherwise. */
 export type Encode = (text: string) => readonly number[];

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { WEIGHT_DTYPES } from '../../model/quantized-tensors.ts';
-import { EVALUATED, type EvaluateOptions, evaluate, isText } from '../../search/evaluate.ts';
+import { EVALUATED, type EvaluateOptions, evaluate } from '../../search/evaluate.ts';
 import { HELD_OUT_TASK } from '../../tasks/objective.ts';
 import { action } from '../command.ts';
 import { settingsOf } from '../command-line.ts';
@@ -14,8 +14,8 @@ import {
   otherwise,
   threadsOption,
 } from '../options.ts';
-import { wholeNumber } from '../parsers.ts';
-import { table } from '../table.ts';
+import { natural, tokenCount, wholeNumber } from '../parsers.ts';
+import { folderToRead, folderToWrite } from '../paths.ts';
 
 type Options = Omit<EvaluateOptions, 'model' | 'tasks'> & { task?: string[]; seeds?: never };
 
@@ -35,6 +35,21 @@ export function evalCommand(): Command {
   );
   withTasks(command, `${HELD_OUT_TASK} where there is a text`)
     .addOption(lengthOption().default(EVALUATED.length))
+    .option(
+      '--limit <n>',
+      'documents of each public set, the first ones; of mmlu, of each subject',
+      wholeNumber,
+    )
+    .option('--shots <n>', 'solved examples in front of each question of a public set', natural)
+    .option('--seed <n>', 'shots and examples are drawn with', natural)
+    .option(
+      '--data-dir <folder>',
+      'the files of public sets',
+      folderToRead('--data-dir', 'a folder with data sets'),
+    )
+    .option('--max-length <n>', 'the longest row of a public set in tokens', tokenCount)
+    .option('-o, --out <folder>', 'keep scores here', folderToWrite('--out', 'a folder'))
+    .option('--log-samples', 'write the log-likelihoods of every document into the folder of --out')
     .addOption(otherwise(dtypeOption(WEIGHT_DTYPES), 'as they are stored'))
     .addOption(kvDtypeOption())
     .addOption(threadsOption())
@@ -47,19 +62,9 @@ export function evalCommand(): Command {
     );
   return action<Options>(command, async ({ progress, signal, result }, options, [model]) => {
     const { report: onProgress, log: onNotice } = progress;
-    const { threads } = options;
-    const how = { threads, onProgress, onNotice, signal };
+    const { threads, out } = options;
+    const how = { threads, onProgress, onNotice, signal, ...(out !== undefined && { out }) };
     const found = await evaluate({ ...settingsOf(options), ...how, model: model! });
-    const lines = found.scores.map((score) => {
-      const ofText = isText(score.name);
-      return [
-        score.name,
-        String(score.examples),
-        ofText ? '' : (100 * score.accuracy).toFixed(1),
-        score.goldLossPerToken.toFixed(4),
-        ofText ? found.perplexity!.toFixed(3) : '',
-      ];
-    });
-    result(found, table(['task', 'examples', 'accuracy %', 'nats a token', 'perplexity'], lines));
+    result(found, found.table);
   });
 }

@@ -10,6 +10,7 @@ import type { RunsOptions } from '../host-runs.ts';
 import type { BatchGuard, EachLogits, Runs } from '../runs.ts';
 import { compileHead, compileWith } from '../segments.ts';
 import type { SequenceContent } from '../sequence-content.ts';
+import { type Asked, scoresOf, type TokenScores } from '../token-scores.ts';
 import { DeviceBatch } from './batch.ts';
 import { BLOCK, keyBytes, recordDecoder } from './recording.ts';
 import { Rows, RowsStore } from './rows.ts';
@@ -235,6 +236,24 @@ export class DeviceRuns implements Runs {
     if (last) return (await this.logits(results.last!))[0];
     memory.free(results.last);
     return undefined;
+  }
+
+  async score(
+    sequence: DeviceSequence,
+    ids: readonly number[],
+    asked: readonly Asked[],
+  ): Promise<TokenScores[]> {
+    const scores: TokenScores[] = [];
+    await this.read(sequence, ids, false, (place, logits) => {
+      for (const { ids } of asked.filter((own) => own.place === place)) scores.push(scoresOf(logits, ids));
+    });
+    return scores;
+  }
+
+  readonly readsTrees = false;
+
+  scoreTrees(): never {
+    throw new Error('trees are read on the CPU');
   }
 
   batch(guard: BatchGuard): Batch {

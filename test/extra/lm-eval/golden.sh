@@ -2,15 +2,28 @@
 # Makes test/golden/lm-eval.json: what lm-evaluation-harness finds with its own backend (transformers on PyTorch, float32)
 # on SmolLM2-135M, per document. Once, in a virtual environment with `pip install torch transformers 'lm-eval[hf]==0.4.13'`:
 #
-#     golden.sh PYTHON-FOLDER MODEL ROWS
+#     golden.sh PYTHON-FOLDER MODEL ROWS WORK [TASK...]
 #
-# The folder of the environment, the model (scripts/fetch-smollm2.mjs prints its folder), shared/data/eval/llm-foundry.
+# The folder of the environment, the model (scripts/fetch-smollm2.mjs prints its folder), shared/data/eval, and a folder
+# where tasks and samples are left: what is there already is kept, so that it can go on where it stopped.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-export HF_HUB_OFFLINE=1 HF_HOME="$work/hf"
-"$1/bin/python" "$here/tasks.py" "$3" "$work/tasks"
-"$1/bin/lm_eval" run --model hf --model_args "pretrained=$2,dtype=float32" --device cpu --batch_size 8 --limit 100 \
-  --include_path "$work/tasks" --tasks lambada_local,arc_easy_local --log_samples --output_path "$work/out"
-"$1/bin/python" "$here/samples.py" "$work/out" > "$here/../../golden/lm-eval.json"
+python=$1 model=$2 rows=$3 work=$4
+shift 4
+export HF_HUB_OFFLINE=1 HF_HOME="$work/hf" TOKENIZERS_PARALLELISM=false
+[ -d "$work/tasks" ] || "$python/bin/python" "$here/tasks.py" "$rows" "$work/tasks"
+mmlu=$(cd "$work/tasks" && ls mmlu_*.yaml | sed 's/\.yaml//' | paste -sd,)
+for task in "${@:-lambada_openai arc_easy piqa winogrande hellaswag boolq openbookqa mmlu gsm8k}"; do
+  for name in $task; do
+    [ -d "$work/out/$name" ] && continue
+    tasks=$name size=8
+    [ "$name" = mmlu ] && tasks=$mmlu
+    [ "$name" = gsm8k ] && size=1
+    date -u "+%H:%M:%S $name"
+    "$python/bin/lm_eval" run --model hf --model_args "pretrained=$model,dtype=float32" --device cpu --batch_size $size \
+      --include_path "$work/tasks" --tasks "$tasks" --log_samples --output_path "$work/unfinished/$name"
+    mkdir -p "$work/out"
+    mv "$work/unfinished/$name" "$work/out/$name"
+  done
+done
+date -u "+%H:%M:%S done"
