@@ -18,11 +18,10 @@ ${verdictBody(result, verdict)}`,
 )}`;
 }
 
-const MARKS: Record<Verdict['points'][number]['kind'], { mark: string; words: string }> = {
-  kept: { mark: 'yes', words: 'kept' },
-  lost: { mark: 'no', words: 'lost' },
-  cost: { mark: 'open', words: 'costs' },
-  next: { mark: 'open', words: 'next' },
+/** Costs and advice speak for themselves. */
+const MARKS: Partial<Record<Verdict['points'][number]['kind'], { mark: string; word: string }>> = {
+  kept: { mark: 'yes', word: 'kept' },
+  lost: { mark: 'no', word: 'lost' },
 };
 
 function verdictBody({ models, context }: CompareResult, { model: at, points }: Verdict): Html {
@@ -41,8 +40,8 @@ ${
 }
 <div class="card"><b>${bytes(hybrid.stateBytes)}</b><span>for a sequence of ${context.toLocaleString('en')} tokens, the parent ${bytes(parent.stateBytes)}</span></div>
 </div>
-<ul class="points">${points.map(
-    ({ kind, text }) =>
-      html`<li><span class="verdict ${MARKS[kind].mark}">${MARKS[kind].words}</span> ${text}</li>`,
-  )}</ul>`;
+<ul class="points">${points.map(({ kind, text }) => {
+    const mark = MARKS[kind];
+    return html`<li>${mark && html`<span class="verdict ${mark.mark}">${mark.word}</span> `}${text}</li>`;
+  })}</ul>`;
 }

@@ -13,8 +13,9 @@ import { recallShare } from './models.ts';
 const KINDS: Record<string, string> = { needle: 'one number', keys: 'one of five numbers' };
 
 export function recallFigure({ models }: CompareResult): Figure {
-  const maps = models.flatMap((model, m) =>
-    model.recall.map((map, k) => ({ model, map, id: `recall-${m}-${k}` })),
+  // The maps of a kind stand side by side.
+  const maps = models[0]!.recall.flatMap((_, k) =>
+    models.map((model, m) => ({ model, map: model.recall[k]!, id: `recall-${m}-${k}` })),
   );
   const shares = models.map((model) => `${model.name} ${percent(recallShare(model) ?? 0)}`);
   return {

@@ -25,7 +25,9 @@ export function renderCompareReport(result: CompareResult): string {
         body: html`${renderFigure(positionsFigure(result))}
 ${textTable(result)}`,
       },
-      { id: 'recall', title: 'Finding what a text told', body: renderFigure(recallFigure(result)) },
+      ...(parent!.recall.length > 0
+        ? [{ id: 'recall', title: 'Finding what a text told', body: renderFigure(recallFigure(result)) }]
+        : []),
       ...(parent!.tasks.length > 0
         ? [{ id: 'tasks', title: 'Tasks', body: renderFigure(tasksFigure(result)) }]
         : []),

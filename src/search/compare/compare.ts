@@ -44,12 +44,14 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
   const texts = await textsOf(tokenizer, options, { rows: heldOutRows, length: context });
   const { rows } = texts;
   const prompts = promptsOf(tokenizer, rows, context, answers);
+  const recall = planRecall(texts.encode, texts.ofTheWorld, context, recallTexts);
+  if (recall.length === 0) notes.push(`a text of ${context} tokens does not hold the questions of recall`);
   const configs = subjects.map(({ config }) => config);
   const machine = thisMachine();
   const work: Work = {
     ...{ folder: join(out, 'measured'), tokenizer, rows, prompts, eosTokenIds, dtype, threads, signal },
-    recall: planRecall(texts.encode, texts.ofTheWorld, context, recallTexts),
-    plans: tasksOf(tokenizer, texts, { tasks: options.tasks, examples, context }),
+    recall,
+    plans: await tasksOf(tokenizer, texts, { ...options, examples, context }),
     contexts: speed ? speedContexts(configs) : [],
     machine: { ...machine },
   };

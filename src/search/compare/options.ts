@@ -19,6 +19,8 @@ export interface CompareOptions {
   heldOutRows?: number;
   /** 'recall' or 'recall:accuracy:64'; what fits the models unless told. */
   tasks?: readonly string[];
+  /** A folder with the files of public tasks; the Hub unless told. */
+  dataDir?: string;
   /** Of each task that does not say; 64 unless told. */
   examples?: number;
   /** Texts of each length, and for needles of each depth, that recall is judged on; 4 unless told. */
@@ -51,7 +53,16 @@ const KNOWN: Record<keyof CompareOptions, true> = {
     tasks: true,
     examples: true,
   },
-  ...{ recallTexts: true, answers: true, context: true, speed: true, dtype: true, threads: true, out: true },
+  ...{
+    dataDir: true,
+    recallTexts: true,
+    answers: true,
+    context: true,
+    speed: true,
+    dtype: true,
+    threads: true,
+    out: true,
+  },
   ...{ command: true, onProgress: true, signal: true },
 };
 

@@ -4,6 +4,7 @@ import { haystack } from '../../tasks/generated/haystack.ts';
 import { digits, things } from '../../tasks/generated/needles.ts';
 import { keys, values } from '../../tasks/lexicon.ts';
 import type { Encode } from '../../tasks/task.ts';
+import { InputError } from '../../util/errors.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { Random } from '../../util/random.ts';
 import type { RecallMap } from './result.ts';
@@ -65,6 +66,7 @@ export function recallLengths(context: number): number[] {
  * One number in each text (needle), and one for each depth in a text, of which each is asked for (keys).
  *
  * @param count texts of each length, and for needles of each depth
+ * @returns none where not even the longest text holds the questions
  */
 export function planRecall(
   encode: Encode,
@@ -73,7 +75,16 @@ export function planRecall(
   count: number,
 ): RecallPlan[] {
   const speech = ofTheWorld ? WORLD : ENGLISH;
-  const lengths = recallLengths(context);
+  const holds = (length: number) => {
+    try {
+      return oneText(new Random(SEED), speech, length, DEPTHS, encode).length > 0;
+    } catch (error) {
+      if (error instanceof InputError) return false;
+      throw error;
+    }
+  };
+  const lengths = recallLengths(context).filter(holds);
+  if (lengths.length === 0) return [];
   const each = (seed: number, depths: readonly number[][]) => {
     const random = new Random(seed);
     return lengths.flatMap((length) =>
@@ -82,14 +93,9 @@ export function planRecall(
       ).flat(),
     );
   };
+  const single = DEPTHS.map((depth) => [depth]);
   return [
-    {
-      name: 'needle',
-      texts: each(
-        SEED,
-        DEPTHS.map((depth) => [depth]),
-      ),
-    },
+    { name: 'needle', texts: each(SEED, single) },
     { name: 'keys', texts: each(SEED + 1, [DEPTHS]) },
   ];
 }

@@ -176,11 +176,11 @@ function nextPoint(hybrid: ComparedModel, baseline: ComparedModel | undefined, r
   const lostRecall = recall !== null && recall.share < kept;
   const beaten = baseline !== undefined && baseline.text.loss < hybrid.text.loss - betterLoss;
   const text = beaten
-    ? 'train it longer (postnas distill), or take windows with sinks of the same bytes instead: they need no training.'
+    ? 'Next: train it longer (postnas distill), or take windows with sinks of the same bytes instead: they need no training.'
     : lostRecall
-      ? 'for look-ups, keep full attention in more layers, or in others: search for them on recall at the distances you need (postnas search --task needle recall). For chat and text of that reach, use it as it is.'
+      ? 'Next: for look-ups, keep full attention in more layers, or in others: search for them on recall at the distances you need (postnas search --task needle recall). For chat and text of that reach, use it as it is.'
       : hybrid.text.change > near
-        ? 'train it longer (postnas distill): recall is there, text is not yet.'
-        : 'use it. Measure it on your own text and tasks first (--held-out, --task).';
-  return { kind: 'next', text: `Next: ${text}` };
+        ? 'Next: train it longer (postnas distill): recall is there, text is not yet.'
+        : 'Next: use it. Measure it on your own text and tasks first (--held-out, --task).';
+  return { kind: 'next', text };
 }
