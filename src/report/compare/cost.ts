@@ -46,7 +46,7 @@ export function costFigure({ models, machine, dtype }: CompareResult): Figure {
   });
   const shown = PANELS.filter(({ of }) => parent!.speed.some((row) => of(row) !== null));
   return {
-    id: 'cost',
+    id: 'cost-curves',
     title: `After ${last.context.toLocaleString('en')} tokens, where the parent takes ${bytes(last.stateBytes)}: ${against.join('; ')}`,
     reading: html`Against the number of tokens that came before, both axes logarithmic. Memory is that of one sequence, as it lies
       here; places for tokens to come are counted. Beyond the context that a model was trained for, memory and speed hold, what it

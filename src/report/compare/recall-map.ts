@@ -19,7 +19,7 @@ export function recallFigure({ models }: CompareResult): Figure {
   );
   const shares = models.map((model) => `${model.name} ${percent(recallShare(model) ?? 0)}`);
   return {
-    id: 'recall',
+    id: 'recall-maps',
     title: `Of all questions answered: ${shares.join(', ')}`,
     reading: html`A story tells a number by a name, and asks for it at its end. Across: how long the story is, in tokens. Down: where
       in it the number stood, from its beginning (0 %) to right before the question (100 %). A cell is the share of questions whose

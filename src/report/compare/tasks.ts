@@ -20,7 +20,7 @@ export function tasksFigure({ models }: CompareResult): Figure {
   });
   const kept = means.filter((mean) => mean !== undefined);
   return {
-    id: 'tasks',
+    id: 'tasks-accuracy',
     title:
       kept.length === 0
         ? 'The parent is no better than guessing on these tasks'
