@@ -61,7 +61,8 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     measured.push(await measureSubject(subject, own, i === 0 ? undefined : subjects[0]!));
   }
   const models = subjects.map((subject, i) => modelResult(subject, measured[i]!, measured[0]!, context));
-  const result: CompareResult = {
+  // As it will be read from the file.
+  const result = compareSchema.parse({
     format: COMPARE_FORMAT,
     ...(command !== undefined && { command }),
     created: new Date().toISOString(),
@@ -71,8 +72,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
     verdicts: models.flatMap(({ role }, i) => (role === 'hybrid' ? [verdictOf({ models, context }, i)] : [])),
     thresholds: THRESHOLDS,
     seconds: measured.reduce((sum, { seconds }) => sum + seconds, 0),
-  };
-  compareSchema.parse(result);
+  } satisfies CompareResult);
   writeFileAtomic(join(out, 'result.json'), `${JSON.stringify(result, null, 1)}\n`);
   return result;
 }
