@@ -11,7 +11,7 @@ import type { RecallMap } from './result.ts';
 
 /** Whether what a text told is found again, by the length of the text and by where in it that stood. */
 
-export const DEPTHS = [0, 0.25, 0.5, 0.75, 1];
+const DEPTHS = [0, 0.25, 0.5, 0.75, 1];
 const LENGTHS = 4;
 const SHORTEST = 128;
 const SEED = 19;

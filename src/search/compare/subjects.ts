@@ -27,10 +27,10 @@ export interface Subject extends Pick<ComparedModel, 'name' | 'role' | 'of' | 'w
 }
 
 /** First tokens that the windows of baselines hold. */
-export const BASELINE_SINKS = 4;
+const BASELINE_SINKS = 4;
 
 /** Bytes of a number in caches, as the engine keeps it on the CPU. */
-export const VALUE_BYTES = 4;
+const VALUE_BYTES = 4;
 
 interface Opened {
   subjects: Subject[];
