@@ -42,8 +42,16 @@ export function commandLine(command: string, models: string | readonly string[],
 
 /** What a command that follows has to be told again, for a shell: '--data novels.txt --rows 2'. */
 export function sharedOptions(options: DataSettings): string {
-  const { data, heldOut, heldOutShare, field, task, rows, length, device } = options;
+  const { data, heldOut, heldOutShare, field, task, dataDir, shots, rows, length, device } = options;
   const text = { data, heldOut, heldOutShare, field };
-  const given = { ...text, task, rows, length, device: device === 'cpu' ? undefined : device };
+  const given = {
+    ...text,
+    task,
+    dataDir,
+    shots,
+    rows,
+    length,
+    device: device === 'cpu' ? undefined : device,
+  };
   return commandLine('', [], given).replace(/^postnas +/, '');
 }

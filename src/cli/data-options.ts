@@ -2,11 +2,12 @@ import { type Command, Option } from 'commander';
 import type { DataSettings } from '../search/data.ts';
 import { DEFAULTS } from '../search/defaults.ts';
 import { corpusFiles, namesSeveral } from '../tasks/corpus/names.ts';
-import { HELD_OUT_TASK, taskNames } from '../tasks/objective.ts';
+import { HELD_OUT_TASK } from '../tasks/named-task.ts';
+import { METRICS } from '../tasks/objective.ts';
 import { InputError } from '../util/errors.ts';
 import { addWithAliases, deviceOption, lengthOption, otherwise, threadsOption } from './options.ts';
-import { positive, wholeNumber } from './parsers.ts';
-import { fileToRead } from './paths.ts';
+import { natural, positive, wholeNumber } from './parsers.ts';
+import { fileToRead, folderToRead } from './paths.ts';
 
 /** What the commands that train and judge have in common: on what, and by what. */
 
@@ -43,7 +44,7 @@ function filesOf(name: string, text: string) {
 export function withTasks(command: Command, byDefault: string, examples = DEFAULTS.examples): Command {
   const task = new Option(
     '--task <name...>',
-    `what the model is judged by: name, name:metric or name:metric:examples, with accuracy or loss as the metric and a name of ${taskNames().join(', ')}`,
+    `what the model is judged by: name, name:metric or name:metric:examples, with ${METRICS.join(', ')} as the metric; \`postnas eval --list-tasks\` shows the names, such as arc_easy, needle@4096, recall`,
   );
   const heldOut = new Option(
     '--held-out <text...>',
@@ -54,12 +55,12 @@ export function withTasks(command: Command, byDefault: string, examples = DEFAUL
   const field = new Option('--field <name>', 'the field of records that has the text');
   command.addOption(otherwise(field, 'text, or a conversation in messages or conversations'));
   addWithAliases(command, otherwise(task, byDefault), '--objective');
-  return command.option(
-    '--examples <n>',
-    'examples of a task that does not say how many',
-    wholeNumber,
-    examples,
-  );
+  const folder = new Option('--data-dir <folder>', 'files of public tasks');
+  const shots = new Option('--shots <n>', 'solved examples in front of each question of a public task');
+  return command
+    .addOption(otherwise(folder.argParser(folderToRead('--data-dir', 'a folder with data sets')), 'the Hub'))
+    .addOption(otherwise(shots.argParser(natural), "lm-evaluation-harness' own, 4 of gsm8k"))
+    .option('--examples <n>', 'examples of a task that does not say how many', wholeNumber, examples);
 }
 
 /** Adds these options to a command. */

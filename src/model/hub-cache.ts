@@ -22,17 +22,26 @@ interface Snapshot {
   missing: string[];
 }
 
-export function storageOf(repo: string): string {
-  return join(cacheFolder(), getRepoFolderName({ name: repo, type: 'model' }));
+export type RepoKind = 'model' | 'dataset';
+
+export function storageOf(repo: string, kind: RepoKind): string {
+  return join(cacheFolder(), getRepoFolderName({ name: repo, type: kind }));
+}
+
+/** The commit of a branch, tag or commit, as far as the cache knows it. */
+export function cachedCommit(storage: string, revision: string): string | undefined {
+  const ref = join(storage, 'refs', revision);
+  const sha = HASH.test(revision) ? revision : existsSync(ref) ? readFileSync(ref, 'utf8').trim() : '';
+  return HASH.test(sha) ? sha : undefined;
 }
 
 /** The snapshot of a branch, tag or commit, whole or not; undefined where there is none. */
 export function cachedSnapshot(repo: string, revision = 'main'): Snapshot | undefined {
-  const storage = storageOf(repo);
-  const ref = join(storage, 'refs', revision);
-  const sha = HASH.test(revision) ? revision : existsSync(ref) ? readFileSync(ref, 'utf8').trim() : '';
+  const storage = storageOf(repo, 'model');
+  const sha = cachedCommit(storage, revision);
+  if (sha === undefined) return undefined;
   const folder = join(storage, 'snapshots', sha);
-  if (!HASH.test(sha) || !existsSync(folder)) return undefined;
+  if (!existsSync(folder)) return undefined;
   const known = readListing(storage, sha);
   // Without a listing a tokenizer is expected, unless another tool has found that there is none.
   const without = existsSync(join(storage, '.no_exist', sha, 'tokenizer.json'));
@@ -45,7 +54,7 @@ export function cachedSnapshot(repo: string, revision = 'main'): Snapshot | unde
 }
 
 /** The names of a commit's files, where a tool has kept them. */
-function readListing(storage: string, sha: string): string[] | undefined {
+export function readListing(storage: string, sha: string): string[] | undefined {
   const path = listingOf(storage, sha);
   if (!existsSync(path)) return undefined;
   const { format_version: version, files } = readJsonObject(path);

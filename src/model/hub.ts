@@ -1,13 +1,12 @@
 /** Models of the Hugging Face Hub, in the cache that its Python tools use. */
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { downloadFile, HubApiError, type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
 import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import { Folder } from './folder.ts';
-import { cachedSnapshot, HASH, SMALL_FILES, storageOf, weightsOf, writeListing } from './hub-cache.ts';
-import { fetchBlob, linkFile } from './hub-download.ts';
-import { accessToken, cacheFolder, endpoint, offlineBy } from './hub-settings.ts';
+import { cachedSnapshot, SMALL_FILES, weightsOf, writeListing } from './hub-cache.ts';
+import { HubRepository, NotGiven } from './hub-repository.ts';
+import { cacheFolder, offlineBy } from './hub-settings.ts';
 import { type HubOptions, isRepo } from './model-files.ts';
 import { INDEX, SINGLE, weightFiles } from './read-checkpoint.ts';
 
@@ -53,13 +52,7 @@ export async function pull(repo: string, options: HubOptions = {}): Promise<stri
   checkRevision(revision);
   const variable = offlineBy();
   if (variable) return offline(repo, revision, variable);
-  const hubUrl = options.hubUrl?.replace(/\/+$/, '') ?? endpoint();
-  try {
-    return await new Download(repo, hubUrl, options).run(revision);
-  } catch (error) {
-    options.signal?.throwIfAborted();
-    throw explained(error, repo, revision, hubUrl);
-  }
+  return download(repo, revision, options);
 }
 
 function checkRevision(revision = 'main'): void {
@@ -73,109 +66,35 @@ function offline(repo: string, revision: string, variable: string): string {
   throw new NotGiven(`${repo} (${revision}) is not in ${cacheFolder()}${lacking}, and ${variable} is set`);
 }
 
-/** The files of one commit, on their way into the cache. */
-class Download {
-  private readonly storage: string;
-  private readonly access;
-
-  constructor(
-    private readonly repo: string,
-    hubUrl: string,
-    private readonly options: HubOptions,
-  ) {
-    const { signal } = options;
-    this.storage = storageOf(repo);
-    this.access = {
-      hubUrl,
-      accessToken: accessToken(),
-      fetch: ((input, init) => fetch(input, { ...init, signal })) as typeof fetch,
-    };
-  }
-
-  async run(revision: string): Promise<string> {
-    const { repo, access, storage } = this;
-    const { sha } = await modelInfo({ name: repo, revision, additionalFields: ['sha'], ...access });
-    const snapshot = join(storage, 'snapshots', this.checkedHash(sha));
-    const files = new Map<string, ListFileEntry>();
-    for await (const entry of listFiles({ repo, revision: sha, ...access })) {
-      if (entry.type === 'file') files.set(entry.path, entry);
-    }
+/** The files of a model as they are at a branch, tag or commit. */
+async function download(repo: string, revision: string, options: HubOptions): Promise<string> {
+  const hub = new HubRepository(repo, 'model', options);
+  try {
+    const { sha, files } = await hub.list(revision);
+    const snapshot = hub.snapshot(sha);
     const { single, index, others } = weightsOf([...files.keys()]);
     if (!files.has('config.json') || !(single || index)) {
       const hint = others.length > 0 ? `; it has ${others.join(', ')}, which are not read` : '';
       throw new InputError(
-        `${repo} (${revision}) on ${access.hubUrl} has no config.json with ${SINGLE}, or with ${INDEX}${hint}`,
+        `${repo} (${revision}) on ${hub.hubUrl} has no config.json with ${SINGLE}, or with ${INDEX}${hint}`,
       );
     }
     const wanted = [...files.values()].filter(
       ({ path }) => SMALL_FILES.has(path) && !(single && path === INDEX),
     );
     // Which files have the weights, the index says, whatever they are called.
-    if (!single) await this.fetch(files.get(INDEX)!, sha, snapshot);
+    if (!single) await hub.fetch(files.get(INDEX)!, sha);
     for (const name of single ? [SINGLE] : weightFiles(new Folder(snapshot))) {
       const entry = files.get(name);
       if (!entry) throw new InputError(`${repo} (${revision}): ${INDEX} names ${name}, which is not there`);
       wanted.push(entry);
     }
-    const total = wanted.reduce((sum, { size }) => sum + size, 0);
-    let done = 0;
-    for (const entry of wanted) {
-      const stage = `download ${entry.path}`;
-      const report = (loaded: number) =>
-        this.options.onProgress?.({ stage, done: done + loaded, total, unit: 'bytes' });
-      await this.fetch(entry, sha, snapshot, report);
-      report(entry.size);
-      done += entry.size;
-    }
-    writeListing(storage, sha, [...files.values()]);
+    await hub.fetchAll(wanted, sha);
+    writeListing(hub.storage, sha, [...files.values()]);
     // Last, so that a name never points to a snapshot with files missing.
-    if (revision !== sha) writeFileAtomic(join(storage, 'refs', revision), sha);
+    if (revision !== sha) writeFileAtomic(join(hub.storage, 'refs', revision), sha);
     return snapshot;
+  } catch (error) {
+    throw hub.explained(error, revision);
   }
-
-  /** @param report is told of the bytes that are there */
-  private async fetch(
-    entry: ListFileEntry,
-    sha: string,
-    snapshot: string,
-    report?: (bytes: number) => void,
-  ): Promise<void> {
-    const { repo, access, storage } = this;
-    const { path } = entry;
-    const blob = join(storage, 'blobs', this.checkedHash(entry.lfs?.oid ?? entry.xetHash ?? entry.oid));
-    if (!existsSync(blob)) {
-      const remote = await downloadFile({ repo, path, revision: sha, ...access });
-      if (!remote) throw new InputError(`${repo}: ${path} is listed but not there`);
-      let loaded = 0;
-      await fetchBlob(remote, blob, `${repo}: ${path}`, entry, this.options.signal, (bytes) => {
-        loaded += bytes;
-        report?.(loaded);
-      });
-    }
-    const link = join(snapshot, path);
-    if (!existsSync(link)) await linkFile(blob, link);
-  }
-
-  private checkedHash(hash: string | undefined): string {
-    if (hash !== undefined && HASH.test(hash)) return hash;
-    throw new InputError(`${this.repo}: the Hub names ${JSON.stringify(hash)} where a hash is expected`);
-  }
-}
-
-/** The Hub does not have the model, or is out of reach. */
-class NotGiven extends InputError {}
-
-function explained(error: unknown, repo: string, revision: string, hubUrl: string): unknown {
-  if (error instanceof HubApiError && [401, 403, 404].includes(error.statusCode)) {
-    return new NotGiven(
-      `${hubUrl} gives no ${repo} (${revision}): ${error.statusCode}. It does not exist, or is private or gated: set HF_TOKEN`,
-    );
-  }
-  if (error instanceof HubApiError)
-    return new NotGiven(`${hubUrl} answers ${error.statusCode} for ${repo}: ${error.message}`);
-  if (error instanceof TypeError) {
-    const cause = error.cause instanceof Error ? `: ${error.cause.message}` : '';
-    return new NotGiven(`cannot load ${repo} from ${hubUrl}: ${error.message}${cause}`);
-  }
-  return error;
 }

@@ -84,6 +84,9 @@ function meanJudged(list: readonly Judged[]): Judged {
         name,
         {
           accuracy: mean(({ tasks }) => tasks[name]!.accuracy),
+          ...(list[0]!.tasks[name]!.accuracyNorm !== undefined && {
+            accuracyNorm: mean(({ tasks }) => tasks[name]!.accuracyNorm!),
+          }),
           goldLoss: mean(({ tasks }) => tasks[name]!.goldLoss),
           goldLossPerToken: mean(({ tasks }) => tasks[name]!.goldLossPerToken),
         },

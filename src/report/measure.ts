@@ -172,13 +172,16 @@ const TEXT = 'held-out-loss';
 
 type Judging = Pick<PlacementResult, 'objective'>;
 
+/** Where a judgement has what a metric says. */
+const FIELDS = { accuracy: 'accuracy', accuracy_norm: 'accuracyNorm', loss: 'goldLossPerToken' } as const;
+
 /** One measure per task of the objective: what the search maximised of it. */
 export function taskMeasures({ objective }: Judging): Measure[] {
   return objective.map(({ task, metric }) => {
     // A task may be judged by both its metrics.
     const twice = objective.filter((other) => other.task === task).length > 1;
-    const field = metric === 'accuracy' ? 'accuracy' : 'goldLossPerToken';
-    const kind = metric === 'loss' && task === TEXT ? 'text' : metric;
+    const field = FIELDS[metric];
+    const kind = metric === 'loss' ? (task === TEXT ? 'text' : 'loss') : 'accuracy';
     return new Measure(twice ? `${task} by ${metric}` : task, kind, ({ tasks }) => tasks[task]?.[field]);
   });
 }
@@ -186,19 +189,19 @@ export function taskMeasures({ objective }: Judging): Measure[] {
 /** What the search maximised as a whole, in the unit of the tasks that guide it if they agree on one. */
 export function overallMeasure({ objective }: Judging): Measure {
   const guiding = objective.filter(guides);
-  const metrics = new Set(guiding.map(({ metric }) => metric));
+  const metrics = new Set(guiding.map(({ metric }) => (metric === 'loss' ? metric : 'accuracy')));
   const names = [...new Set(guiding.map(({ task }) => task))];
   const mean = guiding.length < objective.length ? `mean of ${listed(names)}` : 'mean';
   const name = guiding.length === 1 ? names[0]! : mean;
   if (metrics.size > 1) {
     const parts = guiding.map(({ task, metric }) =>
-      metric === 'accuracy'
+      metric !== 'loss'
         ? `the accuracy of ${task} (from 0 to 1)`
         : `minus the loss of ${task} (in nats per token)`,
     );
     return new Measure('score', 'score', ({ score }) => score, listed(parts));
   }
-  return metrics.has('accuracy')
+  return !metrics.has('loss')
     ? new Measure(name, 'accuracy', ({ score }) => score)
     : new Measure(name, names.join() === TEXT ? 'text' : 'loss', ({ score }) => -score);
 }

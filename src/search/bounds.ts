@@ -43,6 +43,7 @@ export const bounds = {
   rate: number(0, 100, { above: true }),
   seed: whole(0, 2 ** 31 - 1),
   examples: whole(1, 1e6),
+  shots: whole(0, 1000),
   layers: whole(1, 10_000),
   /** A layer by its number. */
   layer: whole(0, 9_999),

@@ -201,11 +201,14 @@ describe('what is not said', () => {
 test('tasks that are not understood', async () => {
   const task = (text: string) => expect(data({ data: 'world', task: [text] })).rejects;
   await task('recall:speed').toThrow(
-    /the task recall:speed: the metric is 'speed', expected accuracy or loss/,
+    /the task recall:speed: the metric is 'speed', expected one of accuracy, accuracy_norm, loss/,
   );
   await task('recall:loss:0').toThrow(/'0' examples, expected a whole number above 0/);
   await task('recall:loss:2:3').toThrow(/'2:3' examples/);
-  await task('chess').toThrow(
-    /unknown task 'chess'; expected one of held-out-loss, vocabulary-recall, recall/,
-  );
+  await task('chess').toThrow(/unknown task 'chess'; expected one of .*arc_easy.*needle@LENGTH.*recall/);
+  await task('needle@4K').toThrow(/expected the length in tokens behind the @, such as needle@4096/);
+  await task('chess@4096').toThrow(/unknown generated task 'chess'/);
+  await task('gsm8k:accuracy').toThrow(/its answers are written.*expected gsm8k:loss/);
+  await task('winogrande:accuracy_norm').toThrow(/it has no accuracy_norm; expected winogrande:accuracy/);
+  await task('recall:accuracy_norm').toThrow(/it has no accuracy_norm/);
 });

@@ -1,12 +1,13 @@
 import type { Device } from '../graph/index.ts';
+import { openCheckpoint } from '../model/checkpoint.ts';
 import { loadTokenizer, tokenizerIdentity } from '../model/folder.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import { checkApart } from '../tasks/corpus/apart.ts';
 import { type Corpus, checkField, heldOutText, openCorpus, trainingText } from '../tasks/corpus/corpus.ts';
 import type { Drawn } from '../tasks/harness.ts';
 import { fillRows } from '../tasks/mixture.ts';
-import type { ObjectiveTask } from '../tasks/objective.ts';
-import { HELD_OUT_TASK, objectiveTask, SEARCHED, WORLD_TASKS } from '../tasks/objective.ts';
+import { HELD_OUT_TASK } from '../tasks/named-task.ts';
+import { type ObjectiveTask, objectiveTask, SEARCHED, WORLD_TASKS } from '../tasks/objective.ts';
 import type { Encode } from '../tasks/task.ts';
 import { speaksOfTheWorld } from '../tasks/texts.ts';
 import { cachedEncode } from '../tasks/world-tokenizer.ts';
@@ -32,6 +33,10 @@ export interface DataSettings {
   /** 'name', 'name:metric' or 'name:metric:examples'; without it what fits the data. */
   task?: readonly string[];
   examples: number;
+  /** A folder with the files of public tasks; the Hub unless told. */
+  dataDir?: string;
+  /** Solved examples in front of each of their questions; as many as lm-evaluation-harness has unless told. */
+  shots?: number;
   rows: number;
   length: number;
   threads?: number;
@@ -130,7 +135,12 @@ async function judged(
   const { training, heldOut } = texts;
   if (field !== undefined) checkField(field, training, heldOut);
   const text = heldOut ? trainingText(heldOut) : share && training ? heldOutText(training) : undefined;
-  const tasks = task.map((each) => objectiveTask(each, { ...options, heldOut: text }, tokenizer));
+  const { dataDir: folder, shots } = options;
+  // One token less than the context: all of a row is read.
+  const contextLength = openCheckpoint(model).config.maxPositionEmbeddings - 1;
+  const how = { ...options, heldOut: text, datasets: { folder, shots, ...control }, contextLength };
+  const tasks: ObjectiveTask[] = [];
+  for (const each of task) tasks.push(await objectiveTask(each, how, tokenizer));
   return { tokenizer, texts, tasks };
 }
 

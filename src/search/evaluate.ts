@@ -9,17 +9,18 @@ import { EngineScorer } from '../tasks/engine-scorer.ts';
 import { scoreOfPlan, type TaskScore } from '../tasks/harness.ts';
 import { planText } from '../tasks/held-out-text.ts';
 import { type Measure, measuresOf, tokenMeasures } from '../tasks/measures.ts';
-import { HELD_OUT_TASK, type ParsedTask, parseTask, planOf, SEARCHED } from '../tasks/objective.ts';
+import { HELD_OUT_TASK, WHOLE_TEXT_TASK } from '../tasks/named-task.ts';
+import { type ParsedTask, parseTask, planOf, SEARCHED } from '../tasks/objective.ts';
 import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import { checkKnown } from '../util/known-options.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { DEFAULTS } from './defaults.ts';
 import { filesIdentity } from './evaluation/files-identity.ts';
-import { type JudgedTask, publicTasksOf } from './evaluation/judged-task.ts';
+import { type JudgedTask, publicTasksOf, wholeTextTask } from './evaluation/judged-task.ts';
 import { type HarnessResults, harnessResults, resultsTable, type TaskResult } from './evaluation/results.ts';
 import { writeSamples } from './evaluation/samples.ts';
-import { scoreInParts } from './evaluation/score.ts';
+import { scoreInParts, writeInParts } from './evaluation/score.ts';
 
 export interface EvaluateOptions {
   /** A folder, or the name of a model on the Hub. */
@@ -112,33 +113,26 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   });
   for (const notice of model.notices) onNotice?.(notice);
   const how = { dtype: dtype ?? ('as stored' as const), kvDtype: model.engine.kvDtype };
-  const tasks = await judgedTasks(model, asked, options);
+  const contextLength = Math.min(options.maxLength ?? model.contextLength, model.contextLength);
+  const tasks = await judgedTasks(model, asked, { ...options, maxLength: contextLength });
   const keeping =
     out === undefined ? undefined : { folder: out, identity: { model: filesIdentity(model.files), ...how } };
+  const control = { keeping, onProgress, signal };
   const scorer = new EngineScorer(model.engine);
   const scores: TaskScore[] = [];
   const results: TaskResult[] = [];
   for (const task of tasks) {
-    const { name, plan, set } = task;
-    const found = await scoreInParts(scorer, plan, {
-      keeping,
-      ...(onProgress && { onProgress }),
-      ...(signal && { signal }),
-    });
-    const score = scoreOfPlan(plan, found.scores);
+    const { name, plan, set, documents, prompts } = task;
+    const scored = await scoreInParts(scorer, plan, control);
+    const written = prompts && (await writeInParts(model, { name, prompts, contextLength }, control));
+    const score = scoreOfPlan(plan, scored.found);
     scores.push(score);
-    const documents = set?.documents.slice(0, plan.examples.length);
     const measures = isText(name)
       ? tokenMeasures(score.goldLossPerToken)
-      : measuresOf(plan, found.scores, documents);
-    results.push({
-      name,
-      ...(set && { set }),
-      examples: plan.examples.length,
-      measures,
-      seconds: found.seconds,
-    });
-    if (options.logSamples && set) writeSamples(out!, task, found.scores);
+      : measuresOf(plan, scored.found, { documents, written: written?.found });
+    const seconds = scored.seconds + (written?.seconds ?? 0);
+    results.push({ name, ...(set && { set }), examples: plan.examples.length, measures, seconds });
+    if (options.logSamples && set) writeSamples(out!, task, scored.found, written?.found);
   }
   const text = scores.find(({ name }) => isText(name));
   const { seed = SHOTS_SEED, shots = null } = options;
@@ -149,8 +143,8 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     ...harnessResults(results, {
       model: options.model,
       ...how,
-      limit,
-      fewshot_seed: seed ?? SHOTS_SEED,
+      limit: limit ?? null,
+      fewshot_seed: seed,
       num_fewshot: shots,
     }),
     measures: Object.fromEntries(results.map(({ name, measures }) => [name, measures])),
@@ -205,10 +199,9 @@ async function judgedTasks(
     files === undefined ? undefined : await openCorpus(tokenizer, { files, field, onProgress, signal });
   if (field !== undefined) checkField(field, corpus);
   const heldOut = corpus && trainingText(corpus);
-  const contextLength = Math.min(maxLength ?? model.contextLength, model.contextLength);
-  const source = { folder, shots, seed, onProgress, signal, contextLength };
+  const source = { folder, shots, seed, onProgress, signal, contextLength: maxLength! };
   const tasks: JudgedTask[] = [];
-  if (heldOut !== undefined && !asked.some(({ name }) => name === HELD_OUT_TASK)) {
+  if (heldOut !== undefined && !asked.some(({ name }) => [HELD_OUT_TASK, WHOLE_TEXT_TASK].includes(name))) {
     const plan = planText('text', heldOut, encode, { rows, length, seed: SEARCHED });
     tasks.push({ name: plan.name, plan });
   }
@@ -216,8 +209,11 @@ async function judgedTasks(
     if (isPublic(name)) {
       const most = saysHowMany ? examples : limit;
       tasks.push(...(await publicTasksOf(name, tokenizer, { ...source, limit: most })));
+    } else if (name === WHOLE_TEXT_TASK) {
+      if (!heldOut) throw new InputError(`the task ${name} needs --held-out FILE`);
+      tasks.push(wholeTextTask(heldOut, tokenizer, source.contextLength));
     } else {
-      const plan = planOf(name, { examples, length, heldOut, examplesSeed: seed }, tokenizer);
+      const plan = await planOf(name, { examples, length, heldOut, examplesSeed: seed }, tokenizer);
       tasks.push({ name: plan.name, plan });
     }
   }

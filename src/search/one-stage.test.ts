@@ -12,7 +12,7 @@ import { type RecipeInput, sharedSchema } from './recipe.ts';
 
 const shared: Required<SharedSettings> = {
   ...{ model: 'm', seeds: [3], device: 'webgpu', data: ['a.jsonl'], heldOut: 'b.txt', heldOutShare: 0.1 },
-  ...{ field: 'body', rows: 3, length: 33, tasks: ['recall'], examples: 7 },
+  ...{ field: 'body', rows: 3, length: 33, tasks: ['recall'], examples: 7, dataDir: 'sets', shots: 2 },
 };
 const compared = { ...shared, placement: [1] };
 

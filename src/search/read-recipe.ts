@@ -48,7 +48,10 @@ export function recipeIn(path: string, recipe: Recipe): Recipe {
 }
 
 /** Gives what a recipe names other names. */
-function withNames({ data, heldOut, final, ...recipe }: Recipe, found: (name: string) => string): Recipe {
+function withNames(
+  { data, heldOut, dataDir, final, ...recipe }: Recipe,
+  found: (name: string) => string,
+): Recipe {
   const all = (names: string | readonly string[]) =>
     typeof names === 'string' ? found(names) : names.map(found);
   return {
@@ -56,6 +59,7 @@ function withNames({ data, heldOut, final, ...recipe }: Recipe, found: (name: st
     model: found(recipe.model),
     ...(data && { data: all(data) }),
     ...(heldOut && { heldOut: all(heldOut) }),
+    ...(dataDir !== undefined && { dataDir: found(dataDir) }),
     ...(final && { final: { ...final, ...(final.hybrid && { hybrid: found(final.hybrid) }) } }),
   };
 }

@@ -81,7 +81,7 @@ describe('a search alone', () => {
     [
       'an unknown metric',
       (r) => Object.assign(r.objective[1]!, { metric: 'f1' }),
-      'objective[1].metric is "f1", expected accuracy or loss',
+      'objective[1].metric is "f1", expected accuracy or accuracy_norm or loss',
     ],
     ['no run', (r) => Object.assign(r, { runs: [] }), 'runs is [], expected at least one entry'],
     [

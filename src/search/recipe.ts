@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { WRITTEN_DTYPES } from '../model/safetensors.ts';
-import { parseTask } from '../tasks/objective.ts';
+import { checkMetric, parseTask } from '../tasks/objective.ts';
 import { bounds, MOST_ENTRIES } from './bounds.ts';
 import { DEFAULTS } from './defaults.ts';
 import { checkName, comparedMixers } from './network/linear-mixer.ts';
@@ -25,14 +25,15 @@ const task = z.string().superRefine((text, { addIssue }) => {
   const issue = /^\d+$/.test(count) && bounds.examples.safeParse(Number(count)).error?.issues[0];
   if (issue) return refuse(`examples ${issue.message}`);
   try {
-    parseTask(text, 1);
+    const { name, metric } = parseTask(text, 1);
+    checkMetric(text, name, metric);
   } catch (error) {
     refuse(`expected task:metric or task:metric:examples; ${(error as Error).message}`);
   }
 });
 
 const objective = z
-  .array(z.string().regex(/^[\w-]+(:(accuracy|loss))?$/, 'expected task or task:metric'))
+  .array(z.string().regex(/^[\w-]+(@\d+)?(:(accuracy|accuracy_norm|loss))?$/, 'expected task or task:metric'))
   .min(1)
   .optional()
   .describe(
@@ -246,6 +247,16 @@ export const sharedSchema = z.strictObject({
       'what everything is judged by and reported on; a stage may be led by some of them alone. When absent those of the generated world for its models, held-out-loss for others',
     ),
   examples: bounds.examples.default(DEFAULTS.examples).describe('examples of each task that does not say'),
+  dataDir: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('a folder with the files of public tasks, such as arc_easy; the Hub when absent'),
+  shots: bounds.shots
+    .optional()
+    .describe(
+      'solved examples in front of each of their questions; as many as lm-evaluation-harness has when absent',
+    ),
 });
 
 const rest = sharedSchema.extend({

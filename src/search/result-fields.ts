@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { METRICS } from '../tasks/objective.ts';
 import { fields, filled, list, number, oneOf, text, whole } from '../util/schema.ts';
 
 /** What the parts of a result are made of. */
@@ -36,7 +37,7 @@ export const objective = () =>
   filled(
     fields({
       task: text(),
-      metric: oneOf(['accuracy', 'loss']),
+      metric: oneOf(METRICS),
       examples: whole(1),
       guides: z
         .boolean({ error: 'true or false' })
@@ -47,6 +48,9 @@ export const objective = () =>
 
 const scores = fields({
   accuracy: number(),
+  accuracyNorm: number()
+    .optional()
+    .describe('by log-probabilities over the length of each option, where the task has it'),
   goldLoss: number().describe('minus the logarithm of the probability of the right answer'),
   goldLossPerToken: number(),
 });

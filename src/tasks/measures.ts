@@ -2,6 +2,7 @@ import { Random } from '../util/random.ts';
 import { average, margin95, spreadOf } from '../util/statistics.ts';
 import type { Document } from './datasets/document.ts';
 import { type ExampleScore, outcomeOf, type Plan } from './harness.ts';
+import { FILTERS, isRight } from './written.ts';
 
 /** What a model's scores on a task say, by the names and definitions of lm-evaluation-harness, and the loss of the gold answers. */
 
@@ -81,14 +82,17 @@ export function tokenMeasures(lossPerToken: number): Measure[] {
   ];
 }
 
-/**
- * @param documents of a public set, which decide which measures there are
- * @param scores of all examples of the plan
- */
+/** Of a public set: its documents, which decide which measures there are, and the answers that were written to them. */
+interface Judged {
+  documents?: readonly Document[] | undefined;
+  written?: readonly string[] | undefined;
+}
+
+/** @param scores of all examples of the plan */
 export function measuresOf(
   { examples }: Plan,
   scores: readonly ExampleScore[],
-  documents?: readonly Document[],
+  { documents, written }: Judged = {},
 ): Measure[] {
   const outcomes = examples.map((example, i) => outcomeOf(example, scores[i]!));
   const losses = outcomes.map(({ loss }) => loss);
@@ -100,7 +104,7 @@ export function measuresOf(
   const pages = documents?.flatMap((document) => ('page' in document ? document.page : [])) ?? [];
   if (pages.length > 0) return [...textMeasures(pages, total), lossPerToken];
   const loss = [meanOf('gold_loss', losses, false), lossPerToken];
-  if (documents?.some((document) => 'question' in document)) return loss;
+  if (written) return [...matchesOf(written, documents!), ...loss];
   const answers = documents?.some((document) => 'text' in document && 'target' in document);
   const norm = outcomes.flatMap(({ correctNorm = [] }) => correctNorm);
   return [
@@ -112,6 +116,17 @@ export function measuresOf(
     ...(answers ? [perplexityOf(losses)] : []),
     ...loss,
   ];
+}
+
+/** How many of the answers that were written are right, by each way to take them from the text. */
+function matchesOf(written: readonly string[], documents: readonly Document[]): Measure[] {
+  return Object.entries(FILTERS).map(([filter, extract]) => {
+    const right = written.map((text, i) => {
+      const document = documents[i]!;
+      return 'question' in document && isRight(extract(text), document.target);
+    });
+    return shareOf('exact_match', right, filter);
+  });
 }
 
 /** The loss of whole texts for each word and byte of their pages; the harness counts an empty word at an end, too. */

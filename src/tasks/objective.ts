@@ -1,21 +1,21 @@
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { TextSource } from '../train/batches.ts';
 import { InputError } from '../util/errors.ts';
-import { generatedTask } from './generated/generated.ts';
+import type { DatasetSource } from './datasets/load.ts';
+import { descriptionsOf } from './datasets/sets.ts';
 import { type Drawn, type Plan, planTask } from './harness.ts';
 import { planText, type TextHalf } from './held-out-text.ts';
-import { worldTasks } from './mixture.ts';
-import type { Encode, Task } from './task.ts';
-import { vocabularyRecall } from './vocabulary-recall.ts';
-import { cachedEncode } from './world-tokenizer.ts';
+import { HELD_OUT_TASK, namedTask, WHOLE_TEXT_TASK } from './named-task.ts';
 
 /** Tasks as people name them: 'recall', 'recall:accuracy', 'held-out-loss:loss:16'. */
 
 /**
  * How good a placement is: the tasks of an objective scored on its path through the super network. As in the paper
- * an objective is the loss on the gold answer (for multiple choice) or accuracy (for retrieval and maths).
+ * an objective is the loss on the gold answer (for multiple choice) or accuracy (for retrieval and maths); accuracy_norm
+ * where lm-evaluation-harness has it.
  */
-export type Metric = 'loss' | 'accuracy';
+export const METRICS = ['accuracy', 'accuracy_norm', 'loss'] as const;
+export type Metric = (typeof METRICS)[number];
 
 export interface ObjectiveTask {
   plan: Plan;
@@ -36,6 +36,10 @@ export interface TaskSettings {
   length: number;
   /** Seed that examples are drawn with. */
   examplesSeed?: number | undefined;
+  /** Where the files of public tasks come from. */
+  datasets?: DatasetSource | undefined;
+  /** The longest row of a public task in tokens; longer ones lose their beginning. */
+  contextLength?: number | undefined;
   /** Examples of another seed that must not be drawn again; their number is that of the objective that says one. */
   apart?: Drawn | undefined;
 }
@@ -47,18 +51,18 @@ export const WORLD_TASKS = [
   'needle:accuracy',
   'tracking:accuracy',
 ];
-export const HELD_OUT_TASK = 'held-out-loss';
 
-/** All names that --task takes. */
-export function taskNames(): string[] {
-  return [HELD_OUT_TASK, 'vocabulary-recall', ...worldTasks.map(({ name }) => name)];
-}
-
-export function objectiveTask(text: string, options: TaskSettings, tokenizer: Tokenizer): ObjectiveTask {
+/** @throws InputError as `parseTask` and `planOf` do, and for a metric that the task does not have without writing answers */
+export async function objectiveTask(
+  text: string,
+  options: TaskSettings,
+  tokenizer: Tokenizer,
+): Promise<ObjectiveTask> {
   const { name, metric, examples, saysHowMany } = parseTask(text, options.examples);
+  checkMetric(text, name, metric);
   const apart = options.apart && { ...options.apart, ...(saysHowMany && { examples }) };
   const half = apart ? 'second' : 'first';
-  return { plan: planOf(name, { ...options, examples, apart, half }, tokenizer), metric };
+  return { plan: await planOf(name, { ...options, examples, apart, half }, tokenizer), metric };
 }
 
 /** 'recall:accuracy:64' in parts. */
@@ -72,9 +76,12 @@ export interface ParsedTask {
 /** @throws InputError for what is not name, name:metric or name:metric:examples */
 export function parseTask(text: string, byDefault: number): ParsedTask {
   const [name = '', given, count, ...more] = text.split(':');
-  const metric = given ?? (name === HELD_OUT_TASK ? 'loss' : 'accuracy');
-  if (metric !== 'accuracy' && metric !== 'loss') {
-    throw new InputError(`the task ${text}: the metric is '${metric}', expected accuracy or loss`);
+  const kind = descriptionsOf(name)?.[0]?.kind;
+  const byLoss =
+    name === HELD_OUT_TASK || kind === 'generation' || kind === 'text' || name === WHOLE_TEXT_TASK;
+  const metric = METRICS.find((each) => each === (given ?? (byLoss ? 'loss' : 'accuracy')));
+  if (!metric) {
+    throw new InputError(`the task ${text}: the metric is '${given}', expected one of ${METRICS.join(', ')}`);
   }
   const examples = count === undefined ? byDefault : Number(count);
   if (!Number.isInteger(examples) || examples < 1 || more.length > 0) {
@@ -85,8 +92,31 @@ export function parseTask(text: string, byDefault: number): ParsedTask {
   return { name, metric, examples, saysHowMany: count !== undefined };
 }
 
-/** @throws InputError for a name that is no task's */
-export function planOf(
+/**
+ * A search scores answers by their log-probabilities alone.
+ *
+ * @throws InputError for accuracy where an answer would have to be written, or there is none, and for accuracy_norm where
+ *   the task has none
+ */
+export function checkMetric(text: string, name: string, metric: Metric): void {
+  const sets = descriptionsOf(name);
+  const { kind } = sets?.[0] ?? {};
+  if (metric === 'accuracy' && (kind === 'generation' || kind === 'text')) {
+    const why =
+      kind === 'text'
+        ? 'nothing in it is right or wrong'
+        : 'its answers are written, which `postnas eval` does';
+    throw new InputError(`the task ${text}: ${why}; expected ${name}:loss`);
+  }
+  if (metric === 'accuracy_norm' && !sets?.[0]?.normalised) {
+    throw new InputError(
+      `the task ${text}: it has no accuracy_norm; expected ${name}:accuracy or ${name}:loss`,
+    );
+  }
+}
+
+/** @throws InputError for a name that is no task's, and for files of public tasks as loadDatasets does */
+export async function planOf(
   name: string,
   {
     examples,
@@ -95,31 +125,16 @@ export function planOf(
     examplesSeed: seed = SEARCHED,
     apart,
     half,
+    datasets = {},
+    contextLength,
   }: TaskSettings & { half?: TextHalf },
   tokenizer: Tokenizer,
-): ObjectiveTask['plan'] {
-  const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
+): Promise<Plan> {
   if (name === HELD_OUT_TASK) {
     if (!heldOut) throw new InputError(`the task ${HELD_OUT_TASK} needs --held-out FILE`);
+    const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
     return planText(name, heldOut, encode, { rows: examples, length, seed, half });
   }
-  if (name === 'vocabulary-recall') {
-    return planTask(vocabularyRecall(tokenizer.vocabulary(), encode), examples, seed, encode, apart);
-  }
-  if (name.includes('@')) return planTask(generatedOf(name, encode), examples, seed, encode, apart);
-  const task = worldTasks.find((each) => each.name === name);
-  if (!task) throw new InputError(`unknown task '${name}'; expected one of ${taskNames().join(', ')}`);
-  return planTask(task, examples, seed, cachedEncode(encode), apart);
-}
-
-/** A generated task by its name and length: 'needle@4096', '64K' for 65,536. */
-function generatedOf(text: string, encode: Encode): Task {
-  const [name, length] = text.split('@') as [string, string];
-  const [, count, unit] = /^(\d+)(K|k)?$/.exec(length) ?? [];
-  if (count === undefined) {
-    throw new InputError(
-      `the task ${text}: '${length}' tokens, expected a whole number above 0 such as 4096 or 64K`,
-    );
-  }
-  return generatedTask(name, Number(count) * (unit ? 1024 : 1), encode);
+  const { task, reading } = await namedTask(name, tokenizer, { ...datasets, contextLength });
+  return planTask(task, examples, seed, reading, apart);
 }

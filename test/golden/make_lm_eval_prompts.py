@@ -2,6 +2,7 @@
 
     pip install lm-eval==0.4.13 "datasets<5"
     python test/golden/make_lm_eval_prompts.py > test/golden/lm-eval-prompts.json
+    python test/golden/make_lm_eval_prompts.py test/golden/lm-eval-parquet
 
 Rows have the fields of the Hub's files. No file is loaded: datasets.load_dataset gives the rows.
 """
@@ -169,6 +170,12 @@ def results(task, doc, count):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        # As the Hub keeps them, for the test of its files.
+        for path in ["allenai/ai2_arc", "baber/piqa", "openai/gsm8k"]:
+            name = path.split("/")[1].replace("ai2_", "")
+            datasets.Dataset.from_list(ROWS[path]).to_parquet(f"{sys.argv[1]}/{name}.parquet")
+        sys.exit()
     with redirect_stdout(io.StringIO()):
         found = main()
     json.dump(found, sys.stdout, ensure_ascii=False, separators=(",", ":"))

@@ -1,8 +1,10 @@
-import { Command, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import { WEIGHT_DTYPES } from '../../model/quantized-tensors.ts';
 import { EVALUATED, type EvaluateOptions, evaluate } from '../../search/evaluate.ts';
-import { HELD_OUT_TASK } from '../../tasks/objective.ts';
-import { action } from '../command.ts';
+import { exampleText } from '../../search/evaluation/show.ts';
+import { allTasks, HELD_OUT_TASK } from '../../tasks/named-task.ts';
+import { InputError } from '../../util/errors.ts';
+import { action, type Common } from '../command.ts';
 import { settingsOf } from '../command-line.ts';
 import { withTasks } from '../data-options.ts';
 import {
@@ -10,14 +12,19 @@ import {
   dtypeOption,
   kvDtypeOption,
   lengthOption,
-  modelArgument,
   otherwise,
   threadsOption,
 } from '../options.ts';
 import { natural, tokenCount, wholeNumber } from '../parsers.ts';
-import { folderToRead, folderToWrite } from '../paths.ts';
+import { folderToWrite } from '../paths.ts';
+import { table } from '../table.ts';
 
-type Options = Omit<EvaluateOptions, 'model' | 'tasks'> & { task?: string[]; seeds?: never };
+type Options = Omit<EvaluateOptions, 'model' | 'tasks'> & {
+  task?: string[];
+  seeds?: never;
+  listTasks?: boolean;
+  showExample?: string;
+};
 
 /** `postnas eval`: perplexity on a text and accuracy on tasks, by the engine that generates. */
 export function evalCommand(): Command {
@@ -25,7 +32,7 @@ export function evalCommand(): Command {
     .description(
       'Measure the perplexity of a model on a text and its accuracy on tasks, also with weights of few bits.',
     )
-    .addArgument(modelArgument());
+    .addArgument(new Argument('[model]', 'model folder, or a name on the Hugging Face Hub: org/model'));
   addWithAliases(
     command,
     new Option('--held-out-rows <n>', 'rows of the held-out text, spread over it')
@@ -40,31 +47,50 @@ export function evalCommand(): Command {
       'documents of each public set, the first ones; of mmlu, of each subject',
       wholeNumber,
     )
-    .option('--shots <n>', 'solved examples in front of each question of a public set', natural)
     .option('--seed <n>', 'shots and examples are drawn with', natural)
-    .option(
-      '--data-dir <folder>',
-      'the files of public sets',
-      folderToRead('--data-dir', 'a folder with data sets'),
-    )
     .option('--max-length <n>', 'the longest row of a public set in tokens', tokenCount)
     .option('-o, --out <folder>', 'keep scores here', folderToWrite('--out', 'a folder'))
     .option('--log-samples', 'write the log-likelihoods of every document into the folder of --out')
+    .option('--list-tasks', 'show all tasks, and end')
+    .option('--show-example <task>', 'show the first example of a task, and end')
     .addOption(otherwise(dtypeOption(WEIGHT_DTYPES), 'as they are stored'))
     .addOption(kvDtypeOption())
     .addOption(threadsOption())
     .addHelpText(
       'after',
       '\nThe same options take the same places of the text and the same examples: run it with and without --dtype q4 to see ' +
-        'what 4 bits cost.\n' +
+        'what 4 bits cost. Public tasks have the names, prompts and measures of lm-evaluation-harness; --json has its fields, too.\n' +
         '\nExamples:\n  postnas eval models/hybrid --held-out novel.txt --dtype q4\n' +
-        '  postnas eval models/base --task recall choice arithmetic --examples 256',
+        '  postnas eval models/base --task recall choice arithmetic --examples 256\n' +
+        '  postnas eval HuggingFaceTB/SmolLM2-135M --task arc_easy hellaswag needle@4096 --limit 200 --out results\n' +
+        '  postnas eval models/base --show-example passkey@512',
     );
-  return action<Options>(command, async ({ progress, signal, result }, options, [model]) => {
+  const run = async ({ progress, signal, result }: Common, options: Options, [model]: string[]) => {
     const { report: onProgress, log: onNotice } = progress;
-    const { threads, out } = options;
+    const { listTasks, showExample, ...settings } = options;
+    if (listTasks) {
+      const tasks = allTasks();
+      result(
+        tasks,
+        table(
+          ['task', 'what it asks'],
+          tasks.map(({ name, about }) => [name, about]),
+        ),
+      );
+      return;
+    }
+    if (model === undefined) throw new InputError('eval needs a model: a folder, or a name on the Hub');
+    const { threads, out, dataDir: folder, shots, seed } = settings;
+    if (showExample !== undefined) {
+      const text = await exampleText(showExample, model, { folder, shots, seed, onProgress, signal });
+      result({ task: showExample, example: text }, text);
+      return;
+    }
     const how = { threads, onProgress, onNotice, signal, ...(out !== undefined && { out }) };
-    const found = await evaluate({ ...settingsOf(options), ...how, model: model! });
+    const found = await evaluate({ ...settingsOf(settings), ...how, model });
     result(found, found.table);
-  });
+  };
+  return action<Options>(command, run, STOPPING);
 }
+
+const STOPPING = { end: 'stopped; what a folder of --out keeps is not computed again by the same command' };

@@ -1,23 +1,37 @@
 import { join } from 'node:path';
-import { type ExampleScore, type LogProbScorer, type Plan, scoreExamples } from '../../tasks/harness.ts';
+import type { Model } from '../../runtime/model.ts';
+import {
+  type ExampleScore,
+  type LogProbScorer,
+  type Plan,
+  type ScoreOptions,
+  scoreExamples,
+} from '../../tasks/harness.ts';
+import { WRITING, writeAnswers } from '../../tasks/written.ts';
 import { noticeBy, type OnProgress } from '../../util/progress.ts';
 import { hashOf, type Identity } from '../../util/store/identity.ts';
 import { keep, recall } from '../../util/store/kept.ts';
 
-/** Examples that are scored at once: enough for full batches, few enough that little is lost by an interruption. */
-const CHUNK = 256;
+/** Examples of a part: enough for full batches, few enough that little is lost by an interruption. */
+const [SCORED, WRITTEN] = [256, 64];
 
-export interface Keeping {
+interface Keeping {
   /** Folder in which scores are kept. */
   folder: string;
   /** What they depend on beside the examples: the model, and how its weights are. */
   identity: Identity;
 }
 
-export interface TimedScores {
-  scores: ExampleScore[];
-  /** That scoring took, of all processes that did a part of it. */
+/** What was found out about examples, one value each, and the seconds that it took, of all processes that did a part. */
+export interface Timed<T> {
+  found: T[];
   seconds: number;
+}
+
+interface Control {
+  keeping?: Keeping | undefined;
+  onProgress?: OnProgress | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -26,38 +40,57 @@ export interface TimedScores {
  *
  * @throws OtherWorkError where the folder keeps scores of other settings
  */
-export async function scoreInParts(
+export function scoreInParts(
   scorer: LogProbScorer,
   plan: Plan,
-  {
-    keeping,
-    onProgress,
-    signal,
-  }: { keeping?: Keeping | undefined; onProgress?: OnProgress; signal?: AbortSignal },
-): Promise<TimedScores> {
-  const stage = plan.name;
-  const path = keeping && join(keeping.folder, 'kept', `${fileName(plan.name)}.json`);
-  const identity = keeping && { ...keeping.identity, examples: hashOf(plan) };
-  const kept =
-    path === undefined ? undefined : recall<TimedScores>(path, identity!, noticeBy(onProgress, stage));
-  const done = kept ?? { scores: [], seconds: 0 };
-  const total = plan.examples.length;
-  const report = (count: number) => onProgress?.({ stage, done: count, total, unit: 'examples' });
-  report(done.scores.length);
-  while (done.scores.length < total) {
-    const from = done.scores.length;
-    const part = partOf(plan, from, Math.min(from + CHUNK, total));
+  control: Control,
+): Promise<Timed<ExampleScore>> {
+  const work = { name: plan.name, count: plan.examples.length, size: SCORED, identity: hashOf(plan) };
+  return inParts(
+    work,
+    (from, to, options) => scoreExamples(scorer, partOf(plan, from, to), options),
+    control,
+  );
+}
+
+/** Has answers written, kept in the same way. @throws OtherWorkError where the folder keeps answers of other settings */
+export function writeInParts(
+  model: Model,
+  { name, prompts, contextLength }: { name: string; prompts: readonly string[]; contextLength: number },
+  control: Control,
+): Promise<Timed<string>> {
+  const identity = hashOf(prompts, contextLength, WRITING);
+  const write = (from: number, to: number, options: ScoreOptions) =>
+    writeAnswers(model, prompts.slice(from, to), contextLength, options);
+  return inParts({ name: `${name}.written`, count: prompts.length, size: WRITTEN, identity }, write, control);
+}
+
+async function inParts<T>(
+  { name, count, size, identity }: { name: string; count: number; size: number; identity: string },
+  find: (from: number, to: number, options: ScoreOptions) => Promise<T[]>,
+  { keeping, onProgress, signal }: Control,
+): Promise<Timed<T>> {
+  const path = keeping && join(keeping.folder, 'kept', `${fileName(name)}.json`);
+  const all = keeping && { ...keeping.identity, examples: identity };
+  const kept = path === undefined ? undefined : recall<Timed<T>>(path, all!, noticeBy(onProgress, name));
+  const so: Timed<T> = kept ?? { found: [], seconds: 0 };
+  const report = (done: number) => onProgress?.({ stage: name, done, total: count, unit: 'examples' });
+  report(so.found.length);
+  while (so.found.length < count) {
+    signal?.throwIfAborted();
+    const from = so.found.length;
+    const to = Math.min(from + size, count);
     const began = performance.now();
-    const scores = await scoreExamples(scorer, part, {
+    const part = await find(from, to, {
       ...(signal && { signal }),
-      onProgress: ({ done, total }) => report(from + Math.floor((part.examples.length * done) / total)),
+      onProgress: ({ done, total }) => report(from + Math.floor(((to - from) * done) / total)),
     });
-    done.scores.push(...scores);
-    done.seconds += (performance.now() - began) / 1000;
-    if (path) keep(path, identity!, done);
-    report(done.scores.length);
+    so.found.push(...part);
+    so.seconds += (performance.now() - began) / 1000;
+    if (path !== undefined) keep(path, all!, so);
   }
-  return done;
+  report(count);
+  return so;
 }
 
 /** A task's name as that of a file. */

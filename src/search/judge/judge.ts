@@ -37,11 +37,12 @@ export function pathOf(placement: Placement, layers: number): number[] {
   return Array.from({ length: layers }, (_, layer) => (placement.includes(layer) ? 0 : 1));
 }
 
-/** Mean over the tasks that guide: accuracy, or minus the loss per token of the gold answer. */
+/** Mean over the tasks that guide: accuracy, plain or normalised, or minus the loss per token of the gold answer. */
 function scoreOf(tasks: readonly ObjectiveTask[], results: readonly TaskScore[]): number {
-  const each = results.flatMap(({ accuracy, goldLossPerToken }, i) => {
+  const each = results.flatMap(({ accuracy, accuracyNorm, goldLossPerToken }, i) => {
     const { metric, guides } = tasks[i]!;
     if (guides === false) return [];
+    if (metric === 'accuracy_norm') return accuracyNorm!;
     return metric === 'accuracy' ? accuracy : -goldLossPerToken;
   });
   return each.reduce((a, b) => a + b, 0) / each.length;
@@ -107,12 +108,7 @@ export class Judge {
         this.known.set(placementKey(placement), {
           placement,
           score: scoreOf(this.tasks, results),
-          tasks: Object.fromEntries(
-            results.map(({ name, accuracy, goldLoss, goldLossPerToken }) => [
-              name,
-              { accuracy, goldLoss, goldLossPerToken },
-            ]),
-          ),
+          tasks: Object.fromEntries(results.map(({ name, examples: _, ...measured }) => [name, measured])),
         });
       }
       if (this.options.keep) {

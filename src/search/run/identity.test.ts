@@ -49,6 +49,8 @@ const RECIPE = {
   length: 40,
   tasks: ['pick', 'say'],
   examples: 4,
+  dataDir: 'sets',
+  shots: 2,
   placement: {
     ...{ rows: 3, length: 10, mixer: 'gla', budget: 1, alignSteps: 2, supernetSteps: 2, rate: 1e-3 },
     ...{ finishSteps: 1, sampling: 'budget', beam: 2, random: 1, exhaustive: false, objective: ['pick'] },
@@ -106,7 +108,7 @@ const DEPEND: Record<string, readonly StageName[]> = {
   // Where files lie makes no difference, nor where it is computed.
   ...{ model: [], data: [], heldOut: [], device: [] },
   // What is read of the texts by them counts, in the identity of the data.
-  ...{ field: [], heldOutShare: [] },
+  ...{ field: [], heldOutShare: [], dataDir: [], shots: [] },
   seeds: STAGES,
   // Every stage that trains has its own shape in RECIPE; see below.
   ...{ rows: [], length: [] },

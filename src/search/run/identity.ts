@@ -33,7 +33,7 @@ const needs = (what: keyof typeof NEEDS, name: StageName) => (NEEDS[what] as Sta
 const ELSEWHERE = [
   ...['model', 'data', 'heldOut', 'field', 'heldOutShare', 'device'],
   // The examples themselves count.
-  ...['tasks', 'examples'],
+  ...['tasks', 'examples', 'dataDir', 'shots'],
   ...['rows', 'length', 'decode'],
 ] as const;
 

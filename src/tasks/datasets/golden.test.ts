@@ -68,7 +68,7 @@ describe('as lm-evaluation-harness', () => {
       const sum = (key: string, i: number) =>
         results!.reduce((total, result) => total + (result[key] as [number, number])[i]!, 0);
       const found = Object.fromEntries(
-        measuresOf(plan, scores, set!.documents).map(({ metric, value }) => [metric, value]),
+        measuresOf(plan, scores, { documents: set!.documents }).map(({ metric, value }) => [metric, value]),
       );
       for (const key of ['word_perplexity', 'byte_perplexity']) {
         expect(found[key]).toBeCloseTo(Math.exp(-sum(key, 0) / sum(key, 1)), 10);

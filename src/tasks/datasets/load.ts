@@ -1,6 +1,8 @@
 import { InputError } from '../../util/errors.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { type Dataset, readDataset } from './dataset.ts';
+import type { Split } from './description.ts';
+import { hubFiles } from './hub-files.ts';
 import { dataFiles, filesOfSplit } from './local-files.ts';
 import { descriptionsOf } from './sets.ts';
 
@@ -23,14 +25,13 @@ export async function loadDatasets(name: string, source: DatasetSource): Promise
   const descriptions = descriptionsOf(name);
   if (!descriptions) throw new InputError(`${name} is no public task`);
   const { folder, shots, signal } = source;
-  if (folder === undefined) throw new InputError(`the task ${name} needs --data-dir FOLDER`);
-  const files = dataFiles(folder);
+  const local = folder === undefined ? undefined : dataFiles(folder);
   const sets: Dataset[] = [];
   for (const description of descriptions) {
     signal?.throwIfAborted();
-    const ofSplit = async (split: Parameters<typeof filesOfSplit>[3]) =>
-      filesOfSplit(files, folder, description, split);
-    sets.push(await readDataset(description, ofSplit, shots));
+    const files = async (split: Split) =>
+      local ? filesOfSplit(local, folder!, description, split) : hubFiles(description, split, source);
+    sets.push(await readDataset(description, files, shots));
   }
   return sets;
 }

@@ -80,7 +80,7 @@ export function filesOfSplit(
     if (split === description.split && unsaid.length > 0) return pathsOf(unsaid);
   }
   throw new InputError(
-    `${folder} has no ${split} split of ${description.name}: expected a file such as ${description.name}/${split}.jsonl ` +
+    `${folder || description.repo} has no ${split} split of ${description.name}: expected a file such as ${description.name}/${split}.jsonl ` +
       `(names that are looked for: ${names.join(', ')}; endings: .${ENDINGS.join(', .')})`,
   );
 }
