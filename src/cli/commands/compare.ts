@@ -18,7 +18,6 @@ import {
   threadsOption,
 } from '../options.ts';
 import { tokenCount, wholeNumber } from '../parsers.ts';
-import { folderToRead } from '../paths.ts';
 
 type Settings = Omit<CompareOptions, 'parent' | 'hybrids' | 'tasks' | 'command'>;
 type Options = Settings & { task?: string[]; card: boolean; seeds?: never };
@@ -53,11 +52,6 @@ export function compareCommand(): Command {
       COMPARED.recallTexts,
     )
     .option('--answers <n>', 'answers that each model writes', wholeNumber, COMPARED.answers)
-    .option(
-      '--data-dir <folder>',
-      'the files of public sets',
-      folderToRead('--data-dir', 'a folder with data sets'),
-    )
     .option('--no-speed', 'do not measure speed')
     .option('--no-card', "leave the hybrids' README.md as they are")
     .addOption(otherwise(dtypeOption(WEIGHT_DTYPES), 'as they are stored'))

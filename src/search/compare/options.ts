@@ -21,6 +21,8 @@ export interface CompareOptions {
   tasks?: readonly string[];
   /** A folder with the files of public tasks; the Hub unless told. */
   dataDir?: string;
+  /** Solved examples in front of each question of a public task; lm-evaluation-harness' own unless told. */
+  shots?: number;
   /** Of each task that does not say; 64 unless told. */
   examples?: number;
   /** Texts of each length, and for needles of each depth, that recall is judged on; 4 unless told. */
@@ -55,6 +57,7 @@ const KNOWN: Record<keyof CompareOptions, true> = {
   },
   ...{
     dataDir: true,
+    shots: true,
     recallTexts: true,
     answers: true,
     context: true,

@@ -1,17 +1,16 @@
 import type { Tokenizer } from '../../model/tokenizer.ts';
 import { checkField, openCorpus, trainingText } from '../../tasks/corpus/corpus.ts';
-import { isPublic } from '../../tasks/datasets/sets.ts';
 import type { Plan } from '../../tasks/harness.ts';
 import { planText } from '../../tasks/held-out-text.ts';
 import { fillRows } from '../../tasks/mixture.ts';
-import { HELD_OUT_TASK, parseTask, planOf, WORLD_TASKS } from '../../tasks/objective.ts';
+import { HELD_OUT_TASK } from '../../tasks/named-task.ts';
+import { checkMetric, parseTask, planOf, WORLD_TASKS } from '../../tasks/objective.ts';
 import type { Encode } from '../../tasks/task.ts';
 import { speaksOfTheWorld } from '../../tasks/texts.ts';
 import { cachedEncode } from '../../tasks/world-tokenizer.ts';
 import type { TextSource } from '../../train/batches.ts';
 import { InputError } from '../../util/errors.ts';
 import { Random } from '../../util/random.ts';
-import { publicTasksOf } from '../evaluation/judged-task.ts';
 import type { CompareOptions } from './options.ts';
 
 /** What models are compared on. */
@@ -57,50 +56,32 @@ export async function textsOf(
   };
 }
 
-/** Kinds of public tasks that a likelihood decides. */
-const JUDGED: readonly string[] = ['answer', 'choice'];
-
 /** Of generated tasks, those that one window cannot do. */
 const DEFAULT_TASKS = ['variable_tracking', 'common_words', 'needle_values'];
 
-/** @throws InputError for tasks that do not exist, and for those that are judged by what is written */
+/** @throws InputError for tasks that do not exist, and for those whose accuracy no likelihood decides */
 export async function tasksOf(
   tokenizer: Tokenizer,
   { source, ofTheWorld }: Texts,
-  {
-    tasks,
-    examples,
-    context,
-    dataDir: folder,
-    onProgress,
-    signal,
-  }: CompareOptions & { examples: number; context: number },
+  options: CompareOptions & { examples: number; context: number },
 ): Promise<Plan[]> {
+  const { tasks, examples, context, dataDir: folder, shots, onProgress, signal } = options;
   const asked = tasks ?? (ofTheWorld ? WORLD_TASKS : DEFAULT_TASKS.map((name) => `${name}@${context}`));
   const plans: Plan[] = [];
   for (const text of asked) {
-    const { name, examples: count } = parseTask(text, examples);
+    const { name, metric, examples: count } = parseTask(text, examples);
     if (name === HELD_OUT_TASK) {
       throw new InputError(
         `the task ${HELD_OUT_TASK} is what a comparison begins with: give the text alone, by --held-out`,
       );
     }
-    if (!isPublic(name)) {
-      const settings = { examples: count, length: context, heldOut: source, examplesSeed: SEED };
-      plans.push(planOf(name, settings, tokenizer));
-      continue;
+    checkMetric(text, name, 'accuracy');
+    if (metric === 'accuracy_norm') {
+      throw new InputError(`the task ${text}: a comparison is of accuracy and loss; expected ${name}`);
     }
-    const sets = await publicTasksOf(name, tokenizer, {
-      ...{ folder, limit: count, contextLength: context, onProgress, signal },
-    });
-    for (const { plan, set } of sets) {
-      if (!JUDGED.includes(set!.description.kind)) {
-        throw new InputError(
-          `the task ${name} has no accuracy by likelihood: expected one that has, such as arc_easy`,
-        );
-      }
-      plans.push(plan);
-    }
+    const datasets = { folder, shots, onProgress, signal };
+    const drawn = { examples: count, length: context, heldOut: source, examplesSeed: SEED };
+    plans.push(await planOf(name, { ...drawn, datasets, contextLength: context }, tokenizer));
   }
   return plans;
 }
