@@ -4,7 +4,7 @@ import { numberCell } from '../cells.ts';
 import { type Figure, panels } from '../figure.ts';
 import { type Html, html } from '../html.ts';
 import { drawChart, drawIcon } from '../svg.ts';
-import { percent } from '../text.ts';
+import { counted, percent } from '../text.ts';
 import { SCORE_STEPS } from '../theme.ts';
 import { recallShare } from './models.ts';
 
@@ -31,7 +31,7 @@ export function recallFigure({ models }: CompareResult): Figure {
         chart: mapChart(model, map, id),
       })),
     ),
-    caption: `${models[0]!.recall.map(({ name, cells }) => `${KINDS[name] ?? name}: ${cells[0]!.examples} questions a cell`).join('; ')}.`,
+    caption: `${models[0]!.recall.map(({ name, cells }) => `${KINDS[name] ?? name}: ${counted(cells[0]!.examples, 'question')} a cell`).join('; ')}.`,
     table: {
       caption: 'Questions answered rightly',
       header: ['Model', 'Told', 'Tokens', 'Depth', 'Right', 'Questions'],

@@ -86,7 +86,11 @@ export async function openSubjects(
       (other) => JSON.stringify(other.config.layers) === JSON.stringify(config.layers),
     );
     if (same) {
-      notes.push(`${same.name} is itself the parent cut to windows of as many bytes as ${hybrid.name} takes`);
+      notes.push(
+        same === hybrid
+          ? `${hybrid.name} is itself the parent cut to windows with ${BASELINE_SINKS} sinks in all layers: there is no other baseline of as many bytes`
+          : `${same.name} is the parent cut to windows of as many bytes as ${hybrid.name} takes: it is its baseline`,
+      );
       return [];
     }
     return [

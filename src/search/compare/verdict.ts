@@ -62,7 +62,7 @@ interface Recall {
   point: Point;
 }
 
-/** By the keys, of which there are several in each text; null where the parent does not find them itself. */
+/** By all questions about texts of a length; null where the parent itself does not find half of what any told. */
 function recallOf(hybrid: ComparedModel, parent: ComparedModel, context: number): Recall | null {
   const [own, theirs] = [foundBy(hybrid), foundBy(parent)];
   const lengths = [...theirs.keys()].sort((a, b) => a - b);
@@ -175,12 +175,15 @@ function nextPoint(hybrid: ComparedModel, baseline: ComparedModel | undefined, r
   const { near, kept, betterLoss } = THRESHOLDS;
   const lostRecall = recall !== null && recall.share < kept;
   const beaten = baseline !== undefined && baseline.text.loss < hybrid.text.loss - betterLoss;
+  const worse = hybrid.text.change > near;
+  const search =
+    'for look-ups, keep full attention in more layers, or in others: search for them on recall at the distances you need (postnas search --task needle recall)';
   const text = beaten
-    ? 'Next: train it longer (postnas distill), or take windows with sinks of the same bytes instead: they need no training.'
+    ? 'train it longer (postnas distill), or take windows with sinks of the same bytes instead: they need no training.'
     : lostRecall
-      ? 'Next: for look-ups, keep full attention in more layers, or in others: search for them on recall at the distances you need (postnas search --task needle recall). For chat and text of that reach, use it as it is.'
-      : hybrid.text.change > near
-        ? 'Next: train it longer (postnas distill): recall is there, text is not yet.'
-        : 'Next: use it. Measure it on your own text and tasks first (--held-out, --task).';
-  return { kind: 'next', text };
+      ? `${search}. ${worse ? 'For better text, train it (postnas distill).' : 'For chat and text of that reach, use it as it is.'}`
+      : worse
+        ? 'train it longer (postnas distill): recall is there, text is not yet.'
+        : 'use it. Measure it on your own text and tasks first (--held-out, --task).';
+  return { kind: 'next', text: `Next: ${text}` };
 }
