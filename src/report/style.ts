@@ -67,6 +67,9 @@ figure+.claims{margin-top:-20px}
 .verdict.yes{color:var(--exhaustive)}
 .verdict.no{color:var(--full)}
 .verdict.open{color:var(--muted)}
+.points{margin:0 0 24px;padding-left:1.2em;max-width:52em}
+.points li{margin-bottom:6px}
+.written{white-space:pre-wrap;overflow-wrap:anywhere}
 .mark{color:var(--full);font-weight:650}
 svg{display:block;width:100%;height:auto;overflow:visible;font-family:inherit}
 svg text{white-space:pre}

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { HEAT_STEPS, type Shades, THEME, themeVariables } from './theme.ts';
+import { HEAT_STEPS, SCORE_STEPS, type Shades, THEME, themeVariables } from './theme.ts';
 
 /** Relative luminance, WCAG 2.2. */
 function luminance(colour: string): number {
@@ -28,6 +28,7 @@ describe.each(['light', 'dark'] as const)('%s', (mode: keyof Shades) => {
     ['muted', 'panel'],
     ...['full', 'linear', 'window', 'other'].map((name) => [`${name}-text`, name]),
     ...Array.from({ length: HEAT_STEPS }, (_, step) => [`heat-text-${step}`, `heat-${step}`]),
+    ...Array.from({ length: SCORE_STEPS }, (_, step) => ['score-text', `score-${step}`]),
   ] as [string, string][])('%s can be read on %s', (text, ground) => {
     expect(contrast(shade(text), shade(ground))).toBeGreaterThanOrEqual(4.5);
   });

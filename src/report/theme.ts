@@ -23,6 +23,22 @@ const HEAT: readonly Shades[] = [
   { light: '#083c52', dark: '#d5ebe0' },
 ];
 
+/** Steps from nothing right to all right, as people know it. */
+export const SCORE_STEPS = 10;
+
+const SCORE: readonly Shades[] = [
+  { light: '#e8796b', dark: '#8c2f26' },
+  { light: '#ed8f73', dark: '#8f4327' },
+  { light: '#f2a67c', dark: '#8f5526' },
+  { light: '#f5bc86', dark: '#8a6426' },
+  { light: '#f7d392', dark: '#7f6f25' },
+  { light: '#f3e39c', dark: '#6d7526' },
+  { light: '#dbe09a', dark: '#55742c' },
+  { light: '#bcd792', dark: '#3f7034' },
+  { light: '#99cc8a', dark: '#2b6a3b' },
+  { light: '#74bf82', dark: '#1b6440' },
+];
+
 const DARK_TEXT = '#0d1b22';
 const LIGHT_TEXT = '#ffffff';
 
@@ -57,6 +73,8 @@ export const THEME: Readonly<Record<string, Shades>> = {
   third: { light: '#8a6a00', dark: '#dcb84f' },
   ...Object.fromEntries(HEAT.map((shades, step) => [`heat-${step}`, shades])),
   ...Object.fromEntries(HEAT_TEXT.map((shades, step) => [`heat-text-${step}`, shades])),
+  ...Object.fromEntries(SCORE.map((shades, step) => [`score-${step}`, shades])),
+  'score-text': { light: DARK_TEXT, dark: LIGHT_TEXT },
 };
 
 /** CSS declarations of all colours. */

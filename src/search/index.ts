@@ -28,6 +28,9 @@ import type { StageName } from './run/stage.ts';
 import { runRecipe } from './run.ts';
 
 export type { OnProgress, ProgressEvent } from '../util/progress.ts';
+export { compare } from './compare/compare.ts';
+export type { CompareOptions } from './compare/options.ts';
+export type { CompareResult } from './compare/result.ts';
 export { type ConvertOptions, convert } from './convert.ts';
 export { DEFAULTS } from './defaults.ts';
 export { type EvaluateOptions, type Evaluation, evaluate } from './evaluate.ts';

@@ -9,8 +9,9 @@ import { agreedPlacement } from './stages/placement/agreed.ts';
  */
 export function layersOf(path: string): number[] {
   const result = readResult(path);
-  if (result.format === 'postnas-bench-1') {
-    throw new InputError(`${path} is a result of postnas bench: expected that of a search`);
+  if (result.format === 'postnas-bench-1' || result.format === 'postnas-compare-1') {
+    const command = result.format === 'postnas-bench-1' ? 'bench' : 'compare';
+    throw new InputError(`${path} is a result of postnas ${command}: expected that of a search`);
   }
   const { chosen, placement, blocks, design, dimensions } = result;
   // A search of an earlier format names no choice.

@@ -1,15 +1,19 @@
-/** Reads what a run or a bench has written, and refuses what none writes: every mistake names the file and the field. */
+/** Reads what a run, a bench or a comparison has written, and refuses what none writes: every mistake names the file and the field. */
 import type { JsonObject } from '../model/json-fields.ts';
 import { readJsonObject } from '../model/json-file.ts';
 import { type BenchResult, benchSchema } from '../runtime/bench/result.ts';
 import { InputError } from '../util/errors.ts';
 import { readBy, shown } from '../util/schema.ts';
+import { COMPARE_FORMAT, type CompareResult, compareSchema } from './compare/result.ts';
 import { OLD_FORMATS, type Read } from './old-results.ts';
 import { RESULT_FORMAT, type Result, resultSchema } from './result.ts';
 
-const READERS: Record<string, (json: JsonObject, read: Read) => Result | BenchResult> = {
+type AnyResult = Result | BenchResult | CompareResult;
+
+const READERS: Record<string, (json: JsonObject, read: Read) => AnyResult> = {
   [RESULT_FORMAT]: (json, read) => read(resultSchema(json), json),
   'postnas-bench-1': (json, read) => read(benchSchema, json),
+  [COMPARE_FORMAT]: (json, read) => read(compareSchema, json),
   ...OLD_FORMATS,
 };
 
@@ -18,7 +22,7 @@ const READERS: Record<string, (json: JsonObject, read: Read) => Result | BenchRe
  *
  * @throws InputError when the file is missing, is no JSON or no such result
  */
-export function readResult(path: string): Result | BenchResult {
+export function readResult(path: string): AnyResult {
   const json = readJsonObject(path);
   const { format } = json;
   const reader = typeof format === 'string' && Object.hasOwn(READERS, format) && READERS[format];

@@ -1,23 +1,12 @@
-import * as Plot from '@observablehq/plot';
 import type { BenchResult, Measurement } from '../../runtime/bench/result.ts';
 import { numberCell } from '../cells.ts';
 import { type Figure, legendOf, panels } from '../figure.ts';
 import { type Html, html } from '../html.ts';
 import { type SeriesStyle, seriesIcon } from '../series.ts';
-import { drawChart, GRID } from '../svg.ts';
 import { amount, bytes, duration, fixed, listed, NBSP, rate } from '../text.ts';
+import { drawLines, lineStyle } from './line-chart.ts';
 
 /** Rates and memory against the length of the text, a line for each model and batch. */
-
-/** In this order; colour, symbol and dashes each tell lines apart. */
-const STYLES: readonly SeriesStyle[] = [
-  { colour: 'var(--full)', symbol: 'circle' },
-  { colour: 'var(--uniform)', symbol: 'square', dash: '6 4' },
-  { colour: 'var(--exhaustive)', symbol: 'diamond', dash: '8 3 2 3' },
-  { colour: 'var(--second)', symbol: 'star', dash: '10 3' },
-  { colour: 'var(--third)', symbol: 'wye', dash: '4 2' },
-  { colour: 'var(--random)', symbol: 'triangle', dash: '2 3' },
-];
 
 interface Series {
   label: string;
@@ -142,7 +131,7 @@ function seriesOf(results: readonly BenchResult[]): Series[] {
         rows: rows.filter((row) => row.batch === batch).sort((a, b) => a.context - b.context),
       }));
     })
-    .map((one, i) => ({ ...one, style: STYLES[i % STYLES.length]! }));
+    .map((one, i) => ({ ...one, style: lineStyle(i) }));
 }
 
 function titleOf(series: readonly Series[]): string {
@@ -182,73 +171,9 @@ function chart(series: readonly Series[], { id, title, of, show }: Panel): Html 
         : [{ x: row.context, y: value, title: `${label}, ${tokens(row.context)}: ${show(value)}` }];
     }),
   }));
-  const all = lines.flatMap(({ points }) => points);
-  const xs = domainOf(all.map(({ x }) => x));
-  const ys = domainOf(all.map(({ y }) => Math.max(y, Number.MIN_VALUE)));
-  const ticks = roundTicks(ys);
-  return drawChart({
-    id: `bench-${id}`,
-    label: `${title} by number of tokens`,
-    description: `${all.map((point) => point.title).join('. ')}.`,
-    plot: {
-      width: 430,
-      height: 250,
-      marginLeft: 60,
-      marginRight: 24,
-      marginTop: 12,
-      marginBottom: 44,
-      x: {
-        type: 'log',
-        domain: xs,
-        ticks: [...new Set(all.map(({ x }) => x))],
-        tickFormat: (value: number) => (value % 1024 === 0 ? `${value / 1024}K` : String(value)),
-        tickSize: 0,
-        label: 'tokens before',
-        labelAnchor: 'center',
-        labelArrow: 'none',
-      },
-      y: { type: 'log', domain: ys, ticks, tickFormat: show, tickSize: 0, label: null },
-      marks: [
-        Plot.gridY({ ...GRID, ticks }),
-        ...lines.flatMap(({ style: { colour, symbol, dash }, points }) => [
-          Plot.line(points, {
-            x: 'x',
-            y: 'y',
-            stroke: colour,
-            strokeWidth: 2,
-            ...(dash && { strokeDasharray: dash }),
-          }),
-          Plot.dot(points, {
-            x: 'x',
-            y: 'y',
-            symbol,
-            r: 5,
-            fill: colour,
-            stroke: 'var(--paper)',
-            title: 'title',
-          }),
-        ]),
-      ],
-    },
+  return drawLines(lines, {
+    ...{ id: `bench-${id}`, label: `${title} by number of tokens`, x: 'tokens before', show },
   });
-}
-
-/** Around the values, at least a factor of two. */
-function domainOf(values: readonly number[]): [number, number] {
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  const room = Math.max((high / low) ** 0.08, high / low < 2 ? Math.SQRT2 : 1);
-  return [low / room, high * room];
-}
-
-/** Numbers of one digit on a logarithmic axis. */
-function roundTicks([low, high]: readonly [number, number]): number[] {
-  const decades = Math.log10(high / low);
-  const steps = decades > 3 ? [1] : decades > 1 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 8];
-  const ticks: number[] = [];
-  for (let exponent = Math.floor(Math.log10(low)); 10 ** exponent <= high; exponent++) {
-    ticks.push(...steps.map((step) => Number((step * 10 ** exponent).toPrecision(2))));
-  }
-  return ticks.filter((tick) => tick >= low && tick <= high);
 }
 
 /** 0.0123 -> '12 ms' */

@@ -85,6 +85,24 @@ export const plan: Record<string, readonly How[]> = {
       ],
     },
   ],
+  'docs/eval.md': [
+    {
+      starts: 'npx postnas eval --list-tasks',
+      elsewhere:
+        'it downloads; src/search/evaluate.test.ts and src/tasks/datasets/hub-files.test.ts do the same here',
+    },
+  ],
+  'docs/guides/compare.md': [
+    {
+      starts: 'npx postnas compare models/base models/hybrid --no-card',
+      instead: [['--no-card', '--no-card --context 128 --rows 1 --recall-texts 1 --answers 1 --no-speed']],
+    },
+    {
+      starts: 'npx postnas compare ./parent ./hybrid',
+      elsewhere:
+        'it needs models and texts of the reader; test/cli/compare.test.ts compares the embedded ones',
+    },
+  ],
   'docs/guides/export.md': [
     {
       starts: "import { env, pipeline } from '@huggingface/transformers';",

@@ -1,0 +1,172 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { mixerOf } from '../../mixers/registry.ts';
+import type { MixerSpec } from '../../mixers/spec.ts';
+import { stateBytes, totalBytes } from '../../mixers/state-bytes.ts';
+import { openCheckpoint } from '../../model/checkpoint.ts';
+import type { ModelConfig } from '../../model/config.ts';
+import { loadTokenizer } from '../../model/folder.ts';
+import { resolveModel } from '../../model/hub.ts';
+import { summarise } from '../../model/summary.ts';
+import type { TensorSource } from '../../model/tensor-source.ts';
+import type { Tokenizer } from '../../model/tokenizer.ts';
+import { InputError } from '../../util/errors.ts';
+import type { OnProgress } from '../../util/progress.ts';
+import { hashOf, type Identity } from '../../util/store/identity.ts';
+import type { ComparedModel } from './result.ts';
+
+/** The models of a comparison: the parent, the hybrids, and beside each the parent cut to windows of as many bytes. */
+
+export interface Subject extends Pick<ComparedModel, 'name' | 'role' | 'of' | 'window' | 'sinks'> {
+  config: ModelConfig;
+  weights: TensorSource;
+  /** Of a hybrid that is a folder here. */
+  folder?: string;
+  /** What its measurements depend on. */
+  identity: Identity;
+}
+
+/** First tokens that the windows of baselines hold. */
+const BASELINE_SINKS = 4;
+
+/** Bytes of a number in caches, as the engine keeps it on the CPU. */
+const VALUE_BYTES = 4;
+
+interface Opened {
+  subjects: Subject[];
+  tokenizer: Tokenizer;
+  context: number;
+  /** What was left out, and why. */
+  notes: string[];
+  /** At which the parent's answers end. */
+  eosTokenIds: readonly number[];
+}
+
+/**
+ * @param names folders, or names on the Hub; the parent first
+ * @param context at which bytes are compared
+ * @throws InputError for models whose tokenizers differ
+ */
+export async function openSubjects(
+  names: readonly string[],
+  context: (config: ModelConfig) => number,
+  options: { onProgress?: OnProgress | undefined; signal?: AbortSignal | undefined },
+): Promise<Opened> {
+  const opened: Subject[] = [];
+  let tokenizer: Tokenizer | undefined;
+  let eosTokenIds: readonly number[] = [];
+  const labels = labelsOf(names);
+  for (const [i, name] of names.entries()) {
+    const folder = await resolveModel(name, options);
+    const { config, weights, generation } = openCheckpoint(folder);
+    if (i === 0) eosTokenIds = generation.eosTokenIds;
+    const own = loadTokenizer(folder);
+    if (tokenizer) checkSameTokens(names[0]!, tokenizer, name, own);
+    else tokenizer = own;
+    opened.push({
+      name: labels[i]!,
+      role: i === 0 ? 'parent' : 'hybrid',
+      ...{ config, weights, identity: { files: filesIdentity(folder, weights) } },
+      ...(i > 0 && folder === name ? { folder } : {}),
+    });
+  }
+  const [parent, ...hybrids] = opened as [Subject, ...Subject[]];
+  const tokens = context(parent.config);
+  const notes: string[] = [];
+  const baselines = hybrids.flatMap((hybrid, i): Subject[] => {
+    const cut = cutToBytes(parent.config, bytesOf(hybrid.config, tokens), tokens);
+    if (cut === null) {
+      notes.push(
+        `${hybrid.name} takes as much memory as its parent at ${tokens} tokens: there is no window of as many bytes to compare with`,
+      );
+      return [];
+    }
+    const config = { ...parent.config, layers: windowed(parent.config, cut) };
+    const same = opened.find(
+      (other) => JSON.stringify(other.config.layers) === JSON.stringify(config.layers),
+    );
+    if (same) {
+      notes.push(
+        same === hybrid
+          ? `${hybrid.name} is itself the parent cut to windows with ${BASELINE_SINKS} sinks in all layers: there is no other baseline of as many bytes`
+          : `${same.name} is the parent cut to windows of as many bytes as ${hybrid.name} takes: it is its baseline`,
+      );
+      return [];
+    }
+    return [
+      {
+        name: `${parent.name} cut to windows of ${cut} + ${BASELINE_SINKS} tokens`,
+        ...{ role: 'baseline', of: i + 1, window: cut, sinks: BASELINE_SINKS },
+        ...{
+          config,
+          weights: parent.weights,
+          identity: { ...parent.identity, layers: hashOf(config.layers) },
+        },
+      },
+    ];
+  });
+  const different = baselines.filter(
+    (one, i) => baselines.findIndex(({ window }) => window === one.window) === i,
+  );
+  return { subjects: [...opened, ...different], tokenizer: tokenizer!, context: tokens, notes, eosTokenIds };
+}
+
+/** Bytes of a sequence of so many tokens. */
+export function bytesOf(config: ModelConfig, tokens: number): number {
+  return summarise(config, tokens, VALUE_BYTES).stateBytes;
+}
+
+/**
+ * The windows in all layers with which a model takes as many bytes, or the nearest below; the shortest window where even that
+ * takes more. null where they would hold the whole text.
+ */
+export function cutToBytes(config: ModelConfig, bytes: number, tokens: number): number | null {
+  const token = totalBytes(stateBytes({ kind: 'attention' }, config, 1, VALUE_BYTES)) * config.layers.length;
+  const window = Math.max(1, Math.floor(bytes / token) - BASELINE_SINKS);
+  return window + BASELINE_SINKS >= tokens ? null : window;
+}
+
+function windowed({ layers }: ModelConfig, window: number): MixerSpec[] {
+  return layers.map((spec) => {
+    if (!mixerOf(spec).cached) {
+      throw new InputError(
+        `the parent has a layer of ${spec.kind}: expected a model of attention, which can be cut to windows`,
+      );
+    }
+    return { kind: 'sliding_window', window, sinks: BASELINE_SINKS };
+  });
+}
+
+/** @throws InputError naming a token that they do not share */
+function checkSameTokens(parent: string, tokens: Tokenizer, name: string, others: Tokenizer): void {
+  const [ours, theirs] = [new Map(tokens.vocabulary()), new Map(others.vocabulary())];
+  const differs = [...ours].find(([token, id]) => theirs.get(token) !== id);
+  if (!differs && ours.size === theirs.size) return;
+  const why = differs
+    ? `the token ${JSON.stringify(differs[0])} is ${differs[1]} in the first and ${theirs.get(differs[0]) ?? 'missing'} in the second`
+    : `the first has ${ours.size} tokens and the second ${theirs.size}`;
+  throw new InputError(
+    `${parent} and ${name} have different tokenizers: ${why}; losses and probabilities of different tokens cannot be compared`,
+  );
+}
+
+/** The last part of each name; more of it where several end alike. */
+function labelsOf(names: readonly string[]): string[] {
+  const parts = names.map((name) => name.replace(/\/+$/, '').split('/'));
+  const short = parts.map((part) => part.at(-1)!);
+  return short.map((label, i) =>
+    short.filter((other) => other === label).length > 1 ? parts[i]!.slice(-2).join('/') : label,
+  );
+}
+
+/** A hash of what a folder has, without reading its weights: names, sizes and times of change. */
+function filesIdentity(folder: string, weights: TensorSource): string {
+  const files = ['config.json', 'tokenizer.json', 'model.safetensors', 'model.safetensors.index.json'];
+  return hashOf(
+    files.map((file) => {
+      const found = statSync(join(folder, file), { throwIfNoEntry: false });
+      return found ? [file, found.size, found.mtimeMs] : [file];
+    }),
+    weights.names().map((name) => [name, weights.info(name)]),
+  );
+}

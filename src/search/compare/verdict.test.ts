@@ -1,0 +1,75 @@
+import { expect, test } from 'vitest';
+import { sampleComparison, type Wanted } from '../../../test/report/sample-comparison.ts';
+
+const verdict = (hybrid: Wanted, baseline?: Wanted) => {
+  const { headline, points } = sampleComparison(hybrid, baseline).verdicts[0]!;
+  return { headline, points, text: points.map(({ kind, text }) => `${kind}: ${text}`).join('\n') };
+};
+
+test.each<[number, string]>([
+  [-0.1, 'kept: Text: as good as the parent (−0.100 nats a token'],
+  [0.02, 'kept: Text: as good as the parent (+0.020'],
+  [0.1, 'kept: Text: near the parent'],
+  [0.11, 'lost: Text: noticeably worse'],
+  [0.31, 'lost: Text: much worse'],
+])('a change of %f nats', (change, words) => {
+  expect(verdict({ change }).text).toContain(words);
+});
+
+test.each<[string, Wanted, string]>([
+  ['all is kept', {}, "hybrid can take its parent's place"],
+  [
+    'recall ends early',
+    { recall: { 512: 1, 1024: 0.5 } },
+    'for text up to 512 tokens, not to look things up further back',
+  ],
+  ['nothing is found', { recall: { 512: 0.1, 1024: 0 } }, 'where what matters stands nearby, not to look'],
+  ['text is lost', { change: 0.2 }, 'finds what its parent finds, but writes worse text'],
+  ['text is much worse', { change: 0.5 }, "is not usable in its parent's place yet"],
+  [
+    'both',
+    { change: 0.2, recall: { 512: 0.1, 1024: 0 } },
+    'noticeably worse than its parent, and does not find',
+  ],
+])('a headline: %s', (_, hybrid, headline) => {
+  expect(verdict(hybrid).headline).toContain(headline);
+});
+
+test('recall is told by the longest text that holds, and how much is left of it', () => {
+  expect(verdict({}).text).toContain(
+    'kept: Recall: finds what a text of 1,024 tokens told, as the parent does',
+  );
+  expect(verdict({ recall: { 512: 1, 1024: 0.5 } }).text).toContain(
+    'lost: Recall: finds what a text told up to 512 tokens; of 1,024 tokens it finds 50 %',
+  );
+});
+
+test('tasks by their share; none where the parent has none', () => {
+  expect(verdict({ share: 0.97 }).text).toContain('kept: Tasks kept: arc_easy 97 %');
+  expect(verdict({ share: 0.8 }).text).toContain('lost: Tasks kept in part: arc_easy 80 %');
+  expect(verdict({ share: -0.2 }).text).toContain('lost: Tasks lost: arc_easy 0 %');
+  expect(verdict({ share: null }).text).not.toContain('arc_easy');
+});
+
+test('a hybrid that a window of equal bytes beats is told so', () => {
+  const against = (hybrid: Wanted, baseline: Wanted) =>
+    verdict(hybrid, { bytes: 9e5, ...baseline }).points.find(({ text }) =>
+      text.includes('windows of equal bytes'),
+    )!;
+  expect(against({ change: 0.05 }, { change: 0.1 })).toMatchObject({ kind: 'kept' });
+  expect(against({ change: 0.05 }, { change: 0.1 }).text).toMatch(
+    /^Better than windows .*100 \+ 4 tokens.*−0.050/,
+  );
+  expect(against({ change: 0.05 }, { change: 0.05 }).text).toMatch(/^No better than/);
+  expect(against({ change: 0.5 }, { change: 0.1 })).toMatchObject({ kind: 'lost' });
+  expect(against({ change: 0.5 }, { change: 0.1 }).text).toMatch(/^Worse than/);
+  const recall = { 512: 0.2, 1024: 0.2 };
+  expect(against({ change: 0.1 }, { change: 0.05, recall }).text).toMatch(/^Against/);
+  expect(verdict({ change: 0.5 }, { change: 0.1 }).text).toContain('next: Next: train it longer');
+});
+
+test('memory and speed at the context and at the longest text measured', () => {
+  expect(verdict({}).text).toContain(
+    'cost: Memory: 4.0 times less than the parent for a sequence of 1,024 tokens, 4.0 times less after 65,536 tokens, where it writes 1.00 times as fast here.',
+  );
+});

@@ -1,0 +1,189 @@
+import type { ComparedModel, CompareResult, Verdict } from './result.ts';
+
+/**
+ * What a hybrid is good for, in words that follow from the figures by the thresholds here, which the page states.
+ */
+export const THRESHOLDS = {
+  /** Changes of the loss on text, in nats per token. */
+  same: 0.02,
+  near: 0.1,
+  worse: 0.3,
+  /** Shares of the parent's ability above chance. */
+  kept: 0.95,
+  partly: 0.75,
+  /** Of the loss, and of the share of questions found, by which a hybrid must beat windows of equal bytes. */
+  betterLoss: 0.01,
+  betterRecall: 0.1,
+};
+
+type Point = Verdict['points'][number];
+
+export function verdictOf(result: Pick<CompareResult, 'models' | 'context'>, at: number): Verdict {
+  const { models, context } = result;
+  const [parent, hybrid] = [models[0]!, models[at]!];
+  const baseline = baselineOf(models, at);
+  const recall = recallOf(hybrid, parent, context);
+  const points: Point[] = [
+    textPoint(hybrid),
+    ...(recall === null ? [] : [recall.point]),
+    ...taskPoints(hybrid),
+    ...costPoints(hybrid, parent, context),
+    ...(baseline ? [baselinePoint(hybrid, baseline)] : []),
+  ];
+  const next = nextPoint(hybrid, baseline, recall);
+  return { model: at, headline: headlineOf(hybrid, recall), points: [...points, next] };
+}
+
+/** The baseline made for a hybrid, or for another that takes as many bytes. */
+export function baselineOf(models: readonly ComparedModel[], at: number): ComparedModel | undefined {
+  const bytes = models[at]!.stateBytes;
+  const all = models.filter(({ role, stateBytes }) => role === 'baseline' && stateBytes <= bytes);
+  return models.find(({ of }) => of === at) ?? all.sort((a, b) => b.stateBytes - a.stateBytes)[0];
+}
+
+const nats = (value: number) => `${value < 0 ? '\u2212' : '+'}${Math.abs(value).toFixed(3)} nats a token`;
+const percent = (share: number) => `${Math.round(100 * share)} %`;
+const tokens = (count: number) => `${count.toLocaleString('en')} tokens`;
+
+function textPoint({ text: { change, agreement, kl } }: ComparedModel): Point {
+  const { same, near, worse } = THRESHOLDS;
+  const figures = `${nats(change)}, the same most probable token ${percent(agreement)} of the time, divergence ${kl.mean.toFixed(3)}`;
+  if (change <= same) return { kind: 'kept', text: `Text: as good as the parent (${figures}).` };
+  if (change <= near) return { kind: 'kept', text: `Text: near the parent (${figures}).` };
+  if (change <= worse) return { kind: 'lost', text: `Text: noticeably worse than the parent (${figures}).` };
+  return { kind: 'lost', text: `Text: much worse than the parent (${figures}).` };
+}
+
+interface Recall {
+  /** The longest text in which as much is found as by the parent; 0 for none. */
+  reach: number;
+  /** Of what the parent finds at the context. */
+  share: number;
+  point: Point;
+}
+
+/** By all questions about texts of a length; null where the parent itself does not find half of what any told. */
+function recallOf(hybrid: ComparedModel, parent: ComparedModel, context: number): Recall | null {
+  const [own, theirs] = [foundBy(hybrid), foundBy(parent)];
+  const lengths = [...theirs.keys()].sort((a, b) => a - b);
+  const able = lengths.filter((length) => theirs.get(length)! >= 0.5);
+  const last = able.at(-1);
+  if (last === undefined) return null;
+  const shareAt = (length: number) => Math.min(1, (own.get(length) ?? 0) / theirs.get(length)!);
+  let reach = 0;
+  for (const length of able) {
+    if (shareAt(length) < THRESHOLDS.kept) break;
+    reach = length;
+  }
+  const share = shareAt(last);
+  const beyond = last < context ? ` (the parent itself finds them in texts of up to ${tokens(last)})` : '';
+  const found =
+    reach === last
+      ? {
+          kind: 'kept' as const,
+          text: `Recall: finds what a text of ${tokens(last)} told, as the parent does${beyond}.`,
+        }
+      : reach > 0
+        ? {
+            kind: 'lost' as const,
+            text: `Recall: finds what a text told up to ${tokens(reach)}; of ${tokens(last)} it finds ${percent(share)} of what the parent does${beyond}.`,
+          }
+        : {
+            kind: 'lost' as const,
+            text: `Recall: finds ${percent(shareAt(able[0]!))} of what the parent does in texts of ${tokens(able[0]!)}, ${percent(share)} in those of ${tokens(last)}${beyond}.`,
+          };
+  return { reach, share, point: found };
+}
+
+/** Share of all questions that are answered rightly, by the length of the text. */
+export function foundBy({ recall }: ComparedModel): Map<number, number> {
+  const sums = new Map<number, [right: number, examples: number]>();
+  for (const { length, right, examples } of recall.flatMap(({ cells }) => cells)) {
+    const [before, all] = sums.get(length) ?? [0, 0];
+    sums.set(length, [before + right, all + examples]);
+  }
+  return new Map([...sums].map(([length, [right, examples]]) => [length, right / examples]));
+}
+
+function taskPoints({ tasks }: ComparedModel): Point[] {
+  const { kept, partly } = THRESHOLDS;
+  const group = (from: number, to: number) =>
+    tasks
+      .filter(({ share }) => share !== null && share >= from && share < to)
+      .map(({ name, share }) => `${name} ${percent(Math.max(0, share!))}`);
+  const point = (kind: Point['kind'], words: string, names: string[]): Point[] =>
+    names.length === 0
+      ? []
+      : [{ kind, text: `${words}: ${names.join(', ')} of the parent's score above chance.` }];
+  return [
+    ...point('kept', 'Tasks kept', group(kept, Number.POSITIVE_INFINITY)),
+    ...point('lost', 'Tasks kept in part', group(partly, kept)),
+    ...point('lost', 'Tasks lost', group(Number.NEGATIVE_INFINITY, partly)),
+  ];
+}
+
+function costPoints(hybrid: ComparedModel, parent: ComparedModel, context: number): Point[] {
+  const times = parent.stateBytes / hybrid.stateBytes;
+  const memory = `Memory: ${times.toFixed(times < 10 ? 1 : 0)} times less than the parent for a sequence of ${tokens(context)}`;
+  const last = hybrid.speed.at(-1);
+  const other = parent.speed.find(({ context: length }) => length === last?.context);
+  if (!last || !other) return [{ kind: 'cost', text: `${memory}.` }];
+  const speed = last.decodeTokensPerSecond / other.decodeTokensPerSecond;
+  const bytes = other.stateBytes / last.stateBytes;
+  const far = `${bytes.toFixed(bytes < 10 ? 1 : 0)} times less after ${tokens(last.context)}, where it writes ${speed.toFixed(2)} times as fast here`;
+  return [{ kind: 'cost', text: `${memory}, ${far}.` }];
+}
+
+/** Whether what was trained or searched is worth more than windows that anyone can cut. */
+function baselinePoint(hybrid: ComparedModel, baseline: ComparedModel): Point {
+  const loss = baseline.text.loss - hybrid.text.loss;
+  const gain = averageRecall(hybrid) - averageRecall(baseline);
+  const figures = `${nats(-loss)} against it, and ${percent(averageRecall(hybrid))} of all questions about a text found where it finds ${percent(averageRecall(baseline))}`;
+  const { betterLoss, betterRecall } = THRESHOLDS;
+  const name = `windows of equal bytes without any training (${baseline.window} + ${baseline.sinks} tokens in all layers)`;
+  if (loss >= betterLoss || gain >= betterRecall) {
+    const both = loss < -betterLoss || gain < -betterRecall;
+    return { kind: both ? 'lost' : 'kept', text: `${both ? 'Against' : 'Better than'} ${name}: ${figures}.` };
+  }
+  const even = loss > -betterLoss && gain > -betterRecall;
+  return { kind: 'lost', text: `${even ? 'No better than' : 'Worse than'} ${name}: ${figures}.` };
+}
+
+/** Over all lengths alike. */
+export function averageRecall(model: ComparedModel): number {
+  const shares = [...foundBy(model).values()];
+  return shares.length === 0 ? 0 : shares.reduce((a, b) => a + b, 0) / shares.length;
+}
+
+function headlineOf({ name, text }: ComparedModel, recall: Recall | null): string {
+  const good = text.change <= THRESHOLDS.near;
+  if (text.change > THRESHOLDS.worse) return `${name} is not usable in its parent's place yet`;
+  if (recall === null)
+    return good ? `${name} reads text nearly as its parent does` : `${name} reads text worse than its parent`;
+  if (recall.share >= THRESHOLDS.kept) {
+    return good
+      ? `${name} can take its parent's place`
+      : `${name} finds what its parent finds, but writes worse text`;
+  }
+  const within = recall.reach > 0 ? `up to ${tokens(recall.reach)}` : 'where what matters stands nearby';
+  return good
+    ? `${name} can take its parent's place for text ${within}, not to look things up further back`
+    : `${name} is noticeably worse than its parent, and does not find what stands far back`;
+}
+
+function nextPoint(hybrid: ComparedModel, baseline: ComparedModel | undefined, recall: Recall | null): Point {
+  const { near, kept, betterLoss } = THRESHOLDS;
+  const lostRecall = recall !== null && recall.share < kept;
+  const beaten = baseline !== undefined && baseline.text.loss < hybrid.text.loss - betterLoss;
+  const worse = hybrid.text.change > near;
+  const search =
+    'for look-ups, keep full attention in more layers, or in others: search for them on recall at the distances you need (postnas search --task needle recall)';
+  const text = beaten
+    ? 'train it longer (postnas distill), or take windows with sinks of the same bytes instead: they need no training.'
+    : lostRecall
+      ? `${search}. ${worse ? 'For better text, train it (postnas distill).' : 'For chat and text of that reach, use it as it is.'}`
+      : worse
+        ? 'train it longer (postnas distill): recall is there, text is not yet.'
+        : 'use it. Measure it on your own text and tasks first (--held-out, --task).';
+  return { kind: 'next', text: `Next: ${text}` };
+}
