@@ -1,6 +1,8 @@
+import { median } from '../../src/util/statistics.ts';
+
 /** The results as Markdown. */
 
-export interface Turns {
+interface Turns {
   /** Of each round. */
   seconds: number[];
   processorSeconds: number[];
@@ -27,13 +29,7 @@ export interface EvalResults {
 
 export const HARNESS = 'lm-eval';
 /** Contenders and how many times the harness' documents a second they are to reach. */
-export const TARGETS: Record<string, number> = { 'postnas f32': 2, 'postnas q8': 3 };
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
+const TARGETS: Record<string, number> = { 'postnas f32': 2, 'postnas q8': 3 };
 
 /** Documents a second, of all tasks together by the sum of their medians. */
 function rate(tasks: readonly Measured[], name: string, by: keyof Turns): number {
