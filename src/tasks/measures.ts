@@ -1,5 +1,5 @@
 import { Random } from '../util/random.ts';
-import { average, margin95, spreadOf } from '../util/statistics.ts';
+import { average, margin95, spreadOf, wilson } from '../util/statistics.ts';
 import type { Document } from './datasets/document.ts';
 import { type ExampleScore, outcomeOf, type Plan } from './harness.ts';
 import { FILTERS, isRight } from './written.ts';
@@ -29,11 +29,8 @@ function meanOf(metric: string, values: readonly number[], higherIsBetter: boole
 /** The share of examples that are right, with Wilson's interval: that of Student says nothing where all or none are. */
 function shareOf(metric: string, right: readonly boolean[], filter = 'none'): Measure {
   const values = right.map(Number);
-  const [value, count] = [average(values), values.length];
-  const squared = NORMAL95 ** 2 / count;
-  const middle = (value + squared / 2) / (1 + squared);
-  const margin = (NORMAL95 / (1 + squared)) * Math.sqrt((value * (1 - value) + squared / 4) / count);
-  const interval: [number, number] = [Math.max(0, middle - margin), Math.min(1, middle + margin)];
+  const value = average(values);
+  const interval = wilson(value, values.length);
   return { metric, filter, ...stderrOf(values), value, higherIsBetter: true, interval };
 }
 

@@ -111,3 +111,12 @@ function within(t: number, freedom: number): number {
   }
   return odd ? (2 / Math.PI) * (angle + Math.sin(angle) * sum) : Math.sin(angle) * sum;
 }
+
+/** 95 % interval of a share of so many examples (Wilson 1927), which stays within 0 and 1. */
+export function wilson(share: number, count: number): [low: number, high: number] {
+  const z = 1.959964;
+  const middle = (share + z ** 2 / (2 * count)) / (1 + z ** 2 / count);
+  const margin =
+    (z / (1 + z ** 2 / count)) * Math.sqrt((share * (1 - share)) / count + z ** 2 / (4 * count ** 2));
+  return [Math.max(0, middle - margin), Math.min(1, middle + margin)];
+}

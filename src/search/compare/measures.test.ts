@@ -3,9 +3,10 @@ import { FullSequence } from '../../../test/golden/full-sequence.ts';
 import { randomWeights, tinyConfig } from '../../../test/support/random-model.ts';
 import { Engine } from '../../runtime/engine.ts';
 import { planExamples } from '../../tasks/harness.ts';
+import { wilson } from '../../util/statistics.ts';
 import { recallLengths } from './recall.ts';
 import { bytesOf, cutToBytes } from './subjects.ts';
-import { chanceOf, wilson, withShare } from './tasks-measure.ts';
+import { chanceOf, withShare } from './tasks-measure.ts';
 import {
   measureText,
   positionBounds,

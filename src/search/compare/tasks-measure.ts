@@ -2,7 +2,7 @@ import type { Engine } from '../../runtime/engine.ts';
 import { EngineScorer } from '../../tasks/engine-scorer.ts';
 import { type Plan, scorePlan } from '../../tasks/harness.ts';
 import type { OnProgress } from '../../util/progress.ts';
-import { average } from '../../util/statistics.ts';
+import { average, wilson } from '../../util/statistics.ts';
 import type { TaskFound } from './result.ts';
 
 /** Tasks as any evaluation has them, with what guessing gives, so that shares of an ability can be told. */
@@ -24,15 +24,6 @@ export async function measureTask(
 /** Accuracy of guessing: one of the options, and nothing where an answer has to be written. */
 export function chanceOf({ examples }: Plan): number {
   return average(examples.map(({ slots, gold }) => (gold === undefined ? 0 : 1 / slots.length)));
-}
-
-/** 95 % interval of a share of so many examples (Wilson 1927), which stays within 0 and 1. */
-export function wilson(share: number, count: number): [low: number, high: number] {
-  const z = 1.959964;
-  const middle = (share + z ** 2 / (2 * count)) / (1 + z ** 2 / count);
-  const margin =
-    (z / (1 + z ** 2 / count)) * Math.sqrt((share * (1 - share)) / count + z ** 2 / (4 * count ** 2));
-  return [Math.max(0, middle - margin), Math.min(1, middle + margin)];
 }
 
 /** Of what the parent has above guessing; null where it has nothing that its own interval does not hold. */
