@@ -10,6 +10,9 @@ import type { HubOptions } from './model-files.ts';
 /** The branch on which the Hub keeps every set that it can read as Parquet: CONFIGURATION/SPLIT/0000.parquet. */
 export const PARQUET_BRANCH = 'refs/convert/parquet';
 
+/** What the Hub has said of data sets, for those that are asked for several times at once. */
+export type KnownListings = Map<string, Awaited<ReturnType<HubRepository['list']>>>;
+
 /**
  * Some files of a data set, from the cache if they are all there, else loaded.
  *
@@ -20,7 +23,7 @@ export const PARQUET_BRANCH = 'refs/convert/parquet';
 export async function datasetFiles(
   repo: string,
   choose: (paths: readonly string[]) => readonly string[],
-  options: HubOptions = {},
+  { known, ...options }: HubOptions & { known?: KnownListings | undefined } = {},
 ): Promise<string[]> {
   const { revision = PARQUET_BRANCH } = options;
   const hub = new HubRepository(repo, 'dataset', options);
@@ -33,7 +36,10 @@ export async function datasetFiles(
     );
   }
   try {
-    const { sha, files } = await hub.list(revision);
+    const name = `${repo} ${revision}`;
+    const listing = known?.get(name) ?? (await hub.list(revision));
+    known?.set(name, listing);
+    const { sha, files } = listing;
     const paths = choose([...files.keys()]);
     await hub.fetchAll(
       paths.map((path) => files.get(path)!),

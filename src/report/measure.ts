@@ -182,7 +182,8 @@ export function taskMeasures({ objective }: Judging): Measure[] {
     const twice = objective.filter((other) => other.task === task).length > 1;
     const field = FIELDS[metric];
     const kind = metric === 'loss' ? (task === TEXT ? 'text' : 'loss') : 'accuracy';
-    return new Measure(twice ? `${task} by ${metric}` : task, kind, ({ tasks }) => tasks[task]?.[field]);
+    const told = twice || metric === 'accuracy_norm';
+    return new Measure(told ? `${task} by ${metric}` : task, kind, ({ tasks }) => tasks[task]?.[field]);
   });
 }
 

@@ -166,6 +166,35 @@ describe('text that is held out by share', () => {
   });
 });
 
+test('public and generated tasks are drawn; what is reported on is apart from what is chosen on', async () => {
+  const rows = Array.from({ length: 12 }, (_, i) => ({
+    goal: `word${i}`,
+    sol1: 'a',
+    sol2: 'b',
+    label: i % 2,
+  }));
+  mkdirSync(at('sets'), { recursive: true });
+  writeFileSync(at('sets/piqa.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  const task = ['piqa:loss:5', 'openbookqa:accuracy_norm:3', 'needle@128:loss'];
+  const book = (i: number) => ({
+    ...{ question_stem: `word${i}`, choices: { text: ['a', 'bc'], label: ['A', 'B'] }, answerKey: 'A' },
+  });
+  writeFileSync(at('sets/openbookqa.json'), JSON.stringify(Array.from({ length: 6 }, (_, i) => book(i))));
+  const settings = { data: 'world', task, dataDir: at('sets') };
+  const { tasks } = await data(settings, 'models/base');
+  expect(names({ tasks })).toEqual(['piqa:loss', 'openbookqa:accuracy_norm', 'needle@128:loss']);
+  expect(tasks.map(({ plan }) => plan.examples.length)).toEqual([5, 3, 2]);
+  const fresh = await unseenTasks('models/base', { examples: 2, rows: 1, length: 8, ...settings });
+  for (const [i, { plan }] of fresh.entries()) {
+    const seen = new Set(tasks[i]!.plan.rows.map(({ ids }) => ids.join(' ')));
+    expect(plan.rows.filter(({ ids }) => seen.has(ids.join(' ')))).toEqual([]);
+    expect(plan.examples).toHaveLength(tasks[i]!.plan.examples.length);
+  }
+  await expect(data({ ...settings, task: ['piqa:loss:13'] }, 'models/base')).rejects.toThrow(
+    'only 12 are left',
+  );
+});
+
 test('texts of the embedded model are encoded alike, with and without the token that ends them', async () => {
   const { batches } = await data({ data: at('records'), field: 'body', task: ['recall'] }, 'models/base');
   const rows = new Int32Array(64 * 64);
@@ -206,7 +235,9 @@ test('tasks that are not understood', async () => {
   await task('recall:loss:0').toThrow(/'0' examples, expected a whole number above 0/);
   await task('recall:loss:2:3').toThrow(/'2:3' examples/);
   await task('chess').toThrow(/unknown task 'chess'; expected one of .*arc_easy.*needle@LENGTH.*recall/);
-  await task('needle@4K').toThrow(/expected the length in tokens behind the @, such as needle@4096/);
+  await task('needle@4M').toThrow(
+    /expected the length in tokens behind the @, such as needle@4096 or needle@64K/,
+  );
   await task('chess@4096').toThrow(/unknown generated task 'chess'/);
   await task('gsm8k:accuracy').toThrow(/its answers are written.*expected gsm8k:loss/);
   await task('winogrande:accuracy_norm').toThrow(/it has no accuracy_norm; expected winogrande:accuracy/);

@@ -33,7 +33,9 @@ const task = z.string().superRefine((text, { addIssue }) => {
 });
 
 const objective = z
-  .array(z.string().regex(/^[\w-]+(@\d+)?(:(accuracy|accuracy_norm|loss))?$/, 'expected task or task:metric'))
+  .array(
+    z.string().regex(/^[\w-]+(@\d+[Kk]?)?(:(accuracy|accuracy_norm|loss))?$/, 'expected task or task:metric'),
+  )
   .min(1)
   .optional()
   .describe(

@@ -1,6 +1,19 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { type LogProbScorer, planExamples, type Row, scorePlan } from './harness.ts';
+import {
+  type LogProbScorer,
+  planExamples,
+  type Row,
+  scoreExamples,
+  scoreOfPlan,
+  scorePlan,
+} from './harness.ts';
 import type { Encode } from './task.ts';
+
+/** Of lm-evaluation-harness: test/golden/make_lm_eval_prompts.py. */
+const golden = JSON.parse(
+  readFileSync(new URL('../../test/golden/lm-eval-prompts.json', import.meta.url), 'utf8'),
+) as { windows: { tokens: number; longest: number; windows: [number[], number[]][] }[] };
 
 /** One token per character, except that 'th' is one. */
 const encode: Encode = (text) =>
@@ -139,5 +152,80 @@ describe('scoreExamples', () => {
     expect(() => planExamples('x', [{ context: 'a', options: ['b'], gold: 1 }], encode)).toThrow(
       'gold 1 is none of 1',
     );
+  });
+
+  it.each(golden.windows)('reads $tokens tokens in windows of $longest as lm-evaluation-harness', (one) => {
+    const ids = Array.from({ length: one.tokens }, (_, i) => i + 1);
+    const plan = planExamples('whole', [{ whole: 'text' }], {
+      ...{ encode: () => ids, contextLength: one.longest, prefix: 0 },
+    });
+    const windows = plan.examples[0]!.slots.map(({ row, span }) => {
+      const { ids, spans } = plan.rows[row]!;
+      const { from, to } = spans[span]!;
+      return [ids.slice(0, from), ids.slice(from, to)];
+    });
+    // A window of the harness begins with the token before it, which is asked for nothing.
+    const wanted = one.windows.map(([before, predicted]) => [before, predicted]);
+    expect(windows).toEqual(wanted);
+    expect(plan.examples[0]).toMatchObject({ whole: true, goldTokens: one.tokens });
+  });
+
+  it('adds up the windows of a whole text, of which nothing is right', async () => {
+    const plan = planExamples('whole', [{ whole: 'abcd' }], { encode, contextLength: 2, prefix: 96 });
+    const score = await scorePlan(successor(), plan);
+    expect(score).toMatchObject({ accuracy: 0, examples: 1 });
+    expect(score.goldLoss).toBeCloseTo(4 * Math.log(2), 12);
+    expect(score.goldLossPerToken).toBeCloseTo(Math.log(2), 12);
+    expect(() => planExamples('whole', [{ whole: 'ab' }], encode)).toThrow('begins or ends a text');
+    expect(() => planExamples('whole', [{ whole: '' }], { encode, prefix: 1 })).toThrow('at least one token');
+  });
+
+  it('takes the beginning from what is longer than the context', () => {
+    const plan = planExamples(
+      'long',
+      [
+        { context: 'abcdef', answer: 'gh' },
+        { context: 'abcdef', options: ['g', 'h'], gold: 0 },
+      ],
+      { encode, contextLength: 3 },
+    );
+    // The last token is only predicted: the row may have one more than the context.
+    expect(plan.rows).toEqual([
+      { ids: encode('efgh'), spans: [{ from: 2, to: 4 }] },
+      {
+        ids: encode('def'),
+        spans: [0, 1].slice(1).map(() => ({ from: 3, to: 3, candidates: encode('gh') })),
+      },
+    ]);
+    expect(() =>
+      planExamples('long', [{ context: 'a', answer: 'bcde' }], { encode, contextLength: 3 }),
+    ).toThrow('its continuation has 4 tokens, expected at most 3');
+  });
+
+  it('tells options that are likely for their length, and what would be written', async () => {
+    const plan = planExamples(
+      'norm',
+      [
+        { context: 'xa', options: ['bcd', 'x'], gold: 0, lengths: [3, 1] },
+        { context: 'xa', options: ['b', 'c'], gold: 1, lengths: [1, 1] },
+      ],
+      encode,
+    );
+    const scorer: LogProbScorer = {
+      score: async (rows) =>
+        rows.map(({ spans }) =>
+          spans.map(({ from, to, candidates }) => ({
+            ...{ logProb: from - to - 0.1, greedy: from + 1 === to },
+            ...(candidates && { candidates: [-1, -2], best: candidates[1]! }),
+          })),
+        ),
+    };
+    const scores = await scoreExamples(scorer, plan);
+    expect(scores.map(({ greedy }) => greedy)).toEqual([
+      [false, true],
+      [false, true],
+    ]);
+    expect(scoreOfPlan(plan, scores)).toMatchObject({ accuracy: 0, accuracyNorm: 0.5 });
+    expect((await scorePlan(scorer, plan)).accuracyNorm).toBe(0.5);
   });
 });

@@ -34,6 +34,11 @@ export function allTasks(): { name: string; about: string }[] {
   ];
 }
 
+/** A task as it is called, its length in full: 'needle@65536' for 'needle@64K'. */
+export function fullName(name: string): string {
+  return name.replace(/@(\d+)k$/i, (_, count) => `@${Number(count) * 1024}`);
+}
+
 /**
  * A task that draws examples, and how they are read.
  *
@@ -65,7 +70,7 @@ function generatedOf(text: string, encode: Encode): Task {
   const [name, length, ...more] = text.split('@') as [string, string];
   if (!/^[1-9]\d*$/.test(length) || more.length > 0) {
     throw new InputError(
-      `the task ${text}: expected the length in tokens behind the @, such as ${name}@4096`,
+      `the task ${text}: expected the length in tokens behind the @, such as ${name}@4096 or ${name}@64K`,
     );
   }
   return generatedTask(name, Number(length), encode);

@@ -5,7 +5,7 @@ import type { DatasetSource } from './datasets/load.ts';
 import { descriptionsOf } from './datasets/sets.ts';
 import { type Drawn, type Plan, planTask } from './harness.ts';
 import { planText, type TextHalf } from './held-out-text.ts';
-import { HELD_OUT_TASK, namedTask, WHOLE_TEXT_TASK } from './named-task.ts';
+import { fullName, HELD_OUT_TASK, namedTask, WHOLE_TEXT_TASK } from './named-task.ts';
 
 /** Tasks as people name them: 'recall', 'recall:accuracy', 'held-out-loss:loss:16'. */
 
@@ -75,7 +75,8 @@ export interface ParsedTask {
 
 /** @throws InputError for what is not name, name:metric or name:metric:examples */
 export function parseTask(text: string, byDefault: number): ParsedTask {
-  const [name = '', given, count, ...more] = text.split(':');
+  const [called = '', given, count, ...more] = text.split(':');
+  const name = fullName(called);
   const kind = descriptionsOf(name)?.[0]?.kind;
   const byLoss =
     name === HELD_OUT_TASK || kind === 'generation' || kind === 'text' || name === WHOLE_TEXT_TASK;

@@ -16,6 +16,8 @@ import { Engine } from '../../src/runtime/engine.ts';
 import { loadSequence, saveSequence } from '../../src/runtime/snapshot-file.ts';
 import { readRecipe } from '../../src/search/read-recipe.ts';
 import { readResult } from '../../src/search/read-result.ts';
+import { firstExamples } from '../../src/tasks/datasets/dataset.ts';
+import { loadDatasets } from '../../src/tasks/datasets/load.ts';
 import { ParameterVector } from '../../src/train/parameters.ts';
 import { loadRunState, type RunState, saveRunState } from '../../src/train/run-state.ts';
 import { InputError } from '../../src/util/errors.ts';
@@ -342,8 +344,28 @@ async function body(): Promise<Reader> {
   };
 }
 
+/** The rows of public sets, by the set that has such a file. */
+const PIQA = { goal: 'Dry "shoes"', sol1: 'Stuff paper into them', sol2: 'Wet them', label: 1 };
+const dataset = (
+  name: string,
+  files: Record<string, string | Uint8Array>,
+  kind: NonNullable<Reader['kind']> = 'bytes',
+): Reader => ({
+  ...{ name, kind, folders: Object.entries(files).map(([path, content]) => ({ [path]: content })) },
+  read: async (file) => {
+    const task = basename(file).replace(/\.\w+$/, '');
+    const [set] = await loadDatasets(task, { folder: dirname(file), shots: 0 });
+    firstExamples(set!, 3);
+  },
+});
+const datasets = [
+  dataset('rows in JSON', { 'piqa.jsonl': JSON.stringify(PIQA) }, 'json'),
+  dataset('rows of a table', { 'piqa.csv': 'goal,sol1,sol2,label\n"Dry ""shoes""",a,"b, c",1\nx,y,z,0\n' }),
+];
+
 export async function readers(): Promise<Reader[]> {
   return [
+    ...datasets,
     ...[safetensors, index, config, generation, tokenizer, tokenizerConfig, recipe, result, schema],
     ...[llama2c, llama2cPieces, await gguf(), await sequence(), state(), await body()],
   ];

@@ -8,6 +8,7 @@ Rows have the fields of the Hub's files. No file is loaded: datasets.load_datase
 """
 import io
 import json
+import random
 import sys
 from contextlib import redirect_stdout
 from unittest import mock
@@ -88,6 +89,7 @@ ROWS = {
 }
 TASKS = ["lambada_openai", "hellaswag", "piqa", "arc_easy", "arc_challenge", "winogrande", "boolq", "openbookqa",
          "mmlu_anatomy", "mmlu_high_school_us_history", "gsm8k", "wikitext"]
+DRAWS = [(10, 3), (22, 4), (21, 5), (7473, 5), (100, 6), (100, 22), (300, 25), (5, 5), (1, 1), (9, 0)]
 WRITTEN = [
     " 3 + 4 = 7\n#### 7", "The answer is 7.", "It is $1,000. So $1,000.", "#### 1,000", " none", "-4 degrees, that is -4.", "#### -4.",
     "1. 2. 3.", "#### 0.50", "so 0,5 or 0.5", "#### $7", "x=7\n#### 8\n#### 7", "....", "7 -", "#### 7.",
@@ -95,7 +97,7 @@ WRITTEN = [
 
 
 def main():
-    from lm_eval.api.metrics import exact_match_fn, mean_stderr
+    from lm_eval.api.metrics import exact_match_fn, mean_stderr, pooled_sample_stderr
     from lm_eval.tasks import TaskManager
     from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
@@ -144,6 +146,14 @@ def main():
          "windows": [list(map(list, make_disjoint_window(w))) for w in get_rolling_token_windows(list(range(1, n + 1)), 0, longest, 1)]}
         for n, longest in [(1, 4), (4, 4), (5, 4), (8, 4), (11, 4), (3, 1)]
     ]
+    out["samples"] = [
+        {"seed": seed, "draws": [{"of": n, "count": k, "drawn": generator.sample(range(n), k)} for n, k in DRAWS]}
+        for seed in [0, 1234, 2**32, 2**53 - 1]
+        for generator in [random.Random(seed)]
+    ]
+    out["pooled"] = [
+        {"stderrs": s, "sizes": n, "stderr": float(pooled_sample_stderr(s, n))} for s, n in [([0.1, 0.02], [5, 300]), ([0.5, 0.4, 0.3], [2, 3, 4])]
+    ]
     out["stderr"] = [{"values": v, "stderr": mean_stderr(v)} for v in [[0, 1, 1, 0, 1], [0.5, 2.5]]]
     return out
 
@@ -172,7 +182,7 @@ def results(task, doc, count):
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         # As the Hub keeps them, for the test of its files.
-        for path in ["allenai/ai2_arc", "baber/piqa", "openai/gsm8k"]:
+        for path in ["allenai/ai2_arc", "baber/piqa", "openai/gsm8k", "cais/mmlu"]:
             name = path.split("/")[1].replace("ai2_", "")
             datasets.Dataset.from_list(ROWS[path]).to_parquet(f"{sys.argv[1]}/{name}.parquet")
         sys.exit()

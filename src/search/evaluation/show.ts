@@ -3,7 +3,7 @@ import { resolveModel } from '../../model/hub.ts';
 import { firstExamples } from '../../tasks/datasets/dataset.ts';
 import { type DatasetSource, loadDatasets } from '../../tasks/datasets/load.ts';
 import { isPublic } from '../../tasks/datasets/sets.ts';
-import { namedTask } from '../../tasks/named-task.ts';
+import { fullName, namedTask } from '../../tasks/named-task.ts';
 import { SEARCHED } from '../../tasks/objective.ts';
 import { type Example, requestsOf } from '../../tasks/task.ts';
 
@@ -20,7 +20,9 @@ export async function exampleText(
   { seed, ...source }: DatasetSource & { seed?: number | undefined } = {},
 ): Promise<string> {
   return shown(
-    isPublic(name) ? await publicExample(name, source, seed) : await drawnExample(name, model, seed, source),
+    isPublic(name)
+      ? await publicExample(name, source, seed)
+      : await drawnExample(fullName(name), model, seed, source),
   );
 }
 

@@ -1,5 +1,6 @@
 import type { Device } from '../../graph/index.ts';
 import type { ModelConfig } from '../../model/config.ts';
+import { fullName } from '../../tasks/named-task.ts';
 import type { Metric, ObjectiveTask } from '../../tasks/objective.ts';
 import type { TrainingData } from '../../train/batches.ts';
 import { InputError } from '../../util/errors.ts';
@@ -45,7 +46,7 @@ export function ledBy(
   const wanted = new Map(
     names.map((text): [string, Metric | undefined] => {
       const [name, metric] = text.split(':') as [string, Metric?];
-      return [name, metric];
+      return [fullName(name), metric];
     }),
   );
   const known = tasks.map(({ plan }) => plan.name);

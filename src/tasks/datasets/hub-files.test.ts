@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { firstExamples } from './dataset.ts';
 import { loadDatasets } from './load.ts';
+import { GROUPS } from './sets.ts';
 
 /** A loopback server with the routes of the Hub that are used: sets by their branches, commits and files. */
 const SHAS = { 'refs/convert/parquet': 'a'.repeat(40), main: 'b'.repeat(40) };
@@ -154,6 +155,28 @@ describe('public sets from the Hub', () => {
     expect(set!.documents[0]).toMatchObject({ target: '3 + 4 = <<3+4=7>>7\n#### 7' });
     vi.stubEnv('HF_HUB_OFFLINE', '1');
     expect((await loadDatasets('gsm8k', { shots: 0 }))[0]!.documents).toHaveLength(6);
+  });
+
+  test('of many sets of one repository the files are listed once', async () => {
+    const subjects = GROUPS.get('mmlu_humanities')!.map((name) => name.slice('mmlu_'.length));
+    sets['cais/mmlu'] = {
+      'refs/convert/parquet': Object.fromEntries(
+        subjects.map((subject) => [`${subject}/test/0000.parquet`, parquet('arc')]),
+      ),
+    };
+    // The rows are of another set: what is wrong is found in the first of them.
+    await expect(loadDatasets('mmlu_humanities', {})).rejects.toThrow(
+      /field choices .* expected a list of texts \(mmlu/,
+    );
+    sets['cais/mmlu'] = {
+      'refs/convert/parquet': Object.fromEntries(
+        subjects.map((subject) => [`${subject}/test/0000.parquet`, parquet('mmlu')]),
+      ),
+    };
+    rmSync(home, { recursive: true });
+    seen = [];
+    expect(await loadDatasets('mmlu_humanities', {})).toHaveLength(13);
+    expect(seen.filter(({ path }) => path.includes('/tree/'))).toHaveLength(1);
   });
 
   test('what is not there is said', async () => {

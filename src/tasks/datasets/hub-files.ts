@@ -1,5 +1,5 @@
 import { join, relative } from 'node:path';
-import { datasetFiles, PARQUET_BRANCH } from '../../model/hub-dataset.ts';
+import { datasetFiles, type KnownListings, PARQUET_BRANCH } from '../../model/hub-dataset.ts';
 import { NotGiven } from '../../model/hub-repository.ts';
 import type { HubOptions } from '../../model/model-files.ts';
 import { InputError } from '../../util/errors.ts';
@@ -16,10 +16,10 @@ import { ENDINGS, endingOf } from './rows.ts';
 export async function hubFiles(
   description: Description,
   split: Split,
-  { onProgress, signal }: Pick<HubOptions, 'onProgress' | 'signal'>,
+  { onProgress, signal, known }: Pick<HubOptions, 'onProgress' | 'signal'> & { known: KnownListings },
 ): Promise<string[]> {
   const { repo } = description;
-  const options = { ...(onProgress && { onProgress }), ...(signal && { signal }) };
+  const options = { known, ...(onProgress && { onProgress }), ...(signal && { signal }) };
   try {
     const choose = (paths: readonly string[]) => converted(paths, description, split);
     return await datasetFiles(repo, choose, { ...options, revision: PARQUET_BRANCH });

@@ -1,3 +1,4 @@
+import type { KnownListings } from '../../model/hub-dataset.ts';
 import { InputError } from '../../util/errors.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { type Dataset, readDataset } from './dataset.ts';
@@ -26,11 +27,14 @@ export async function loadDatasets(name: string, source: DatasetSource): Promise
   if (!descriptions) throw new InputError(`${name} is no public task`);
   const { folder, shots, signal } = source;
   const local = folder === undefined ? undefined : dataFiles(folder);
+  const known: KnownListings = new Map();
   const sets: Dataset[] = [];
   for (const description of descriptions) {
     signal?.throwIfAborted();
     const files = async (split: Split) =>
-      local ? filesOfSplit(local, folder!, description, split) : hubFiles(description, split, source);
+      local
+        ? filesOfSplit(local, folder!, description, split)
+        : hubFiles(description, split, { ...source, known });
     sets.push(await readDataset(description, files, shots));
   }
   return sets;

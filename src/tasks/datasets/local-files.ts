@@ -1,5 +1,5 @@
 import { readdirSync, statSync } from 'node:fs';
-import { join, relative, sep } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { InputError } from '../../util/errors.ts';
 import { systemMeaning } from '../../util/system-errors.ts';
 import type { Description, Split } from './description.ts';
@@ -85,7 +85,11 @@ export function filesOfSplit(
   );
 }
 
-const pathsOf = (found: readonly Found[]) => found.map(({ path }) => path);
+/** Of files in several folders those of the uppermost: what lies deeper is a copy, or what an evaluation left. */
+function pathsOf(found: readonly Found[]): string[] {
+  const [first] = [...found].sort((a, b) => a.parts.length - b.parts.length);
+  return found.flatMap(({ path }) => (dirname(path) === dirname(first!.path) ? path : []));
+}
 
 /** What files of a set are called; the configuration first, whose name says most. */
 function namesOf({ name, config, alsoNamed = [], repo }: Description): string[] {

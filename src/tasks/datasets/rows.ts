@@ -41,8 +41,14 @@ export function endingOf(path: string): string {
 }
 
 function textOf(path: string): string {
+  return bytesOf(path)
+    .toString('utf8')
+    .replace(/^\uFEFF/, '');
+}
+
+function bytesOf(path: string): Buffer {
   try {
-    return readFileSync(path, 'utf8').replace(/^\uFEFF/, '');
+    return readFileSync(path);
   } catch (error) {
     throw new InputError(`${path}: ${systemMeaning(error) ?? (error as Error).message}; expected a data set`);
   }
@@ -97,10 +103,13 @@ async function tableOf(path: string, columns?: readonly string[]): Promise<Place
 
 async function parquetOf(path: string): Promise<PlacedRow[]> {
   // Loaded when it is needed, as for texts.
-  const { asyncBufferFromFile, parquetReadObjects } = await import('hyparquet');
+  const { parquetReadObjects } = await import('hyparquet');
   const { compressors } = await import('hyparquet-compressors');
+  // As a whole: a reader that fails at one place must leave no other reads of the file behind.
+  const bytes = bytesOf(path);
   try {
-    const rows = await parquetReadObjects({ file: await asyncBufferFromFile(path), compressors });
+    const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
+    const rows = await parquetReadObjects({ file, compressors });
     return rows.map((row, i) => rowAt(`${path}, row ${i + 1}`, withNumbers(row)));
   } catch (error) {
     if (error instanceof InputError) throw error;

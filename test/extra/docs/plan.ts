@@ -85,6 +85,13 @@ export const plan: Record<string, readonly How[]> = {
       ],
     },
   ],
+  'docs/eval.md': [
+    {
+      starts: 'npx postnas eval --list-tasks',
+      elsewhere:
+        'it downloads; src/search/evaluate.test.ts and src/tasks/datasets/hub-files.test.ts do the same here',
+    },
+  ],
   'docs/guides/compare.md': [
     {
       starts: 'npx postnas compare models/base models/hybrid --no-card',

@@ -3,8 +3,8 @@ each task a file that includes the harness's and changes where the rows come fro
 
     python tasks.py ROWS FOLDER [DOCUMENTS]
 
-ROWS is shared/data/eval. So many documents are taken of each task, 200 unless told, of MMLU four of each subject, of
-GSM8K a quarter. GSM8K's four shots are the last rows of its file, as its training rows are not there.
+ROWS is shared/data/eval. So many documents are taken of each task, 200 unless told, of MMLU a fiftieth of each
+subject, of GSM8K a quarter and at most 50. GSM8K's four shots are drawn from the rows behind these, as its training rows are not there.
 """
 
 import csv
@@ -108,5 +108,4 @@ for path in sorted((rows / "mmlu" / "test").glob("*_test.csv")):
     dev = mmlu(rows / "mmlu" / "dev" / f"{subject}_dev.csv")
     write(f"mmlu_{subject}", f"mmlu/default/mmlu_{subject}.yaml", {"test": mmlu(path)[: -(-documents // 50)], "dev": dev})
 gsm8k = lines(rows / "gsm8k" / "test.jsonl")
-shots = "training_split: train\nfewshot_split: train\nnum_fewshot: 4\nfewshot_config:\n  sampler: first_n\n"
-write("gsm8k", "gsm8k/gsm8k.yaml", {"test": gsm8k[: documents // 4], "train": gsm8k[-4:]}, shots)
+write("gsm8k", "gsm8k/gsm8k.yaml", {"test": gsm8k[:50][: documents // 4], "train": gsm8k[50:]}, "num_fewshot: 4\n")
