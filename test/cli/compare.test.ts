@@ -38,6 +38,9 @@ test('again it is read from what was kept, as JSON, and postnas report makes the
   const found = JSON.parse(stdout);
   expect(found).toMatchObject({ format: 'postnas-compare-1', context: 128 });
   expect(found.command).toContain('--held-out-rows 1');
+  // What repeats it has no option that there is not.
+  expect(found.command).toMatch(/ --no-speed$/);
+  expect(found.command).not.toMatch(/--speed|--card/);
   expect(readFileSync(at('hybrid/README.md'), 'utf8')).toBe(card);
   expect((await postnas(['report', at('out'), '-o', at('page.html')])).code).toBe(0);
   expect(readFileSync(at('page.html'), 'utf8')).toBe(readFileSync(at('out/report.html'), 'utf8'));

@@ -69,11 +69,12 @@ export function compareCommand(): Command {
   return action<Options>(
     command,
     async ({ progress, signal, result }, { card, ...options }, [parent = '', ...hybrids]) => {
-      const { out } = options;
+      const { out, speed, ...others } = options;
+      const repeated = commandLine('compare', [parent, ...hybrids], { out, ...others });
       const found = await compare({
         ...settingsOf(options),
         ...{ parent, hybrids, out, threads: options.threads, signal, onProgress: progress.report },
-        command: commandLine('compare', [parent, ...hybrids], options),
+        command: speed ? repeated : `${repeated} --no-speed`,
       });
       // Charting is loaded when it is needed: that takes a second.
       const { writeCompareReport } = await import('../../report/compare/report.ts');
