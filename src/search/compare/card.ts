@@ -68,11 +68,13 @@ function without(text: string, begin: string, end: string): string {
     : text.slice(0, from) + text.slice(to + end.length).replace(/^\r?\n/, '');
 }
 
-/** A section whose end was lost goes to the next heading of the first level, or to the end. */
+/** A section whose end was lost goes to the next heading behind its own, or to the end. */
 function replaced(body: string, section: string): string {
   const from = body.indexOf(BEGIN);
   const end = body.indexOf(END, from);
-  return body.slice(0, from) + section + (end < 0 ? '\n' : body.slice(end + END.length));
+  if (end >= 0) return body.slice(0, from) + section + body.slice(end + END.length);
+  const [, next] = [...body.slice(from).matchAll(/^#{1,2} /gm)];
+  return `${body.slice(0, from)}${section}\n${next ? `\n${body.slice(from + next.index)}` : ''}`;
 }
 
 /** YAML has JSON's strings. */
