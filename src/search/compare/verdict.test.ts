@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { sampleComparison, type Wanted } from '../../../test/report/sample-comparison.ts';
-import { baselineOf } from './verdict.ts';
+import { baselineOf, verdictOf } from './verdict.ts';
 
 const verdict = (hybrid: Wanted, baseline?: Wanted) => {
   const { headline, points } = sampleComparison(hybrid, baseline).verdicts[0]!;
@@ -67,6 +67,13 @@ test('a hybrid that a window of equal bytes beats is told so', () => {
   const recall = { 512: 0.2, 1024: 0.2 };
   expect(against({ change: 0.1 }, { change: 0.05, recall }).text).toMatch(/^Against/);
   expect(verdict({ change: 0.5 }, { change: 0.1 }).text).toContain('next: Next: train it longer');
+});
+
+test('what the rows of text cannot tell apart is not better', () => {
+  const { models, context } = sampleComparison({ change: 0.05 }, { change: 0.1 });
+  const unsure = models.map((model) => ({ ...model, text: { ...model.text, margin: 0.04 } }));
+  const { points } = verdictOf({ models: unsure, context }, 1);
+  expect(points.map(({ text }) => text).join()).toContain('No better than windows of equal bytes');
 });
 
 test('memory and speed at the context and at the longest text measured', () => {
