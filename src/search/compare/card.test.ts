@@ -69,5 +69,6 @@ test('folders get one with the license of the parent; what is no folder here doe
   expect(text).toContain('license: bsd');
   // A folder is no name on the Hub.
   expect(text).not.toContain('base_model');
+  expect(writeCards(result, { parent: hybrid, hybrids: [`${hybrid}/`] })).toEqual([]);
   expect(writeCards(result, { parent: 'org/parent', hybrids: ['org/hybrid'] })).toEqual([]);
 });

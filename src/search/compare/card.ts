@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { isRepo } from '../../model/model-files.ts';
 import { writeFileAtomic } from '../../util/files.ts';
 import type { CompareResult } from './result.ts';
@@ -16,13 +16,13 @@ export interface Card {
 const [BEGIN, END] = ['<!-- postnas compare -->', '<!-- end of postnas compare -->'];
 const [META_BEGIN, META_END] = ['# postnas compare', '# end of postnas compare'];
 
-/** Writes into the folder of every hybrid that is a folder here; what was downloaded is left alone. */
+/** Writes into the folder of every hybrid that is a folder here; what was downloaded, and the parent's, are left alone. */
 export function writeCards(
   result: CompareResult,
   { parent, hybrids }: { parent: string; hybrids: readonly string[] },
 ): Card[] {
   return hybrids.flatMap((folder, i) => {
-    if (!existsSync(join(folder, 'config.json'))) return [];
+    if (!existsSync(join(folder, 'config.json')) || resolve(folder) === resolve(parent)) return [];
     const path = join(folder, 'README.md');
     const before = existsSync(path) ? readFileSync(path, 'utf8') : '';
     const license = licenseOf(join(parent, 'README.md'));
