@@ -172,6 +172,8 @@ test.each([
   [{ shots: -1 }, /shots is -1, expected a whole number of at least 0/],
   [{ seed: 0.5 }, /seed is 0.5/],
   [{ logSamples: true }, /--log-samples writes into the folder of --out/],
+  [{ tasks: ['recall:accuracy:2', 'recall:loss:3'] }, /the task recall is there twice, expected each once/],
+  [{ tasks: ['needle@600'], examples: 1 }, /the task needle@600: rows of \d+ tokens, expected at most 513/],
   [{ dataDir: '/no/such/folder' }, /\/no\/such\/folder: .*expected a folder with data sets/],
 ])('%j is refused', async (settings, message) => {
   await expect(evaluate({ model, tasks: ['piqa'], ...settings })).rejects.toThrow(message);

@@ -217,7 +217,21 @@ async function judgedTasks(
       tasks.push({ name: plan.name, plan });
     }
   }
+  for (const task of tasks) checkTask(task, tasks, model.contextLength);
   return tasks;
+}
+
+/** Before anything is computed: results are by names, and nothing is read beyond the context. */
+function checkTask({ name, plan }: JudgedTask, all: readonly JudgedTask[], context: number): void {
+  if (all.filter((each) => each.name === name).length > 1) {
+    throw new InputError(`the task ${name} is there twice, expected each once`);
+  }
+  // The last token of a row is only predicted.
+  if (plan.longest - 1 > context) {
+    throw new InputError(
+      `the task ${name}: rows of ${plan.longest} tokens, expected at most ${context + 1}: the model's context of ${context}, and one more that is predicted`,
+    );
+  }
 }
 
 /** Whether a score is of held-out text, whose loss is a perplexity. */

@@ -1,8 +1,9 @@
 import type { Tokenizer } from '../model/tokenizer.ts';
 import { InputError } from '../util/errors.ts';
+import { didYouMean } from '../util/meant.ts';
 import { drawnTask } from './datasets/dataset.ts';
 import { type DatasetSource, loadDatasets } from './datasets/load.ts';
-import { isPublic, publicTasks } from './datasets/sets.ts';
+import { isPublic, publicNames, publicTasks } from './datasets/sets.ts';
 import { describeGenerated, GENERATED_TASKS, generatedTask } from './generated/generated.ts';
 import type { Reading } from './harness.ts';
 import { worldTasks } from './mixture.ts';
@@ -62,7 +63,10 @@ export async function namedTask(
   const task = worldTasks.find((each) => each.name === name);
   if (task) return { task, reading: cachedEncode(encode) };
   const names = allTasks().map(({ name }) => name);
-  throw new InputError(`unknown task '${name}'; expected one of ${names.join(', ')}`);
+  const every = [...publicNames(), ...names.filter((each) => !each.includes('_SUBJECT'))];
+  throw new InputError(
+    `unknown task '${name}'; expected one of ${names.join(', ')}${didYouMean(name, every)}`,
+  );
 }
 
 /** A generated task by its name and length: 'needle@4096'. */

@@ -52,6 +52,7 @@ test('a text without metadata, and a section whose end was lost', () => {
   expect(card('Just text.\n')).toContain('Just text.\n\n<!-- postnas compare -->');
   const cut = card('').replace('<!-- end of postnas compare -->\n', '');
   expect(card(cut)).toBe(card(''));
+  expect(card(`${cut}\n## Mine\n\nIt stays.\n`)).toBe(`${card('')}\n## Mine\n\nIt stays.\n`);
 });
 
 test('folders get one with the license of the parent; what is no folder here does not', () => {
@@ -68,5 +69,6 @@ test('folders get one with the license of the parent; what is no folder here doe
   expect(text).toContain('license: bsd');
   // A folder is no name on the Hub.
   expect(text).not.toContain('base_model');
+  expect(writeCards(result, { parent: hybrid, hybrids: [`${hybrid}/`] })).toEqual([]);
   expect(writeCards(result, { parent: 'org/parent', hybrids: ['org/hybrid'] })).toEqual([]);
 });

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { isRepo } from '../../model/model-files.ts';
 import { writeFileAtomic } from '../../util/files.ts';
 import type { CompareResult } from './result.ts';
@@ -16,13 +16,13 @@ export interface Card {
 const [BEGIN, END] = ['<!-- postnas compare -->', '<!-- end of postnas compare -->'];
 const [META_BEGIN, META_END] = ['# postnas compare', '# end of postnas compare'];
 
-/** Writes into the folder of every hybrid that is a folder here; what was downloaded is left alone. */
+/** Writes into the folder of every hybrid that is a folder here; what was downloaded, and the parent's, are left alone. */
 export function writeCards(
   result: CompareResult,
   { parent, hybrids }: { parent: string; hybrids: readonly string[] },
 ): Card[] {
   return hybrids.flatMap((folder, i) => {
-    if (!existsSync(join(folder, 'config.json'))) return [];
+    if (!existsSync(join(folder, 'config.json')) || resolve(folder) === resolve(parent)) return [];
     const path = join(folder, 'README.md');
     const before = existsSync(path) ? readFileSync(path, 'utf8') : '';
     const license = licenseOf(join(parent, 'README.md'));
@@ -68,11 +68,13 @@ function without(text: string, begin: string, end: string): string {
     : text.slice(0, from) + text.slice(to + end.length).replace(/^\r?\n/, '');
 }
 
-/** A section whose end was lost goes to the next heading of the first level, or to the end. */
+/** A section whose end was lost goes to the next heading behind its own, or to the end. */
 function replaced(body: string, section: string): string {
   const from = body.indexOf(BEGIN);
   const end = body.indexOf(END, from);
-  return body.slice(0, from) + section + (end < 0 ? '\n' : body.slice(end + END.length));
+  if (end >= 0) return body.slice(0, from) + section + body.slice(end + END.length);
+  const [, next] = [...body.slice(from).matchAll(/^#{1,2} /gm)];
+  return `${body.slice(0, from)}${section}\n${next ? `\n${body.slice(from + next.index)}` : ''}`;
 }
 
 /** YAML has JSON's strings. */

@@ -38,7 +38,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
   for (const { name, config } of subjects) {
     if (config.maxPositionEmbeddings >= context) continue;
     throw new InputError(
-      `${name} has a context of ${config.maxPositionEmbeddings} tokens: --context ${context} does not fit it`,
+      `${name} has a context of ${config.maxPositionEmbeddings} tokens, expected at least the ${context} that are compared; --context ${config.maxPositionEmbeddings} would fit it`,
     );
   }
   const texts = await textsOf(tokenizer, options, { rows: heldOutRows, length: context });

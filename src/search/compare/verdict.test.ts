@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { sampleComparison, type Wanted } from '../../../test/report/sample-comparison.ts';
+import { baselineOf, verdictOf } from './verdict.ts';
 
 const verdict = (hybrid: Wanted, baseline?: Wanted) => {
   const { headline, points } = sampleComparison(hybrid, baseline).verdicts[0]!;
@@ -68,8 +69,28 @@ test('a hybrid that a window of equal bytes beats is told so', () => {
   expect(verdict({ change: 0.5 }, { change: 0.1 }).text).toContain('next: Next: train it longer');
 });
 
+test('what the rows of text cannot tell apart is not better', () => {
+  const { models, context } = sampleComparison({ change: 0.05 }, { change: 0.1 });
+  const unsure = models.map((model) => ({ ...model, text: { ...model.text, margin: 0.04 } }));
+  const { points } = verdictOf({ models: unsure, context }, 1);
+  expect(points.map(({ text }) => text).join()).toContain('No better than windows of equal bytes');
+});
+
 test('memory and speed at the context and at the longest text measured', () => {
   expect(verdict({}).text).toContain(
-    'cost: Memory: 4.0 times less than the parent for a sequence of 1,024 tokens, 4.0 times less after 65,536 tokens, where it writes 1.00 times as fast here.',
+    'cost: Memory: 4.0 times less than the parent for a sequence of 1,024 tokens, 4.0 times less than it after 65,536 tokens, where it writes 1.00 times as fast here.',
   );
+});
+
+test('a hybrid that takes as much as its parent, or more', () => {
+  expect(verdict({ bytes: 4e6 }).text).toContain('Memory: as much as the parent for a sequence of 1,024');
+  expect(verdict({ bytes: 8e6 }).text).toContain('Memory: 2.0 times more than the parent');
+});
+
+test('a baseline of fewer bytes is none', () => {
+  const { models } = sampleComparison({ bytes: 3e6 }, { bytes: 1e6 });
+  const others = models.map((model) => (model.role === 'baseline' ? { ...model, of: 9 } : model));
+  expect(baselineOf(others, 1)).toBeUndefined();
+  const near = others.map((model) => (model.role === 'baseline' ? { ...model, stateBytes: 2.98e6 } : model));
+  expect(baselineOf(near, 1)).toBe(near[2]);
 });

@@ -37,8 +37,12 @@ export function verdictOf(result: Pick<CompareResult, 'models' | 'context'>, at:
 /** The baseline made for a hybrid, or for another that takes as many bytes. */
 export function baselineOf(models: readonly ComparedModel[], at: number): ComparedModel | undefined {
   const bytes = models[at]!.stateBytes;
-  const all = models.filter(({ role, stateBytes }) => role === 'baseline' && stateBytes <= bytes);
-  return models.find(({ of }) => of === at) ?? all.sort((a, b) => b.stateBytes - a.stateBytes)[0];
+  /** Less by no more than another token of windows would take. */
+  const isEqual = ({ stateBytes, window = 1, sinks = 0 }: ComparedModel) =>
+    stateBytes <= bytes && bytes < stateBytes + stateBytes / (window + sinks);
+  return (
+    models.find(({ of }) => of === at) ?? models.find((model) => model.role === 'baseline' && isEqual(model))
+  );
 }
 
 const nats = (value: number) => `${value < 0 ? '\u2212' : '+'}${Math.abs(value).toFixed(3)} nats a token`;
@@ -123,15 +127,20 @@ function taskPoints({ tasks }: ComparedModel): Point[] {
 }
 
 function costPoints(hybrid: ComparedModel, parent: ComparedModel, context: number): Point[] {
-  const times = parent.stateBytes / hybrid.stateBytes;
-  const memory = `Memory: ${times.toFixed(times < 10 ? 1 : 0)} times less than the parent for a sequence of ${tokens(context)}`;
+  const memory = `Memory: ${compared(parent.stateBytes / hybrid.stateBytes)} the parent for a sequence of ${tokens(context)}`;
   const last = hybrid.speed.at(-1);
   const other = parent.speed.find(({ context: length }) => length === last?.context);
   if (!last || !other) return [{ kind: 'cost', text: `${memory}.` }];
   const speed = last.decodeTokensPerSecond / other.decodeTokensPerSecond;
-  const bytes = other.stateBytes / last.stateBytes;
-  const far = `${bytes.toFixed(bytes < 10 ? 1 : 0)} times less after ${tokens(last.context)}, where it writes ${speed.toFixed(2)} times as fast here`;
+  const far = `${compared(other.stateBytes / last.stateBytes)} it after ${tokens(last.context)}, where it writes ${speed.toFixed(2)} times as fast here`;
   return [{ kind: 'cost', text: `${memory}, ${far}.` }];
+}
+
+/** '4.0 times less than', '2.0 times more than' */
+function compared(times: number): string {
+  if (times > 0.95 && times < 1.05) return 'as much as';
+  const many = Math.max(times, 1 / times);
+  return `${many.toFixed(many < 10 ? 1 : 0)} times ${times > 1 ? 'less' : 'more'} than`;
 }
 
 /** Whether what was trained or searched is worth more than windows that anyone can cut. */
@@ -139,7 +148,10 @@ function baselinePoint(hybrid: ComparedModel, baseline: ComparedModel): Point {
   const loss = baseline.text.loss - hybrid.text.loss;
   const gain = averageRecall(hybrid) - averageRecall(baseline);
   const figures = `${nats(-loss)} against it, and ${percent(averageRecall(hybrid))} of all questions about a text found where it finds ${percent(averageRecall(baseline))}`;
-  const { betterLoss, betterRecall } = THRESHOLDS;
+  const { betterRecall } = THRESHOLDS;
+  // At least what the rows of text can tell apart.
+  const margin = Math.hypot(hybrid.text.margin ?? 0, baseline.text.margin ?? 0);
+  const betterLoss = Math.max(THRESHOLDS.betterLoss, margin);
   const name = `windows of equal bytes without any training (${baseline.window} + ${baseline.sinks} tokens in all layers)`;
   if (loss >= betterLoss || gain >= betterRecall) {
     const both = loss < -betterLoss || gain < -betterRecall;

@@ -202,6 +202,11 @@ export function isPublic(name: string): boolean {
   return GROUPS.has(name) || byName.has(name);
 }
 
+/** The names of all sets and groups. */
+export function publicNames(): string[] {
+  return [...byName.keys(), ...GROUPS.keys()];
+}
+
 /** Names with a line for people, groups in place of what belongs to them. */
 export function publicTasks(): { name: string; about: string }[] {
   const grouped = new Set(GROUPS.get('mmlu'));

@@ -1,4 +1,5 @@
 import { InputError } from '../../util/errors.ts';
+import { didYouMean } from '../../util/meant.ts';
 import { Random } from '../../util/random.ts';
 import { collect } from '../passage.ts';
 import type { Encode, Task } from '../task.ts';
@@ -39,7 +40,9 @@ export const GENERATED_TASKS: readonly string[] = Object.keys(TASKS);
 function find(name: string): Generated {
   const known: Record<string, Generated> = TASKS;
   if (Object.hasOwn(known, name)) return known[name]!;
-  throw new InputError(`unknown generated task '${name}'; expected one of ${GENERATED_TASKS.join(', ')}`);
+  throw new InputError(
+    `unknown generated task '${name}'; expected one of ${GENERATED_TASKS.join(', ')}${didYouMean(name, GENERATED_TASKS)}`,
+  );
 }
 
 /** What a task asks, in half a sentence. */
