@@ -40,6 +40,10 @@ export const plan: Record<string, readonly How[]> = {
           '--out runs/distilled',
           '--task held-out-loss:loss:2 --feature-steps 1 --logit-steps 1 --all-steps 1 --rows 1 --length 64 --out runs/distilled',
         ],
+        [
+          'npx postnas compare',
+          'npx postnas compare --context 128 --rows 1 --recall-texts 1 --answers 1 --no-speed',
+        ],
         ['"The old man"', '"The old man" --max-tokens 8'],
       ],
     },
