@@ -59,7 +59,9 @@ export async function namedTask(
   if (name === 'vocabulary-recall') {
     return { task: vocabularyRecall(tokenizer.vocabulary(), encode), reading: encode };
   }
-  if (name.includes('@')) return { task: generatedOf(name, encode), reading: encode };
+  if (name.includes('@')) {
+    return { task: generatedOf(name, encode), reading: readingOf(tokenizer, options.contextLength) };
+  }
   const task = worldTasks.find((each) => each.name === name);
   if (task) return { task, reading: cachedEncode(encode) };
   const names = allTasks().map(({ name }) => name);

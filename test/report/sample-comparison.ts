@@ -1,5 +1,6 @@
 import type { ComparedModel, CompareResult, RecallMap } from '../../src/search/compare/result.ts';
 import { THRESHOLDS, verdictOf } from '../../src/search/compare/verdict.ts';
+import { wilson } from '../../src/util/statistics.ts';
 
 /** A comparison with figures of choice, for verdicts, cards and pages. */
 
@@ -10,6 +11,8 @@ export interface Wanted {
   bytes?: number;
   /** Share of the task's score above chance. */
   share?: number | null;
+  /** Of the task. */
+  examples?: number;
 }
 
 const DEPTHS = [0, 0.25, 0.5, 0.75, 1];
@@ -17,7 +20,7 @@ const DEPTHS = [0, 0.25, 0.5, 0.75, 1];
 function modelOf(
   name: string,
   role: ComparedModel['role'],
-  { change = 0, recall = { 512: 1, 1024: 1 }, bytes = 1e6, share = 1 }: Wanted,
+  { change = 0, recall = { 512: 1, 1024: 1 }, bytes = 1e6, share = 1, examples = 2000 }: Wanted,
 ): ComparedModel {
   const maps = ['needle', 'keys'].map((map): RecallMap => {
     return {
@@ -53,9 +56,9 @@ function modelOf(
     tasks: [
       {
         name: 'arc_easy',
-        examples: 100,
+        examples,
         accuracy: 0.25 + 0.3 * (share ?? 0),
-        interval: [0.3, 0.6],
+        interval: wilson(0.25 + 0.3 * (share ?? 0), examples),
         chance: 0.25,
         goldLoss: 1.2,
         share,

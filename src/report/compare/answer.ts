@@ -22,6 +22,7 @@ ${verdictBody(result, verdict)}`,
 const MARKS: Partial<Record<Verdict['points'][number]['kind'], { mark: string; word: string }>> = {
   kept: { mark: 'yes', word: 'kept' },
   lost: { mark: 'no', word: 'lost' },
+  open: { mark: 'open', word: 'open' },
 };
 
 function verdictBody({ models, context }: CompareResult, { model: at, points }: Verdict): Html {

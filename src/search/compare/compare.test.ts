@@ -6,6 +6,7 @@ import { randomWeights, tinyConfig } from '../../../test/support/random-model.ts
 import { tinyTokenizerFiles } from '../../../test/support/tiny-tokenizer.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import { openCheckpoint, saveCheckpoint } from '../../model/checkpoint.ts';
+import type { TensorSource } from '../../model/tensor-source.ts';
 import { readResult } from '../read-result.ts';
 import { compare } from './compare.ts';
 import type { CompareOptions } from './options.ts';
@@ -128,6 +129,21 @@ describe('the embedded model and itself with windows', () => {
     const { models, notes } = await compare({ ...settings, hybrids: [at('same')] });
     expect(models.map(({ role }) => role)).toEqual(['parent', 'hybrid']);
     expect(notes.join()).toMatch(/same is itself the parent cut to windows with 4 sinks/);
+    const trained: TensorSource = {
+      ...{
+        names: () => weights.names(),
+        has: (name) => weights.has(name),
+        info: (name) => weights.info(name),
+      },
+      read: (name) => weights.read(name).map((x) => (name === 'model.norm.weight' ? 1.1 * x : x)),
+    };
+    await saveCheckpoint(at('trained'), { ...config, layers }, trained, {
+      ...{ dtype: 'F32', tokenizerFrom: BASE },
+    });
+    const other = await compare({ ...settings, hybrids: [at('trained')] });
+    expect(other.models.map(({ role }) => role)).toEqual(['parent', 'hybrid', 'baseline']);
+    expect(other.notes).toEqual([]);
+    expect(other.models[2]).toMatchObject({ window: 20, sinks: 4, of: 1 });
   });
 });
 

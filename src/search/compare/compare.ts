@@ -44,7 +44,7 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
   const texts = await textsOf(tokenizer, options, { rows: heldOutRows, length: context });
   const { rows } = texts;
   const prompts = promptsOf(tokenizer, rows, context, answers);
-  const recall = planRecall(texts.encode, texts.ofTheWorld, context, recallTexts);
+  const recall = planRecall(texts.encode, texts.read, texts.ofTheWorld, context, recallTexts);
   if (recall.length === 0) notes.push(`a text of ${context} tokens does not hold the questions of recall`);
   const configs = subjects.map(({ config }) => config);
   const machine = thisMachine();

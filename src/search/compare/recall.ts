@@ -65,11 +65,14 @@ export function recallLengths(context: number): number[] {
 /**
  * One number in each text (needle), and one for each depth in a text, of which each is asked for (keys).
  *
+ * @param encode without special tokens
+ * @param read with the token that begins a text, where a tokenizer has one
  * @param count texts of each length, and for needles of each depth
  * @returns none where not even the longest text holds the questions
  */
 export function planRecall(
   encode: Encode,
+  read: Encode,
   ofTheWorld: boolean,
   context: number,
   count: number,
@@ -77,7 +80,7 @@ export function planRecall(
   const speech = ofTheWorld ? WORLD : ENGLISH;
   const holds = (length: number) => {
     try {
-      return oneText(new Random(SEED), speech, length, DEPTHS, encode).length > 0;
+      return oneText(new Random(SEED), speech, length, DEPTHS, encode, read).length > 0;
     } catch (error) {
       if (error instanceof InputError) return false;
       throw error;
@@ -89,7 +92,7 @@ export function planRecall(
     const random = new Random(seed);
     return lengths.flatMap((length) =>
       Array.from({ length: count }, () =>
-        depths.map((some) => oneText(random, speech, length, some, encode)),
+        depths.map((some) => oneText(random, speech, length, some, encode, read)),
       ).flat(),
     );
   };
@@ -106,6 +109,7 @@ function oneText(
   length: number,
   depths: readonly number[],
   encode: Encode,
+  read: Encode,
 ): Asked[] {
   const secrets = names(random, depths.length).map((name, i) => {
     return { name, answer: secret(random), depth: depths[i]! };
@@ -120,7 +124,7 @@ function oneText(
   const story = text.slice(0, -last.length);
   return secrets.map(({ name, answer, depth }) => {
     const context = story + question(name);
-    return { ids: encode(`${context} ${answer}`), from: encode(context).length, length, depth };
+    return { ids: read(`${context} ${answer}`), from: read(context).length, length, depth };
   });
 }
 

@@ -82,7 +82,7 @@ const verdictSchema = fields({
   model: whole(0).describe('place of the hybrid in `models`'),
   headline: text(),
   points: list(
-    fields({ kind: oneOf(['kept', 'lost', 'cost', 'next']), text: text() }).meta({ title: 'point' }),
+    fields({ kind: oneOf(['kept', 'lost', 'open', 'cost', 'next']), text: text() }).meta({ title: 'point' }),
   ),
 });
 

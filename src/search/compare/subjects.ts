@@ -7,6 +7,7 @@ import { openCheckpoint } from '../../model/checkpoint.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { loadTokenizer } from '../../model/folder.ts';
 import { resolveModel } from '../../model/hub.ts';
+import { modelParameters } from '../../model/parameters.ts';
 import { summarise } from '../../model/summary.ts';
 import type { TensorSource } from '../../model/tensor-source.ts';
 import type { Tokenizer } from '../../model/tokenizer.ts';
@@ -83,7 +84,9 @@ export async function openSubjects(
     }
     const config = { ...parent.config, layers: windowed(parent.config, cut) };
     const same = opened.find(
-      (other) => JSON.stringify(other.config.layers) === JSON.stringify(config.layers),
+      (other) =>
+        JSON.stringify(other.config.layers) === JSON.stringify(config.layers) &&
+        haveSameWeights(parent.config, other.weights, parent.weights),
     );
     if (same) {
       notes.push(
@@ -109,6 +112,13 @@ export async function openSubjects(
     (one, i) => baselines.findIndex(({ window }) => window === one.window) === i,
   );
   return { subjects: [...opened, ...different], tokenizer: tokenizer!, context: tokens, notes, eosTokenIds };
+}
+
+/** Whether nothing was trained: windows have the parameters of the attention that they are cut from. */
+function haveSameWeights(config: ModelConfig, a: TensorSource, b: TensorSource): boolean {
+  const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array) =>
+    Buffer.from(buffer, byteOffset, byteLength);
+  return modelParameters(config).every(({ name }) => bytesOf(a.read(name)).equals(bytesOf(b.read(name))));
 }
 
 /** Bytes of a sequence of so many tokens. */

@@ -5,6 +5,7 @@ import { planText } from '../../tasks/held-out-text.ts';
 import { fillRows } from '../../tasks/mixture.ts';
 import { HELD_OUT_TASK } from '../../tasks/named-task.ts';
 import { checkMetric, parseTask, planOf, WORLD_TASKS } from '../../tasks/objective.ts';
+import { readingOf } from '../../tasks/reading.ts';
 import type { Encode } from '../../tasks/task.ts';
 import { speaksOfTheWorld } from '../../tasks/texts.ts';
 import { cachedEncode } from '../../tasks/world-tokenizer.ts';
@@ -20,7 +21,10 @@ export interface Texts {
   /** Token ids of each row. */
   rows: readonly (readonly number[])[];
   source: TextSource | undefined;
+  /** Without special tokens. */
   encode: Encode;
+  /** With the token that begins a text, where the tokenizer has one. */
+  read: Encode;
   ofTheWorld: boolean;
 }
 
@@ -36,12 +40,13 @@ export async function textsOf(
   const ofTheWorld = speaksOfTheWorld(tokenizer);
   const plain: Encode = (text) => tokenizer.encode(text, { addSpecialTokens: false });
   const encode = ofTheWorld ? cachedEncode(plain) : plain;
+  const read = ofTheWorld ? encode : readingOf(tokenizer).encode;
   if (heldOut !== undefined) {
     const corpus = await openCorpus(tokenizer, { files: heldOut, field, onProgress, signal });
     if (field !== undefined) checkField(field, corpus);
     const source = trainingText(corpus);
     const plan = planText('text', source, encode, { rows, length, seed: SEED });
-    return { name: corpus.name, rows: plan.rows.map(({ ids }) => ids), source, encode, ofTheWorld };
+    return { name: corpus.name, rows: plan.rows.map(({ ids }) => ids), source, encode, read, ofTheWorld };
   }
   if (!ofTheWorld) {
     throw new InputError(
@@ -51,7 +56,7 @@ export async function textsOf(
   const ids = new Int32Array(rows * length);
   fillRows(ids, length, new Random(SEED), encode, tokenizer.eosIds[0]!);
   return {
-    ...{ name: 'the generated world', source: undefined, encode, ofTheWorld },
+    ...{ name: 'the generated world', source: undefined, encode, read, ofTheWorld },
     rows: Array.from({ length: rows }, (_, i) => [...ids.subarray(i * length, (i + 1) * length)]),
   };
 }

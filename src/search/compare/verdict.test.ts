@@ -52,6 +52,21 @@ test('tasks by their share; none where the parent has none', () => {
   expect(verdict({ share: null }).text).not.toContain('arc_easy');
 });
 
+test('what so few examples or rows of text leave open is said to be open', () => {
+  for (const share of [1, 0.8]) {
+    expect(verdict({ share, examples: 20 }).text).toMatch(
+      /open: Tasks undecided by so few examples: arc_easy \d+ % \(-?\d+ % to \d+ %\)/,
+    );
+  }
+  expect(verdict({ share: 0, examples: 20 }).text).toContain('lost: Tasks lost: arc_easy 0 %');
+  const { models, context } = sampleComparison({ change: 0.12 });
+  const unsure = models.map((model) => ({ ...model, text: { ...model.text, margin: 0.15 } }));
+  expect(verdictOf({ models: unsure, context }, 1).points[0]!.text).toContain(
+    'noticeably worse than the parent (+0.120 nats a token, the same most probable token 90 % of the time, ' +
+      'divergence 0.050; these rows of text (±0.150) leave open what lies between "as good as" and "noticeably worse than").',
+  );
+});
+
 test('a hybrid that a window of equal bytes beats is told so', () => {
   const against = (hybrid: Wanted, baseline: Wanted) =>
     verdict(hybrid, { bytes: 9e5, ...baseline }).points.find(({ text }) =>

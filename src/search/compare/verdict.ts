@@ -26,7 +26,7 @@ export function verdictOf(result: Pick<CompareResult, 'models' | 'context'>, at:
   const points: Point[] = [
     textPoint(hybrid),
     ...(recall === null ? [] : [recall.point]),
-    ...taskPoints(hybrid),
+    ...taskPoints(hybrid, parent),
     ...costPoints(hybrid, parent, context),
     ...(baseline ? [baselinePoint(hybrid, baseline)] : []),
   ];
@@ -49,13 +49,22 @@ const nats = (value: number) => `${value < 0 ? '\u2212' : '+'}${Math.abs(value).
 const percent = (share: number) => `${Math.round(100 * share)} %`;
 const tokens = (count: number) => `${count.toLocaleString('en')} tokens`;
 
-function textPoint({ text: { change, agreement, kl } }: ComparedModel): Point {
-  const { same, near, worse } = THRESHOLDS;
+function textPoint({ text: { change, margin, agreement, kl } }: ComparedModel): Point {
   const figures = `${nats(change)}, the same most probable token ${percent(agreement)} of the time, divergence ${kl.mean.toFixed(3)}`;
-  if (change <= same) return { kind: 'kept', text: `Text: as good as the parent (${figures}).` };
-  if (change <= near) return { kind: 'kept', text: `Text: near the parent (${figures}).` };
-  if (change <= worse) return { kind: 'lost', text: `Text: noticeably worse than the parent (${figures}).` };
-  return { kind: 'lost', text: `Text: much worse than the parent (${figures}).` };
+  const { kind, words } = textClass(change);
+  const ends = [change - (margin ?? 0), change + (margin ?? 0)].map((end) => textClass(end).words);
+  const unsure =
+    ends[0] !== ends[1]
+      ? `; these rows of text (±${margin!.toFixed(3)}) leave open what lies between "${ends[0]}" and "${ends[1]}"`
+      : '';
+  return { kind, text: `Text: ${words} the parent (${figures}${unsure}).` };
+}
+
+function textClass(change: number): { kind: Point['kind']; words: string } {
+  const { same, near, worse } = THRESHOLDS;
+  if (change <= same) return { kind: 'kept', words: 'as good as' };
+  if (change <= near) return { kind: 'kept', words: 'near' };
+  return { kind: 'lost', words: change <= worse ? 'noticeably worse than' : 'much worse than' };
 }
 
 interface Recall {
@@ -109,21 +118,36 @@ export function foundBy({ recall }: ComparedModel): Map<number, number> {
   return new Map([...sums].map(([length, [right, examples]]) => [length, right / examples]));
 }
 
-function taskPoints({ tasks }: ComparedModel): Point[] {
+/** By what the interval of the accuracy leaves open, as well as by the share itself. */
+function taskPoints(hybrid: ComparedModel, parent: ComparedModel): Point[] {
+  const groups = new Map<string, string[]>();
+  for (const [i, { name, share, interval, chance }] of hybrid.tasks.entries()) {
+    if (share === null) continue;
+    const above = parent.tasks[i]!.accuracy - chance;
+    const [low, high] = interval.map((bound) => (bound - chance) / above) as [number, number];
+    const group = taskGroup(share, low, high);
+    const range = group === UNDECIDED ? ` (${percent(low)} to ${percent(high)})` : '';
+    groups.set(group, [...(groups.get(group) ?? []), `${name} ${percent(Math.max(0, share))}${range}`]);
+  }
+  return TASK_GROUPS.flatMap(({ group, kind }): Point[] => {
+    const names = groups.get(group);
+    return names ? [{ kind, text: `${group}: ${names.join(', ')} of the parent's score above chance.` }] : [];
+  });
+}
+
+const UNDECIDED = 'Tasks undecided by so few examples';
+const TASK_GROUPS: { group: string; kind: Point['kind'] }[] = [
+  { group: 'Tasks kept', kind: 'kept' },
+  { group: 'Tasks kept in part', kind: 'lost' },
+  { group: 'Tasks lost', kind: 'lost' },
+  { group: UNDECIDED, kind: 'open' },
+];
+
+function taskGroup(share: number, low: number, high: number): string {
   const { kept, partly } = THRESHOLDS;
-  const group = (from: number, to: number) =>
-    tasks
-      .filter(({ share }) => share !== null && share >= from && share < to)
-      .map(({ name, share }) => `${name} ${percent(Math.max(0, share!))}`);
-  const point = (kind: Point['kind'], words: string, names: string[]): Point[] =>
-    names.length === 0
-      ? []
-      : [{ kind, text: `${words}: ${names.join(', ')} of the parent's score above chance.` }];
-  return [
-    ...point('kept', 'Tasks kept', group(kept, Number.POSITIVE_INFINITY)),
-    ...point('lost', 'Tasks kept in part', group(partly, kept)),
-    ...point('lost', 'Tasks lost', group(Number.NEGATIVE_INFINITY, partly)),
-  ];
+  if (share >= kept) return low >= partly ? 'Tasks kept' : UNDECIDED;
+  if (high >= kept) return UNDECIDED;
+  return share >= partly ? 'Tasks kept in part' : 'Tasks lost';
 }
 
 function costPoints(hybrid: ComparedModel, parent: ComparedModel, context: number): Point[] {
