@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { loadTokenizer } from '../model/folder.ts';
 import { Tokenizer } from '../model/tokenizer.ts';
+import { namedTask } from './named-task.ts';
 import { readingOf } from './reading.ts';
 
 /** Words a and b, with a token that begins and one that ends texts. */
@@ -27,6 +28,13 @@ test('texts begin with the token that the tokenizer puts in front of them, once'
   expect(encode('ab')).toEqual([0, 2, 3]);
   expect(encode('<s>ab')).toEqual([0, 2, 3]);
   expect(prefix).toBe(0);
+});
+
+test('generated tasks are read so too', async () => {
+  const begins = tokenizer({ bos_token: '<s>', eos_token: '</s>', add_bos_token: true });
+  const { reading } = await namedTask('needle@4096', begins, { contextLength: 8192 });
+  expect(reading).toMatchObject({ contextLength: 8192, prefix: 0 });
+  expect((reading as ReturnType<typeof readingOf>).encode('ab')).toEqual([0, 2, 3]);
 });
 
 test('a token behind a text is none of it: what is asked follows', () => {
