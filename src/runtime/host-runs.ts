@@ -5,7 +5,7 @@ import { type Batch, HostBatch } from './batch.ts';
 import { CachedAttentionPrograms } from './cached-attention.ts';
 import { draw } from './draw.ts';
 import type { EngineWeights, Reading } from './engine-weights.ts';
-import { HostScoring } from './host-scoring.ts';
+import type { HostScoring } from './host-scoring.ts';
 import { HostSequence } from './host-sequence.ts';
 import type { KvDtype } from './kv-blocks.ts';
 import { KvCache } from './kv-cache.ts';
@@ -67,7 +67,8 @@ export class HostRuns implements Runs {
   /** The model for single tokens, in the forms that have been needed so far. */
   private readonly steps = new Map<StepForm, Promise<Segments>>();
   private readonly lanes = new WeakMap<HostSequence, Steps>();
-  private readonly scoring: HostScoring;
+  /** Loaded when it is needed: a page that generates has no use for it. */
+  private scoring: Promise<HostScoring> | null = null;
 
   private constructor(
     private readonly config: ModelConfig,
@@ -78,7 +79,6 @@ export class HostRuns implements Runs {
     private readonly attention: CachedAttentionPrograms,
     private readonly options: RunsOptions,
   ) {
-    this.scoring = new HostScoring(config, weights, embed, head, options.threads);
     const longest = config.maxPositionEmbeddings;
     this.packer = options.kvDtype === 'q8' ? new Packer({ threads: options.threads, longest }) : null;
     this.piece = anyLength(config) ? LONGEST_PIECE : PADDED_PIECE;
@@ -176,8 +176,19 @@ export class HostRuns implements Runs {
     return anyLength(this.config);
   }
 
-  scoreTrees(trees: readonly TokenTree[], asked: readonly (readonly Asked[])[]): Promise<TokenScores[][]> {
-    return this.scoring.scoreTrees(trees, asked);
+  async scoreTrees(
+    trees: readonly TokenTree[],
+    asked: readonly (readonly Asked[])[],
+  ): Promise<TokenScores[][]> {
+    return (await this.forScoring()).scoreTrees(trees, asked);
+  }
+
+  private forScoring(): Promise<HostScoring> {
+    const { config, weights, embed, head, options } = this;
+    this.scoring ??= import('./host-scoring.ts').then(
+      ({ HostScoring }) => new HostScoring(config, weights, embed, head, options.threads),
+    );
+    return this.scoring;
   }
 
   batch(guard: BatchGuard, room = 0): Batch {
@@ -258,7 +269,7 @@ export class HostRuns implements Runs {
   ): Promise<TokenScores[]> {
     const first = sequence.length;
     const x = await this.readHidden(sequence, ids);
-    return this.scoring.scoreRows(x, first, asked);
+    return (await this.forScoring()).scoreRows(x, first, asked);
   }
 
   /** Hidden states of the last layer [T, D] after each token of a piece. */
@@ -301,7 +312,7 @@ export class HostRuns implements Runs {
 
   async dispose(): Promise<void> {
     for (const steps of this.steps.values()) await (await steps.catch(() => null))?.dispose();
-    await this.scoring.dispose();
+    await (await this.scoring)?.dispose();
     await this.head.dispose();
     await this.attention.dispose();
     await this.packer?.[Symbol.asyncDispose]();

@@ -1,7 +1,8 @@
 import type { Program } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { EngineWeights } from './engine-weights.ts';
-import { type Asked, Scoring, type TokenScores } from './token-scores.ts';
+import { Scoring } from './scoring-head.ts';
+import type { Asked, TokenScores } from './token-scores.ts';
 import type { TokenTree } from './token-tree.ts';
 import { TreeReader } from './tree-reader.ts';
 

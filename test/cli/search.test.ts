@@ -201,7 +201,7 @@ test.each([
   [['--budget', '9'], /9.*8 layers/],
   [['--mixer', 'transformer'], /unknown mixer 'transformer'; expected one of retnet, gla/],
   [['--objective', 'chess'], /unknown task 'chess'; expected one of/],
-  [['--objective', 'recall:speed'], /metric is 'speed', expected accuracy or loss/],
+  [['--objective', 'recall:speed'], /metric is 'speed', expected one of accuracy, accuracy_norm, loss/],
   [['--objective', 'recall:loss:none'], /'none' examples, expected a whole number above 0/],
   [['--data', '/nowhere.txt'], /\/nowhere\.txt: no such file/],
   [['--length', '1024'], /512/],
