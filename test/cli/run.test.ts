@@ -4,19 +4,29 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LEFTOVERS, removeRun } from '../../src/cli/restart.ts';
+import { openCheckpoint, saveCheckpoint } from '../../src/model/checkpoint.ts';
 import { readRecipe } from '../../src/search/read-recipe.ts';
 import type { Recipe } from '../../src/search/recipe.ts';
 import type { Result } from '../../src/search/result.ts';
 import { postnas } from '../support/command.ts';
+import { randomWeights, tinyConfig } from '../support/random-model.ts';
 
 let folder: string;
 let recipe: string;
-beforeAll(() => {
+beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'postnas-run-'));
   recipe = join(folder, 'recipe.json');
+  const base = resolve('models/base');
+  const { vocabSize, bosTokenId, eosTokenIds } = openCheckpoint(base).config;
+  const config = tinyConfig(
+    Array.from({ length: 4 }, () => ({ kind: 'attention' as const })),
+    { vocabSize, bosTokenId, eosTokenIds, maxPositionEmbeddings: 512, modelType: 'llama' },
+  );
+  const model = join(folder, 'model');
+  await saveCheckpoint(model, config, randomWeights(config, 4), { dtype: 'F32', tokenizerFrom: base });
   const training = { alignSteps: 2, trainSteps: 2 };
   const few = {
-    model: resolve('models/base'),
+    model,
     rows: 2,
     length: 64,
     tasks: ['recall:accuracy:8', 'choice:loss:8'],

@@ -34,9 +34,10 @@ export interface Fuzzed {
 /**
  * Gives `runs` changed files to a reader, and keeps the first that it does not take as promised.
  *
+ * @param shrinks whether a smaller file is looked for that is taken wrongly too
  * @throws what the reader throws for a file that was not changed
  */
-export async function fuzz(reader: Reader, runs: number, seed: number): Promise<Fuzzed> {
+export async function fuzz(reader: Reader, runs: number, seed: number, shrinks = true): Promise<Fuzzed> {
   const place = mkdtempSync(join(tmpdir(), 'postnas-fuzz-'));
   const folder = join(place, 'inside');
   const opened = new Opened();
@@ -77,7 +78,7 @@ export async function fuzz(reader: Reader, runs: number, seed: number): Promise<
         const wrong = [...excess, ...outside];
         if (wrong.length > 0) fail(new Error(wrong.join('; ')));
       }),
-      { numRuns: runs, seed, endOnFailure: false },
+      { numRuns: runs, seed, endOnFailure: !shrinks },
     );
     const { failed, errorInstance, counterexample } = details;
     return {
