@@ -10,6 +10,7 @@ export type {
   DeltaNetSpec,
   GatedDeltaNetSpec,
   GlaSpec,
+  HeadAttentionSpec,
   JetBlockSpec,
   KdaSpec,
   Mamba2Spec,

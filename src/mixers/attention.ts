@@ -23,7 +23,7 @@ import type { AttentionSpec, MixerContext, SlidingWindowSpec } from './spec.ts';
  * the same weights. Llama, Qwen2 (biases) and Qwen3 (query and key norms) differ by the context alone.
  */
 
-function parameters(_spec: unknown, context: MixerContext): Parameter[] {
+export function attentionParameters(_spec: unknown, context: MixerContext): Parameter[] {
   const { hiddenSize, numHeads, numKvHeads, headDim, qkvBias, oBias, qkNorm } = context;
   const [q, kv] = [numHeads * headDim, numKvHeads * headDim];
   return [
@@ -59,7 +59,7 @@ export function joinHeads(x: Tensor): Tensor {
 }
 
 /** Rotated queries [B, H, T, d], rotated keys and values [B, KV, T, d]. */
-function heads(context: MixerContext, input: MixerInput): Record<'q' | 'k' | 'v', Tensor> {
+export function rotatedHeads(context: MixerContext, input: MixerInput): Record<'q' | 'k' | 'v', Tensor> {
   const { x, params } = input;
   const { numHeads, numKvHeads, qkNorm, rmsNormEps } = context;
   let q = splitHeads(project(x, params, 'q_proj'), numHeads);
@@ -73,100 +73,132 @@ function heads(context: MixerContext, input: MixerInput): Record<'q' | 'k' | 'v'
   return { q: rotate(q), k: rotate(k), v };
 }
 
-function output(attended: Tensor, params: MixerInput['params']): Tensor {
+export function output(attended: Tensor, params: MixerInput['params']): Tensor {
   return project(joinHeads(attended), params, 'o_proj');
 }
 
-/** @param count of the first tokens of a text that stay visible, which the state begins with */
-function forward(
-  context: MixerContext,
+/** Places of a cache, and which of them hold a token. */
+export type Places = Record<'k' | 'v' | 'valid', Tensor>;
+
+/**
+ * Attention of the call's tokens over those of the state and their own.
+ *
+ * @param own rotated queries [B, H, T, d], rotated keys and values [B, KV, T, d]
+ * @param state [B, KV, P, d]
+ * @param count of the first tokens of a text that stay visible, which the state begins with
+ * @returns what the queries get [B, H, T, d], the state with the call's tokens behind it
+ */
+export function attendAfter(
   input: MixerInput,
+  { q, ...own }: Record<'q' | 'k' | 'v', Tensor>,
+  state: Places | undefined,
   window: number,
   count = 0,
-): { y: Tensor; state: Record<'k' | 'v' | 'valid', Tensor>; sinks?: Sinks } {
-  const { x, params, state, mask } = input;
+): { attended: Tensor; state: Places; sinks?: Sinks } {
+  const { x, mask } = input;
   const [B, T] = x.shape as [Dim, Dim];
-  const { q, ...own } = heads(context, input);
-  const sinks = count > 0 ? sinksOf(input, own, count) : undefined;
+  const sinks = count > 0 ? sinksOf({ x, mask, state }, own, count) : undefined;
   let { k, v } = own;
   let valid = sinks?.others ?? mask;
   if (state) {
     const behind = (x: Tensor, axis: number) => (sinks ? slice(x, axis, count) : x);
-    k = concat([behind(state.k!, 2), k], 2);
-    v = concat([behind(state.v!, 2), v], 2);
-    valid = concat([behind(state.valid!, 1), valid ?? fill(1, [B, T])], 1);
+    k = concat([behind(state.k, 2), k], 2);
+    v = concat([behind(state.v, 2), v], 2);
+    valid = concat([behind(state.valid, 1), valid ?? fill(1, [B, T])], 1);
   }
-  const y = attend(q, k, v, { window, valid, sinks });
+  const attended = attend(q, k, v, { window, valid, sinks });
   return {
-    y: output(y, params),
+    attended,
     state: { k, v, valid: valid ?? fill(1, [B, T]) },
     ...(sinks ? { sinks } : {}),
   };
 }
 
-function copyAttention(
+/**
+ * The same over a window, whose state always has `sinks` + `window` places: the first tokens of the text in theirs, and the
+ * newest of all others, the last token last.
+ */
+export function attendWithin(
+  input: MixerInput,
+  own: Record<'q' | 'k' | 'v', Tensor>,
+  before: Places | undefined,
+  { window, sinks: count = 0 }: Pick<SlidingWindowSpec, 'window' | 'sinks'>,
+): { attended: Tensor; state: Places } {
+  const { attended, state, sinks } = attendAfter(input, own, before, window, count);
+  // At the start of a sequence the places before the first token are zeros.
+  const newest = (x: Tensor) => newestPlaces(before ? x : pad(x, 2, window, 0), window, trailing(input));
+  const [B] = input.x.shape as [Dim];
+  const places = newest(reshape(state.valid, [B, 1, state.valid.shape[1]!, 1]));
+  const last = { k: newest(state.k), v: newest(state.v), valid: reshape(places, [B, window]) };
+  if (!sinks) return { attended, state: last };
+  return {
+    attended,
+    state: {
+      k: concat([sinks.k, last.k], 2),
+      v: concat([sinks.v, last.v], 2),
+      valid: concat([sinks.valid, last.valid], 1),
+    },
+  };
+}
+
+export function copyAttention(
   attention: ReadonlyMap<string, Float32Array>,
   context: MixerContext,
 ): Map<string, Float32Array> {
-  return new Map(parameters(null, context).map(({ name }) => [name, attention.get(name)!]));
+  return new Map(attentionParameters(null, context).map(({ name }) => [name, attention.get(name)!]));
+}
+
+function allHeads({ numKvHeads }: MixerContext): number[] {
+  return Array.from({ length: numKvHeads }, (_, head) => head);
+}
+
+/** The places of a state, whose names begin with `prefix`. */
+export function placesOf({ state }: MixerInput, prefix = ''): Places | undefined {
+  if (!state) return undefined;
+  const of = (name: string) => state[`${prefix}${name}`]!;
+  return { k: of('k'), v: of('v'), valid: of('valid') };
 }
 
 export const attention: Mixer<AttentionSpec> = {
   kind: 'attention',
   letter: 'A',
   anyLength: true,
-  parameters,
+  parameters: attentionParameters,
   state: (_spec, { numKvHeads, headDim }) => [
     { name: 'k', shape: ['B', numKvHeads, 'P', headDim] },
     { name: 'v', shape: ['B', numKvHeads, 'P', headDim] },
     { name: 'valid', shape: ['B', 'P'] },
   ],
-  forward: (_spec, context, input) => forward(context, input, Number.POSITIVE_INFINITY),
+  forward: (_spec, context, input) => {
+    const own = rotatedHeads(context, input);
+    const { attended, state } = attendAfter(input, own, placesOf(input), Number.POSITIVE_INFINITY);
+    return { y: output(attended, input.params), state };
+  },
   cached: {
-    window: () => Number.POSITIVE_INFINITY,
-    sinks: () => 0,
-    heads: (_spec, context, input) => heads(context, input),
+    reach: (_spec, context) => [{ heads: allHeads(context), window: Number.POSITIVE_INFINITY, sinks: 0 }],
+    heads: (_spec, context, input) => rotatedHeads(context, input),
     output,
   },
   fromAttention: (_spec, context, weights) => copyAttention(weights, context),
 };
 
-/**
- * The state always has `sinks` + `window` places: the first tokens of the text in theirs, and the newest of all others,
- * the last token last; `valid` says which of them hold a token.
- */
 export const slidingWindow: Mixer<SlidingWindowSpec> = {
   kind: 'sliding_window',
   letter: 'W',
   anyLength: true,
-  parameters,
+  parameters: attentionParameters,
   state: ({ window, sinks = 0 }, { numKvHeads, headDim }) => [
     { name: 'k', shape: ['B', numKvHeads, sinks + window, headDim] },
     { name: 'v', shape: ['B', numKvHeads, sinks + window, headDim] },
     { name: 'valid', shape: ['B', sinks + window] },
   ],
-  forward: ({ window, sinks: count = 0 }, context, input) => {
-    const { y, state, sinks } = forward(context, input, window, count);
-    // At the start of a sequence the places before the first token are zeros.
-    const newest = (x: Tensor) =>
-      newestPlaces(input.state ? x : pad(x, 2, window, 0), window, trailing(input));
-    const [B] = input.x.shape as [Dim];
-    const places = newest(reshape(state.valid, [B, 1, state.valid.shape[1]!, 1]));
-    const last = { k: newest(state.k), v: newest(state.v), valid: reshape(places, [B, window]) };
-    if (!sinks) return { y, state: last };
-    return {
-      y,
-      state: {
-        k: concat([sinks.k, last.k], 2),
-        v: concat([sinks.v, last.v], 2),
-        valid: concat([sinks.valid, last.valid], 1),
-      },
-    };
+  forward: (spec, context, input) => {
+    const { attended, state } = attendWithin(input, rotatedHeads(context, input), placesOf(input), spec);
+    return { y: output(attended, input.params), state };
   },
   cached: {
-    window: ({ window }) => window,
-    sinks: ({ sinks = 0 }) => sinks,
-    heads: (_spec, context, input) => heads(context, input),
+    reach: ({ window, sinks = 0 }, context) => [{ heads: allHeads(context), window, sinks }],
+    heads: (_spec, context, input) => rotatedHeads(context, input),
     output,
   },
   fromAttention: (_spec, context, weights) => copyAttention(weights, context),

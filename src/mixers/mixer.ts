@@ -98,12 +98,20 @@ export interface Mixer<S extends MixerSpec = MixerSpec> {
   ): Map<string, Float32Array>;
 }
 
+/** How far some key and value heads of a layer see, and the query heads that read them. */
+export interface Reach {
+  /** Key and value heads, ascending. */
+  heads: readonly number[];
+  /** Tokens that a query sees, its own included; infinite for all. */
+  window: number;
+  /** First tokens of a text that stay visible behind the window. */
+  sinks: number;
+}
+
 /** Attention cut in two, before and after the sums over keys and values, which the caller computes. */
 interface CachedAttention<S extends MixerSpec> {
-  /** Tokens that a query sees, its own included; infinite for all. */
-  window(spec: S): number;
-  /** First tokens of a text that stay visible behind the window. */
-  sinks(spec: S): number;
+  /** How far the key and value heads see: groups, which together are all of them. */
+  reach(spec: S, context: MixerContext): readonly Reach[];
   /** Of the input's tokens, rotated where they are to be: queries [B, H, T, d], keys and values [B, KV, T, d]. */
   heads(spec: S, context: MixerContext, input: MixerInput): Record<'q' | 'k' | 'v', Tensor>;
   /** What the queries got [B, H, T, d] -> [B, T, D] */

@@ -30,6 +30,14 @@ mixerSuite('attention with biases and query and key norms', {
 mixerSuite('sliding window', { spec: { kind: 'sliding_window', window: 10 }, context });
 mixerSuite('sliding window with sinks', { spec: { kind: 'sliding_window', window: 10, sinks: 3 }, context });
 mixerSuite('more sinks than window', { spec: { kind: 'sliding_window', window: 2, sinks: 7 }, context });
+mixerSuite('one full head of two', {
+  spec: { kind: 'head_attention', fullHeads: [1], window: 10, sinks: 3 },
+  context,
+});
+mixerSuite('heads 0 and 2 of four full, with biases and query and key norms', {
+  spec: { kind: 'head_attention', fullHeads: [0, 2], window: 10 },
+  context: { ...context, numHeads: 8, numKvHeads: 4, qkvBias: true, oBias: true, qkNorm: true },
+});
 mixerSuite('RetNet', { spec: { kind: 'retnet', heads: 2, keyDim: 4, valueDim: 3 }, context });
 mixerSuite('GLA', {
   spec: { kind: 'gla', heads: 2, keyDim: 4, valueDim: 3, gateRank: 2, rope: false },
@@ -109,7 +117,7 @@ describe('attention by plain loops', () => {
   const x = draw(random, [1, T, context.hiddenSize]);
 
   /** Heads one by one, scores one by one; query head h reads key head floor(h / 2). */
-  function byLoops(sees: (query: number, key: number) => boolean) {
+  function byLoops(sees: (query: number, key: number, kv: number) => boolean) {
     const { numHeads, numKvHeads, headDim: d } = context;
     const project = (name: string, t: number, row: number) =>
       Array.from({ length: D }, (_, c) => x.data[t * D + c]! * parameters[name]!.data[row * D + c]!).reduce(
@@ -129,7 +137,7 @@ describe('attention by plain loops', () => {
       const kv = Math.floor(h / (numHeads / numKvHeads));
       for (let t = 0; t < T; t++) {
         const query = rotated('q', h, t);
-        const keys = Array.from({ length: t + 1 }, (_, s) => s).filter((s) => sees(t, s));
+        const keys = Array.from({ length: t + 1 }, (_, s) => s).filter((s) => sees(t, s, kv));
         const weights = keys.map((s) => {
           const key = rotated('k', kv, s);
           return Math.exp(query.reduce((sum, value, i) => sum + value * key[i]!, 0) / Math.sqrt(d));
@@ -212,6 +220,16 @@ describe('attention by plain loops', () => {
         positions: counted(cut, T, 0),
       });
       expectClose(`cut at ${cut}`, second.y, slice(expected, 1, cut, T), ROTATION);
+    }
+  });
+
+  test('heads that see all tokens beside heads that see a window and sinks', () => {
+    for (const full of [0, 1]) {
+      const spec = { kind: 'head_attention', fullHeads: [full], window: 3, sinks: 2 } as const;
+      const { y } = exactly({ spec, context }, 'chunk', parameters, { x });
+      const near = (query: number, key: number) => query - key < 3 || key < 2;
+      const expected = byLoops((query, key, head) => head === full || near(query, key));
+      expectClose(`head ${full}`, y, expected, ROTATION);
     }
   });
 

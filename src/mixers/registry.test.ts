@@ -7,6 +7,7 @@ test('what is linear, and what sees all tokens', () => {
   expect(all.filter((spec) => !isLinear(spec)).map(({ kind }) => kind)).toEqual([
     'attention',
     'sliding_window',
+    'head_attention',
   ]);
   expect(all.filter(isFullAttention).map(({ kind }) => kind)).toEqual(['attention']);
 });

@@ -3,6 +3,7 @@ import { attention, slidingWindow } from './attention.ts';
 import { deltaNet } from './deltanet.ts';
 import { gatedDeltaNet } from './gated-deltanet.ts';
 import { gla } from './gla.ts';
+import { headAttention } from './head-attention.ts';
 import { jetBlock } from './jet-block.ts';
 import { kda } from './kda.ts';
 import { mamba2 } from './mamba2.ts';
@@ -15,6 +16,7 @@ import type { BuiltInKind, CustomSpec, MixerSpec } from './spec.ts';
 const MIXERS: { [K in BuiltInKind]: Mixer<Extract<MixerSpec, { kind: K }>> } = {
   attention,
   sliding_window: slidingWindow,
+  head_attention: headAttention,
   retnet: retNet,
   gla,
   deltanet: deltaNet,
@@ -79,7 +81,7 @@ export function isLinear(spec: MixerSpec): boolean {
 
 /** Whether every token sees all tokens before it. */
 export function isFullAttention(spec: MixerSpec): boolean {
-  return mixerOf(spec).cached?.window(spec) === Number.POSITIVE_INFINITY;
+  return spec.kind === 'attention';
 }
 
 /**

@@ -45,7 +45,7 @@ export interface Sinks {
  * @param own keys and values of the call's tokens [B, KV, T, d]
  */
 export function sinksOf(
-  { x, mask, state }: MixerInput,
+  { x, mask, state }: { [K in 'x' | 'mask' | 'state']: MixerInput[K] | undefined } & Pick<MixerInput, 'x'>,
   own: Record<'k' | 'v', Tensor>,
   count: number,
 ): Sinks {

@@ -68,6 +68,17 @@ export interface SlidingWindowSpec {
   sinks?: number;
 }
 
+/** Attention in which some key and value heads, with their query heads, see all tokens, and the others a window. */
+export interface HeadAttentionSpec {
+  kind: 'head_attention';
+  /** Key and value heads that see all tokens, ascending: some of them, but not all. */
+  fullHeads: readonly number[];
+  /** Tokens that the other heads see, the current one included. */
+  window: number;
+  /** First tokens of the text that they see besides; none when absent. */
+  sinks?: number;
+}
+
 /** Multi-scale retention (Sun et al. 2023). */
 export interface RetNetSpec {
   kind: 'retnet';
@@ -202,6 +213,7 @@ export interface CustomSpec {
 export type MixerSpec =
   | AttentionSpec
   | SlidingWindowSpec
+  | HeadAttentionSpec
   | RetNetSpec
   | GlaSpec
   | DeltaNetSpec

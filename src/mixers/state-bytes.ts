@@ -13,7 +13,7 @@ export interface StateBytes {
 
 /**
  * The bytes of one layer's state after so many tokens, by the names that mixers give to its parts: `k` and `v`
- * [B, KV, places, d] are a cache, `recurrent` is accumulated, all else are inputs. `valid`, which places hold a token,
+ * [B, KV, places, d] are a cache, as are `window_k` and `window_v`, `recurrent` is accumulated, all else are inputs. `valid`, which places hold a token,
  * is the bookkeeping of a batch and no part of the state of a sequence.
  *
  * @param valueBytes size of a number in caches and inputs: 2 for bfloat16
@@ -28,11 +28,12 @@ export function stateBytes(
   for (const { name, shape } of mixerOf(spec).state(spec, context)) {
     // A window has all its places from the start, but not more tokens than there are.
     const sizes = shape.map((dim) => (dim === 'B' ? 1 : dim === 'P' ? tokens : (dim as number)));
-    if (name === 'k' || name === 'v') sizes[2] = Math.min(sizes[2]!, tokens);
+    const isCache = /^(window_)?[kv]$/.test(name);
+    if (isCache) sizes[2] = Math.min(sizes[2]!, tokens);
     const count = sizes.reduce((a, b) => a * b, 1);
-    if (name === 'k' || name === 'v') bytes.cache += count * valueBytes;
+    if (isCache) bytes.cache += count * valueBytes;
     else if (name === 'recurrent') bytes.recurrent += count * 4;
-    else if (name !== 'valid') bytes.inputs += count * valueBytes;
+    else if (!name.endsWith('valid')) bytes.inputs += count * valueBytes;
   }
   return bytes;
 }

@@ -127,7 +127,9 @@ function readLayers(fields: Fields, modelType: ModelType): MixerSpec[] {
         `${fields.path}: layers has ${list.length} entries, num_hidden_layers is ${count}`,
       );
     }
-    return list.map((value, i) => mixerFromJson(`${fields.path}: layers[${i}]`, value));
+    const heads = fields.integer('num_attention_heads');
+    const numKvHeads = fields.integer('num_key_value_heads', heads);
+    return list.map((value, i) => mixerFromJson(`${fields.path}: layers[${i}]`, value, numKvHeads));
   }
   if (modelType === 'jet_nemotron') return jetLayersFromHf(fields, count);
   const layers: MixerSpec[] = Array.from({ length: count }, () => ({ kind: 'attention' }));

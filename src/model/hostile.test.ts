@@ -79,7 +79,8 @@ describe('config.json', () => {
     expect(read(json)).not.toThrow();
     for (const [name, value] of Object.entries(json)) {
       if (typeof value !== 'number' || name === 'window') continue;
-      for (const absurd of [2 ** 31, 1e300, -1, 0.5, '8', null])
+      // No sinks are sinks of null.
+      for (const absurd of [2 ** 31, 1e300, -1, 0.5, '8', ...(name === 'sinks' ? [] : [null])])
         refused(read({ ...json, [name]: absurd }), name);
       const started = performance.now();
       try {
@@ -88,6 +89,21 @@ describe('config.json', () => {
         expect(error).toMatchObject({ name: 'InputError' });
       }
       expect(performance.now() - started).toBeLessThan(1000);
+    }
+  });
+
+  test('heads that see all tokens: some, but not all, of those there are', () => {
+    const spec = { kind: 'head_attention', full_heads: [0], window: 8 };
+    const read = (heads: unknown) => () =>
+      configFromHf('c', {
+        ...CONFIG,
+        model_type: 'postnas',
+        num_hidden_layers: 1,
+        layers: [{ ...spec, full_heads: heads }],
+      });
+    expect(read([0])).not.toThrow();
+    for (const heads of [[], [0, 0], [1, 0], [-1], [0.5], ['0'], [1000], 0, null, [0, 1, 2, 3, 4, 5, 6, 7]]) {
+      refused(read(heads), /full_heads/);
     }
   });
 

@@ -5,21 +5,23 @@ import type { BuiltInKind, MixerSpec } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
 import { Fields, isObject, type JsonObject, shown } from './json-fields.ts';
 
-type FieldType<V> = undefined extends V
-  ? NonNullable<V> extends number
-    ? 'none or count'
-    : 'flag'
-  : [V] extends [string]
-    ? readonly V[]
-    : V extends boolean
-      ? 'boolean'
-      : V extends number
-        ? 'size' | 'count'
-        : never;
+type FieldType<V> = [V] extends [readonly number[]]
+  ? 'heads'
+  : undefined extends V
+    ? NonNullable<V> extends number
+      ? 'none or count'
+      : 'flag'
+    : [V] extends [string]
+      ? readonly V[]
+      : V extends boolean
+        ? 'boolean'
+        : V extends number
+          ? 'size' | 'count'
+          : never;
 
 /**
  * The fields of every kind and what they hold: a 'size' is a whole number from 1 on, a 'count' one from 0 on, which a
- * 'none or count' is or absent for 0, and a 'flag' is true or absent.
+ * 'none or count' is or absent for 0, a 'flag' is true or absent, and 'heads' are numbers of heads, ascending.
  */
 type FieldTable = {
   [K in BuiltInKind]: {
@@ -32,6 +34,7 @@ type FieldTable = {
 const FIELDS: FieldTable = {
   attention: {},
   sliding_window: { window: 'size', sinks: 'none or count' },
+  head_attention: { fullHeads: 'heads', window: 'size', sinks: 'none or count' },
   retnet: { heads: 'size', keyDim: 'size', valueDim: 'size', qkNorm: 'flag' },
   gla: { heads: 'size', keyDim: 'size', valueDim: 'size', gateRank: 'size', rope: 'boolean', qkNorm: 'flag' },
   deltanet: { heads: 'size', keyDim: 'size', valueDim: 'size', convSize: 'count', rope: 'boolean' },
@@ -65,14 +68,16 @@ const FIELDS: FieldTable = {
   },
 };
 
+type FieldOf = 'size' | 'count' | 'none or count' | 'boolean' | 'flag' | 'heads' | readonly string[];
+
 const CUSTOM = { heads: 'size', keyDim: 'size', valueDim: 'size' } as const;
 
 function toSnake(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-/** @param path where the value stands, for messages. Throws InputError for an unknown kind or a wrong field. */
-export function mixerFromJson(path: string, value: unknown): MixerSpec {
+/** @param path where the value stands, for messages; numKvHeads of the model. Throws InputError for an unknown kind or a wrong field. */
+export function mixerFromJson(path: string, value: unknown, numKvHeads: number): MixerSpec {
   if (!isObject(value)) throw new InputError(`${path} is ${shown(value)}, expected a mixer {kind, ...}`);
   const fields = new Fields(path, value);
   const kind = fields.string('kind');
@@ -81,8 +86,7 @@ export function mixerFromJson(path: string, value: unknown): MixerSpec {
     throw new InputError(`${path}: ${unknownMixer(kind)}`);
   const known = [...Object.keys(FIELDS), ...custom];
   if (!known.includes(kind)) throw fields.wrong('kind', `one of ${known.join(', ')}`);
-  const table: Record<string, 'size' | 'count' | 'none or count' | 'boolean' | 'flag' | readonly string[]> =
-    custom.includes(kind) ? CUSTOM : FIELDS[kind as BuiltInKind];
+  const table: Record<string, FieldOf> = custom.includes(kind) ? CUSTOM : FIELDS[kind as BuiltInKind];
   const names = new Set(['kind', ...Object.keys(table).map(toSnake)]);
   const unknown = Object.keys(value).find((name) => !names.has(name));
   if (unknown)
@@ -93,6 +97,8 @@ export function mixerFromJson(path: string, value: unknown): MixerSpec {
     if (type === 'boolean') spec[name] = fields.boolean(key);
     else if (type === 'flag') {
       if (fields.has(key) && fields.boolean(key)) spec[name] = true;
+    } else if (type === 'heads') {
+      spec[name] = headsOf(fields, key, numKvHeads);
     } else if (type === 'none or count') {
       const count = fields.integer(key, 0, 0);
       if (count > 0) spec[name] = count;
@@ -103,6 +109,21 @@ export function mixerFromJson(path: string, value: unknown): MixerSpec {
     throw fields.wrong('heads_per_group', `a divisor of heads, which is ${spec.heads}`);
   }
   return spec as unknown as MixerSpec;
+}
+
+function headsOf(fields: Fields, key: string, numKvHeads: number): number[] {
+  const heads = fields.list(key);
+  const some = heads.length > 0 && heads.length < numKvHeads;
+  const ok = heads.every(
+    (head, i) => Number.isInteger(head) && (head as number) > Number(heads[i - 1] ?? -1),
+  );
+  if (!ok || !some || (heads.at(-1) as number) >= numKvHeads) {
+    throw fields.wrong(
+      key,
+      `some, but not all, of the ${numKvHeads} KV heads from 0 on, ascending, such as [1]`,
+    );
+  }
+  return heads as number[];
 }
 
 export function mixerToJson(spec: MixerSpec): JsonObject {

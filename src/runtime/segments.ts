@@ -24,6 +24,7 @@ import { mixerOf } from '../mixers/registry.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { head, type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } from '../model/decoder.ts';
 import { layerPrefix, modelParameters } from '../model/parameters.ts';
+import { InputError } from '../util/errors.ts';
 import { attendToBlock } from './block-attention.ts';
 import type { ByRow, EngineWeights, Reading } from './engine-weights.ts';
 
@@ -92,8 +93,9 @@ function kept<T>(shape: readonly T[], turns = false): T[] {
 /** The layers whose keys and values are cached, and what each query of them sees. */
 export function cachedLayers(config: ModelConfig): { layer: number; window: number; sinks: number }[] {
   return config.layers.flatMap((spec, layer) => {
-    const cached = mixerOf(spec).cached;
-    return cached ? [{ layer, window: cached.window(spec), sinks: cached.sinks(spec) }] : [];
+    const reach = mixerOf(spec).cached?.reach(spec, config);
+    if (reach && reach.length > 1) throw new InputError(`layer ${layer} is head_attention`);
+    return reach ? [{ layer, window: reach[0]!.window, sinks: reach[0]!.sinks }] : [];
   });
 }
 

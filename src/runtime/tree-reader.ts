@@ -16,8 +16,8 @@ import {
   Value,
   type Values,
 } from '../graph/index.ts';
+import { attendByGroup } from '../mixers/head-attention.ts';
 import { mixerOf } from '../mixers/registry.ts';
-import type { MixerSpec } from '../mixers/spec.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { mixerBlock, mlpBlock, under, weightInputs } from '../model/decoder.ts';
 import { layerPrefix, modelParameters } from '../model/parameters.ts';
@@ -122,9 +122,8 @@ function record(config: ModelConfig): Recorded {
     return known;
   };
   const biases = new Map<string, { sight: Sight; bias: Tensor }>();
-  const biasOf = (spec: MixerSpec) => {
-    const { window, sinks } = mixerOf(spec).cached!;
-    const sight = { window: window(spec), sinks: sinks(spec) };
+  const biasOf = ({ window, sinks }: Sight) => {
+    const sight = { window, sinks };
     const name = biasName(sight);
     const known = biases.get(name) ?? { sight, bias: input(name, 'float32', [B, 1, 1, T, T]) };
     biases.set(name, known);
@@ -144,7 +143,10 @@ function record(config: ModelConfig): Recorded {
       const params = under('self_attn.', layerWeights);
       const normed = rmsNorm(x, layerWeights['input_layernorm.weight']!, rmsNormEps);
       const given = { x: normed, params, form: 'recurrent', positions, angles } as const;
-      const attended = attendWith(mixer.cached.heads(spec, config, given), biasOf(spec));
+      const heads = mixer.cached.heads(spec, config, given);
+      const attended = attendByGroup(heads, mixer.cached.reach(spec, config), config, (own, group) =>
+        attendWith(own, biasOf(group)),
+      );
       x = add(x, mixer.cached.output(attended, params));
     } else {
       linear = true;

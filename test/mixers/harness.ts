@@ -61,7 +61,7 @@ export function drawParameters({ spec, context }: Setup, random: Random): Arrays
 /** A state as earlier tokens might have left it, of B sequences with P tokens for caches that grow. */
 export function drawState({ spec, context }: Setup, random: Random, B: number, P: number): Arrays {
   return mapState({ spec, context }, B, P, (name, shape) => {
-    if (name === 'valid') return ndarray(shape, new Float64Array(elements(shape)).fill(1));
+    if (name.endsWith('valid')) return ndarray(shape, new Float64Array(elements(shape)).fill(1));
     return draw(random, shape, 0.5);
   });
 }

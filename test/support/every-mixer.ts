@@ -5,6 +5,7 @@ import type { MixerKind, MixerSpec } from '../../src/mixers/spec.ts';
 export const EVERY_MIXER: { [K in MixerKind]: Extract<MixerSpec, { kind: K }> } = {
   attention: { kind: 'attention' },
   sliding_window: { kind: 'sliding_window', window: 5 },
+  head_attention: { kind: 'head_attention', fullHeads: [1], window: 5, sinks: 2 },
   retnet: { kind: 'retnet', heads: 2, keyDim: 8, valueDim: 16 },
   gla: { kind: 'gla', heads: 2, keyDim: 8, valueDim: 16, gateRank: 4, rope: true },
   deltanet: { kind: 'deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: true },

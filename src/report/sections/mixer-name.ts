@@ -1,4 +1,5 @@
 import type { CustomSpec, MixerSpec } from '../../mixers/spec.ts';
+import { counted } from '../text.ts';
 
 /** A mixer's name in running text. */
 export function mixerName(spec: MixerSpec): string {
@@ -7,6 +8,8 @@ export function mixerName(spec: MixerSpec): string {
       return 'full attention';
     case 'sliding_window':
       return `attention over a window of ${spec.window} tokens${spec.sinks ? ` and the first ${spec.sinks}` : ''}`;
+    case 'head_attention':
+      return `attention of which ${counted(spec.fullHeads.length, 'KV head')} see all tokens (${spec.fullHeads.join(', ')}), the others ${spec.window}${spec.sinks ? ` and the first ${spec.sinks}` : ''}`;
     case 'retnet':
       return 'RetNet';
     case 'gla':

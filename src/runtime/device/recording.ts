@@ -22,7 +22,7 @@ import {
   transpose,
 } from '../../graph/index.ts';
 import type { Form, Mixer } from '../../mixers/mixer.ts';
-import { mixerOf } from '../../mixers/registry.ts';
+import { isFullAttention, mixerOf } from '../../mixers/registry.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } from '../../model/decoder.ts';
@@ -59,8 +59,7 @@ export function growingLayers(config: ModelConfig): number[] {
 }
 
 function isGrowing({ layers }: ModelConfig, layer: number): boolean {
-  const spec = layers[layer]!;
-  return mixerOf(spec).cached?.window(spec) === Number.POSITIVE_INFINITY;
+  return isFullAttention(layers[layer]!);
 }
 
 export interface RecordedDecoder {

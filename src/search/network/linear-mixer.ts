@@ -5,7 +5,7 @@ import type { ModelConfig } from '../../model/config.ts';
 import { InputError } from '../../util/errors.ts';
 
 /** The blocks that can take the place of attention, sized to their parent. */
-export type LinearKind = Exclude<MixerKind, 'attention' | 'sliding_window'>;
+export type LinearKind = Exclude<MixerKind, 'attention' | 'sliding_window' | 'head_attention'>;
 
 /** A block whose state is a matrix of key width x value width per head. */
 export type SizedSpec = Extract<MixerSpec, { kind: LinearKind }>;
