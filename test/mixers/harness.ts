@@ -271,12 +271,12 @@ export function recordGradients(recorded: Recorded): {
   gradients: Record<string, Tensor>;
 } {
   // What is told of a cache, such as which places are taken, is no function of the weights.
-  const outputs = Object.entries(outputsOf(recorded)).filter(([name]) => name !== 'new valid');
+  const outputs = Object.entries(outputsOf(recorded)).filter(([name]) => !name.endsWith('valid'));
   const seeds = Object.fromEntries(
     outputs.map(([name, output]) => [`seed ${name}`, input(`seed ${name}`, 'float32', output.shape)]),
   );
   const wanted = Object.entries(recorded.inputs).filter(
-    ([name]) => !['mask', 'positions', 'state valid'].includes(name),
+    ([name]) => !['mask', 'positions'].includes(name) && !name.endsWith('valid'),
   );
   const list = gradients(
     outputs.map(([name, output]) => ({ output, seed: seeds[`seed ${name}`]! })),

@@ -251,7 +251,7 @@ function batchOf(state: Arrays, b: number): Arrays {
 
 /** Weights of the outputs in the sum that is differentiated. */
 function drawSeeds(random: Random, { state }: Recorded, call: Call): Arrays {
-  const shapes = Object.keys(state).filter((name) => name !== 'valid');
+  const shapes = Object.keys(state).filter((name) => !name.endsWith('valid'));
   return {
     'seed y': draw(random, call.x.shape),
     ...Object.fromEntries(
