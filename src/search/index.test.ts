@@ -8,7 +8,6 @@ import { openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
 import type { ProgressEvent } from '../util/progress.ts';
 import {
   blocks,
-  convert,
   DEFAULTS,
   design,
   dimensions,
@@ -19,6 +18,7 @@ import {
   readResult,
   run,
   search,
+  startHybrid,
 } from './index.ts';
 
 let dir: string;
@@ -190,7 +190,7 @@ test('an estimate has a line per stage, reads each text once, and writes nothing
 });
 
 test('a conversion trains nothing: a hybrid that starts from the attention of its model', async () => {
-  const out = await convert({ model: at('model'), out: at('converted'), layers: [2], mixer: 'gla' });
+  const out = await startHybrid({ model: at('model'), out: at('converted'), layers: [2], mixer: 'gla' });
   const { config, weights } = openCheckpoint(out);
   expect(config.layers.map(({ kind }) => kind)).toEqual(['gla', 'gla', 'attention']);
   const parent = openCheckpoint(at('model')).weights;
@@ -199,13 +199,13 @@ test('a conversion trains nothing: a hybrid that starts from the attention of it
   }
   expect(readFileSync(join(out, 'tokenizer.json'))).toEqual(readFileSync(at('model/tokenizer.json')));
   const no = { model: at('model'), out: at('none') };
-  await expect(convert({ ...no, layers: [0], budget: 1 } as never)).rejects.toThrow(
+  await expect(startHybrid({ ...no, layers: [0], budget: 1 } as never)).rejects.toThrow(
     "unknown option 'budget'",
   );
-  await expect(convert(no as never)).rejects.toThrow('layers is undefined, expected a list');
-  await expect(convert({ ...no, layers: [3] })).rejects.toThrow('no layer 3, expected 0 to 2');
-  await expect(convert({ ...no, layers: [0], mixer: 's4' })).rejects.toThrow("unknown mixer 's4'");
-  await expect(convert({ ...no, out: at('model'), layers: [0] })).rejects.toThrow(at('model'));
+  await expect(startHybrid(no as never)).rejects.toThrow('layers is undefined, expected a list');
+  await expect(startHybrid({ ...no, layers: [3] })).rejects.toThrow('no layer 3, expected 0 to 2');
+  await expect(startHybrid({ ...no, layers: [0], mixer: 's4' })).rejects.toThrow("unknown mixer 's4'");
+  await expect(startHybrid({ ...no, out: at('model'), layers: [0] })).rejects.toThrow(at('model'));
   expect(existsSync(at('none'))).toBe(false);
 });
 

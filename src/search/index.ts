@@ -31,7 +31,6 @@ export type { OnProgress, ProgressEvent } from '../util/progress.ts';
 export { compare } from './compare/compare.ts';
 export type { CompareOptions } from './compare/options.ts';
 export type { CompareResult } from './compare/result.ts';
-export { type ConvertOptions, convert } from './convert.ts';
 export { DEFAULTS } from './defaults.ts';
 export { type EvaluateOptions, type Evaluation, evaluate } from './evaluate.ts';
 export type {
@@ -49,6 +48,7 @@ export type { Estimate } from './run/estimate.ts';
 export type { RunSettings } from './run/prepare.ts';
 export type { BlocksResult } from './stages/blocks/result.ts';
 export type { PlacementResult } from './stages/placement/result.ts';
+export { type StartHybridOptions, startHybrid } from './start-hybrid.ts';
 
 /** A result that has the part of a stage, and the folder of the hybrid that it left. */
 export type Found<N extends StageName> = Result & Required<Pick<Result, N | 'hybrid' | 'recipe'>>;

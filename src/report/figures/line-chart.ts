@@ -3,7 +3,7 @@ import type { Html } from '../html.ts';
 import type { SeriesStyle } from '../series.ts';
 import { drawChart, GRID } from '../svg.ts';
 
-/** Lines against a number of tokens, whose axis is logarithmic: one panel of several. */
+/** Lines against a number of tokens, or another amount, whose axis is logarithmic: one panel of several. */
 
 /** In this order; colour, symbol and dashes each tell lines apart. */
 const STYLES: readonly SeriesStyle[] = [
@@ -30,11 +30,16 @@ interface LineOptions {
   /** What the horizontal axis counts. */
   x: string;
   show: (value: number) => string;
+  /** Of the horizontal axis, where it does not count tokens. */
+  showX?: (value: number) => string;
   /** Of the vertical axis; logarithmic unless told. */
   linear?: boolean;
 }
 
-export function drawLines(lines: readonly Line[], { id, label, x, show, linear = false }: LineOptions): Html {
+export function drawLines(
+  lines: readonly Line[],
+  { id, label, x, show, showX, linear = false }: LineOptions,
+): Html {
   const all = lines.flatMap(({ points }) => points);
   const xs = domainOf(all.map(({ x }) => x));
   const values = all.map(({ y }) => y);
@@ -53,8 +58,8 @@ export function drawLines(lines: readonly Line[], { id, label, x, show, linear =
       x: {
         type: 'log',
         domain: xs,
-        ticks: [...new Set(all.map(({ x }) => x))],
-        tickFormat: (value: number) => (value % 1024 === 0 ? `${value / 1024}K` : String(value)),
+        ticks: showX ? roundTicks(xs) : [...new Set(all.map(({ x }) => x))],
+        tickFormat: showX ?? ((value: number) => (value % 1024 === 0 ? `${value / 1024}K` : String(value))),
         tickSize: 0,
         label: x,
         labelAnchor: 'center',

@@ -10,7 +10,7 @@ import { Network } from './network/network.ts';
 import { untrainedHybrid } from './stages/blocks/untrained.ts';
 import { asPlacement, checkLayers } from './stages/placement/searcher.ts';
 
-export interface ConvertOptions {
+export interface StartHybridOptions {
   /** A folder, or the name of a model on the Hub. */
   model: string;
   /** Folder of the hybrid. */
@@ -23,7 +23,7 @@ export interface ConvertOptions {
   signal?: AbortSignal;
 }
 
-const KNOWN: Record<keyof ConvertOptions, true> = {
+const KNOWN: Record<keyof StartHybridOptions, true> = {
   ...{ model: true, out: true, layers: true, mixer: true, onProgress: true, signal: true },
 };
 
@@ -34,7 +34,7 @@ const KNOWN: Record<keyof ConvertOptions, true> = {
  * @returns the folder of the hybrid
  * @throws InputError for layers that the model does not have, and for a mixer that does not exist
  */
-export async function convert(options: ConvertOptions): Promise<string> {
+export async function startHybrid(options: StartHybridOptions): Promise<string> {
   checkKnown(options, KNOWN);
   if (!Array.isArray(options.layers)) {
     throw new InputError(`layers is ${options.layers}, expected a list of those that keep full attention`);

@@ -1,0 +1,156 @@
+import * as Plot from '@observablehq/plot';
+import type { HeadScore, PlacedReach, ReachResult } from '../../search/reach/result.ts';
+import { numberCell } from '../cells.ts';
+import { type Figure, panels } from '../figure.ts';
+import { type Html, html } from '../html.ts';
+import { drawChart, drawIcon } from '../svg.ts';
+import { counted, fixed, listed, percent, signed } from '../text.ts';
+import { HEAT_STEPS } from '../theme.ts';
+
+/** Which heads look far: a cell per KV head, a row per layer, a panel per distance. */
+
+/** 'layer.head', as tables name a head. */
+const nameOf = ({ layer, head }: Pick<HeadScore, 'layer' | 'head'>) => `${layer}.${head}`;
+
+/** What a panel asks. */
+interface Aspect {
+  id: string;
+  title: string;
+  /** How much better one full head makes it; more than 0 where it does. */
+  gain(score: HeadScore): number;
+  /** What all heads together make better. */
+  gap: number;
+}
+
+export function headsFigure(result: ReachResult, chosen: PlacedReach): Figure {
+  const aspects = aspectsOf(result);
+  const scores = result.scores.fromWindows;
+  const full = new Set(
+    chosen.layers.flatMap(({ fullHeads }, layer) => fullHeads.map((head) => nameOf({ layer, head }))),
+  );
+  const { layers, kvHeads } = result.model;
+  const far = aspects.filter(({ id }) => id !== 'text').at(-1);
+  const best = far && scores.toSorted((a, b) => far.gain(b) - far.gain(a)).slice(0, 3);
+  return {
+    id: 'heads-map',
+    title: best
+      ? `Heads ${listed(best.map(nameOf))} look far: of ${layers * kvHeads} KV heads, ${full.size} are left to see everything`
+      : `Of ${layers * kvHeads} KV heads, ${full.size} are left to see everything`,
+    reading: html`A row is a layer, a cell one of its ${counted(kvHeads, 'KV head')}. The colour says what happens when all heads see a
+      short window only, and this one alone sees the whole text: how much of the way back to the parent it goes by itself. Panels ask for
+      something told so many tokens ago${aspects.some(({ id }) => id === 'text') && html`, and for plain text`}. Heads with a ring are those that the
+      chosen placement lets see everything.`,
+    legend: rampLegend(),
+    graphic: panels(
+      aspects.map((aspect) => ({
+        title: aspect.title,
+        chart: mapOf(result, aspect, full),
+      })),
+    ),
+    caption: captionOf(scores, aspects, full),
+    table: {
+      caption:
+        'One head that sees everything, all others windows: change of the loss in nats a token (text: of the divergence)',
+      header: ['Head', ...aspects.map(({ title }) => title), 'Chosen'],
+      rows: scores.map((score) => [
+        nameOf(score),
+        ...aspects.map(({ gain }) => numberCell(-gain(score), (value) => signed(value, 3))),
+        full.has(nameOf(score)) ? 'sees everything' : 'window',
+      ]),
+    },
+  };
+}
+
+function aspectsOf({ placements, recall, scores }: ReachResult): Aspect[] {
+  const [windows, parent] = (['windows', 'full'] as const).map((how) =>
+    placements.find((placed) => placed.how === how),
+  );
+  const gapOf = (of: (placed: PlacedReach) => number) => (windows && parent ? of(windows) - of(parent) : 0);
+  const distances = recall?.distances ?? [];
+  const far = distances.map(
+    ({ from, to }, i): Aspect => ({
+      id: `recall-${i}`,
+      title: `told ${from.toLocaleString('en')} to ${to.toLocaleString('en')} tokens ago`,
+      gain: (score) => -score.recall[i]!,
+      gap: gapOf(({ quality }) => quality.recall[i]!.loss),
+    }),
+  );
+  const text: Aspect = {
+    id: 'text',
+    title: 'plain text',
+    gain: ({ kl }) => -(kl ?? 0),
+    gap: gapOf(({ quality }) => quality.text?.kl ?? 0),
+  };
+  return [...far, ...(scores.fromWindows.some(({ kl }) => kl !== null) ? [text] : [])];
+}
+
+/** Of the gap, 0 to 1. */
+function shareOf({ gain, gap }: Aspect, score: HeadScore): number {
+  return gap > 0 ? Math.max(0, Math.min(1, gain(score) / gap)) : 0;
+}
+
+function mapOf({ model, scores }: ReachResult, aspect: Aspect, full: ReadonlySet<string>): Html {
+  const cells = scores.fromWindows.map((score) => {
+    const share = shareOf(aspect, score);
+    const step = Math.min(HEAT_STEPS - 1, Math.floor(Math.sqrt(share) * HEAT_STEPS));
+    return {
+      ...{ layer: score.layer, head: score.head, fill: `var(--heat-${step})` },
+      title: `head ${nameOf(score)}: ${signed(-aspect.gain(score), 3)} nats, ${percent(share)} of the gap`,
+      chosen: full.has(nameOf(score)),
+    };
+  });
+  const place = { x: 'head', y: 'layer' } as const;
+  const best = cells.filter(({ chosen }) => chosen);
+  return drawChart({
+    id: `heads-${aspect.id}`,
+    label: `Heads by how far they look: ${aspect.title}`,
+    description: `${cells.map(({ title }) => title).join('. ')}.`,
+    plot: {
+      width: Math.max(180, Math.min(430, 60 + model.kvHeads * 40)),
+      height: 40 + model.layers * 15,
+      marginLeft: 44,
+      marginRight: 8,
+      marginTop: 24,
+      marginBottom: 4,
+      padding: 0,
+      x: { domain: numbered(model.kvHeads), axis: 'top', tickSize: 0, label: 'KV head', labelArrow: 'none' },
+      y: { domain: numbered(model.layers), tickSize: 0, label: 'layer', labelArrow: 'none' },
+      marks: [
+        Plot.cell(cells, { ...place, fill: 'fill', inset: 0.75, rx: 2, title: 'title' }),
+        Plot.cell(best, { ...place, fill: 'none', stroke: 'var(--full)', strokeWidth: 2, inset: 1.5, rx: 2 }),
+      ],
+      color: { type: 'identity' },
+    },
+  });
+}
+
+function numbered(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i);
+}
+
+function captionOf(
+  scores: readonly HeadScore[],
+  aspects: readonly Aspect[],
+  full: ReadonlySet<string>,
+): Html {
+  return html`By itself:<ul>${aspects.map((aspect) => {
+    const [first, second] = scores.toSorted((a, b) => aspect.gain(b) - aspect.gain(a));
+    if (!first || aspect.gain(first) <= 0) return html`<li><b>${aspect.title}</b>: no head helps alone</li>`;
+    const kept = full.has(nameOf(first)) ? '' : ' (not chosen: others together do more)';
+    return html`<li><b>${aspect.title}</b>: head ${nameOf(first)} goes ${percent(shareOf(aspect, first))} of the way back${kept}${
+      second && html`, head ${nameOf(second)} ${percent(shareOf(aspect, second))}`
+    }; the gap is ${fixed(aspect.gap, 2)} nats</li>`;
+  })}</ul>`;
+}
+
+function rampLegend(): Html {
+  const steps = Array.from({ length: HEAT_STEPS }, (_, step) => step);
+  const ramp = Plot.rect(steps, {
+    x1: (step: number) => step / HEAT_STEPS,
+    x2: (step: number) => (step + 1) / HEAT_STEPS,
+    y1: () => 0,
+    y2: () => 1,
+    fill: (step: number) => `var(--heat-${step})`,
+  });
+  return html`<p class="ramp"><span>no better than windows</span>${drawIcon([ramp], 16 * HEAT_STEPS)}<span>as the parent (steps by the root)</span></p>`;
+}

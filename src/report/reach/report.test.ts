@@ -1,0 +1,64 @@
+import { parseHTML } from 'linkedom';
+import { expect, test } from 'vitest';
+import { sampleComparison } from '../../../test/report/sample-comparison.ts';
+import { sampleReach } from '../../../test/report/sample-reach.ts';
+import { choosePlacement } from '../../search/conversion/choose.ts';
+import { type ConversionResult, conversionSchema } from '../../search/conversion/result.ts';
+import { renderConversionReport } from './report.ts';
+
+const reach = sampleReach();
+const result: ConversionResult = {
+  format: 'postnas-conversion-1',
+  command: 'postnas convert /models/parent',
+  ...{ created: reach.created, machine: reach.machine, name: '4K-2-heads', wanted: { context: 4096 } },
+  ...{ reach, ...choosePlacement(reach, false), seconds: 200 },
+  comparison: sampleComparison({ change: 0.05, recall: { 512: 1, 1024: 1 }, bytes: 1e6 }, { change: 0.1 }),
+};
+const page = (changed: Partial<ConversionResult> = {}) =>
+  parseHTML(renderConversionReport({ ...result, ...changed })).document;
+const sections = (document: ReturnType<typeof page>) =>
+  [...document.querySelectorAll('main > section')].map(({ id }) => id);
+
+test('the sample is what the schema says', () => {
+  expect(conversionSchema.parse(result)).toEqual(result);
+});
+
+test('the verdict first, then which heads look far, what they cost, and the comparison', () => {
+  const document = page();
+  expect(document.querySelector('h1')!.textContent).toBe(result.comparison!.verdicts[0]!.headline);
+  expect(sections(document)).toEqual([
+    ...['heads', 'curve', 'text', 'recall', 'tasks', 'cost', 'answers', 'settings'],
+  ]);
+  expect(sections(page({ comparison: null }))).toEqual(['heads', 'curve', 'settings']);
+});
+
+test('the first figure names the heads that look far, and has a cell for each', () => {
+  const figure = page().querySelector('#heads')!;
+  expect(figure.querySelector('h3')!.textContent).toMatch(
+    /^Heads 2\.1, 1\.0 and \S+ look far: of 8 KV heads, 2 are left to see everything$/,
+  );
+  expect(figure.querySelectorAll('.panel')).toHaveLength(3);
+  expect(figure.querySelectorAll('.panel:first-of-type rect').length).toBeGreaterThanOrEqual(8 + 2);
+  // Of a gap of 3.9 nats.
+  expect(figure.querySelector('figcaption')!.textContent).toContain(
+    'head 2.1 goes 51\u00a0% of the way back',
+  );
+});
+
+test('baselines of the same budget stand beside the chosen placement', () => {
+  const figure = page().querySelector('#curve')!;
+  const caption = figure.querySelector('figcaption')!.textContent!;
+  expect(caption).toMatch(
+    /^searched by KV head, 2\u00a0heads.*: 100\u00a0% found, text \+0\.020\. Beside it: /,
+  );
+  expect(caption).toContain('windows everywhere, 0\u00a0heads');
+  expect(caption).toContain('whole layers, evenly spread, 2\u00a0heads');
+  expect(caption).toContain('random heads, 2\u00a0heads');
+});
+
+test('ids are unique, nothing comes from elsewhere', () => {
+  const document = page();
+  const ids = [...document.querySelectorAll('[id]')].map(({ id }) => id);
+  expect(new Set(ids).size).toBe(ids.length);
+  expect(renderConversionReport(result)).not.toMatch(/<script|src="http|url\(http/);
+});

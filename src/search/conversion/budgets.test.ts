@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest';
+import { tinyConfig } from '../../../test/support/random-model.ts';
+import { budgetsOf, checkParent } from './budgets.ts';
+
+const near = { windows: [16, 32], sinks: 4 };
+// 30 KV heads in 15 layers of 2.
+const config = tinyConfig(Array.from({ length: 15 }, () => ({ kind: 'attention' })));
+
+test('where nothing is wanted, a ladder of heads', () => {
+  expect(budgetsOf({ context: 4096 }, config, near)).toEqual([1, 2, 3, 4, 6].map((heads) => ({ heads })));
+  const small = { ...config, layers: config.layers.slice(0, 2) };
+  expect(budgetsOf({ context: 4096 }, small, near)).toEqual([{ heads: 1 }]);
+});
+
+test('what is wanted is the budget', () => {
+  expect(budgetsOf({ context: 4096, heads: 5, speed: 20 }, config, near)).toEqual([
+    { heads: 5, milliseconds: 50 },
+  ]);
+  const memory = 200_000;
+  expect(budgetsOf({ context: 4096, memory }, config, near)).toEqual([{ bytes: memory }]);
+});
+
+test('a budget that holds nothing, or everything, is refused with what would do', () => {
+  const refused = (wanted: object) => () => budgetsOf({ context: 4096, ...wanted }, config, near);
+  expect(refused({ memory: 1000 })).toThrow(/--memory 0.0MB: windows of 16 \+ 4 tokens in all layers take/);
+  expect(refused({ memory: 1e9 })).toThrow(/--memory 1000.0MB: full attention takes .* at 4096 tokens/);
+  expect(refused({ heads: 30 })).toThrow('--heads 30: expected fewer than the 30 KV heads that there are');
+});
+
+test('a parent that is no model of full attention is refused by layer', () => {
+  expect(() => checkParent(config, 'm')).not.toThrow();
+  const layers = [...config.layers.slice(1), { kind: 'sliding_window' as const, window: 8 }];
+  expect(() => checkParent({ ...config, layers }, 'm')).toThrow(
+    'm: layer 14 is sliding_window, expected full attention in all layers',
+  );
+});

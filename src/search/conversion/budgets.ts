@@ -1,0 +1,88 @@
+import { isFullAttention } from '../../mixers/registry.ts';
+import type { ModelConfig } from '../../model/config.ts';
+import { InputError } from '../../util/errors.ts';
+import { headBytes, placementBytes } from '../reach/costs.ts';
+import type { ReachBudget } from '../reach/result.ts';
+
+/** What a search is to look for, from what a user wants. */
+
+export interface Wanted {
+  /** Tokens of a sequence. */
+  context: number;
+  /** Bytes of the keys and values of a sequence at the context, at most. */
+  memory?: number;
+  /** Tokens written a second at the context, at least. */
+  speed?: number;
+  /** KV heads that see everything, at most. */
+  heads?: number;
+}
+
+/** Shares of all KV heads that are tried where a user wants nothing in particular. */
+const SHARES = [1 / 30, 1 / 15, 1 / 10, 2 / 15, 1 / 5];
+
+/**
+ * @param windows that layers can have
+ * @throws InputError for a budget in which no placement fits, or that the parent fits already
+ */
+export function budgetsOf(
+  wanted: Wanted,
+  config: ModelConfig,
+  { windows, sinks }: { windows: readonly number[]; sinks: number },
+): ReachBudget[] {
+  const { context, memory, speed, heads } = wanted;
+  const { numKvHeads, layers } = config;
+  const all = layers.length * numKvHeads;
+  if (memory !== undefined) checkMemory(memory, context, config, { windows, sinks });
+  if (heads !== undefined && heads >= all) {
+    throw new InputError(`--heads ${heads}: expected fewer than the ${all} KV heads that there are`);
+  }
+  if (memory !== undefined || speed !== undefined || heads !== undefined) {
+    return [
+      {
+        ...(heads !== undefined && { heads }),
+        ...(memory !== undefined && { bytes: memory }),
+        ...(speed !== undefined && { milliseconds: 1000 / speed }),
+      },
+    ];
+  }
+  const counts = new Set(SHARES.map((share) => Math.max(1, Math.round(share * all))));
+  return [...counts].filter((count) => count < all).map((heads) => ({ heads }));
+}
+
+function checkMemory(
+  memory: number,
+  context: number,
+  config: ModelConfig,
+  { windows, sinks }: { windows: readonly number[]; sinks: number },
+): void {
+  const bytes = headBytes(config, 'q8');
+  const of = (fullHeads: readonly number[], window: number) =>
+    placementBytes(
+      config.layers.map(() => ({ fullHeads, window, sinks })),
+      config.numKvHeads,
+      context,
+      bytes,
+    );
+  const heads = Array.from({ length: config.numKvHeads }, (_, head) => head);
+  const [least, most] = [of([], Math.min(...windows)), of(heads, 1)];
+  const size = (value: number) => `${(value / 1e6).toFixed(1)}MB`;
+  if (memory >= most) {
+    throw new InputError(
+      `--memory ${size(memory)}: full attention takes ${size(most)} at ${context} tokens (8-bit keys and values), so there is nothing to save; expected less`,
+    );
+  }
+  if (memory < least) {
+    throw new InputError(
+      `--memory ${size(memory)}: windows of ${Math.min(...windows)} + ${sinks} tokens in all layers take ${size(least)}; expected at least that, or shorter --windows`,
+    );
+  }
+}
+
+/** @throws InputError for a layer that is no full attention */
+export function checkParent({ layers }: ModelConfig, model: string): void {
+  const other = layers.findIndex((spec) => !isFullAttention(spec));
+  if (other < 0) return;
+  throw new InputError(
+    `${model}: layer ${other} is ${layers[other]!.kind}, expected full attention in all layers, which a conversion starts from`,
+  );
+}

@@ -1,0 +1,33 @@
+import { z } from 'zod';
+import { date, fields, number, text, whole } from '../../util/schema.ts';
+import { compareSchema } from '../compare/result.ts';
+import { reachSchema } from '../reach/result.ts';
+import { machinePart } from '../result.ts';
+
+/** What a conversion found and chose, as the JSON file that its page reads. */
+export const CONVERSION_FORMAT = 'postnas-conversion-1';
+
+export const conversionSchema = fields({
+  format: z.literal(CONVERSION_FORMAT),
+  command: text().optional().describe('the command line that repeats it'),
+  created: date().describe('ISO 8601'),
+  machine: machinePart,
+  name: text().describe('of the placement'),
+  wanted: fields({
+    context: whole(1).describe('tokens of a sequence'),
+    memory: number().optional().describe('bytes of the keys and values of a sequence, at most'),
+    speed: number().optional().describe('tokens written a second at the context, at least'),
+    heads: whole(0).optional().describe('KV heads that see everything, at most'),
+  }),
+  reach: reachSchema.describe('what was tried'),
+  chosen: whole(0).describe('place of the placement in `reach.placements`'),
+  reason: text().describe('why that one'),
+  comparison: compareSchema
+    .nullable()
+    .describe(
+      'of the placement with the parent, on tasks that the search did not see; null where it was left out',
+    ),
+  seconds: number().describe('of everything, those of earlier processes included'),
+});
+
+export type ConversionResult = z.infer<typeof conversionSchema>;
