@@ -27,6 +27,8 @@ export { pull, resolveModel } from './model/hub.ts';
 export { type ImportOptions, importCheckpoint } from './model/import/import-checkpoint.ts';
 export { asJetNemotron } from './model/jet-nemotron.ts';
 export type { HubOptions, ModelFiles } from './model/model-files.ts';
+export { openPlaced, writePlacement } from './model/placed-folder.ts';
+export { type Placement, placementOf } from './model/placement.ts';
 export { type InitOptions, initCheckpoint } from './model/random-checkpoint.ts';
 export type { StreamDecoder } from './model/stream-decoder.ts';
 export type { TensorInfo, TensorSource } from './model/tensor-source.ts';
@@ -36,6 +38,7 @@ export type {
   LoadTokenizerOptions,
   Tokenizer,
 } from './model/tokenizer.ts';
+export { weightsHash } from './model/weights-hash.ts';
 export type { Batch } from './runtime/batch.ts';
 export type { Constraint, GeneratedToken } from './runtime/continuation.ts';
 export { Engine, type EngineOptions } from './runtime/engine.ts';

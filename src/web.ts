@@ -8,6 +8,7 @@ export { blobFiles } from './model/blob-files.ts';
 export type { ModelConfig } from './model/config.ts';
 export type { GenerationConfig } from './model/generation-config.ts';
 export type { HubOptions, ModelFiles } from './model/model-files.ts';
+export type { Placement } from './model/placement.ts';
 export { type ModelSummary, summarise } from './model/summary.ts';
 export type { ChatMessage, ChatTemplateOptions, Tokenizer } from './model/tokenizer.ts';
 export type { GeneratedToken } from './runtime/continuation.ts';

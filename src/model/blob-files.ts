@@ -53,8 +53,11 @@ class BlobFiles implements ModelFiles {
     private readonly files: ReadonlyMap<string, Bytes>,
   ) {}
 
-  names(): string[] {
-    return [...this.files.keys()];
+  names(folder?: string): string[] {
+    const names = [...this.files.keys()];
+    if (folder === undefined) return names;
+    const prefix = `${folder}/`;
+    return names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length));
   }
 
   has(name: string): boolean {

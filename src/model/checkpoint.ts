@@ -16,7 +16,15 @@ import type { JsonObject } from './json-fields.ts';
 import { readJsonObject } from './json-file.ts';
 import { TOKENIZER_FILES } from './model-files.ts';
 import { bitsOf, quantizedBytes, quantizedToWrite } from './quantized-tensors.ts';
-import { type Checkpoint, CONFIG, INDEX, readCheckpoint, readConfig, SINGLE } from './read-checkpoint.ts';
+import {
+  type Checkpoint,
+  CONFIG,
+  INDEX,
+  ROUNDED_FROM,
+  readCheckpoint,
+  readConfig,
+  SINGLE,
+} from './read-checkpoint.ts';
 import { safetensorsParts, type TensorToWrite, tensorBytes, type WrittenDtype } from './safetensors.ts';
 import type { TensorSource } from './tensor-source.ts';
 import { FiniteTensors } from './weights.ts';
@@ -60,6 +68,8 @@ export interface SaveOptions {
   /** Further files to write, by name. */
   files?: Record<string, string>;
   generation?: GenerationConfig;
+  /** Hash of the weights that these are rounded from (`weightsHash`): placements for those hold for the copy. */
+  roundedFrom?: string;
   /** Further fields of config.json. */
   configFields?: JsonObject;
   onProgress?: OnProgress;
@@ -136,7 +146,7 @@ async function writeWeights(
   dir: string,
   config: ModelConfig,
   weights: TensorSource,
-  { dtype, shardBytes = 5e9, onProgress, signal }: SaveOptions,
+  { dtype, shardBytes = 5e9, roundedFrom, onProgress, signal }: SaveOptions,
 ): Promise<void> {
   const names = weights.names().filter((name) => !(config.tieWordEmbeddings && name === 'lm_head.weight'));
   const bits = (name: string) =>
@@ -169,9 +179,10 @@ async function writeWeights(
   const shards = splitIntoShards(names, sizes, shardBytes);
   const fileOf = (i: number) =>
     shards.length === 1 ? SINGLE : `model-${fiveDigits(i + 1)}-of-${fiveDigits(shards.length)}.safetensors`;
+  const metadata = { format: 'pt', ...(roundedFrom !== undefined && { [ROUNDED_FROM]: roundedFrom }) };
   for (const [i, shard] of shards.entries()) {
     const path = join(dir, fileOf(i));
-    await writeFileAtomicAsync(path, safetensorsParts(path, shard.flatMap(toWrite)), signal);
+    await writeFileAtomicAsync(path, safetensorsParts(path, shard.flatMap(toWrite), metadata), signal);
   }
   if (shards.length > 1) {
     const weightMap = Object.fromEntries(

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { FileBytes } from './file-bytes.ts';
 import { readJsonObject } from './json-file.ts';
@@ -10,8 +10,10 @@ import { type LoadTokenizerOptions, readTokenizer, type Tokenizer } from './toke
 export class Folder implements ModelFiles {
   constructor(readonly path: string) {}
 
-  names(): string[] {
-    return readdirSync(this.path);
+  names(folder?: string): string[] {
+    if (folder === undefined) return readdirSync(this.path);
+    const inside = join(this.path, folder);
+    return existsSync(inside) && statSync(inside).isDirectory() ? readdirSync(inside) : [];
   }
 
   has(name: string): boolean {

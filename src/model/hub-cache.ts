@@ -7,7 +7,7 @@ import { Folder } from './folder.ts';
 import { cacheFolder } from './hub-settings.ts';
 import { isObject } from './json-fields.ts';
 import { readJsonObject } from './json-file.ts';
-import { TOKENIZER_FILES } from './model-files.ts';
+import { placementFile, TOKENIZER_FILES } from './model-files.ts';
 import { INDEX, SINGLE, weightFiles } from './read-checkpoint.ts';
 
 /** What becomes part of a path has to be a hash: a commit, a git blob or a SHA-256. */
@@ -35,8 +35,12 @@ export function cachedCommit(storage: string, revision: string): string | undefi
   return HASH.test(sha) ? sha : undefined;
 }
 
-/** The snapshot of a branch, tag or commit, whole or not; undefined where there is none. */
-export function cachedSnapshot(repo: string, revision = 'main'): Snapshot | undefined {
+/**
+ * The snapshot of a branch, tag or commit, whole or not; undefined where there is none.
+ *
+ * @param placement the name of one that belongs to it, too
+ */
+export function cachedSnapshot(repo: string, revision = 'main', placement?: string): Snapshot | undefined {
   const storage = storageOf(repo, 'model');
   const sha = cachedCommit(storage, revision);
   if (sha === undefined) return undefined;
@@ -49,7 +53,8 @@ export function cachedSnapshot(repo: string, revision = 'main'): Snapshot | unde
     'config.json',
     ...(without ? [] : ['tokenizer.json']),
   ];
-  const wanted = [...small, ...weightFiles(new Folder(folder))];
+  const placements = placement === undefined ? [] : [placementFile(placement)];
+  const wanted = [...small, ...placements, ...weightFiles(new Folder(folder))];
   return { folder, missing: wanted.filter((name) => !existsSync(join(folder, name))) };
 }
 

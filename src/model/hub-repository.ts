@@ -38,7 +38,7 @@ export class HubRepository {
     };
   }
 
-  /** The commit of a branch or tag, and its files by their paths; those in folders, too, of a data set. */
+  /** The commit of a branch or tag, and its files by their paths. */
   async list(revision: string): Promise<{ sha: string; files: Map<string, ListFileEntry> }> {
     const { name, kind, access } = this;
     const asked = { name, revision, ...access };
@@ -48,8 +48,8 @@ export class HubRepository {
         : await datasetInfo({ ...asked, additionalFields: ['sha'] });
     const files = new Map<string, ListFileEntry>();
     const repo = { type: kind, name };
-    const recursive = kind === 'dataset';
-    for await (const entry of listFiles({ repo, revision: this.checkedHash(sha), recursive, ...access })) {
+    const all = { repo, revision: this.checkedHash(sha), recursive: true, ...access };
+    for await (const entry of listFiles(all)) {
       if (entry.type === 'file') files.set(entry.path, entry);
     }
     return { sha, files };

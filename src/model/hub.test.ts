@@ -72,7 +72,9 @@ beforeAll(async () => {
         })),
       ]);
     }
-    const data = path.startsWith(`/org/tiny/resolve/${SHA}/`) ? files[path.split('/').at(-1)!] : undefined;
+    const data = path.startsWith(`/org/tiny/resolve/${SHA}/`)
+      ? files[path.slice(`/org/tiny/resolve/${SHA}/`.length)]
+      : undefined;
     if (!data) return json({ error: 'Repository not found' }, 404);
     const match = /^bytes=(\d+)-(\d*)$/.exec(range ?? '');
     const [start, end] = match
@@ -135,6 +137,34 @@ describe('pull', () => {
     ]);
     expect(progress.at(-1)).toBe(1);
     expect(progress).toEqual(progress.toSorted((a, b) => a - b));
+  });
+
+  test('with the placements; one that is asked for and not in the cache is looked for', async () => {
+    await pull('org/tiny');
+    const placements = {
+      'placements/64K.json': Buffer.from('{"of":"64K"}'),
+      'placements/128K.json': Buffer.from('{"of":"128K"}'),
+    };
+    files = {
+      ...ordinary,
+      ...placements,
+      'placements/notes.txt': Buffer.from('not wanted'),
+      'onnx/model.safetensors': Buffer.from('nor this'),
+    };
+    seen = [];
+    expect(await resolveModel('org/tiny')).toBe(snapshot());
+    expect(seen).toEqual([]);
+    const folder = await resolveModel('org/tiny', { placement: '64K' });
+    expect(downloads().map(({ path }) => path.split('/').at(-1))).toEqual(['64K.json', '128K.json']);
+    expect(readFileSync(join(folder, 'placements/64K.json'), 'utf8')).toBe('{"of":"64K"}');
+    expect(readdirSync(join(folder, 'placements')).sort()).toEqual(['128K.json', '64K.json']);
+    seen = [];
+    await resolveModel('org/tiny', { placement: '64K' });
+    expect(seen).toEqual([]);
+    vi.stubEnv('HF_HUB_OFFLINE', '1');
+    await expect(resolveModel('org/tiny', { placement: '1M' })).rejects.toThrow(
+      /org\/tiny \(main\) is not in .* as a whole: it lacks placements\/1M\.json, and HF_HUB_OFFLINE is set/,
+    );
   });
 
   test('a second time loads nothing', async () => {

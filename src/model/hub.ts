@@ -7,7 +7,7 @@ import { Folder } from './folder.ts';
 import { cachedSnapshot, SMALL_FILES, weightsOf, writeListing } from './hub-cache.ts';
 import { HubRepository, NotGiven } from './hub-repository.ts';
 import { cacheFolder, offlineBy } from './hub-settings.ts';
-import { type HubOptions, isRepo } from './model-files.ts';
+import { type HubOptions, isRepo, type OpenOptions, PLACEMENTS } from './model-files.ts';
 import { INDEX, SINGLE, weightFiles } from './read-checkpoint.ts';
 
 /**
@@ -16,7 +16,7 @@ import { INDEX, SINGLE, weightFiles } from './read-checkpoint.ts';
  *
  * @throws InputError when it is neither, or cannot be had
  */
-export async function resolveModel(pathOrRepo: string, options: HubOptions = {}): Promise<string> {
+export async function resolveModel(pathOrRepo: string, options: OpenOptions = {}): Promise<string> {
   if (existsSync(pathOrRepo)) {
     if (statSync(pathOrRepo).isDirectory()) return pathOrRepo;
     throw new InputError(
@@ -27,7 +27,7 @@ export async function resolveModel(pathOrRepo: string, options: HubOptions = {})
     throw new InputError(`${pathOrRepo} is neither a folder nor the name of a model, as in org/model`);
   }
   checkRevision(options.revision);
-  const cached = cachedSnapshot(pathOrRepo, options.revision);
+  const cached = cachedSnapshot(pathOrRepo, options.revision, options.placement);
   if (cached?.missing.length === 0) return cached.folder;
   try {
     return await pull(pathOrRepo, options);
@@ -39,19 +39,19 @@ export async function resolveModel(pathOrRepo: string, options: HubOptions = {})
 }
 
 /**
- * Downloads the configuration, weights, tokenizer and generation settings of a model as they are now; files that the
+ * Downloads the configuration, weights, tokenizer, generation settings and placements of a model as they are now; files that the
  * cache has are not loaded again, an interrupted one goes on. Gives the snapshot's folder.
  *
  * @throws InputError when the repository cannot be reached or is no model in safetensors, or a file arrives damaged
  */
-export async function pull(repo: string, options: HubOptions = {}): Promise<string> {
+export async function pull(repo: string, options: OpenOptions = {}): Promise<string> {
   if (!isRepo(repo)) {
     throw new InputError(`${repo} is not the name of a model, as in org/model`);
   }
-  const { revision = 'main' } = options;
+  const { revision = 'main', placement } = options;
   checkRevision(revision);
   const variable = offlineBy();
-  if (variable) return offline(repo, revision, variable);
+  if (variable) return offline(repo, revision, variable, placement);
   return download(repo, revision, options);
 }
 
@@ -59,12 +59,14 @@ function checkRevision(revision = 'main'): void {
   if (revision.split(/[/\\]/).includes('..')) throw new InputError(`${revision} is no branch, tag or commit`);
 }
 
-function offline(repo: string, revision: string, variable: string): string {
-  const cached = cachedSnapshot(repo, revision);
+function offline(repo: string, revision: string, variable: string, placement?: string): string {
+  const cached = cachedSnapshot(repo, revision, placement);
   if (cached?.missing.length === 0) return cached.folder;
   const lacking = cached ? ` as a whole: it lacks ${cached.missing.join(', ')}` : '';
   throw new NotGiven(`${repo} (${revision}) is not in ${cacheFolder()}${lacking}, and ${variable} is set`);
 }
+
+const PLACEMENT = new RegExp(`^${PLACEMENTS}/[^/]+\\.json$`);
 
 /** The files of a model as they are at a branch, tag or commit. */
 async function download(repo: string, revision: string, options: HubOptions): Promise<string> {
@@ -72,7 +74,7 @@ async function download(repo: string, revision: string, options: HubOptions): Pr
   try {
     const { sha, files } = await hub.list(revision);
     const snapshot = hub.snapshot(sha);
-    const { single, index, others } = weightsOf([...files.keys()]);
+    const { single, index, others } = weightsOf([...files.keys()].filter((name) => !name.includes('/')));
     if (!files.has('config.json') || !(single || index)) {
       const hint = others.length > 0 ? `; it has ${others.join(', ')}, which are not read` : '';
       throw new InputError(
@@ -80,7 +82,7 @@ async function download(repo: string, revision: string, options: HubOptions): Pr
       );
     }
     const wanted = [...files.values()].filter(
-      ({ path }) => SMALL_FILES.has(path) && !(single && path === INDEX),
+      ({ path }) => (SMALL_FILES.has(path) && !(single && path === INDEX)) || PLACEMENT.test(path),
     );
     // Which files have the weights, the index says, whatever they are called.
     if (!single) await hub.fetch(files.get(INDEX)!, sha);

@@ -6,7 +6,8 @@ import { type JsonObject, parseJsonObject } from './json-fields.ts';
 export interface ModelFiles {
   /** The place, for messages. */
   readonly path: string;
-  names(): string[];
+  /** Of the files themselves, or of those in a folder among them, without its name; none where there is no such folder. */
+  names(folder?: string): string[];
   has(name: string): boolean;
   /** @throws InputError where there is no such file */
   open(name: string): Bytes;
@@ -25,6 +26,13 @@ export const TOKENIZER_FILES = [
   'chat_template.json',
 ];
 
+/** The folder of placements (placement.ts) in a model's. */
+export const PLACEMENTS = 'placements';
+
+export function placementFile(name: string): string {
+  return `${PLACEMENTS}/${name}.json`;
+}
+
 /** The name of a repository on the Hub, as in org/model. */
 export function isRepo(name: string): boolean {
   return /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/.test(name) && !name.includes('..');
@@ -37,6 +45,11 @@ export interface HubOptions {
   hubUrl?: string;
   onProgress?: OnProgress;
   signal?: AbortSignal;
+}
+
+export interface OpenOptions extends HubOptions {
+  /** Name of a placement that is wanted among the files. */
+  placement?: string;
 }
 
 /** @throws InputError when the file is missing, is not JSON or not an object */

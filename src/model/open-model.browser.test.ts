@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { openModel } from './open-model.browser.ts';
+import { openModel, openText } from './open-model.browser.ts';
 import { readCheckpoint } from './read-checkpoint.ts';
 import { readTokenizer } from './tokenizer.ts';
 
@@ -27,11 +27,13 @@ beforeAll(async () => {
     const json = (value: unknown) => response.end(JSON.stringify(value));
     const [, org, name] = path.split('/');
     if (path.startsWith('/api/models/org/tiny/revision/')) {
-      return json({ sha: SHA, siblings: readdirSync(base).map((rfilename) => ({ rfilename })) });
+      const names = [...readdirSync(base), 'placements/64K.json', 'placements/128K.json'];
+      return json({ sha: SHA, siblings: names.map((rfilename) => ({ rfilename })) });
     }
     if (path.startsWith('/api/models/org/none/revision/')) return json({ sha: SHA, siblings: [] });
     const folder = org === 'sharded' ? sharded : org === 'org' && name === 'tiny' ? base : undefined;
     try {
+      if (path.endsWith('/placements/64K.json')) return json({ of: path });
       const data = readFileSync(`${folder}/${path.split('/').at(-1)}`);
       response.writeHead(200, { 'content-length': data.length, etag: `"${data.length}"` });
       response.end(request.method === 'HEAD' ? undefined : data);
@@ -74,6 +76,23 @@ test('a model of the Hub: what is read and nothing else, with progress', async (
   expect(readTokenizer(files).encode('Story').length).toBeGreaterThan(0);
   expect(stages.get('download model.safetensors')).toBe(1);
   expect(asked.some((path) => path.includes('training.jsonl'))).toBe(false);
+});
+
+test('a placement comes with the model when it is asked for, and alone by its address', async () => {
+  const plain = await openModel('org/tiny', { hubUrl: hub });
+  expect(plain.names('placements')).toEqual([]);
+  const files = await openModel('org/tiny', { hubUrl: hub, placement: '64K' });
+  expect(files.names('placements')).toEqual(['64K.json']);
+  await expect(openModel('org/tiny', { hubUrl: hub, placement: '1M' })).rejects.toThrow(
+    'org/tiny has no placements/1M.json; it has placements/64K.json, placements/128K.json',
+  );
+  const below = await openModel(`${hub}/sharded`, { placement: '64K' });
+  expect(below.names('placements')).toEqual(['64K.json']);
+  expect((await openModel(`${hub}/sharded`, { placement: '1M' })).names('placements')).toEqual([]);
+  expect(JSON.parse(await openText(`${hub}/any/placements/64K.json`))).toEqual({
+    of: '/any/placements/64K.json',
+  });
+  await expect(openText(`${hub}/none.json`)).rejects.toThrow('there is no http');
 });
 
 test('what is kept is not loaded again, and serves when the Hub cannot be reached', async () => {

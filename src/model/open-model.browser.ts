@@ -1,7 +1,7 @@
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { blobFiles } from './blob-files.ts';
-import { type HubOptions, isRepo, type ModelFiles } from './model-files.ts';
+import { isRepo, type ModelFiles, type OpenOptions, PLACEMENTS, placementFile } from './model-files.ts';
 import { fetchKept, fetchNewest } from './page-cache.ts';
 import { INDEX, SINGLE, weightFiles } from './read-checkpoint.ts';
 
@@ -20,7 +20,7 @@ const SMALL = [
 ];
 
 /** @throws InputError when the source is neither, or cannot be had */
-export async function openModel(source: string, options: HubOptions = {}): Promise<ModelFiles> {
+export async function openModel(source: string, options: OpenOptions = {}): Promise<ModelFiles> {
   if (/^(\.{0,2}\/|[a-z]+:)/i.test(source)) return fromAddress(source, options);
   if (isRepo(source)) return fromHub(source, options);
   throw new InputError(
@@ -29,7 +29,7 @@ export async function openModel(source: string, options: HubOptions = {}): Promi
 }
 
 /** A server that tells nothing of its files: each is asked for. */
-async function fromAddress(address: string, options: HubOptions): Promise<ModelFiles> {
+async function fromAddress(address: string, options: OpenOptions): Promise<ModelFiles> {
   const base = new URL(address.replace(/\/?$/, '/'), globalThis.location?.href).href;
   const load = (name: string) => fetchFile(`${base}${name}`, name, options);
   const blobs = new Map<string, Blob>();
@@ -41,7 +41,7 @@ async function fromAddress(address: string, options: HubOptions): Promise<ModelF
   };
   await add(SMALL.slice(0, 1));
   if (!blobs.has('config.json')) throw new InputError(`${address} is no model folder: it has no config.json`);
-  await add([...SMALL.slice(1), SINGLE]);
+  await add([...SMALL.slice(1), ...wantedPlacement(options), SINGLE]);
   if (!blobs.has(SINGLE)) {
     await add([INDEX]);
     if (blobs.has(INDEX)) await add(weightFiles(await blobFiles(address, blobs)));
@@ -55,7 +55,7 @@ interface Listing {
 }
 
 /** Files of a commit never change, so those that are kept are not asked for. */
-async function fromHub(repo: string, options: HubOptions): Promise<ModelFiles> {
+async function fromHub(repo: string, options: OpenOptions): Promise<ModelFiles> {
   const { revision = 'main', signal } = options;
   const hub = (options.hubUrl ?? 'https://huggingface.co').replace(/\/+$/, '');
   const listed = await fetchNewest(
@@ -81,9 +81,28 @@ async function fromHub(repo: string, options: HubOptions): Promise<ModelFiles> {
   if (!there.has('config.json') || !(there.has(SINGLE) || there.has(INDEX))) {
     throw new InputError(`${repo} (${revision}) on ${hub} has no config.json with ${SINGLE}`);
   }
-  await add([...SMALL, ...(there.has(SINGLE) ? [] : [INDEX])]);
+  const [placement] = wantedPlacement(options);
+  if (placement !== undefined && !there.has(placement)) {
+    const others = [...there].filter((name) => name.startsWith(`${PLACEMENTS}/`));
+    throw new InputError(
+      `${repo} has no ${placement}${others.length > 0 ? `; it has ${others.join(', ')}` : ''}`,
+    );
+  }
+  await add([...SMALL, ...wantedPlacement(options), ...(there.has(SINGLE) ? [] : [INDEX])]);
   await add(weightFiles(await blobFiles(repo, blobs)));
   return blobFiles(repo, blobs);
+}
+
+function wantedPlacement({ placement }: OpenOptions): string[] {
+  return placement === undefined ? [] : [placementFile(placement)];
+}
+
+/** A text by its address. */
+export async function openText(address: string): Promise<string> {
+  const url = new URL(address, globalThis.location?.href).href;
+  const blob = await fetchKept(url);
+  if (!blob) throw new InputError(`there is no ${url}`);
+  return blob.text();
 }
 
 function fetchFile(

@@ -127,6 +127,20 @@ export class QuantizedTensors implements TensorSource {
     };
   }
 
+  part(name: string, from: number, count: number): Float32Array<ArrayBuffer> {
+    const read = (stored: string, start: number, values: number) =>
+      this.source.part?.(stored, start, values) ?? this.source.read(stored).slice(start, start + values);
+    if (!this.isQuantized(name)) return read(name, from, count);
+    const bits = this.bits(name);
+    const packed = bits / 8;
+    return dequantize({
+      bits,
+      shape: [1, count],
+      data: Uint8Array.from(read(name, from * packed, count * packed)),
+      scales: read(name + SCALES, from / QUANTIZED_BLOCK, count / QUANTIZED_BLOCK),
+    });
+  }
+
   *pieces(name: string): Generator<Uint8Array> {
     if (!this.source.pieces) throw new Error('the source of these tensors gives no pieces');
     for (const part of this.isQuantized(name) ? [name, name + SCALES] : [name]) {

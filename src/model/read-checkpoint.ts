@@ -22,6 +22,8 @@ import { checkWeights, FiniteTensors } from './weights.ts';
 export const SINGLE = 'model.safetensors';
 export const INDEX = 'model.safetensors.index.json';
 export const CONFIG = 'config.json';
+/** In the metadata of weight files: it goes with the values, not with a config.json that may be taken over by others. */
+export const ROUNDED_FROM = 'postnas_rounded_from';
 const GENERATION = 'generation_config.json';
 
 export interface Checkpoint {
@@ -29,6 +31,8 @@ export interface Checkpoint {
   /** Read tensor by tensor; a tensor with NaN or infinities is refused when it is read. */
   weights: TensorSource;
   generation: GenerationConfig;
+  /** Hash of the weights of which these are a copy in fewer bits (weights-hash.ts), where they are one and the files say so. */
+  roundedFrom?: string;
   /** Sentences on what the files say and the model does not follow; to be shown once, where it is opened. */
   notices?: readonly string[];
 }
@@ -42,12 +46,14 @@ export interface Checkpoint {
 export function readCheckpoint(files: ModelFiles): Checkpoint {
   const told = readConfig(files);
   const { generation, notices } = readGeneration(files, told);
-  const { config, weights, notices: ofWeights } = resolveWeights(told, readWeights(files));
+  const { stored, roundedFrom } = readWeights(files);
+  const { config, weights, notices: ofWeights } = resolveWeights(told, stored);
   checkWeights(config, weights, { where: files.path });
   return {
     config,
     weights: new FiniteTensors(weights, files.path),
     generation,
+    ...(roundedFrom !== undefined && { roundedFrom }),
     notices: [...configNotices(files, told), ...ofWeights, ...notices],
   };
 }
@@ -79,9 +85,15 @@ export function readConfig(files: ModelFiles): ModelConfig {
   return configFromHf(files.open(CONFIG).path, readJson(files, CONFIG));
 }
 
-function readWeights(files: ModelFiles): TensorSource {
-  if (files.has(SINGLE)) return new QuantizedTensors(new Safetensors(files.open(SINGLE)));
-  if (files.has(INDEX)) return new QuantizedTensors(new ShardedTensors(files));
+function readWeights(files: ModelFiles): { stored: TensorSource; roundedFrom: string | undefined } {
+  const source = files.has(SINGLE)
+    ? new Safetensors(files.open(SINGLE))
+    : files.has(INDEX)
+      ? new ShardedTensors(files)
+      : undefined;
+  if (source) {
+    return { stored: new QuantizedTensors(source), roundedFrom: source.metadata[ROUNDED_FROM] };
+  }
   const other = files.names().filter((name) => /\.(bin|pt|pth|gguf)$/.test(name));
   const hint = other.length > 0 ? `; ${other.join(', ')} cannot be read as such` : '';
   throw new InputError(`${files.path} has neither ${SINGLE} nor ${INDEX}${hint}`);
@@ -119,6 +131,8 @@ function isFileName(name: string): boolean {
 
 /** The shards that an index names, as one source. */
 class ShardedTensors implements TensorSource {
+  /** What all shards say. */
+  readonly metadata: Record<string, string>;
   private readonly shardOf = new Map<string, Safetensors>();
 
   constructor(files: ModelFiles) {
@@ -134,6 +148,12 @@ class ShardedTensors implements TensorSource {
       }
       this.shardOf.set(name, shard);
     }
+    const [first, ...others] = [...shards.values()].map((shard) => Object.entries(shard.metadata));
+    this.metadata = Object.fromEntries(
+      first!.filter(([key, value]) =>
+        others.every((other) => other.some(([k, v]) => k === key && v === value)),
+      ),
+    );
     // Every tensor of the shards belongs to the model, whether the index lists it or not.
     for (const shard of shards.values()) {
       for (const name of shard.names()) {
@@ -159,6 +179,10 @@ class ShardedTensors implements TensorSource {
 
   read(name: string): Float32Array<ArrayBuffer> {
     return this.shard(name).read(name);
+  }
+
+  part(name: string, from: number, count: number): Float32Array<ArrayBuffer> {
+    return this.shard(name).part(name, from, count);
   }
 
   pieces(name: string): Iterable<Uint8Array> {

@@ -88,6 +88,17 @@ export class Safetensors implements TensorSource {
     return readValues(this.file, this.entry(name));
   }
 
+  part(name: string, from: number, count: number): Float32Array<ArrayBuffer> {
+    const entry = this.entry(name);
+    const size = DTYPE_BYTES[entry.dtype];
+    if (from < 0 || (from + count) * size > entry.bytes) {
+      throw new Error(
+        `values ${from} to ${from + count} of tensor '${name}', which has ${entry.bytes / size}`,
+      );
+    }
+    return readValues(this.file, { ...entry, begin: entry.begin + from * size, bytes: count * size });
+  }
+
   *pieces(name: string): Generator<Uint8Array> {
     const { begin, bytes } = this.entry(name);
     for (let at = 0; at < bytes; at += CHUNK) {

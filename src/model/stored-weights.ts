@@ -96,6 +96,11 @@ class RenamedTensors implements TensorSource {
     return this.source.read(this.stored(name));
   }
 
+  part(name: string, from: number, count: number): Float32Array<ArrayBuffer> {
+    const stored = this.stored(name);
+    return this.source.part?.(stored, from, count) ?? this.source.read(stored).slice(from, from + count);
+  }
+
   quantized(name: string): Quantized | null {
     return this.source.quantized?.(this.stored(name)) ?? null;
   }

@@ -18,6 +18,8 @@ export interface TensorSource {
   info(name: string): TensorInfo;
   /** The values as float32, row-major. Reads from disk at each call. */
   read(name: string): Float32Array<ArrayBuffer>;
+  /** `count` values from the given one on, both multiples of 32 where the tensor is held in few bits. */
+  part?(name: string, from: number, count: number): Float32Array<ArrayBuffer>;
   /** The bytes of a tensor as they are stored, a few megabytes at a time. */
   pieces?(name: string): Iterable<Uint8Array>;
   /** A matrix that is held in few bits, as it is; null for others. */

@@ -83,13 +83,18 @@ export class FiniteTensors implements TensorSource {
     return this.check(name, this.source.read(name));
   }
 
-  private check(name: string, values: Float32Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
+  part(name: string, from: number, count: number): Float32Array<ArrayBuffer> {
+    const values = this.source.part?.(name, from, count);
+    return values ? this.check(name, values, from) : this.read(name).slice(from, from + count);
+  }
+
+  private check(name: string, values: Float32Array<ArrayBuffer>, first = 0): Float32Array<ArrayBuffer> {
     let zero = 0;
     for (let i = 0; i < values.length; i++) zero += values[i]! * 0; // stays 0 unless a value is not finite
     if (zero !== 0) {
       const at = values.findIndex((value) => !Number.isFinite(value));
       throw new InputError(
-        `${this.where}: tensor '${name}' holds ${values[at]} at index ${at}, expected finite values`,
+        `${this.where}: tensor '${name}' holds ${values[at]} at index ${first + at}, expected finite values`,
       );
     }
     return values;

@@ -4,8 +4,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
 import { tinyTokenizerFiles } from '../../test/support/tiny-tokenizer.ts';
-import { saveCheckpoint } from '../model/checkpoint.ts';
+import { openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
 import type { GenerationConfig } from '../model/generation-config.ts';
+import { writePlacement } from '../model/placed-folder.ts';
+import { placementOf } from '../model/placement.ts';
+import { weightsHash } from '../model/weights-hash.ts';
 import { InputError } from '../util/errors.ts';
 import type { GeneratedToken } from './continuation.ts';
 import { Engine } from './engine.ts';
@@ -70,6 +73,33 @@ test.each([
     expect(result).toMatchObject({ status: 'rejected', reason: { name: 'InputError' } });
     expect(String((result as PromiseRejectedResult).reason)).toContain(message);
   }
+});
+
+test('a placement by its name, by its path and as what it says', async () => {
+  const placed = tinyConfig([{ kind: 'sliding_window', window: 4, sinks: 1 }, { kind: 'attention' }], {
+    maxPositionEmbeddings: 64,
+  });
+  const hash = await weightsHash(openCheckpoint(dir));
+  const placement = placementOf(config, placed, { name: 'near', weights: hash });
+  const path = writePlacement(dir, placement);
+  const prompt = [5, 9, 20, 7, 33, 12, 8, 41];
+  const ids = async (options: LoadOptions, source = dir) => {
+    await using model = await Model.fromPretrained(source, { threads: 1, ...options });
+    return idsOf(await collect(model.generate(prompt, { maxNewTokens: 12, ...endless })));
+  };
+  const baked = join(root, 'baked');
+  await saveCheckpoint(baked, placed, randomWeights(config, 3), { dtype: 'F32' });
+  const expected = await ids({}, baked);
+  for (const each of ['near', path, placement]) expect(await ids({ placement: each })).toEqual(expected);
+  expect(await ids({})).not.toEqual(expected);
+  await expect(Model.fromPretrained(dir, { placement: 'far' })).rejects.toThrow("has no placement 'far'");
+  const wrong = { ...placement, window: 0 };
+  // Before the model is looked for.
+  const none = join(root, 'none');
+  await expect(Model.fromPretrained(none, { placement: wrong })).rejects.toThrow('placement: window is 0');
+  await expect(Model.fromPretrained(none, { placement: 3 } as object)).rejects.toThrow(
+    'placement is 3, expected',
+  );
 });
 
 test('options of other libraries are refused, not passed over', async () => {

@@ -3,6 +3,8 @@ import type { ModelConfig } from '../model/config.ts';
 import type { GenerationConfig } from '../model/generation-config.ts';
 import type { HubOptions, ModelFiles } from '../model/model-files.ts';
 import { openModel } from '../model/open-model.ts';
+import { isPlacementName, type Placement, placementOption } from '../model/placement.ts';
+import { placeCheckpoint } from '../model/placement-files.ts';
 import type { DeviceDtype } from '../model/quantized-tensors.ts';
 import { readCheckpoint } from '../model/read-checkpoint.ts';
 import {
@@ -25,6 +27,11 @@ import { readWholePrompt } from './read-prompt.ts';
 /** A model ready to write: weights, tokenizer and sampling behind one object. */
 
 export interface LoadOptions extends HubOptions {
+  /**
+   * Which key and value heads see all tokens: the name of one of the model's placements (`placements/NAME.json`), the path of
+   * a file (in a browser its address), or what such a file holds. Without it the model is what its config.json says.
+   */
+  placement?: string | Placement;
   device?: Device;
   /**
    * Of ONNX Runtime; 0, the default, for all cores. In a browser: for half of the cores and at most four, as the first
@@ -57,7 +64,7 @@ export interface GenerateOptions extends ContinuationOptions {
 
 const LOAD: Record<keyof LoadOptions, true> = {
   ...{ device: true, threads: true, dtype: true, kvDtype: true, batches: true, scoring: true },
-  prefixCacheBytes: true,
+  ...{ prefixCacheBytes: true, placement: true },
   ...{ revision: true, hubUrl: true, onProgress: true, signal: true },
 };
 
@@ -93,8 +100,13 @@ export class Model {
     // Before anything is downloaded.
     checkKnown(options, LOAD);
     checkOptions(options);
-    const files = typeof source === 'string' ? await openModel(source, options) : source;
-    const { config, weights, generation, notices = [] } = readCheckpoint(files);
+    const placement = placementOption(options.placement);
+    const named = typeof placement === 'string' && isPlacementName(placement) ? placement : undefined;
+    const files =
+      typeof source === 'string' ? await openModel(source, { ...options, placement: named }) : source;
+    const read = readCheckpoint(files);
+    const checkpoint = placement === undefined ? read : await placeCheckpoint(read, files, placement);
+    const { config, weights, generation, notices = [] } = checkpoint;
     const tokenizer = files.has('tokenizer.json') ? readTokenizer(files) : null;
     const { prefixCacheBytes = 0 } = options;
     if (!(prefixCacheBytes >= 0)) {
