@@ -40,18 +40,27 @@ function filesOf(name: string, text: string) {
   }
 }
 
+/** Files of text that are read, but not trained on. */
+export function textsOption(flags: `--${string} <text...>`, meaning: string): Option {
+  const [name] = flags.split(' ') as [string];
+  return new Option(flags, `${meaning} (${FORMATS})`).argParser(severalTexts(name, 'a text file'));
+}
+
 /** Adds --task, --examples and --held-out to a command: what a model is judged by. */
-export function withTasks(command: Command, byDefault: string, examples = DEFAULTS.examples): Command {
+export function withTasks(
+  command: Command,
+  byDefault: string,
+  examples = DEFAULTS.examples,
+  { heldOut = true } = {},
+): Command {
   const task = new Option(
     '--task <name...>',
     `what the model is judged by: name, name:metric or name:metric:examples, with ${METRICS.join(', ')} as the metric; \`postnas eval --list-tasks\` shows the names, such as arc_easy, needle@4096, recall`,
   );
-  const heldOut = new Option(
-    '--held-out <text...>',
-    `files, folders and globs of text for the task ${HELD_OUT_TASK} (${FORMATS})`,
-  );
-  heldOut.argParser(severalTexts('--held-out', 'a text file'));
-  addWithAliases(command, heldOut, '--text');
+  if (heldOut) {
+    const meaning = `files, folders and globs of text for the task ${HELD_OUT_TASK}`;
+    addWithAliases(command, textsOption('--held-out <text...>', meaning), '--text');
+  }
   const field = new Option('--field <name>', 'the field of records that has the text');
   command.addOption(otherwise(field, 'text, or a conversation in messages or conversations'));
   addWithAliases(command, otherwise(task, byDefault), '--objective');

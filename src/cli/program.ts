@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   quantize: async () => (await import('./commands/quantize.ts')).quantizeCommand(),
   export: async () => (await import('./commands/export.ts')).exportCommand(),
   eval: async () => (await import('./commands/eval.ts')).evalCommand(),
+  convert: async () => (await import('./commands/convert.ts')).convertCommand(),
   compare: async () => (await import('./commands/compare.ts')).compareCommand(),
   init: async () => (await import('./commands/init.ts')).initCommand(),
   info: async () => (await import('./commands/info.ts')).infoCommand(),

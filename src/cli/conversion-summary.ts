@@ -1,0 +1,45 @@
+import { keptRecall, parentOf, textChange } from '../search/conversion/choose.ts';
+import type { ConversionResult } from '../search/conversion/result.ts';
+import { grouped, readable } from './numbers.ts';
+import { plain, table } from './table.ts';
+
+/** What a conversion found, for a terminal: the placements beside each other, the choice, the verdict, and how to use it. */
+export function conversionSummary(
+  { reach, chosen, reason, comparison, name, wanted }: ConversionResult,
+  { model, written }: { model: string; written: readonly string[] },
+): string {
+  const parent = parentOf(reach);
+  const distances = reach.recall?.distances ?? [];
+  const rows = reach.placements.map((placed, i) => {
+    const { how, seed, heads, cost } = placed;
+    const change = textChange(placed, parent);
+    const kept = keptRecall(placed, parent);
+    return [
+      i === chosen ? '->' : '',
+      seed === undefined ? how : `${how} ${seed}`,
+      String(heads),
+      readable(cost.bytes),
+      cost.milliseconds === undefined ? '' : cost.milliseconds.toFixed(1),
+      change === null ? '' : `${change < 0 ? '-' : '+'}${Math.abs(change).toFixed(3)}`,
+      ...distances.map((_, d) =>
+        kept[d] === null || kept[d] === undefined ? '' : (100 * kept[d]).toFixed(0),
+      ),
+    ];
+  });
+  const verdict = comparison?.verdicts[0];
+  return [
+    table(
+      [
+        ...['', 'placement', 'full heads', `bytes at ${grouped(wanted.context)}`, 'ms a token', 'text'],
+        ...distances.map(({ to }) => `found % to ${grouped(to)}`),
+      ],
+      rows,
+    ),
+    '',
+    `${name}: ${reason}.`,
+    ...(verdict ? ['', `${verdict.headline}.`, ...verdict.points.map(({ text }) => `- ${plain(text)}`)] : []),
+    '',
+    `written: ${written.join(', ')}`,
+    `use it:  postnas generate ${model} --placement ${written.some((path) => path.startsWith(model)) ? name : written.find((path) => path.endsWith(`${name}.json`))} --prompt "..."`,
+  ].join('\n');
+}

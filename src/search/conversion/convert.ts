@@ -1,0 +1,192 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { openCheckpoint } from '../../model/checkpoint.ts';
+import type { ModelConfig } from '../../model/config.ts';
+import { resolveModel } from '../../model/hub.ts';
+import { writePlacement } from '../../model/placed-folder.ts';
+import { type Placement, placementOf } from '../../model/placement.ts';
+import type { WeightDtype } from '../../model/quantized-tensors.ts';
+import { weightsHash } from '../../model/weights-hash.ts';
+import { InputError } from '../../util/errors.ts';
+import { writeFileAtomic } from '../../util/files.ts';
+import { checkKnown } from '../../util/known-options.ts';
+import type { OnProgress } from '../../util/progress.ts';
+import { compare } from '../compare/compare.ts';
+import type { CompareOptions } from '../compare/options.ts';
+import { thisMachine } from '../machine.ts';
+import { placementSpecs } from '../reach/placement.ts';
+import type { PlacedReach, ReachResult } from '../reach/result.ts';
+import { searchReach } from '../reach/search-reach.ts';
+import { budgetsOf, checkParent, type Wanted } from './budgets.ts';
+import { choosePlacement, keptRecall, parentOf, textChange } from './choose.ts';
+import { CONVERSION_FORMAT, type ConversionResult, conversionSchema } from './result.ts';
+import { measureTimes } from './times.ts';
+
+/** What holds where a conversion is not told. */
+export const CONVERTED = { windows: [128, 256], sinks: 4 };
+
+export interface ConvertOptions extends Partial<Wanted> {
+  /** A folder, or the name of a model on the Hub: full attention in all layers. */
+  model: string;
+  /** Files, folders and globs of text that the model was not trained on. */
+  data: string | readonly string[];
+  /** The field of records that has the text. */
+  field?: string;
+  /** Where everything is kept: the same conversion goes on from there. */
+  out: string;
+  /** Windows that a layer can have; 128 and 256 unless told. */
+  windows?: readonly number[];
+  /** First tokens of a text that windows see; 4 unless told. */
+  sinks?: number;
+  /** Name of the placement; made of the context and the number of heads unless told. */
+  name?: string;
+  /** Hours of training: 0, which is what there is so far. */
+  hours?: number;
+  /** Whether speed is measured; it is unless told otherwise. */
+  speedMeasured?: boolean;
+  /** How the result is compared with its parent: settings of `compare`; false leaves it out. */
+  comparison?: Partial<Omit<CompareOptions, 'parent' | 'hybrids' | 'out' | 'heldOut'>> | false;
+  /** Of the weights, for speed and comparison; as they are stored unless told. */
+  dtype?: WeightDtype;
+  threads?: number;
+  /** The command line, for the result. */
+  command?: string;
+  onProgress?: OnProgress;
+  signal?: AbortSignal;
+}
+
+const KNOWN: Record<keyof ConvertOptions, true> = {
+  ...{ model: true, data: true, field: true, out: true, windows: true, sinks: true, name: true, hours: true },
+  ...{ context: true, memory: true, speed: true, heads: true, speedMeasured: true, comparison: true },
+  ...{ dtype: true, threads: true, command: true, onProgress: true, signal: true },
+};
+
+export interface Converted {
+  result: ConversionResult;
+  placement: Placement;
+  /** Files that were written. */
+  written: string[];
+}
+
+/**
+ * Makes a model cheap without training: measures what full heads and windows cost here, searches which KV heads must see
+ * everything, takes the placement that does what is wanted, and compares it with its parent and the trivial baselines.
+ * Writes `placements/NAME.json` into the model's folder where that is one here, and into `out`; `conversion.json` there.
+ *
+ * @throws InputError for a model that has other mixers already, for budgets in which nothing fits, for texts that are too short
+ */
+export async function convert(options: ConvertOptions): Promise<Converted> {
+  checkKnown(options, KNOWN);
+  const { model, data, out, onProgress, signal, dtype, threads, command, comparison = {} } = options;
+  const { windows = CONVERTED.windows, sinks = CONVERTED.sinks, hours = 0, speedMeasured = true } = options;
+  if (hours !== 0) {
+    throw new InputError(
+      `--hours ${hours}: expected 0, for training is not part of a conversion yet; postnas distill trains`,
+    );
+  }
+  const started = performance.now();
+  const folder = await resolveModel(model, { onProgress, signal });
+  const checkpoint = openCheckpoint(folder);
+  const { config, weights } = checkpoint;
+  checkParent(config, model);
+  const wanted = wantedOf(options, config);
+  const { context } = wanted;
+  const budgets = budgetsOf(wanted, config, { windows, sinks });
+  const common = { ...(threads !== undefined && { threads }), onProgress, signal };
+  const times =
+    speedMeasured || wanted.speed !== undefined
+      ? await measureTimes(config, weights, { context, windows, sinks, dtype, kvDtype: 'q8', ...common })
+      : undefined;
+  const reach = await searchReach({
+    ...{ model: folder, data, work: join(out, 'search'), context, budgets, windows, sinks },
+    ...(options.field !== undefined && { field: options.field }),
+    ...(times && { times }),
+    ...present(common),
+  });
+  const given = wanted.memory !== undefined || wanted.speed !== undefined || wanted.heads !== undefined;
+  const { chosen, reason } = choosePlacement(reach, given);
+  const placed = reach.placements[chosen]!;
+  const name = options.name ?? nameOf(context, placed);
+  const placement = placementOf(config, configOf(config, placed), {
+    ...{ name, weights: await weightsHash(checkpoint) },
+    made: madeOf(reach, placed),
+  });
+  const written = [writePlacement(out, placement)];
+  if (existsSync(join(model, 'config.json'))) written.push(writePlacement(model, placement));
+  const compared =
+    comparison === false
+      ? null
+      : await compare({
+          ...{ parent: model, hybrids: [], placements: [written[0]!], out: join(out, 'comparison'), heldOut: data },
+          context: Math.min(context, config.maxPositionEmbeddings),
+          ...(options.field !== undefined && { field: options.field }),
+          ...(dtype && { dtype }),
+          ...present(common),
+          ...comparison,
+        });
+  const result = conversionSchema.parse({
+    format: CONVERSION_FORMAT,
+    ...(command !== undefined && { command }),
+    created: new Date().toISOString(),
+    machine: thisMachine(),
+    ...{ name, wanted, reach, chosen, reason, comparison: compared },
+    seconds: (performance.now() - started) / 1000,
+  } satisfies ConversionResult);
+  const path = join(out, 'conversion.json');
+  writeFileAtomic(path, `${JSON.stringify(result, null, 1)}\n`);
+  return { result, placement, written: [...written, path] };
+}
+
+function present<T extends object>(options: T): { [K in keyof T]: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
+}
+
+/** @throws InputError for numbers that are none */
+function wantedOf(options: ConvertOptions, { maxPositionEmbeddings }: ModelConfig): Wanted {
+  const { context = maxPositionEmbeddings, memory, speed, heads } = options;
+  for (const [name, value, least] of [
+    ['context', context, 64],
+    ['heads', heads, 0],
+  ] as const) {
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= least)) {
+      throw new InputError(`${name} is ${value}, expected a whole number of at least ${least}`);
+    }
+  }
+  for (const [name, value] of Object.entries({ memory, speed })) {
+    if (value !== undefined && !(Number.isFinite(value) && value > 0)) {
+      throw new InputError(`${name} is ${value}, expected a number above 0`);
+    }
+  }
+  return {
+    context,
+    ...(memory !== undefined && { memory }),
+    ...(speed !== undefined && { speed }),
+    ...(heads !== undefined && { heads }),
+  };
+}
+
+function configOf(config: ModelConfig, { layers }: PlacedReach): ModelConfig {
+  return { ...config, layers: placementSpecs(layers, config) };
+}
+
+/** '32K-6-heads' */
+function nameOf(context: number, { heads }: PlacedReach): string {
+  const tokens = context % 1024 === 0 ? `${context / 1024}K` : String(context);
+  return `${tokens}-${heads}-head${heads === 1 ? '' : 's'}`;
+}
+
+/** What a stranger to the file wants to know. */
+function madeOf(reach: ReachResult, placed: PlacedReach) {
+  const parent = parentOf(reach);
+  const change = textChange(placed, parent);
+  const round = (value: number) => Number(value.toFixed(4));
+  return {
+    by: 'postnas convert',
+    context: reach.context,
+    heads: placed.heads,
+    bytes: Math.round(placed.cost.bytes),
+    parent_bytes: Math.round(parent.cost.bytes),
+    ...(change !== null && { text_nats: round(change) }),
+    recall_kept: keptRecall(placed, parent).map((share) => (share === null ? null : round(share))),
+  };
+}
