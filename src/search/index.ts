@@ -31,6 +31,8 @@ export type { OnProgress, ProgressEvent } from '../util/progress.ts';
 export { compare } from './compare/compare.ts';
 export type { CompareOptions } from './compare/options.ts';
 export type { CompareResult } from './compare/result.ts';
+export { type Converted, type ConvertOptions, convert } from './conversion/convert.ts';
+export type { ConversionResult } from './conversion/result.ts';
 export { DEFAULTS } from './defaults.ts';
 export { type EvaluateOptions, type Evaluation, evaluate } from './evaluate.ts';
 export type {
@@ -41,6 +43,8 @@ export type {
   SearchSettings,
   SharedSettings,
 } from './one-stage.ts';
+export type { ReachBudget, ReachResult } from './reach/result.ts';
+export { type SearchReachOptions, searchReach } from './reach/search-reach.ts';
 export { readResult } from './read-result.ts';
 export type { Recipe, RecipeInput } from './recipe.ts';
 export type { Result } from './result.ts';

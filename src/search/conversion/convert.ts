@@ -117,7 +117,13 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
     comparison === false
       ? null
       : await compare({
-          ...{ parent: model, hybrids: [], placements: [written[0]!], out: join(out, 'comparison'), heldOut: data },
+          ...{
+            parent: model,
+            hybrids: [],
+            placements: [written[0]!],
+            out: join(out, 'comparison'),
+            heldOut: data,
+          },
           context: Math.min(context, config.maxPositionEmbeddings),
           ...(options.field !== undefined && { field: options.field }),
           ...(dtype && { dtype }),
