@@ -1,5 +1,6 @@
 import { InputError } from '../util/errors.ts';
 import { readResult } from './read-result.ts';
+import { RESULT_FORMAT } from './result.ts';
 import { agreedPlacement } from './stages/placement/agreed.ts';
 
 /**
@@ -9,8 +10,8 @@ import { agreedPlacement } from './stages/placement/agreed.ts';
  */
 export function layersOf(path: string): number[] {
   const result = readResult(path);
-  if (result.format === 'postnas-bench-1' || result.format === 'postnas-compare-1') {
-    const command = result.format === 'postnas-bench-1' ? 'bench' : 'compare';
+  if (result.format !== RESULT_FORMAT) {
+    const command = result.format.split('-')[1];
     throw new InputError(`${path} is a result of postnas ${command}: expected that of a search`);
   }
   const { chosen, placement, blocks, design, dimensions } = result;

@@ -5,15 +5,17 @@ import { type BenchResult, benchSchema } from '../runtime/bench/result.ts';
 import { InputError } from '../util/errors.ts';
 import { readBy, shown } from '../util/schema.ts';
 import { COMPARE_FORMAT, type CompareResult, compareSchema } from './compare/result.ts';
+import { CONVERSION_FORMAT, type ConversionResult, conversionSchema } from './conversion/result.ts';
 import { OLD_FORMATS, type Read } from './old-results.ts';
 import { RESULT_FORMAT, type Result, resultSchema } from './result.ts';
 
-type AnyResult = Result | BenchResult | CompareResult;
+type AnyResult = Result | BenchResult | CompareResult | ConversionResult;
 
 const READERS: Record<string, (json: JsonObject, read: Read) => AnyResult> = {
   [RESULT_FORMAT]: (json, read) => read(resultSchema(json), json),
   'postnas-bench-1': (json, read) => read(benchSchema, json),
   [COMPARE_FORMAT]: (json, read) => read(compareSchema, json),
+  [CONVERSION_FORMAT]: (json, read) => read(conversionSchema, json),
   ...OLD_FORMATS,
 };
 

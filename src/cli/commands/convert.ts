@@ -78,7 +78,7 @@ export function convertCommand(): Command {
       'after',
       '\nWithout --memory, --speed and --heads several numbers of heads are searched, and the cheapest that keeps the model is ' +
         'taken. No weight changes: what comes out is a placement of a few hundred bytes, placements/NAME.json in the folder of ' +
-        '--out, and in that of the model where it is one here. The folder of --out gets report.html and conversion.json too, ' +
+        '--out, and in that of the model where it is one here. The folder of --out gets report.html and result.json too, ' +
         'and the same command goes on from what is there.\n' +
         '\nExamples:\n  postnas convert ./smollm2 --data novels.txt --context 8K\n' +
         '  postnas convert ./smollm2 --data novels.txt --context 32K --memory 60MB --task lambada_openai arc_easy\n' +

@@ -10,10 +10,12 @@ import { fileOrFolderToRead } from '../paths.ts';
 
 type Found = ReturnType<typeof readResult>;
 
-/** `postnas report`: what a search, a comparison of blocks or of models, a whole run or a bench found, as a page. */
+/** `postnas report`: what a search, a comparison of blocks or of models, a conversion, a whole run or a bench found, as a page. */
 export function reportCommand(): Command {
   const command = new Command('report')
-    .description('Make the page that shows what a search, a comparison, a whole run or a bench found.')
+    .description(
+      'Make the page that shows what a search, a comparison, a conversion, a whole run or a bench found.',
+    )
     .argument(
       '<results...>',
       'result.json, or the folder that has it; several results of bench go on one page',
@@ -49,6 +51,9 @@ async function write(page: string, all: readonly Found[]): Promise<void> {
   }
   if (found.format === 'postnas-compare-1') {
     return (await import('../../report/compare/report.ts')).writeCompareReport(page, found);
+  }
+  if (found.format === 'postnas-convert-1') {
+    return (await import('../../report/reach/report.ts')).writeConversionReport(page, found);
   }
   const { writeReport } = await import('../../report/report.ts');
   writeReport(page, found as Result);

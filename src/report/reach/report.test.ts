@@ -8,7 +8,7 @@ import { renderConversionReport } from './report.ts';
 
 const reach = sampleReach();
 const result: ConversionResult = {
-  format: 'postnas-conversion-1',
+  format: 'postnas-convert-1',
   command: 'postnas convert /models/parent',
   ...{ created: reach.created, machine: reach.machine, name: '4K-2-heads', wanted: { context: 4096 } },
   ...{ reach, ...choosePlacement(reach, false), seconds: 200 },

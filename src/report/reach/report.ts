@@ -100,6 +100,6 @@ function settingsOf(result: ConversionResult): Html {
   ];
   return html`${command !== undefined && html`<p>Repeat it with</p><pre tabindex="0"><code>${command}</code></pre>`}
 <dl class="facts">${facts.map(([term, fact]) => html`<div><dt>${term}</dt><dd>${fact}</dd></div>`)}</dl>
-<p>${downloadLink('conversion.json', 'application/json', `${JSON.stringify(result)}\n`, 'Download everything (JSON)')}</p>
+<p>${downloadLink('result.json', 'application/json', `${JSON.stringify(result)}\n`, 'Download everything (JSON)')}</p>
 ${comparison !== null && html`<h3>How it was compared</h3>${comparisonSettings(comparison)}`}`;
 }

@@ -71,7 +71,7 @@ export interface Converted {
 /**
  * Makes a model cheap without training: measures what full heads and windows cost here, searches which KV heads must see
  * everything, takes the placement that does what is wanted, and compares it with its parent and the trivial baselines.
- * Writes `placements/NAME.json` into the model's folder where that is one here, and into `out`; `conversion.json` there.
+ * Writes `placements/NAME.json` into the model's folder where that is one here, and into `out`; `result.json` there.
  *
  * @throws InputError for a model that has other mixers already, for budgets in which nothing fits, for texts that are too short
  */
@@ -138,7 +138,7 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
     ...{ name, wanted, reach, chosen, reason, comparison: compared },
     seconds: (performance.now() - started) / 1000,
   } satisfies ConversionResult);
-  const path = join(out, 'conversion.json');
+  const path = join(out, 'result.json');
   writeFileAtomic(path, `${JSON.stringify(result, null, 1)}\n`);
   return { result, placement, written: [...written, path] };
 }

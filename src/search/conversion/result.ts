@@ -5,7 +5,7 @@ import { reachSchema } from '../reach/result.ts';
 import { machinePart } from '../result.ts';
 
 /** What a conversion found and chose, as the JSON file that its page reads. */
-export const CONVERSION_FORMAT = 'postnas-conversion-1';
+export const CONVERSION_FORMAT = 'postnas-convert-1';
 
 export const conversionSchema = fields({
   format: z.literal(CONVERSION_FORMAT),
