@@ -55,6 +55,6 @@ test('a wrong file is named in one line', async () => {
   expect(await run(wrong)).toEqual({
     code: 1,
     stdout: '',
-    stderr: `postnas: ${wrong}: format is missing, expected "postnas-result-2", "postnas-bench-1", "postnas-compare-1", "postnas-search-1", "postnas-blocks-1" or "postnas-run-1": this is no result\n`,
+    stderr: `postnas: ${wrong}: format is missing, expected "postnas-result-2", "postnas-bench-1", "postnas-compare-1", "postnas-convert-1", "postnas-search-1", "postnas-blocks-1" or "postnas-run-1": this is no result\n`,
   });
 });
