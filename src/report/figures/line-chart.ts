@@ -58,7 +58,7 @@ export function drawLines(
       x: {
         type: 'log',
         domain: xs,
-        ticks: showX ? roundTicks(xs) : [...new Set(all.map(({ x }) => x))],
+        ticks: showX ? fewTicks(xs) : [...new Set(all.map(({ x }) => x))],
         tickFormat: showX ?? ((value: number) => (value % 1024 === 0 ? `${value / 1024}K` : String(value))),
         tickSize: 0,
         label: x,
@@ -103,6 +103,13 @@ function domainOf(values: readonly number[]): [number, number] {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const room = Math.max((high / low) ** 0.08, high / low < 2 ? Math.SQRT2 : 1);
   return [low / room, high * room];
+}
+
+/** So few that their names have room side by side. */
+function fewTicks(domain: readonly [number, number]): number[] {
+  const ticks = roundTicks(domain);
+  const every = Math.ceil(ticks.length / 4);
+  return ticks.filter((_, i) => (ticks.length - 1 - i) % every === 0);
 }
 
 /** Numbers of one digit on a logarithmic axis. */

@@ -36,7 +36,7 @@ export function headsFigure(result: ReachResult, chosen: PlacedReach): Figure {
     title: best
       ? `Heads ${listed(best.map(nameOf))} look far: of ${layers * kvHeads} KV heads, ${full.size} are left to see everything`
       : `Of ${layers * kvHeads} KV heads, ${full.size} are left to see everything`,
-    reading: html`A row is a layer, a cell one of its ${counted(kvHeads, 'KV head')}. The colour says what happens when all heads see a
+    reading: html`A row is a layer, its number on the left; a cell is one of its ${counted(kvHeads, 'KV head')}, by the number above. The colour says what happens when all heads see a
       short window only, and this one alone sees the whole text: how much of the way back to the parent it goes by itself. Panels ask for
       something told so many tokens ago${aspects.some(({ id }) => id === 'text') && html`, and for plain text`}. Heads with a ring are those that the
       chosen placement lets see everything.`,
@@ -106,15 +106,15 @@ function mapOf({ model, scores }: ReachResult, aspect: Aspect, full: ReadonlySet
     label: `Heads by how far they look: ${aspect.title}`,
     description: `${cells.map(({ title }) => title).join('. ')}.`,
     plot: {
-      width: Math.max(180, Math.min(430, 60 + model.kvHeads * 40)),
+      width: Math.max(240, Math.min(430, 60 + model.kvHeads * 60)),
       height: 40 + model.layers * 15,
       marginLeft: 44,
       marginRight: 8,
-      marginTop: 24,
+      marginTop: 20,
       marginBottom: 4,
       padding: 0,
-      x: { domain: numbered(model.kvHeads), axis: 'top', tickSize: 0, label: 'KV head', labelArrow: 'none' },
-      y: { domain: numbered(model.layers), tickSize: 0, label: 'layer', labelArrow: 'none' },
+      x: { domain: numbered(model.kvHeads), axis: 'top', tickSize: 0, label: null },
+      y: { domain: numbered(model.layers), tickSize: 0, label: null },
       marks: [
         Plot.cell(cells, { ...place, fill: 'fill', inset: 0.75, rx: 2, title: 'title' }),
         Plot.cell(best, { ...place, fill: 'none', stroke: 'var(--full)', strokeWidth: 2, inset: 1.5, rx: 2 }),

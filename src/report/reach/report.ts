@@ -65,7 +65,7 @@ function answerOf({
   return html`<p class="eyebrow">Placement ${name} of ${nameOf(reach.model.path)} · ${wanted.context.toLocaleString('en')} tokens · ${machine.processor} · ${created.slice(0, 10)}</p>
 <h1>${headline}</h1>
 <p>No weight was changed. Of ${reach.model.layers * reach.model.kvHeads} KV heads ${placed.heads} still see the whole text; the others see the newest
-tokens and the first ${reach.sinks}, so that nothing else of them is kept. Taken is ${reason}.</p>
+tokens and the first ${reach.sinks}, so that nothing else of them is kept. It is ${reason}.</p>
 <div class="cards">
 <div class="card"><b>${bytes(placed.cost.bytes)}</b><span>keys and values of ${wanted.context.toLocaleString('en')} tokens, the parent ${bytes(parent.cost.bytes)}: ${fixed(parent.cost.bytes / placed.cost.bytes, 1)} times as many</span></div>
 ${found !== null && html`<div class="card"><b>${percent(found)}</b><span>of what the parent finds in a text, mean over distances</span></div>`}

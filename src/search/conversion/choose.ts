@@ -66,7 +66,7 @@ export function choosePlacement(result: Pick<ReachResult, 'placements'>, given: 
   return {
     chosen: best,
     reason:
-      `none of those tried keeps ${100 * KEEPS.recall} % of the parent's recall at every distance within ` +
-      `${KEEPS.text} nats a token of text; the best is taken: ${heads(best)}`,
+      `the best of those tried, of which none keeps ${100 * KEEPS.recall} % of the parent's recall at every distance within ` +
+      `${KEEPS.text} nats a token of text: ${heads(best)}`,
   };
 }
