@@ -24,6 +24,10 @@ export class KeptKeys {
     }));
   }
 
+  get bytes(): number {
+    return this.keys.reduce((sum, { k, v }) => sum + k.byteLength + v.byteLength, 0);
+  }
+
   /** Keeps those of tokens from `at` on: k, v [1, KV, n, d]. */
   put(layer: number, at: number, fresh: Readonly<Record<'k' | 'v', Value>>): void {
     const { numKvHeads, headDim } = this.context;
