@@ -1,4 +1,4 @@
-import type { OnProgress } from '../../util/progress.ts';
+import { noticeBy, type OnProgress } from '../../util/progress.ts';
 import { average } from '../../util/statistics.ts';
 import { hashOf, type Identity } from '../../util/store/identity.ts';
 import { keep, recall } from '../../util/store/kept.ts';
@@ -40,6 +40,11 @@ interface Kept {
 /** Keys and values that are kept in memory; a text that has no room is read anew for each judgement. */
 const KEPT_BYTES = 2 ** 31;
 
+interface Saved {
+  known: [string, Kept[]][];
+  spent: ReachJudge['spent'];
+}
+
 interface Options {
   /** What the objective is made of. */
   weights: ReachResult['weights'];
@@ -54,6 +59,8 @@ export class ReachJudge {
   /** By placement that has read, placement that is judged and example: of its tails. */
   private readonly known: Map<string, Kept[]>;
   private readonly identity: Identity;
+  /** What judging took, by earlier processes too: tokens through all layers. */
+  readonly spent: { seconds: number; tokens: number };
   private reader: ReachPlacement;
   private read = new Map<Example, KeptKeys>();
   private readonly references = new Map<Example, Float32Array[]>();
@@ -71,7 +78,10 @@ export class ReachJudge {
     this.examples = [...given.recall, ...given.text];
     this.reader = reader;
     this.identity = { ...options.keep?.identity, examples: hashOf(this.examples) };
-    this.known = new Map(options.keep && recall<[string, Kept[]][]>(options.keep.path, this.identity));
+    const onNotice = noticeBy(options.onProgress, 'judge');
+    const kept = options.keep && recall<Saved>(options.keep.path, this.identity, onNotice);
+    this.known = new Map(kept?.known);
+    this.spent = kept?.spent ?? { seconds: 0, tokens: 0 };
   }
 
   /** Texts are read with this placement from here on. */
@@ -101,7 +111,10 @@ export class ReachJudge {
     for (const { example, e, missing, tokens } of work) {
       if (missing.length === 0) continue;
       const asked = missing.map((key) => placements[keys.indexOf(key)]!);
+      const [started, before] = [performance.now(), this.model.tokens];
       const found = await this.follow(example, asked, tell);
+      this.spent.seconds += (performance.now() - started) / 1000;
+      this.spent.tokens += this.model.tokens - before;
       for (const [i, key] of missing.entries()) this.known.set(`${key} ${e}`, found[i]!.map(summary));
       done += tokens;
       tell(0);
@@ -112,7 +125,7 @@ export class ReachJudge {
 
   private save(): void {
     const { keep: kept } = this.options;
-    if (kept) keep(kept.path, this.identity, [...this.known]);
+    if (kept) keep(kept.path, this.identity, { known: [...this.known], spent: this.spent } satisfies Saved);
   }
 
   private tokensOf(example: Example, placements: number): number {
