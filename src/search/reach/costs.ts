@@ -5,54 +5,60 @@ import type { ReachPlacement } from './placement.ts';
 
 /** Milliseconds a token at the context, measured with an engine. Plain data. */
 export interface ReachTimes {
-  /** All but the layers' attention: projections, MLPs, head. */
+  /** All but the layers' attention over what is kept: projections, MLPs, head. */
   fixed: number;
   /** A layer's attention, for each window: by the number of its KV heads that see everything, 0 to all of them. */
   layers: readonly { window: number; milliseconds: readonly number[] }[];
 }
 
-/** Bytes that a KV head of one layer takes, keys and values. */
-export interface HeadBytes {
-  full(tokens: number): number;
-  window(window: number, sinks: number, tokens: number): number;
+/** What a layer costs of which so many KV heads see everything and the others a window. */
+export interface LayerCosts {
+  bytes(fullHeads: number, window: number): number;
+  milliseconds?(fullHeads: number, window: number): number | undefined;
+  /** Milliseconds a token beside the layers. */
+  fixed: number;
 }
 
-/** Values that share a scale in a cache of 8 bits. */
-const GROUP = 32;
+/** Tokens that the engine packs at once, and those that share a factor of their values: `runtime/kv-blocks`. */
+const [BLOCK, PART] = [4096, 256];
 
 /**
- * As the engine keeps caches: windows in float32; heads that see everything in float32 or, `q8`, in 8 bits with a float32 scale
- * for every 32 values.
+ * As the engine keeps keys and values of a sequence of `tokens`: windows in float32; of heads that see everything full blocks in
+ * 8 bits with factors (q8) or all in float32.
  */
-export function headBytes({ headDim }: Pick<MixerContext, 'headDim'>, cache: 'f32' | 'q8'): HeadBytes {
-  const plain = 2 * headDim * 4;
-  const packed = 2 * (headDim + Math.ceil(headDim / GROUP) * 4);
+export function layerCosts(
+  { headDim, numKvHeads }: Pick<MixerContext, 'headDim' | 'numKvHeads'>,
+  {
+    tokens,
+    sinks,
+    cache,
+    times,
+  }: { tokens: number; sinks: number; cache: 'f32' | 'q8'; times?: ReachTimes | undefined },
+): LayerCosts {
+  const exact = 2 * headDim * 4;
+  const packed = 2 * headDim + 4 * (2 + 1 / PART);
+  const blocks = cache === 'q8' ? tokens - (tokens % BLOCK) : 0;
+  const full = blocks * packed + (tokens - blocks) * exact;
   return {
-    full: (tokens) => tokens * (cache === 'q8' ? packed : plain),
-    window: (window, sinks, tokens) => Math.min(tokens, window + sinks) * plain,
+    bytes: (fullHeads, window) =>
+      fullHeads * full + (numKvHeads - fullHeads) * Math.min(tokens, window + sinks) * exact,
+    ...(times && {
+      milliseconds: (fullHeads: number, window: number) =>
+        times.layers.find((entry) => entry.window === window)?.milliseconds[fullHeads],
+    }),
+    fixed: times?.fixed ?? 0,
   };
 }
 
-/** Bytes of all layers' keys and values of a sequence of `tokens`. */
-export function placementBytes(
+/** Of all layers; milliseconds where they were measured for all of the placement's windows. */
+export function placementCost(
   placement: ReachPlacement,
-  kvHeads: number,
-  tokens: number,
-  bytes: HeadBytes,
-): number {
-  return placement.reduce((sum, { fullHeads, window, sinks }) => {
-    const near = kvHeads - fullHeads.length;
-    return sum + fullHeads.length * bytes.full(tokens) + near * bytes.window(window, sinks, tokens);
-  }, 0);
-}
-
-/** Milliseconds a token; undefined where a window was not measured. */
-export function placementMilliseconds(placement: ReachPlacement, times: ReachTimes): number | undefined {
-  let sum = times.fixed;
+  costs: LayerCosts,
+): { bytes: number; milliseconds?: number } {
+  let [bytes, milliseconds] = [0, costs.fixed];
   for (const { fullHeads, window } of placement) {
-    const found = times.layers.find((entry) => entry.window === window)?.milliseconds[fullHeads.length];
-    if (found === undefined) return undefined;
-    sum += found;
+    bytes += costs.bytes(fullHeads.length, window);
+    milliseconds += costs.milliseconds?.(fullHeads.length, window) ?? Number.NaN;
   }
-  return sum;
+  return { bytes, ...(Number.isFinite(milliseconds) && { milliseconds }) };
 }

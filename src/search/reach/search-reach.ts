@@ -1,48 +1,276 @@
-import type { OnProgress } from '../../util/progress.ts';
-import type { ReachTimes } from './costs.ts';
-import type { ReachBudget, ReachResult } from './result.ts';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { openCheckpoint } from '../../model/checkpoint.ts';
+import type { ModelConfig } from '../../model/config.ts';
+import { loadTokenizer, tokenizerIdentity } from '../../model/folder.ts';
+import { resolveModel } from '../../model/hub.ts';
+import { countParameters, modelParameters } from '../../model/parameters.ts';
+import type { Tokenizer } from '../../model/tokenizer.ts';
+import { checkField, openCorpus, trainingText } from '../../tasks/corpus/corpus.ts';
+import { readingOf } from '../../tasks/reading.ts';
+import { speaksOfTheWorld } from '../../tasks/texts.ts';
+import type { TextSource } from '../../train/batches.ts';
+import { InputError } from '../../util/errors.ts';
+import { writeFileAtomic } from '../../util/files.ts';
+import { hashOf } from '../../util/store/identity.ts';
+import { thisMachine } from '../machine.ts';
+import { assemble, fits, type Unit } from './assemble.ts';
+import { inOrder, randomUnits, uniformLayers } from './baselines.ts';
+import { layerCosts, placementCost } from './costs.ts';
+import { distanceBounds, familyOf, recallExamples, textExamples } from './examples.ts';
+import { checkFullAttention, checkReachOptions, REACH, type SearchReachOptions } from './options.ts';
+import { fullHeadsOf, type ReachPlacement } from './placement.ts';
+import { type JudgedReach, type JudgeExamples, ReachJudge } from './reach-judge.ts';
+import { ReachModel } from './reach-model.ts';
+import { refine, unitKey } from './refine.ts';
+import { type PlacedReach, REACH_FORMAT, type ReachBudget, type ReachResult, reachSchema } from './result.ts';
+import { scoreUnits, type UnitScores } from './scores.ts';
 
-export interface SearchReachOptions {
-  /** A folder of a model of full attention, or its name on the Hub. */
-  model: string;
-  /** Files, folders and globs of text that the model was not trained on; without it by recall alone. */
-  data?: string | readonly string[];
-  /** The field of records that has the text. */
-  field?: string;
-  /** Where scores and judgements are kept: the same search goes on from there. */
-  work: string;
-  /** Tokens of the user's texts: of costs, and of the longest distance that is asked for as far as the model's own goes. */
-  context: number;
-  /** A refined placement and its baselines are found for each. */
-  budgets: readonly ReachBudget[];
-  /** That layers can have; 128 and 256 unless told. */
-  windows?: readonly number[];
-  /** First tokens of the text that windows see; 4 unless told. */
-  sinks?: number;
-  /** Whether secrets are told and asked for; they are unless told otherwise. */
-  recall?: boolean;
-  /** Whether one head is made a window of the whole model too, which takes as long as all else; not unless told. */
-  fromFull?: boolean;
-  /** How the engine keeps keys and values of heads that see everything; q8 unless told. */
-  cache?: 'f32' | 'q8';
-  /** Of random placements, at least one; 1, 2 and 3 unless told. */
-  seeds?: readonly number[];
-  /** Measured with an engine; without it budgets of milliseconds are refused. */
-  times?: ReachTimes;
-  threads?: number;
-  /** The command line, for the result. */
-  command?: string;
-  onProgress?: OnProgress;
-  signal?: AbortSignal;
-}
+/** Seeds of the examples that are searched by, and of those that are reported. */
+const [SEARCHED, REPORTED] = [31, 37];
+/** Rows of a user's text, tokens of each, and how many of its last are judged. */
+const TEXT = { rows: 4, length: 1088, judged: 64 };
+/** What the objective is made of: losses of answers are some nats, divergences some hundredths. */
+const WEIGHTS = { mean: 0.5, worst: 0.5, text: 3 };
 
 /**
  * Finds without training which KV heads of a model of full attention must see everything, where all others see a window and the
  * first tokens of a text. Its result stands in `work`/result.json.
  *
- * @throws InputError for a model with other mixers or biases that cannot be read, options that cannot be, and texts that are
- * too short; OtherWorkError for a folder that holds another search
+ * @throws InputError for a model that has other mixers, options that cannot be, and texts that are too short; OtherWorkError for
+ * a folder that holds another search
  */
-export async function searchReach(_options: SearchReachOptions): Promise<ReachResult> {
-  throw new Error('not yet');
+export async function searchReach(options: SearchReachOptions): Promise<ReachResult> {
+  checkReachOptions(options);
+  const { work, context, budgets, onProgress, signal, threads, times, command } = options;
+  const { windows, sinks, recall, fromFull, cache, seeds } = { ...REACH, ...given(options) };
+  const folder = await resolveModel(options.model, { onProgress, signal });
+  const { config, weights } = openCheckpoint(folder);
+  checkFullAttention(options.model, config);
+  const tokenizer = loadTokenizer(folder);
+  const source = await textOf(tokenizer, options);
+  const longest = Math.min(context, config.maxPositionEmbeddings);
+  const nearest = Math.max(windows.at(-1)!, 2 * windows[0]!);
+  const family = familyOf(speaksOfTheWorld(tokenizer));
+  const examplesOf = (seed: number): JudgeExamples => ({
+    bounds: recall ? distanceBounds(longest, nearest) : [],
+    recall: recall ? recallExamples(family, longest, readingOf(tokenizer).encode, { seed, nearest }) : [],
+    text: source
+      ? textExamples(source.text, (text) => tokenizer.encode(text, { addSpecialTokens: false }), {
+          ...{ ...TEXT, length: Math.min(TEXT.length, longest), seed },
+          half: seed === SEARCHED ? 'first' : 'second',
+        })
+      : [],
+  });
+  const objective = { ...WEIGHTS, ...(recall ? {} : { mean: 0, worst: 0 }), ...(source ? {} : { text: 0 }) };
+  const identity = { model: folderIdentity(folder), sinks };
+  const model = new ReachModel(config, weights, { threads });
+  try {
+    const judgeOf = (seed: number, file: string) =>
+      new ReachJudge(model, examplesOf(seed), allWindows, {
+        ...{ weights: objective, onProgress, signal, keep: { path: join(work, file), identity } },
+      });
+    const allWindows = windowed(config, windows[0]!, sinks);
+    const judge = judgeOf(SEARCHED, 'searched.json');
+    const costs = layerCosts(config, { tokens: context, sinks, cache, times });
+    const scores = await scoreUnits(judge, { config, windows, sinks, fromFull });
+    const found: Omit<PlacedReach, 'quality'>[] = [];
+    const add = (how: PlacedReach['how'], placement: ReachPlacement, more: Partial<PlacedReach> = {}) =>
+      found.push({
+        ...{ how, layers: [...placement].map((layer) => ({ ...layer, fullHeads: [...layer.fullHeads] })) },
+        ...{ heads: fullHeadsOf(placement), cost: placementCost(placement, costs), searched: null },
+        ...more,
+      });
+    add('full', everything(config));
+    for (const window of windows) add('windows', windowed(config, window, sinks));
+    const changes = new Map<string, number>();
+    let before: ReachPlacement | undefined;
+    for (const [budget, limits] of budgets.entries()) {
+      const plan = planOf(scores, limits, config);
+      for (const { key, change } of plan.changes) if (!changes.has(key)) changes.set(key, change);
+      const start = await assemble({ ...plan.choices, sinks }, limits, costs);
+      if (!start) {
+        throw new InputError(
+          `the budget ${JSON.stringify(limits)}: even windows of ${windows[0]} in all layers take more`,
+        );
+      }
+      const refined = await refined1(
+        judge,
+        [start, ...(before && fits(before, limits, costs) ? [before] : [])],
+        {
+          ...{ budget: limits, costs, units: plan.units, changes, onProgress },
+          name: limits.name ?? nameOf(limits),
+        },
+      );
+      if (limits.layers === undefined) before = refined.placement;
+      add('refined', refined.placement, { budget, searched: refined.judged.objective });
+      add('one-shot', start, { budget });
+      const base = start.map((layer) => ({ ...layer, fullHeads: [] }));
+      if (limits.layers === undefined) {
+        const order = [...scores.layers].sort((a, b) => a.objective - b.objective);
+        add(
+          'layers',
+          inOrder(
+            base,
+            order.map(({ layer }) => wholeLayer(layer, config)),
+            limits,
+            costs,
+          ),
+          { budget },
+        );
+      }
+      add('uniform', uniformLayers(base, config.numKvHeads, limits, costs), { budget });
+      for (const seed of seeds)
+        add('random', randomUnits(base, plan.units, seed, limits, costs), { budget, seed });
+    }
+    const reported = judgeOf(REPORTED, 'reported.json');
+    const placements: PlacedReach[] = [];
+    for (const [i, own] of found.entries()) {
+      const stage = `judge on unseen examples, ${own.how} (${i + 1} of ${found.length})`;
+      placements.push({ ...own, quality: qualityOf(await reported.whole(own.layers, stage)) });
+    }
+    const examples = examplesOf(SEARCHED);
+    const result = reachSchema.parse({
+      format: REACH_FORMAT,
+      ...(command !== undefined && { command }),
+      created: new Date().toISOString(),
+      machine: thisMachine(),
+      model: {
+        path: options.model,
+        ...{ layers: config.layers.length, kvHeads: config.numKvHeads },
+        parameters: countParameters(modelParameters(config)),
+      },
+      ...{
+        context,
+        windows: [...windows],
+        sinks,
+        budgets: [...budgets],
+        weights: objective,
+        scores,
+        placements,
+      },
+      recall: recall ? recallOf(family.name, examples) : null,
+      text: source
+        ? {
+            name: source.name,
+            rows: examples.text.length,
+            tokens: examples.text.reduce((sum, { tails }) => sum + tails[0]!.places.length, 0),
+          }
+        : null,
+      seeds: [...seeds],
+      seconds: judge.spent.seconds + reported.spent.seconds,
+      tokens: judge.spent.tokens + reported.spent.tokens,
+    } satisfies ReachResult);
+    writeFileAtomic(join(work, 'result.json'), `${JSON.stringify(result, null, 1)}\n`);
+    return result;
+  } finally {
+    await model.dispose();
+  }
+}
+
+/** The best of what is refined from several starts, of which only the one that is judged best is. */
+async function refined1(
+  judge: ReachJudge,
+  starts: readonly ReachPlacement[],
+  options: Parameters<typeof refine>[2],
+): ReturnType<typeof refine> {
+  let best: { placement: ReachPlacement; judged: JudgedReach } | undefined;
+  for (const placement of starts) {
+    const judged = await judge.whole(placement, `${options.name}: read`);
+    if (!best || judged.objective < best.judged.objective) best = { placement, judged };
+  }
+  return refine(judge, best!.placement, options);
+}
+
+const wholeLayer = (layer: number, { numKvHeads }: ModelConfig): Unit => ({
+  layer,
+  heads: Array.from({ length: numKvHeads }, (_, head) => head),
+});
+
+function windowed({ layers }: ModelConfig, window: number, sinks: number): ReachPlacement {
+  return layers.map(() => ({ fullHeads: [], window, sinks }));
+}
+
+function everything(config: ModelConfig): ReachPlacement {
+  return config.layers.map((_, layer) => ({
+    fullHeads: wholeLayer(layer, config).heads,
+    window: 1,
+    sinks: 0,
+  }));
+}
+
+/** What a budget chooses from, with the scores of single choices. */
+function planOf(
+  { fromWindows, layers, windows }: UnitScores,
+  { layers: whole }: ReachBudget,
+  config: ModelConfig,
+) {
+  const units =
+    whole === undefined
+      ? fromWindows.map(({ layer, head, objective }) => ({ layer, heads: [head], change: objective }))
+      : layers.map(({ layer, objective }) => ({ ...wholeLayer(layer, config), change: objective }));
+  const lengths = [...new Set(windows.map(({ window }) => window))];
+  return {
+    units,
+    changes: units.map((unit) => ({ key: unitKey(unit), change: unit.change })),
+    choices: {
+      ...{ layers: config.layers.length, kvHeads: config.numKvHeads, units },
+      windows: lengths.map((window) => ({
+        window,
+        changes: windows.filter((score) => score.window === window).map(({ objective }) => objective),
+      })),
+    },
+  };
+}
+
+function nameOf({ heads, layers, bytes, milliseconds }: ReachBudget): string {
+  const parts = Object.entries({ heads, layers, bytes, milliseconds }).filter(
+    ([, value]) => value !== undefined,
+  );
+  return parts.map(([name, value]) => `${value} ${name}`).join(', ');
+}
+
+function qualityOf({ recall, text }: JudgedReach): PlacedReach['quality'] {
+  return { recall, text };
+}
+
+function recallOf(family: string, { recall, bounds }: JudgeExamples): ReachResult['recall'] {
+  const asked = recall.flatMap(({ distances }) => distances!);
+  return {
+    family,
+    distances: bounds.map(([from, to], i) => ({
+      ...{ from, to },
+      questions: asked.filter(
+        (distance) => (i === 0 || distance >= from) && (i === bounds.length - 1 || distance < to),
+      ).length,
+    })),
+    texts: recall.map(({ prefix, tails }) => ({ tokens: prefix.length, questions: tails.length })),
+  };
+}
+
+async function textOf(
+  tokenizer: Tokenizer,
+  { data, field, onProgress, signal }: SearchReachOptions,
+): Promise<{ name: string; text: TextSource } | null> {
+  if (data === undefined) return null;
+  const corpus = await openCorpus(tokenizer, { files: data, field, onProgress, signal });
+  if (field !== undefined) checkField(field, corpus);
+  return { name: corpus.name, text: trainingText(corpus) };
+}
+
+/** A hash of what a folder has, without reading its weights: names, sizes and times of change. */
+function folderIdentity(folder: string): string {
+  const files = ['config.json', 'model.safetensors', 'model.safetensors.index.json'];
+  return hashOf(
+    tokenizerIdentity(folder),
+    files.map((file) => {
+      const found = statSync(join(folder, file), { throwIfNoEntry: false });
+      return found ? [file, found.size, found.mtimeMs] : [file];
+    }),
+  );
+}
+
+/** Options without those that are undefined, which stand for their defaults. */
+function given(options: SearchReachOptions): Partial<SearchReachOptions> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }

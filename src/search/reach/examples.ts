@@ -1,0 +1,171 @@
+import { haystack } from '../../tasks/generated/haystack.ts';
+import { digits, things } from '../../tasks/generated/needles.ts';
+import { planText, type TextHalf } from '../../tasks/held-out-text.ts';
+import { keys, values } from '../../tasks/lexicon.ts';
+import type { Encode } from '../../tasks/task.ts';
+import type { TextSource } from '../../train/batches.ts';
+import { InputError } from '../../util/errors.ts';
+import { Random } from '../../util/random.ts';
+import type { Tail } from './reach-model.ts';
+
+/**
+ * What placements are judged by: texts that are read once, and what follows them, which is judged. A text tells several secrets
+ * at distances that double, and each is asked for behind it; rows of a user's text are judged by their last tokens.
+ */
+
+export interface Example {
+  /** The text, which all tails follow. */
+  prefix: readonly number[];
+  tails: readonly Tail[];
+  /** Of each tail, tokens between what was told and the answer; none for a user's text. */
+  distances?: readonly number[];
+}
+
+/** How secrets are told and asked for. No other task words it so: those can be reported as unseen. */
+interface Family {
+  name: string;
+  head: string;
+  names(random: Random, count: number): string[];
+  secret(random: Random): string;
+  told(name: string, secret: string): string;
+  question(name: string): string;
+}
+
+const ENGLISH: Family = {
+  name: 'codes: numbers of four digits by the name of a thing',
+  head: 'Some things in this story are locked. Their codes are told along the way.\n\n',
+  names: things,
+  secret: (random) => digits(random, 4),
+  told: (name, secret) => ` The code of the ${name} is ${secret}.`,
+  question: (name) => `\n\nWhat is the code of the ${name}? The code of the ${name} is`,
+};
+
+/** Models of the generated world know no other words. */
+const WORLD: Family = {
+  name: 'words by their keys, in the words of the generated world',
+  head: 'Story: ',
+  names: (random, count) => random.shuffled(keys).slice(0, count),
+  secret: (random) => random.pick(values),
+  told: (name, secret) => ` The secret of ${name} is ${secret}.`,
+  question: (name) => ` Again: the secret of ${name} is`,
+};
+
+export const familyOf = (ofTheWorld: boolean): Family => (ofTheWorld ? WORLD : ENGLISH);
+
+/** The nearest distance that is asked for: a window shows what is nearer. */
+const NEAREST = 256;
+/** Secrets of a text in its farthest octave, and in each nearer one. */
+const [FAR, NEAR] = [4, 2];
+
+/** Bounds of distances: 256, 512, 1,024 and so on; the last are those of the context. */
+export function distanceBounds(context: number, nearest = NEAREST): [from: number, to: number][] {
+  const bounds: [number, number][] = [];
+  for (let to = context; to > nearest; to = Math.ceil(to / 2)) {
+    bounds.unshift([to / 2 > nearest ? Math.ceil(to / 2) : nearest, to]);
+  }
+  return bounds;
+}
+
+/**
+ * Texts that tell secrets: for each bound of distances one so long.
+ *
+ * @param encode with the token that begins a text, where a tokenizer has one
+ * @throws InputError for a context that does not hold a text with its questions
+ */
+export function recallExamples(
+  family: Family,
+  context: number,
+  encode: Encode,
+  { seed, nearest = NEAREST }: { seed: number; nearest?: number },
+): Example[] {
+  const random = new Random(seed);
+  const bounds = distanceBounds(context, nearest);
+  if (bounds.length === 0) {
+    throw new InputError(
+      `recall over ${context} tokens: expected more than ${nearest}, which windows may show`,
+    );
+  }
+  return bounds.map((_, i) => {
+    const octaves = bounds
+      .slice(0, i + 1)
+      .map(([from, to], at) => ({ from, to, count: at === i ? FAR : NEAR }));
+    return oneText(random, family, bounds[i]![1], octaves, encode);
+  });
+}
+
+function oneText(
+  random: Random,
+  { head, names, secret, told, question }: Family,
+  length: number,
+  octaves: readonly { from: number; to: number; count: number }[],
+  encode: Encode,
+): Example {
+  const asked = octaves.flatMap(({ from, to, count }) =>
+    // Spread over the octave, each anywhere in its part.
+    Array.from({ length: count }, (_, i) => from * (to / from) ** ((i + random.uniform()) / count)),
+  );
+  const secrets = names(random, asked.length).map((name, i) => {
+    return { name, answer: ` ${secret(random)}`, distance: asked[i]! };
+  });
+  const tokens = (text: string) => encode(text).length;
+  const endings = secrets.map(({ name, answer }) => question(name) + answer);
+  const longest = secrets[endings.reduce((a, b, i) => (tokens(b) > tokens(endings[a]!) ? i : a), 0)]!;
+  const last = question(longest.name);
+  const text = haystack('recall', random, length, encode, {
+    ...{ head, question: last, answer: longest.answer },
+    needles: secrets.map(({ name, answer, distance }) => ({
+      text: told(name, answer.trim()),
+      depth: Math.max(0, 1 - distance / length),
+    })),
+  });
+  const story = text.slice(0, -last.length);
+  const rows = secrets.map(({ name, answer }) => {
+    const context = story + question(name);
+    const at = story.indexOf(told(name, answer.trim())) + told(name, answer.trim()).length;
+    return {
+      ids: encode(context + answer),
+      from: encode(context).length,
+      distance: tokens(story.slice(at) + question(name)),
+    };
+  });
+  const shared = commonBeginning(rows);
+  return {
+    prefix: rows[0]!.ids.slice(0, shared),
+    tails: rows.map(({ ids, from }) => ({
+      ids: ids.slice(shared),
+      places: Array.from({ length: ids.length - from }, (_, i) => from - shared - 1 + i),
+    })),
+    distances: rows.map(({ distance }) => distance),
+  };
+}
+
+/** Tokens that all rows have in common, with one left before the first answer. */
+function commonBeginning(rows: readonly { ids: readonly number[]; from: number }[]): number {
+  const most = Math.min(...rows.map(({ from }) => from)) - 1;
+  let shared = 0;
+  while (shared < most && rows.every(({ ids }) => ids[shared] === rows[0]!.ids[shared])) shared++;
+  return shared;
+}
+
+/** Every so many tokens of a row's end the next one is judged. */
+const STRIDE = 2;
+
+/**
+ * Rows of a text, judged by their last `judged` tokens.
+ *
+ * @throws InputError for a text that is too short
+ */
+export function textExamples(
+  source: TextSource,
+  encode: Encode,
+  options: { rows: number; length: number; judged: number; seed: number; half: TextHalf },
+): Example[] {
+  const { judged } = options;
+  const { rows } = planText('text', source, encode, options);
+  return rows.map(({ ids }) => {
+    const tail = Math.min(judged, ids.length - 2);
+    const at = ids.length - tail - 1;
+    const places = Array.from({ length: Math.ceil(tail / STRIDE) }, (_, i) => i * STRIDE);
+    return { prefix: ids.slice(0, at), tails: [{ ids: ids.slice(at), places }] };
+  });
+}

@@ -1,0 +1,198 @@
+import { noticeBy, type OnProgress } from '../../util/progress.ts';
+import { average } from '../../util/statistics.ts';
+import { hashOf, type Identity } from '../../util/store/identity.ts';
+import { keep, recall } from '../../util/store/kept.ts';
+import type { Example } from './examples.ts';
+import type { KeptKeys } from './kept-keys.ts';
+import type { ReachPlacement } from './placement.ts';
+import type { ReachModel, TailJudged } from './reach-model.ts';
+import type { ReachResult } from './result.ts';
+
+/**
+ * How good placements are. Texts are read with one placement, and what follows them with any: as exact as whole passes for the
+ * placement that has read, an approximation for those that differ from it by a little.
+ */
+
+/** By distance the mean loss of answers, a token, and how many are right. */
+export interface JudgedReach {
+  recall: { loss: number; right: number; questions: number }[];
+  /** null without a user's text. */
+  text: { kl: number; loss: number } | null;
+  /** Lower is better. */
+  objective: number;
+}
+
+/** What is judged by. */
+export interface JudgeExamples {
+  recall: readonly Example[];
+  /** Bounds of distances that count alike. */
+  bounds: readonly (readonly [from: number, to: number])[];
+  text: readonly Example[];
+}
+
+/** Of one tail, as it is kept. */
+interface Kept {
+  loss: number;
+  right: boolean;
+  kl: number;
+}
+
+/** Keys and values that are kept in memory; a text that has no room is read anew for each judgement. */
+const KEPT_BYTES = 2 ** 31;
+
+interface Saved {
+  known: [string, Kept[]][];
+  spent: ReachJudge['spent'];
+}
+
+interface Options {
+  /** What the objective is made of. */
+  weights: ReachResult['weights'];
+  onProgress?: OnProgress | undefined;
+  signal?: AbortSignal | undefined;
+  /** Where judgements are kept, and what they depend on beside examples and placements. */
+  keep?: { path: string; identity: Identity } | undefined;
+}
+
+export class ReachJudge {
+  private readonly examples: readonly Example[];
+  /** By placement that has read, placement that is judged and example: of its tails. */
+  private readonly known: Map<string, Kept[]>;
+  private readonly identity: Identity;
+  /** What judging took, by earlier processes too: tokens through all layers. */
+  readonly spent: { seconds: number; tokens: number };
+  private reader: ReachPlacement;
+  private read = new Map<Example, KeptKeys>();
+  private readonly references = new Map<Example, Float32Array[]>();
+
+  /**
+   * @param reader what texts are read with first
+   * @throws OtherWorkError when the file keeps judgements of another model, or by other examples
+   */
+  constructor(
+    private readonly model: ReachModel,
+    private readonly given: JudgeExamples,
+    reader: ReachPlacement,
+    private readonly options: Options,
+  ) {
+    this.examples = [...given.recall, ...given.text];
+    this.reader = reader;
+    this.identity = { ...options.keep?.identity, examples: hashOf(this.examples) };
+    const onNotice = noticeBy(options.onProgress, 'judge');
+    const kept = options.keep && recall<Saved>(options.keep.path, this.identity, onNotice);
+    this.known = new Map(kept?.known);
+    this.spent = kept?.spent ?? { seconds: 0, tokens: 0 };
+  }
+
+  /** Texts are read with this placement from here on. */
+  readWith(placement: ReachPlacement): void {
+    if (hashOf(placement) === hashOf(this.reader)) return;
+    this.reader = placement;
+    this.read.clear();
+  }
+
+  /** Judges one placement by whole passes. */
+  async whole(placement: ReachPlacement, stage: string): Promise<JudgedReach> {
+    this.readWith(placement);
+    return (await this.judge([placement], stage))[0]!;
+  }
+
+  async judge(placements: readonly ReachPlacement[], stage: string): Promise<JudgedReach[]> {
+    const reader = hashOf(this.reader);
+    const keys = placements.map((placement) => `${reader} ${hashOf(placement)}`);
+    const work = this.examples.map((example, e) => {
+      const missing = [...new Set(keys)].filter((key) => !this.known.has(`${key} ${e}`));
+      return { example, e, missing, tokens: missing.length > 0 ? this.tokensOf(example, missing.length) : 0 };
+    });
+    const total = work.reduce((sum, { tokens }) => sum + tokens, 0);
+    let done = 0;
+    const tell = (more: number) =>
+      this.options.onProgress?.({ stage, done: Math.min(total, done + more), total, unit: 'tokens' });
+    for (const { example, e, missing, tokens } of work) {
+      if (missing.length === 0) continue;
+      const asked = missing.map((key) => placements[keys.indexOf(key)]!);
+      const [started, before] = [performance.now(), this.model.tokens];
+      const found = await this.follow(example, asked, tell);
+      this.spent.seconds += (performance.now() - started) / 1000;
+      this.spent.tokens += this.model.tokens - before;
+      for (const [i, key] of missing.entries()) this.known.set(`${key} ${e}`, found[i]!.map(summary));
+      done += tokens;
+      tell(0);
+      this.save();
+    }
+    return keys.map((key) => this.result(this.examples.map((_, e) => this.known.get(`${key} ${e}`)!)));
+  }
+
+  private save(): void {
+    const { keep: kept } = this.options;
+    if (kept) keep(kept.path, this.identity, { known: [...this.known], spent: this.spent } satisfies Saved);
+  }
+
+  private tokensOf(example: Example, placements: number): number {
+    const tails = example.tails.reduce((sum, { ids }) => sum + ids.length, 0);
+    const reading = this.read.has(example) ? 0 : example.prefix.length;
+    return reading + tails * (placements === 1 ? 1 : placements / 2);
+  }
+
+  private async follow(
+    example: Example,
+    placements: readonly ReachPlacement[],
+    tell: (tokens: number) => void,
+  ): Promise<TailJudged[][]> {
+    const { signal } = this.options;
+    const { prefix, tails, distances } = example;
+    const reference = distances ? undefined : await this.referenceOf(example);
+    const kept =
+      this.read.get(example) ?? (await this.model.read(prefix, this.reader, { signal, onTokens: tell }));
+    const bytes = [...this.read.values()].reduce((sum, own) => sum + own.bytes, 0);
+    if (bytes + kept.bytes <= KEPT_BYTES) this.read.set(example, kept);
+    return this.model.follow(kept, prefix.length, tails, placements, { reference, signal });
+  }
+
+  /** What the parent says. */
+  private async referenceOf(example: Example): Promise<Float32Array[]> {
+    const known = this.references.get(example);
+    if (known) return known;
+    const { numKvHeads, layers } = this.model.config;
+    const fullHeads = Array.from({ length: numKvHeads }, (_, head) => head);
+    const full = layers.map(() => ({ fullHeads, window: 1, sinks: 0 }));
+    const kept = await this.model.read(example.prefix, full, { signal: this.options.signal });
+    const made = await this.model.reference(kept, example.prefix.length, example.tails, full);
+    this.references.set(example, made);
+    return made;
+  }
+
+  /** @param found of each example, of each of its tails */
+  private result(found: readonly (readonly Kept[])[]): JudgedReach {
+    const { recall, bounds } = this.given;
+    const answers = recall.flatMap(({ distances }, e) =>
+      found[e]!.map((own, t) => ({ ...own, distance: distances![t]! })),
+    );
+    const byDistance = bounds.map(([from, to], i) => {
+      // What lies outside by a few tokens is nearest to the outermost bounds.
+      const least = i === 0 ? 0 : from;
+      const most = i === bounds.length - 1 ? Number.POSITIVE_INFINITY : to;
+      const own = answers.filter(({ distance }) => distance >= least && distance < most);
+      return {
+        loss: average(own.map(({ loss }) => loss)),
+        right: own.filter(({ right }) => right).length,
+        questions: own.length,
+      };
+    });
+    const rows = found.slice(recall.length).flat();
+    const text = rows.length
+      ? { kl: average(rows.map(({ kl }) => kl)), loss: average(rows.map(({ loss }) => loss)) }
+      : null;
+    const { mean, worst, text: ofText } = this.options.weights;
+    const losses = byDistance.map(({ loss }) => loss);
+    const objective =
+      (losses.length ? mean * average(losses) + worst * Math.max(...losses) : 0) + ofText * (text?.kl ?? 0);
+    return { recall: byDistance, text, objective };
+  }
+}
+
+const rounded = (value: number) => Math.round(value * 1e6) / 1e6;
+
+function summary({ losses, right, kl }: TailJudged): Kept {
+  return { loss: rounded(average(losses)), right, kl: kl.length ? rounded(average(kl)) : 0 };
+}
