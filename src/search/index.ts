@@ -43,8 +43,9 @@ export type {
   SearchSettings,
   SharedSettings,
 } from './one-stage.ts';
+export type { SearchReachOptions } from './reach/options.ts';
 export type { ReachBudget, ReachResult } from './reach/result.ts';
-export { type SearchReachOptions, searchReach } from './reach/search-reach.ts';
+export { searchReach } from './reach/search-reach.ts';
 export { readResult } from './read-result.ts';
 export type { Recipe, RecipeInput } from './recipe.ts';
 export type { Result } from './result.ts';

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { tinyConfig } from '../../../test/support/random-model.ts';
 import { budgetsOf, checkParent } from './budgets.ts';
 
-const near = { windows: [16, 32], sinks: 4 };
+const near = { windows: [16, 32], sinks: 4, cache: 'f32' } as const;
 // 30 KV heads in 15 layers of 2.
 const config = tinyConfig(Array.from({ length: 15 }, () => ({ kind: 'attention' })));
 

@@ -1,7 +1,8 @@
 import { isFullAttention } from '../../mixers/registry.ts';
 import type { ModelConfig } from '../../model/config.ts';
+import type { KvDtype } from '../../runtime/kv-blocks.ts';
 import { InputError } from '../../util/errors.ts';
-import { headBytes, placementBytes } from '../reach/costs.ts';
+import { layerCosts, placementCost } from '../reach/costs.ts';
 import type { ReachBudget } from '../reach/result.ts';
 
 /** What a search is to look for, from what a user wants. */
@@ -17,22 +18,26 @@ export interface Wanted {
   heads?: number;
 }
 
+/** What is kept beside heads that see everything, and how. */
+interface Kept {
+  /** That layers can have. */
+  windows: readonly number[];
+  sinks: number;
+  /** Of heads that see everything. */
+  cache: KvDtype;
+}
+
 /** Shares of all KV heads that are tried where a user wants nothing in particular. */
 const SHARES = [1 / 30, 1 / 15, 1 / 10, 2 / 15, 1 / 5];
 
 /**
- * @param windows that layers can have
  * @throws InputError for a budget in which no placement fits, or that the parent fits already
  */
-export function budgetsOf(
-  wanted: Wanted,
-  config: ModelConfig,
-  { windows, sinks }: { windows: readonly number[]; sinks: number },
-): ReachBudget[] {
+export function budgetsOf(wanted: Wanted, config: ModelConfig, near: Kept): ReachBudget[] {
   const { context, memory, speed, heads } = wanted;
   const { numKvHeads, layers } = config;
   const all = layers.length * numKvHeads;
-  if (memory !== undefined) checkMemory(memory, context, config, { windows, sinks });
+  if (memory !== undefined) checkMemory(memory, context, config, near);
   if (heads !== undefined && heads >= all) {
     throw new InputError(`--heads ${heads}: expected fewer than the ${all} KV heads that there are`);
   }
@@ -53,22 +58,20 @@ function checkMemory(
   memory: number,
   context: number,
   config: ModelConfig,
-  { windows, sinks }: { windows: readonly number[]; sinks: number },
+  { windows, sinks, cache }: Kept,
 ): void {
-  const bytes = headBytes(config, 'q8');
+  const costs = layerCosts(config, { tokens: context, sinks, cache });
   const of = (fullHeads: readonly number[], window: number) =>
-    placementBytes(
+    placementCost(
       config.layers.map(() => ({ fullHeads, window, sinks })),
-      config.numKvHeads,
-      context,
-      bytes,
-    );
+      costs,
+    ).bytes;
   const heads = Array.from({ length: config.numKvHeads }, (_, head) => head);
   const [least, most] = [of([], Math.min(...windows)), of(heads, 1)];
   const size = (value: number) => `${(value / 1e6).toFixed(1)}MB`;
   if (memory >= most) {
     throw new InputError(
-      `--memory ${size(memory)}: full attention takes ${size(most)} at ${context} tokens (8-bit keys and values), so there is nothing to save; expected less`,
+      `--memory ${size(memory)}: full attention takes ${size(most)} at ${context} tokens (keys and values in ${cache}), so there is nothing to save; expected less`,
     );
   }
   if (memory < least) {

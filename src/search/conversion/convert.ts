@@ -7,6 +7,7 @@ import { writePlacement } from '../../model/placed-folder.ts';
 import { type Placement, placementOf } from '../../model/placement.ts';
 import type { WeightDtype } from '../../model/quantized-tensors.ts';
 import { weightsHash } from '../../model/weights-hash.ts';
+import { EngineWeights } from '../../runtime/engine-weights.ts';
 import { InputError } from '../../util/errors.ts';
 import { writeFileAtomic } from '../../util/files.ts';
 import { checkKnown } from '../../util/known-options.ts';
@@ -91,14 +92,15 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
   checkParent(config, model);
   const wanted = wantedOf(options, config);
   const { context } = wanted;
-  const budgets = budgetsOf(wanted, config, { windows, sinks });
+  const cache = new EngineWeights(config, weights, dtype, true).fewBits ? 'q8' : 'f32';
+  const budgets = budgetsOf(wanted, config, { windows, sinks, cache });
   const common = { ...(threads !== undefined && { threads }), onProgress, signal };
   const times =
     speedMeasured || wanted.speed !== undefined
-      ? await measureTimes(config, weights, { context, windows, sinks, dtype, kvDtype: 'q8', ...common })
+      ? await measureTimes(config, weights, { context, windows, sinks, dtype, ...common })
       : undefined;
   const reach = await searchReach({
-    ...{ model: folder, data, work: join(out, 'search'), context, budgets, windows, sinks },
+    ...{ model: folder, data, work: join(out, 'search'), context, budgets, windows, sinks, cache },
     ...(options.field !== undefined && { field: options.field }),
     ...(times && { times }),
     ...present(common),
