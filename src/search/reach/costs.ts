@@ -44,7 +44,10 @@ export function layerCosts(
       fullHeads * full + (numKvHeads - fullHeads) * Math.min(tokens, window + sinks) * exact,
     ...(times && {
       milliseconds: (fullHeads: number, window: number) =>
-        times.layers.find((entry) => entry.window === window)?.milliseconds[fullHeads],
+        // A layer without a window takes the same whatever windows others have.
+        times.layers.find((entry) => entry.window === window || fullHeads === numKvHeads)?.milliseconds[
+          fullHeads
+        ],
     }),
     fixed: times?.fixed ?? 0,
   };
