@@ -185,19 +185,28 @@ export function portOption(byDefault: number): Option {
     .default(byDefault);
 }
 
-/** Layers as numbers, or the file that has them. */
+/** How far each key and value head of a model sees. */
 export function placementOption(): Option {
   const meaning =
-    'layers that keep full attention, counted from 0, such as 1,3; or the result.json of a search';
-  return new Option('--placement <layers>', meaning).makeOptionMandatory();
+    "placement of the model: which heads see all tokens; a name in the model's folder, or a file";
+  return otherwise(new Option('--placement <name>', meaning), 'what config.json says');
 }
 
-/** @throws InputError for a value of --placement that is neither */
-export function placementOf(text: string): number[] | string {
+/** Layers as numbers, or the file that has them. */
+export function fullLayersOption(): Option {
+  const meaning =
+    'layers that keep full attention, counted from 0, such as 1,3; or the result.json of a search';
+  return new Option('--full-layers <layers>', meaning);
+}
+
+/** @throws InputError where --full-layers was not given, or is neither */
+export function fullLayersOf(text: string | undefined): number[] | string {
+  const expected = 'expected layers such as 1,3, or the result.json of a search';
+  if (text === undefined) throw new InputError(`--full-layers is missing: ${expected}`);
   if (text.endsWith('.json')) return text;
   const layers = text.split(/[\s,]+/).filter(Boolean);
   if (layers.length === 0 || layers.some((layer) => !/^\d+$/.test(layer))) {
-    throw new InputError(`--placement ${text}: expected layers such as 1,3, or the result.json of a search`);
+    throw new InputError(`--full-layers ${text}: ${expected}`);
   }
   return layers.map(Number);
 }

@@ -31,7 +31,7 @@ export function searchSummary(findings: Findings, out: string, next: string): st
       '',
       'next, train it (a search only imitates layer by layer), or compare blocks at this placement:',
       `  postnas distill ${model.path} ${hybrid}${shared}`,
-      `  postnas blocks ${model.path} --placement ${join(out, 'result.json')}${shared}`,
+      `  postnas blocks ${model.path} --full-layers ${join(out, 'result.json')}${shared}`,
     ].join('\n'),
   );
 }

@@ -5,7 +5,7 @@ import { Folder } from './folder.ts';
 import { resolveModel } from './hub.ts';
 import { type HubOptions, placementFile } from './model-files.ts';
 import { isPlacementName, type Placement, placementText } from './placement.ts';
-import { placeCheckpoint, placementNames, readPlacement } from './placement-files.ts';
+import { findPlacement, placeCheckpoint, placementNames, readPlacement } from './placement-files.ts';
 import type { Checkpoint } from './read-checkpoint.ts';
 
 /** Placements of model folders on disk. */
@@ -19,12 +19,14 @@ import type { Checkpoint } from './read-checkpoint.ts';
 export async function openPlaced(
   pathOrRepo: string,
   { placement, ...options }: HubOptions & { placement?: string } = {},
-): Promise<{ folder: string; checkpoint: Checkpoint }> {
+): Promise<{ folder: string; checkpoint: Checkpoint; placement?: Placement }> {
   const named = placement !== undefined && isPlacementName(placement) ? placement : undefined;
   const folder = await resolveModel(pathOrRepo, { ...options, placement: named });
   const checkpoint = openCheckpoint(folder);
   if (placement === undefined) return { folder, checkpoint };
-  return { folder, checkpoint: await placeCheckpoint(checkpoint, new Folder(folder), placement) };
+  const files = new Folder(folder);
+  const found = await findPlacement(files, placement);
+  return { folder, checkpoint: await placeCheckpoint(checkpoint, files, found), placement: found };
 }
 
 /** Writes `placements/NAME.json` into a model's folder, and gives its path. */

@@ -15,6 +15,7 @@ import { InputError } from '../util/errors.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import { checkKnown } from '../util/known-options.ts';
 import type { OnProgress } from '../util/progress.ts';
+import { hashOf } from '../util/store/identity.ts';
 import { DEFAULTS } from './defaults.ts';
 import { filesIdentity } from './evaluation/files-identity.ts';
 import { type JudgedTask, publicTasksOf, wholeTextTask } from './evaluation/judged-task.ts';
@@ -25,6 +26,8 @@ import { scoreInParts, writeInParts } from './evaluation/score.ts';
 export interface EvaluateOptions {
   /** A folder, or the name of a model on the Hub. */
   model: string;
+  /** Which heads see all tokens: a placement of the model by its name, or the path of one. */
+  placement?: string;
   /** 'recall' or 'recall:accuracy:64': tasks, with numbers of examples. */
   tasks?: readonly string[];
   /** Files, folders and globs of text; without tasks, their rows are judged as the task `text`. */
@@ -63,6 +66,8 @@ export interface EvaluateOptions {
 }
 
 export interface Evaluation extends HarnessResults {
+  /** Where the model was under one. */
+  placement?: string;
   dtype: WeightDtype | 'as stored';
   kvDtype: KvDtype;
   /** Of the held-out text; null without one. */
@@ -82,6 +87,7 @@ export const EVALUATED = { heldOutRows: 16, length: 512 };
 const KNOWN: Record<keyof EvaluateOptions, true> = {
   ...{
     model: true,
+    placement: true,
     tasks: true,
     heldOut: true,
     field: true,
@@ -102,21 +108,26 @@ const KNOWN: Record<keyof EvaluateOptions, true> = {
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   checkOptions(options);
-  const { limit, examples = DEFAULTS.examples, dtype, kvDtype, threads } = options;
+  const { limit, examples = DEFAULTS.examples, placement, dtype, kvDtype, threads } = options;
   const { onProgress, onNotice, signal, out } = options;
   const asked = (options.tasks ?? []).map((text) => parseTask(text, limit ?? examples));
   if (options.heldOut === undefined && asked.length === 0) {
     throw new InputError('nothing to evaluate: give --held-out FILE or --task NAME');
   }
   await using model = await Model.fromPretrained(options.model, {
-    ...{ dtype, kvDtype, threads, scoring: true, onProgress, signal },
+    ...{ placement, dtype, kvDtype, threads, scoring: true, onProgress, signal },
   });
   for (const notice of model.notices) onNotice?.(notice);
-  const how = { dtype: dtype ?? ('as stored' as const), kvDtype: model.engine.kvDtype };
+  const how = {
+    ...(placement !== undefined && { placement }),
+    ...{ dtype: dtype ?? ('as stored' as const), kvDtype: model.engine.kvDtype },
+  };
   const contextLength = Math.min(options.maxLength ?? model.contextLength, model.contextLength);
   const tasks = await judgedTasks(model, asked, { ...options, maxLength: contextLength });
-  const keeping =
-    out === undefined ? undefined : { folder: out, identity: { model: filesIdentity(model.files), ...how } };
+  // What the placement says counts, not its name.
+  const placed = placement !== undefined && { placement: hashOf(model.config.layers) };
+  const identity = { model: filesIdentity(model.files), ...how, ...placed };
+  const keeping = out === undefined ? undefined : { folder: out, identity };
   const control = { keeping, onProgress, signal };
   const scorer = new EngineScorer(model.engine);
   const scores: TaskScore[] = [];

@@ -143,6 +143,7 @@ describe('aliases', () => {
     ['eval', '--objective', '--task'],
     ['search', '--objective', '--task'],
     ['info', '--dtype', '--cache-dtype'],
+    ['blocks', '--placement', '--full-layers'],
     ['distill', '--temperature', '--distill-temperature'],
   ])('%s %s stands for %s, and is not shown', (name, alias, canonical) => {
     const command = commands.find((each) => each.name() === name)!;

@@ -20,7 +20,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const base = 'models/base';
 const few = ['--rows', '1', '--length', '32', '--task', 'recall:accuracy:2', '--align-steps', '1'];
 const timing = ['--decode-context', '8', '--decode-tokens', '2', '--decode-rounds', '1'];
-const compared = [...few, '--train-steps', '1', ...timing, '--placement', '1,3'];
+const compared = [...few, '--train-steps', '1', ...timing, '--full-layers', '1,3'];
 
 describe('--estimate says what will be done and for how long, and writes nothing', () => {
   test.each<[string, string[], string, number]>([
@@ -75,7 +75,7 @@ test('workers do the trainings of blocks, by the recipe that the command leaves'
   expect(code, stderr).toBe(0);
   const result = JSON.parse(stdout) as Result;
   expect(result.blocks!.candidates.map(({ name }) => name)).toEqual(['gla', 'retnet']);
-  expect(result.command).toMatch(/^postnas blocks models\/base --mixers gla retnet .* --placement 1,3$/);
+  expect(result.command).toMatch(/^postnas blocks models\/base --mixers gla retnet .* --full-layers 1,3$/);
   expect(result.hybrid).toBe(join(out, 'hybrid'));
   expect(readResult(join(out, 'result.json'))).toEqual(result);
   expect(readRecipe(join(out, 'recipe.json'))).toEqual(result.recipe);
@@ -135,7 +135,7 @@ test.skipIf(process.platform === 'win32')(
 );
 
 test.each([
-  [['blocks', base, '--placement', '1,x'], /--placement 1,x: expected layers such as 1,3/],
+  [['blocks', base, '--placement', '1,x'], /--full-layers 1,x: expected layers such as 1,3/],
   [['blocks', base, '--placement', 'nowhere.json'], /nowhere\.json/],
   [['blocks', base, '--placement', '9'], /no layer 9, expected 0 to 7/],
   [

@@ -1,9 +1,8 @@
 import { cpus } from 'node:os';
 import { Command, Option } from 'commander';
 import { showArchitecture } from '../../mixers/registry.ts';
-import { openCheckpoint } from '../../model/checkpoint.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { resolveModel } from '../../model/hub.ts';
+import { openPlaced } from '../../model/placed-folder.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../model/quantized-tensors.ts';
 import { measure, tokensAfter } from '../../runtime/bench/measure.ts';
 import type { BenchResult, Measurement } from '../../runtime/bench/result.ts';
@@ -22,12 +21,14 @@ import {
   modelArgument,
   otherwise,
   outFile,
+  placementOption,
   threadsOption,
 } from '../options.ts';
 import { byteCount, tokenCounts, wholeNumber } from '../parsers.ts';
 import { table } from '../table.ts';
 
 interface Options {
+  placement?: string;
   contexts?: number[];
   batch: number[];
   decodeTokens: number;
@@ -48,7 +49,8 @@ const DEFAULT_CONTEXTS = [128, 4096, 16_384, 65_536];
 export function benchCommand(): Command {
   const command = new Command('bench')
     .description('Measure how fast a model reads prompts and writes tokens, and the memory it takes.')
-    .addArgument(modelArgument());
+    .addArgument(modelArgument())
+    .addOption(placementOption());
   const contexts = new Option('--contexts <list>', 'lengths of the prompt in tokens, with commas between');
   addWithAliases(
     command,
@@ -91,8 +93,9 @@ export function benchCommand(): Command {
     if (iterations !== undefined && memory === undefined) {
       throw new InputError(`--iterations ${iterations} is for --memory <size>, which is not given`);
     }
-    const folder = await resolveModel(name, { onProgress: progress.report, signal });
-    const { config: given, weights } = openCheckpoint(folder);
+    const { placement } = options;
+    const { checkpoint } = await openPlaced(name, { placement, onProgress: progress.report, signal });
+    const { config: given, weights } = checkpoint;
     const { config, contexts, leftOut } = fitContexts(given, options);
     const common = { onProgress: progress.report, signal };
     const subjectOptions: SubjectOptions = { dtype, kvDtype: options.kvDtype, threads, ...common };
@@ -115,7 +118,7 @@ export function benchCommand(): Command {
     const fitted = memory && fit ? { memory, context, ...(await throughputOf(fit, open, measuring)) } : null;
     const found: BenchResult = {
       format: 'postnas-bench-1',
-      model: name,
+      model: placement === undefined ? name : `${name} (${placement})`,
       architecture: showArchitecture(config.layers),
       created: new Date().toISOString(),
       processor: cpus()[0]?.model.trim() ?? 'unknown',

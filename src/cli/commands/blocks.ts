@@ -18,16 +18,17 @@ import { blocksSummary } from '../blocks-summary.ts';
 import { settingsOf, sharedOptions } from '../command-line.ts';
 import { type DataOptions, withData } from '../data-options.ts';
 import {
+  addWithAliases,
   DEVICES,
   decodeRoundsOption,
   decodeTokensOption,
+  fullLayersOf,
+  fullLayersOption,
   mixerOption,
   modelArgument,
   oneOf,
   otherwise,
   outFolder,
-  placementOf,
-  placementOption,
   seedsOption,
 } from '../options.ts';
 import { share, tokenCount, wholeNumber, wholeNumbers } from '../parsers.ts';
@@ -37,7 +38,7 @@ import { LEFTOVERS } from '../restart.ts';
 type Options<Settings> = RunOptions &
   DataOptions &
   Omit<Settings, keyof DataOptions | 'decode' | 'placement'> & {
-    placement: string;
+    fullLayers?: string;
     decodeDevice?: Device;
     decodeContext: number;
     decodeTokens: number;
@@ -59,8 +60,8 @@ export function blocks(): Command {
     )
     .addHelpText(
       'after',
-      `${KEPT}\nExamples:\n  postnas blocks models/base --placement 1,3 --seeds 3\n` +
-        '  postnas blocks models/base --placement runs/search/result.json --mixers gla gated_deltanet+rope',
+      `${KEPT}\nExamples:\n  postnas blocks models/base --full-layers 1,3 --seeds 3\n` +
+        '  postnas blocks models/base --full-layers runs/search/result.json --mixers gla gated_deltanet+rope',
     );
   return comparison<BlocksSettings>(command, 'blocks', blocksRecipe);
 }
@@ -76,8 +77,8 @@ export function design(): Command {
     .addOption(otherwise(new Option('--designs <name...>', `designs to compare: ${known.join(', ')}`), 'all'))
     .addHelpText(
       'after',
-      `${KEPT}\nExamples:\n  postnas design models/base --placement 1,3 --seeds 3\n` +
-        '  postnas design models/base --placement 1,3 --designs released qConv-kConv-static all-static',
+      `${KEPT}\nExamples:\n  postnas design models/base --full-layers 1,3 --seeds 3\n` +
+        '  postnas design models/base --full-layers 1,3 --designs released qConv-kConv-static all-static',
     );
   return comparison<DesignSettings>(command, 'design', designRecipe);
 }
@@ -110,8 +111,8 @@ export function dimensions(): Command {
     )
     .addHelpText(
       'after',
-      `${KEPT}\nExamples:\n  postnas dimensions models/base --placement 1,3\n` +
-        '  postnas dimensions ./SmolLM2-135M --placement 9,19 --data novels.txt --held-out more-novels.txt \\\n' +
+      `${KEPT}\nExamples:\n  postnas dimensions models/base --full-layers 1,3\n` +
+        '  postnas dimensions ./SmolLM2-135M --full-layers 9,19 --data novels.txt --held-out more-novels.txt \\\n' +
         '    --heads 6 9 12 --device webgpu',
     );
   return comparison<DimensionsSettings>(command, 'dimensions', dimensionsRecipe);
@@ -127,9 +128,8 @@ function comparison<Settings extends object>(
 ): Command {
   const { alignSteps, trainSteps, rate } = DEFAULTS.comparison;
   const { context, tokens, rounds } = DEFAULTS.decode;
-  command
-    .addArgument(modelArgument())
-    .addOption(placementOption())
+  // --placement is another thing where models are run.
+  addWithAliases(command.addArgument(modelArgument()), fullLayersOption(), '--placement')
     .addOption(outFolder(`runs/${stage}`))
     .addOption(seedsOption())
     .option(
@@ -153,14 +153,15 @@ function comparison<Settings extends object>(
     name: stage,
     leftovers: LEFTOVERS.comparison,
     recipe(options, [model]) {
-      const { decodeDevice, decodeContext, decodeTokens, decodeRounds, ...own } = settingsOf(options);
+      const { decodeDevice, decodeContext, decodeTokens, decodeRounds, fullLayers, ...own } =
+        settingsOf(options);
       const decode = {
         device: decodeDevice ?? options.device,
         context: decodeContext,
         tokens: decodeTokens,
         rounds: decodeRounds,
       };
-      const placement = placementOf(options.placement);
+      const placement = fullLayersOf(fullLayers);
       return recipe({ ...own, model, placement, decode } as unknown as Settings);
     },
     summary: (result, options) =>

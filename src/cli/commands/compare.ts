@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { Command, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import { WEIGHT_DTYPES } from '../../model/quantized-tensors.ts';
 import { type Card, writeCards } from '../../search/compare/card.ts';
 import { compare } from '../../search/compare/compare.ts';
@@ -15,12 +15,13 @@ import {
   modelArgument,
   otherwise,
   outFolder,
+  placementOption,
   threadsOption,
 } from '../options.ts';
 import { tokenCount, wholeNumber } from '../parsers.ts';
 
-type Settings = Omit<CompareOptions, 'parent' | 'hybrids' | 'tasks' | 'command'>;
-type Options = Settings & { task?: string[]; card: boolean; seeds?: never };
+type Settings = Omit<CompareOptions, 'parent' | 'hybrids' | 'placements' | 'tasks' | 'command'>;
+type Options = Settings & { placement?: string; task?: string[]; card: boolean; seeds?: never };
 
 /** `postnas compare`: what a hybrid keeps of its parent, what it lost, and what it costs. */
 export function compareCommand(): Command {
@@ -30,7 +31,8 @@ export function compareCommand(): Command {
         'by distance, tasks, answers, memory and speed, with a verdict.',
     )
     .addArgument(modelArgument('parent'))
-    .addArgument(modelArgument('hybrids...'))
+    .addArgument(new Argument('[hybrids...]', 'model folders, or names on the Hugging Face Hub: org/model'))
+    .addOption(placementOption())
     .addOption(outFolder('runs/compare'));
   const context = new Option('--context <n>', 'tokens of the sequence').argParser(tokenCount);
   command.addOption(otherwise(context, `the parent's, at most ${COMPARED.context}`));
@@ -61,8 +63,9 @@ export function compareCommand(): Command {
       '\nThe folder of --out gets report.html, result.json and what was measured: the same command goes on from there, and ' +
         'with another hybrid the parent is not measured again. Models other than those of the generated world need a text ' +
         'by --held-out that they were not trained on. Beside generated tasks such as needle@4096 there are those of postnas ' +
-        'eval. A hybrid that is a folder gets the figures into its README.md, between two marks; the rest of the file stays.\n' +
+        'eval. --placement compares the parent under a placement, or under several with commas between. A hybrid that is a folder gets the figures into its README.md, between two marks; the rest of the file stays.\n' +
         '\nExamples:\n  postnas compare models/base models/hybrid --no-card\n' +
+        '  postnas compare ./smollm2 --placement 64K-100MB,64K-50MB --held-out novels.txt\n' +
         '  postnas compare ./smollm2 ./windows ./hybrid --context 4K --held-out novels.txt\n' +
         '  postnas compare org/parent ./hybrid --held-out novels.txt --task needle_keys@8192 mqar@2048:accuracy:32 --out runs/c',
     );
@@ -71,9 +74,19 @@ export function compareCommand(): Command {
     async ({ progress, signal, result }, { card, ...options }, [parent = '', ...hybrids]) => {
       const { out, speed, ...others } = options;
       const repeated = commandLine('compare', [parent, ...hybrids], { out, ...others });
+      const { placement, ...settings } = settingsOf(options);
+      const placements = placement?.split(',').filter(Boolean);
       const found = await compare({
-        ...settingsOf(options),
-        ...{ parent, hybrids, out, threads: options.threads, signal, onProgress: progress.report },
+        ...settings,
+        ...{
+          parent,
+          hybrids,
+          placements,
+          out,
+          threads: options.threads,
+          signal,
+          onProgress: progress.report,
+        },
         command: speed ? repeated : `${repeated} --no-speed`,
       });
       // Charting is loaded when it is needed: that takes a second.

@@ -14,6 +14,7 @@ import {
   lengthOption,
   otherwise,
   outFolder,
+  placementOption,
   seedOption,
   threadsOption,
 } from '../options.ts';
@@ -54,6 +55,7 @@ export function evalCommand(): Command {
     .option('--log-samples', 'write the log-likelihoods of every document into the folder of --out')
     .option('--list-tasks', 'show all tasks, and end')
     .option('--show-example <task>', 'show the first example of a task, and end')
+    .addOption(placementOption())
     .addOption(otherwise(dtypeOption(WEIGHT_DTYPES), 'as they are stored'))
     .addOption(kvDtypeOption())
     .addOption(threadsOption())

@@ -3,12 +3,12 @@ import { exportGguf, GGUF_DTYPES, type GgufDtype } from '../../export/gguf/expor
 import { exportJet, JET_CODE } from '../../export/jet.ts';
 import { exportOnnx, ONNX_DTYPES } from '../../export/onnx/export-onnx.ts';
 import type { OnnxDtype } from '../../export/onnx/weight-file.ts';
-import { type Checkpoint, openCheckpoint } from '../../model/checkpoint.ts';
-import { resolveModel } from '../../model/hub.ts';
+import type { Checkpoint } from '../../model/checkpoint.ts';
+import { openPlaced } from '../../model/placed-folder.ts';
 import { WRITTEN_DTYPES, type WrittenDtype } from '../../model/safetensors.ts';
 import { InputError } from '../../util/errors.ts';
 import { action, type Common } from '../command.ts';
-import { modelArgument, otherwise, outOf, overwriteOption } from '../options.ts';
+import { modelArgument, otherwise, outOf, overwriteOption, placementOption } from '../options.ts';
 import { fileToWrite, folderToWrite } from '../paths.ts';
 
 interface Options {
@@ -16,6 +16,7 @@ interface Options {
   gguf?: string | true;
   jet?: string | true;
   out?: string;
+  placement?: string;
   dtype?: string[];
   overwrite?: boolean;
 }
@@ -50,6 +51,7 @@ export function exportCommand(): Command {
       'as an official Jet-Nemotron: attention, sliding windows and JetBlocks over a Qwen2 model',
     )
     .addOption(new Option('-o, --out <path>', 'where the result is written'))
+    .addOption(placementOption())
     .addOption(dtypesOption())
     .addOption(overwriteOption())
     .addHelpText(
@@ -73,11 +75,15 @@ export function exportCommand(): Command {
     }
     if (dtypes.length > 1 && target !== 'onnx') throw new InputError(`--${target} takes one --dtype`);
     const { progress, signal } = common;
-    const source = await resolveModel(model!, { onProgress: progress.report, signal });
-    await write[target](common, openCheckpoint(source), {
+    const { folder, checkpoint } = await openPlaced(model!, {
+      placement: options.placement,
+      onProgress: progress.report,
+      signal,
+    });
+    await write[target](common, checkpoint, {
       path,
       dtypes: [...new Set(dtypes)],
-      tokenizerFrom: source,
+      tokenizerFrom: folder,
       overwrite: options.overwrite ?? false,
     });
   });

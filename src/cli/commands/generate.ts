@@ -15,6 +15,7 @@ import {
   maxTokensOption,
   modelArgument,
   otherwise,
+  placementOption,
   seedOption,
   threadsOption,
 } from '../options.ts';
@@ -27,6 +28,7 @@ interface Options extends GenerateOptions {
   maxTokens?: number;
   topLogprobs?: number;
   stop?: string[];
+  placement?: string;
   device: Device;
   threads?: number;
   dtype?: DeviceDtype;
@@ -67,6 +69,7 @@ export function generate(): Command {
       'end before this text; may be given several times',
       (text, all: string[] = []) => [...all, text],
     )
+    .addOption(placementOption())
     .addOption(deviceOption().default('cpu'))
     .addOption(threadsOption())
     .addOption(otherwise(dtypeOption(DEVICE_DTYPES), 'as they are stored'))
@@ -78,13 +81,15 @@ export function generate(): Command {
         '\nExamples:\n' +
         '  postnas generate models/hybrid --prompt "Story: Tom found the" --max-tokens 100\n' +
         '  postnas generate HuggingFaceTB/SmolLM2-135M-Instruct --chat --prompt "What is the capital of France?"\n' +
+        '  postnas generate ./SmolLM2-135M --placement 64K-100MB --prompt "Once upon a time"\n' +
         '  postnas generate models/hybrid --temperature 0.8 --top-p 0.95 --seed 1 < prompt.txt',
     );
   return action<Options>(command, async ({ progress, signal, json, result }, options, [name = '']) => {
-    const { chat, system, maxTokens, device, threads, dtype, kvDtype, quiet } = options;
+    const { chat, system, maxTokens, placement, device, threads, dtype, kvDtype, quiet } = options;
     if (system !== undefined && !chat) throw new InputError('--system is for --chat');
     const prompt = options.prompt ?? (await standardInput());
     await using model = await Model.fromPretrained(name, {
+      placement,
       device,
       threads,
       dtype,

@@ -1,18 +1,24 @@
 import { Command } from 'commander';
-import type { MixerSpec } from '../../mixers/spec.ts';
 import { totalBytes } from '../../mixers/state-bytes.ts';
-import { hasWeights, openCheckpoint, openConfig } from '../../model/checkpoint.ts';
+import { hasWeights, openConfig } from '../../model/checkpoint.ts';
 import type { ModelConfig } from '../../model/config.ts';
+import { Folder } from '../../model/folder.ts';
 import { resolveModel } from '../../model/hub.ts';
 import { mixerToJson } from '../../model/mixer-json.ts';
+import { fullHeadsOf, headMap, mixerGroups } from '../../model/mixer-lines.ts';
+import { openPlaced } from '../../model/placed-folder.ts';
+import { isPlacementName } from '../../model/placement.ts';
 import { tensorBytes, WRITTEN_DTYPES, type WrittenDtype } from '../../model/safetensors.ts';
 import { summarise } from '../../model/summary.ts';
 import type { TensorSource } from '../../model/tensor-source.ts';
+import { weightsHash } from '../../model/weights-hash.ts';
+import { InputError } from '../../util/errors.ts';
 import { action } from '../command.ts';
 import { grouped, readable } from '../numbers.ts';
-import { addWithAliases, dtypeOption } from '../options.ts';
+import { addWithAliases, dtypeOption, placementOption } from '../options.ts';
 import { tokenCount } from '../parsers.ts';
 import { fileOrFolderToRead } from '../paths.ts';
+import { placementsOf, placementTable } from '../placement-table.ts';
 import { table } from '../table.ts';
 
 /** `postnas info`: what a model is made of, and the memory that a sequence takes. */
@@ -23,6 +29,7 @@ export function infoCommand(): Command {
       '<model>',
       'model folder (config.json is enough), a config.json, or a name on the Hub: org/model',
     )
+    .addOption(placementOption())
     .option('--context <n>', 'tokens of the sequence', tokenCount, 65_536);
   addWithAliases(
     command,
@@ -35,20 +42,35 @@ export function infoCommand(): Command {
   ).addHelpText(
     'after',
     '\nStates of linear blocks are always float32. Where there are weights, they are checked to be those that the ' +
-      'configuration describes.\n' +
+      'configuration describes. The hash of the weights is what placements name.\n' +
       '\nExamples:\n  postnas info models/hybrid --context 512\n  postnas info models/base/config.json --json',
   );
-  return action<{ context: number; cacheDtype: WrittenDtype }>(
+  return action<{ context: number; cacheDtype: WrittenDtype; placement?: string }>(
     command,
-    async ({ progress, signal, result }, { context, cacheDtype: dtype }, [model = '']) => {
+    async ({ progress, signal, result }, { context, cacheDtype: dtype, placement }, [model = '']) => {
+      const fetching = { onProgress: progress.report, signal };
+      const named = placement !== undefined && isPlacementName(placement) ? placement : undefined;
       const path = model.endsWith('.json')
         ? fileOrFolderToRead('<model>', 'a config.json')(model)
-        : await resolveModel(model, { onProgress: progress.report, signal });
-      const config = openConfig(path);
-      const weights = hasWeights(path) ? weightFiles(openCheckpoint(path).weights) : null;
-      const summary = summarise(config, context, tensorBytes([1], dtype));
+        : await resolveModel(model, { ...fetching, placement: named });
+      const own = openConfig(path);
+      if (placement !== undefined && !hasWeights(path)) {
+        throw new InputError(`${model} has no weights: expected those that placement ${placement} is for`);
+      }
+      const opened = hasWeights(path) ? await openPlaced(path, { placement, ...fetching }) : null;
+      const config = opened?.checkpoint.config ?? own;
+      const weights = opened && {
+        ...weightFiles(opened.checkpoint.weights),
+        hash: await weightsHash(opened.checkpoint),
+      };
+      const valueBytes = tensorBytes([1], dtype);
+      const summary = summarise(config, context, valueBytes);
       const { architecture, parameters, embeddingParameters, layers, stateBytes, parent } = summary;
       const ratio = parent.stateBytes / stateBytes;
+      const heads = config.layers.map((mixer) => fullHeadsOf(mixer, config));
+      const placements = weights
+        ? placementsOf(new Folder(path), { config: own, hash: weights.hash, context, valueBytes })
+        : [];
 
       result(
         {
@@ -61,18 +83,26 @@ export function infoCommand(): Command {
           context,
           contextLength: config.maxPositionEmbeddings,
           dtype,
-          layers: layers.map((layer) => ({ ...layer, mixer: mixerToJson(layer.mixer) })),
+          ...(opened?.placement && { placement: opened.placement }),
+          layers: layers.map((layer, i) => ({
+            ...layer,
+            mixer: mixerToJson(layer.mixer),
+            fullHeads: heads[i],
+          })),
           stateBytes,
           parent,
           ratio,
+          placements,
         },
         [
           `model         ${config.modelType}, ${layers.length} layers of width ${config.hiddenSize}`,
           `architecture  ${architecture}`,
           `parameters    ${grouped(parameters)}, of them embedding ${grouped(embeddingParameters)}`,
           `context       ${grouped(config.maxPositionEmbeddings)} tokens${scalingText(config)}`,
-          `weights       ${weights ? `${weights.dtypes.join(', ')}, ${readable(weights.bytes)}` : 'none here'}`,
-          ...mixerLines(layers.map((layer) => layer.mixer)),
+          `weights       ${weights ? `${weights.dtypes.join(', ')}, ${readable(weights.bytes)}, hash ${weights.hash}` : 'none here'}`,
+          ...(placement === undefined ? [] : [`placement     ${placement}`]),
+          ...mixerLines(config),
+          ...headLines(config, heads),
           '',
           table(['layers', 'mixer', 'parameters of each', 'in the mixer', 'state'], layerRows(layers)),
           '',
@@ -91,6 +121,9 @@ export function infoCommand(): Command {
               ['attention : this model', '', ratio.toFixed(ratio < 10 ? 2 : 1), ''],
             ],
           ),
+          ...(placements.length === 0
+            ? []
+            : ['', 'placements (--placement NAME):', placementTable(placements)]),
         ].join('\n'),
       );
     },
@@ -125,16 +158,20 @@ function beyondContext(tokens: number, { maxPositionEmbeddings }: ModelConfig): 
   ];
 }
 
-/** A row for all layers that are alike: '0-6, 8-29'. */
+/** A row for all layers that are alike, whichever heads see all tokens: '0-6, 8-29'. */
 function layerRows(layers: ReturnType<typeof summarise>['layers']): string[][] {
   const alike = layers.map(({ mixer, parameters, mixerParameters, state }) =>
-    JSON.stringify([mixer, parameters, mixerParameters, state]),
+    JSON.stringify([
+      mixer.kind === 'head_attention' ? { ...mixer, fullHeads: mixer.fullHeads.length } : mixer,
+      ...[parameters, mixerParameters, state],
+    ]),
   );
   return [...layersBy(alike).values()].map((numbers) => {
     const { mixer, parameters, mixerParameters, state } = layers[numbers[0]!]!;
+    const full = mixer.kind === 'head_attention' ? `, full heads: ${mixer.fullHeads.length}` : '';
     return [
       ranges(numbers),
-      mixer.kind,
+      `${mixer.kind}${full}`,
       grouped(parameters),
       grouped(mixerParameters),
       readable(totalBytes(state)),
@@ -143,15 +180,22 @@ function layerRows(layers: ReturnType<typeof summarise>['layers']): string[][] {
 }
 
 /** A line for every mixer with the layers that have it: 'gla heads=4 ... rope=true, layers 0-2, 4'. */
-function mixerLines(mixers: readonly MixerSpec[]): string[] {
-  const texts = mixers.map((mixer) => {
-    const { kind, ...rest } = mixerToJson(mixer);
-    return [kind, ...Object.entries(rest).map(([name, value]) => `${name}=${value}`)].join(' ');
-  });
-  return [...layersBy(texts)].map(([text, layers], i) => {
+function mixerLines({ layers: mixers }: ModelConfig): string[] {
+  return mixerGroups(mixers).map(({ text, layers }, i) => {
     const title = i === 0 ? 'mixers' : '';
     return `${title.padEnd(14)}${text}, ${layers.length === 1 ? 'layer' : 'layers'} ${ranges(layers)}`;
   });
+}
+
+/** Which heads see all tokens, where some of a layer do and others don't. */
+function headLines(config: ModelConfig, heads: readonly (readonly number[] | null)[]): string[] {
+  if (!config.layers.some(({ kind }) => kind === 'head_attention')) return [];
+  const full = heads.reduce((sum, own) => sum + (own?.length ?? 0), 0);
+  const all = heads.filter((own) => own !== null).length * config.numKvHeads;
+  return [
+    `KV heads      ${full} of ${all} see all tokens (#), the others a window (.)`,
+    ...headMap(config).map((line) => `${' '.repeat(14)}${line}`),
+  ];
 }
 
 /** The layers that have the same text, counted from 0 as checkpoints name them (`model.layers.0`). */

@@ -17,6 +17,7 @@ import {
   modelArgument,
   oneOf,
   otherwise,
+  placementOption,
   portOption,
   sizeOption,
   threadsOption,
@@ -29,6 +30,7 @@ interface Options {
   apiKey?: string;
   cors: string[];
   name?: string;
+  placement?: string;
   device: Device;
   dtype?: WeightDtype;
   kvDtype?: KvDtype;
@@ -70,6 +72,7 @@ export function serveCommand(): Command {
       [],
     )
     .addOption(otherwise(new Option('--name <name>', 'what clients call the model'), "the folder's name"))
+    .addOption(placementOption())
     .addOption(deviceOption().default('cpu'))
     .addOption(otherwise(dtypeOption(WEIGHT_DTYPES), 'as they are stored'))
     .addOption(kvDtypeOption())
@@ -127,6 +130,7 @@ export function serveCommand(): Command {
     );
   return action<Options>(command, async ({ progress, signal, json }, options, [path = '']) => {
     const {
+      placement,
       device,
       dtype,
       kvDtype,
@@ -141,7 +145,7 @@ export function serveCommand(): Command {
     const log = pino({ level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
     await using model = await Model.fromPretrained(path, {
       batches: true,
-      ...{ device, dtype, kvDtype, threads, prefixCacheBytes: prefixCache },
+      ...{ placement, device, dtype, kvDtype, threads, prefixCacheBytes: prefixCache },
       onProgress: progress.report,
       signal,
     });

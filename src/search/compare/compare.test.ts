@@ -6,7 +6,10 @@ import { randomWeights, tinyConfig } from '../../../test/support/random-model.ts
 import { tinyTokenizerFiles } from '../../../test/support/tiny-tokenizer.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import { openCheckpoint, saveCheckpoint } from '../../model/checkpoint.ts';
+import { writePlacement } from '../../model/placed-folder.ts';
+import { placementOf } from '../../model/placement.ts';
 import type { TensorSource } from '../../model/tensor-source.ts';
+import { weightsHash } from '../../model/weights-hash.ts';
 import { readResult } from '../read-result.ts';
 import { compare } from './compare.ts';
 import type { CompareOptions } from './options.ts';
@@ -122,6 +125,37 @@ describe('the embedded model and itself with windows', () => {
     expect(told.filter((stage) => stage.startsWith('base (1'))).toEqual([]);
   });
 
+  test('placements of the parent, without a folder of their own', async () => {
+    const checkpoint = openCheckpoint(at('base'));
+    const { config } = checkpoint;
+    const window: MixerSpec = { kind: 'sliding_window', window: 8, sinks: 2 };
+    const layers = config.layers.map((spec, i): MixerSpec => (i < 6 ? window : spec));
+    const weights = await weightsHash(checkpoint);
+    const placement = placementOf(config, { ...config, layers }, { name: 'two', weights });
+    const path = writePlacement(at('base'), placement);
+    const wider = { ...placement, name: 'wider', window: 12 };
+    writePlacement(at('base'), wider);
+    const { models, verdicts } = await compare({ ...settings, hybrids: [], placements: ['two', 'wider'] });
+    expect(models.slice(0, 3).map(({ name, role }) => [name, role])).toEqual([
+      ['base', 'parent'],
+      ['base (two)', 'hybrid'],
+      ['base (wider)', 'hybrid'],
+    ]);
+    expect(models[1]!.architecture).toBe('WWWWWWAA');
+    expect(verdicts.map(({ model }) => model)).toEqual([1, 2]);
+    expect(models[2]!.text.kl.mean).not.toBe(models[1]!.text.kl.mean);
+    // What was measured is told by what a placement says, not by its name.
+    told.length = 0;
+    const again = await compare({ ...settings, hybrids: [], placements: [path] });
+    expect(told).toEqual([]);
+    expect(again.models[1]!.text).toEqual(models[1]!.text);
+    await saveCheckpoint(at('placed'), { ...config, layers }, checkpoint.weights, {
+      ...{ dtype: 'F32', tokenizerFrom: BASE },
+    });
+    const folder = await compare({ ...settings, hybrids: [at('placed')] });
+    expect(folder.models[1]!.text.kl.mean).toBeCloseTo(models[1]!.text.kl.mean, 6);
+  });
+
   test('a hybrid that is the baseline is not measured twice', async () => {
     const { config, weights } = openCheckpoint(BASE);
     const layers = config.layers.map((): MixerSpec => ({ kind: 'sliding_window', window: 20, sinks: 4 }));
@@ -150,6 +184,8 @@ describe('the embedded model and itself with windows', () => {
 describe('is refused', () => {
   test.each<[string, () => Partial<CompareOptions>, RegExp]>([
     ['no hybrid', () => ({ hybrids: [] }), /nothing to compare/],
+    ['no list of placements', () => ({ placements: 'near' as never }), /placements is near, expected a list/],
+    ['no placement', () => ({ placements: ['none'] }), /base has no placement 'none'/],
     ['no list', () => ({ hybrids: 'cut' as never }), /hybrids is cut, expected a list/],
     ['an unknown option', () => ({ tokens: 3 }) as never, /unknown option 'tokens'/],
     ['a context that is too long', () => ({ context: 100_000 }), /expected 64 to 512/],

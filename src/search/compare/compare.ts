@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { showArchitecture } from '../../mixers/registry.ts';
-import type { MixerSpec } from '../../mixers/spec.ts';
-import { mixerToJson } from '../../model/mixer-json.ts';
+import { mixerGroups } from '../../model/mixer-lines.ts';
 import { countParameters, modelParameters } from '../../model/parameters.ts';
 import { InputError } from '../../util/errors.ts';
 import { writeFileAtomic } from '../../util/files.ts';
@@ -29,11 +28,13 @@ import { THRESHOLDS, verdictOf } from './verdict.ts';
  */
 export async function compare(options: CompareOptions): Promise<CompareResult> {
   checkOptions(options);
-  const { parent, hybrids, out, dtype, threads, onProgress, signal, command } = options;
+  const { parent, hybrids, placements = [], out, dtype, threads, onProgress, signal, command } = options;
   const { heldOutRows, examples, recallTexts, answers, speed = true } = { ...COMPARED, ...given(options) };
-  const opened = await openSubjects([parent, ...hybrids], (config) => contextOf(config, options.context), {
-    ...{ onProgress, signal },
-  });
+  const opened = await openSubjects(
+    { parent, hybrids, placements },
+    (config) => contextOf(config, options.context),
+    { onProgress, signal },
+  );
   const { subjects, tokenizer, context, notes, eosTokenIds } = opened;
   for (const { name, config } of subjects) {
     if (config.maxPositionEmbeddings >= context) continue;
@@ -97,22 +98,14 @@ function modelResult(subject: Subject, found: Measured, parent: Measured, contex
     ...{ name, role },
     ...(role === 'baseline' && { of, window, sinks }),
     architecture: showArchitecture(config.layers),
-    mixers: mixersOf(config.layers),
+    // 'sliding_window window=128 sinks=4, 30 layers'
+    mixers: mixerGroups(config.layers).map(
+      ({ text, layers }) => `${text}, ${layers.length} ${layers.length === 1 ? 'layer' : 'layers'}`,
+    ),
     parameters: countParameters(modelParameters(config)),
     stateBytes: bytesOf(config, context),
     text: textResult(found.text, parent.text),
     ...{ recall, answers, speed },
     tasks: tasks.map((task, i) => withShare(task, parent.tasks[i]!)),
   };
-}
-
-/** 'sliding_window window=128 sinks=4, 30 layers' */
-function mixersOf(layers: readonly MixerSpec[]): string[] {
-  const counts = new Map<string, number>();
-  for (const spec of layers) {
-    const { kind, ...rest } = mixerToJson(spec);
-    const text = [kind, ...Object.entries(rest).map(([name, value]) => `${name}=${value}`)].join(' ');
-    counts.set(text, (counts.get(text) ?? 0) + 1);
-  }
-  return [...counts].map(([text, count]) => `${text}, ${count} ${count === 1 ? 'layer' : 'layers'}`);
 }

@@ -9,6 +9,8 @@ export interface CompareOptions {
   parent: string;
   /** The same, of what was made of it, or of another model with the same tokenizer. */
   hybrids: readonly string[];
+  /** Placements of the parent, by their names or paths: the parent under each is compared too. */
+  placements?: readonly string[];
   /** Where measurements are kept: the same comparison goes on from there. */
   out: string;
   /** Files, folders and globs of text; models of the generated world read that world unless told. */
@@ -49,6 +51,7 @@ const KNOWN: Record<keyof CompareOptions, true> = {
   ...{
     parent: true,
     hybrids: true,
+    placements: true,
     heldOut: true,
     field: true,
     heldOutRows: true,
@@ -72,13 +75,13 @@ const KNOWN: Record<keyof CompareOptions, true> = {
 /** @throws InputError for an option that is unknown or no number of its kind */
 export function checkOptions(options: CompareOptions): void {
   checkKnown(options, KNOWN);
-  const { hybrids, tasks } = options;
-  for (const [name, list] of Object.entries({ hybrids, tasks })) {
+  const { hybrids, placements = [], tasks } = options;
+  for (const [name, list] of Object.entries({ hybrids, placements, tasks })) {
     if (list !== undefined && !Array.isArray(list))
       throw new InputError(`${name} is ${list}, expected a list`);
   }
-  if (hybrids.length === 0)
-    throw new InputError('nothing to compare with the parent: give the folder of a hybrid');
+  if (hybrids.length + placements.length === 0)
+    throw new InputError('nothing to compare with the parent: give the folder of a hybrid, or a placement');
   for (const name of ['heldOutRows', 'examples', 'recallTexts', 'answers', 'context'] as const) {
     const value = options[name];
     if (value === undefined || (Number.isSafeInteger(value) && value > 0)) continue;

@@ -8,12 +8,14 @@ import type { ModelConfig } from '../../model/config.ts';
 import { loadTokenizer } from '../../model/folder.ts';
 import { resolveModel } from '../../model/hub.ts';
 import { modelParameters } from '../../model/parameters.ts';
+import { openPlaced } from '../../model/placed-folder.ts';
 import { summarise } from '../../model/summary.ts';
 import type { TensorSource } from '../../model/tensor-source.ts';
 import type { Tokenizer } from '../../model/tokenizer.ts';
 import { InputError } from '../../util/errors.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { hashOf, type Identity } from '../../util/store/identity.ts';
+import type { CompareOptions } from './options.ts';
 import type { ComparedModel } from './result.ts';
 
 /** The models of a comparison: the parent, the hybrids, and beside each the parent cut to windows of as many bytes. */
@@ -44,18 +46,19 @@ interface Opened {
 }
 
 /**
- * @param names folders, or names on the Hub; the parent first
+ * @param models folders, or names on the Hub; and placements of the parent
  * @param context at which bytes are compared
  * @throws InputError for models whose tokenizers differ
  */
 export async function openSubjects(
-  names: readonly string[],
+  { parent: of, hybrids: others, placements }: Pick<CompareOptions, 'parent' | 'hybrids' | 'placements'>,
   context: (config: ModelConfig) => number,
   options: { onProgress?: OnProgress | undefined; signal?: AbortSignal | undefined },
 ): Promise<Opened> {
   const opened: Subject[] = [];
   let tokenizer: Tokenizer | undefined;
   let eosTokenIds: readonly number[] = [];
+  const names = [of, ...others];
   const labels = labelsOf(names);
   for (const [i, name] of names.entries()) {
     const folder = await resolveModel(name, options);
@@ -69,6 +72,15 @@ export async function openSubjects(
       role: i === 0 ? 'parent' : 'hybrid',
       ...{ config, weights, identity: { files: filesIdentity(folder, weights) } },
       ...(i > 0 && folder === name ? { folder } : {}),
+    });
+  }
+  for (const placement of placements ?? []) {
+    const [{ name, weights, identity }] = opened as [Subject];
+    const { checkpoint, placement: found } = await openPlaced(of, { placement, ...options });
+    const { config } = checkpoint;
+    opened.push({
+      name: `${name} (${found!.name})`,
+      ...{ role: 'hybrid', config, weights, identity: { ...identity, layers: hashOf(config.layers) } },
     });
   }
   const [parent, ...hybrids] = opened as [Subject, ...Subject[]];
@@ -118,7 +130,10 @@ export async function openSubjects(
 function haveSameWeights(config: ModelConfig, a: TensorSource, b: TensorSource): boolean {
   const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array) =>
     Buffer.from(buffer, byteOffset, byteLength);
-  return modelParameters(config).every(({ name }) => bytesOf(a.read(name)).equals(bytesOf(b.read(name))));
+  return (
+    a === b ||
+    modelParameters(config).every(({ name }) => bytesOf(a.read(name)).equals(bytesOf(b.read(name))))
+  );
 }
 
 /** Bytes of a sequence of so many tokens. */
