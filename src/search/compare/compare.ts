@@ -92,11 +92,12 @@ function toldOf(onProgress: OnProgress | undefined, { name }: Subject, i: number
 }
 
 function modelResult(subject: Subject, found: Measured, parent: Measured, context: number): ComparedModel {
-  const { config, name, role, of, window, sinks } = subject;
+  const { config, name, role, of, window, sinks, placed } = subject;
   const { recall, tasks, answers, speed } = found;
   return {
     ...{ name, role },
     ...(role === 'baseline' && { of, window, sinks }),
+    ...(placed && { placed }),
     architecture: showArchitecture(config.layers),
     // 'sliding_window window=128 sinks=4, 30 layers'
     mixers: mixerGroups(config.layers).map(

@@ -67,6 +67,10 @@ const modelSchema = fields({
   of: whole(0).optional().describe('of a baseline: the place in this list of the hybrid whose bytes it has'),
   window: whole(1).optional().describe('of a baseline: tokens of the windows in all layers'),
   sinks: whole(1).optional().describe('of a baseline: first tokens of the text that stay visible'),
+  placed: z
+    .literal(true)
+    .optional()
+    .describe("the parent's own weights under a placement: nothing was trained"),
   architecture: text().describe('a letter per layer'),
   mixers: filled(text()).describe('what the letters stand for, with the layers'),
   parameters: number(),

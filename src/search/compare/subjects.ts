@@ -20,7 +20,7 @@ import type { ComparedModel } from './result.ts';
 
 /** The models of a comparison: the parent, the hybrids, and beside each the parent cut to windows of as many bytes. */
 
-export interface Subject extends Pick<ComparedModel, 'name' | 'role' | 'of' | 'window' | 'sinks'> {
+export interface Subject extends Pick<ComparedModel, 'name' | 'role' | 'of' | 'window' | 'sinks' | 'placed'> {
   config: ModelConfig;
   weights: TensorSource;
   /** Of a hybrid that is a folder here. */
@@ -80,7 +80,13 @@ export async function openSubjects(
     const { config } = checkpoint;
     opened.push({
       name: `${name} (${found!.name})`,
-      ...{ role: 'hybrid', config, weights, identity: { ...identity, layers: hashOf(config.layers) } },
+      ...{
+        role: 'hybrid',
+        placed: true,
+        config,
+        weights,
+        identity: { ...identity, layers: hashOf(config.layers) },
+      },
     });
   }
   const [parent, ...hybrids] = opened as [Subject, ...Subject[]];

@@ -84,6 +84,17 @@ test('a hybrid that a window of equal bytes beats is told so', () => {
   expect(verdict({ change: 0.5 }, { change: 0.1 }).text).toContain('next: Next: train it longer');
 });
 
+test('a placement of the parent is not to be trained, but to see more', () => {
+  const next = (hybrid: Wanted) => {
+    const { models, context } = sampleComparison(hybrid, { change: 0.1 });
+    const placed = models.map((model, i) => (i === 1 ? { ...model, placed: true as const } : model));
+    return verdictOf({ models: placed, context }, 1).points.at(-1)!.text;
+  };
+  expect(next({ change: 0.5 })).toMatch(/^Next: for better text, give the other heads longer windows/);
+  expect(next({ recall: { 512: 1, 1024: 0.2 } })).toMatch(/^Next: for look-ups, let more KV heads see/);
+  expect(next({})).toMatch(/^Next: use it/);
+});
+
 test('what the rows of text cannot tell apart is not better', () => {
   const { models, context } = sampleComparison({ change: 0.05 }, { change: 0.1 });
   const unsure = models.map((model) => ({ ...model, text: { ...model.text, margin: 0.04 } }));

@@ -214,6 +214,7 @@ function nextPoint(hybrid: ComparedModel, baseline: ComparedModel | undefined, r
   const worse = hybrid.text.change > near;
   const search =
     'for look-ups, keep full attention in more layers, or in others: search for them on recall at the distances you need (postnas search --task needle recall)';
+  if (hybrid.placed) return { kind: 'next', text: `Next: ${nextPlacement(beaten, lostRecall, worse)}` };
   const text = beaten
     ? 'train it longer (postnas distill), or take windows with sinks of the same bytes instead: they need no training.'
     : lostRecall
@@ -222,4 +223,13 @@ function nextPoint(hybrid: ComparedModel, baseline: ComparedModel | undefined, r
         ? 'train it longer (postnas distill): recall is there, text is not yet.'
         : 'use it. Measure it on your own text and tasks first (--held-out, --task).';
   return { kind: 'next', text: `Next: ${text}` };
+}
+
+/** Of a placement, whose weights are the parent's. */
+function nextPlacement(beaten: boolean, lostRecall: boolean, worse: boolean): string {
+  if (lostRecall)
+    return 'for look-ups, let more KV heads see everything (postnas convert --heads), searched at the distances you need (--context).';
+  if (beaten || worse)
+    return 'for better text, give the other heads longer windows (postnas convert --windows), or more heads that see everything.';
+  return 'use it. Measure it on your own text and tasks first (--held-out, --task).';
 }
