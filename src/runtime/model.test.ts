@@ -76,9 +76,15 @@ test.each([
 });
 
 test('a placement by its name, by its path and as what it says', async () => {
-  const placed = tinyConfig([{ kind: 'sliding_window', window: 4, sinks: 1 }, { kind: 'attention' }], {
-    maxPositionEmbeddings: 64,
-  });
+  const placed = tinyConfig(
+    [
+      { kind: 'sliding_window', window: 4, sinks: 1 },
+      { kind: 'head_attention', fullHeads: [1], window: 4, sinks: 1 },
+    ],
+    {
+      maxPositionEmbeddings: 64,
+    },
+  );
   const hash = await weightsHash(openCheckpoint(dir));
   const placement = placementOf(config, placed, { name: 'near', weights: hash });
   const path = writePlacement(dir, placement);

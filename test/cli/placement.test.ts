@@ -18,10 +18,13 @@ let model: string;
 /** The same as what the placement makes of the model. */
 let baked: string;
 let placement: Placement;
-const layers = Array.from(
-  { length: 8 },
-  (_, i): MixerSpec => (i === 5 ? { kind: 'attention' } : { kind: 'sliding_window', window: 6, sinks: 2 }),
-);
+const NEAR = { window: 6, sinks: 2 };
+const layers = Array.from({ length: 8 }, (_, i): MixerSpec => {
+  if (i === 5) return { kind: 'attention' };
+  return i === 2
+    ? { kind: 'head_attention', fullHeads: [0, 3], ...NEAR }
+    : { kind: 'sliding_window', ...NEAR };
+});
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'postnas-placement-'));
@@ -50,20 +53,33 @@ const writing = ['--prompt', 'Story: Tom found the key in the box. Ann took the'
 test('info lists placements, and shows the model under one', async () => {
   const plain = await json<{ weights: { hash: string }; placements: object[] }>('info', model);
   expect(plain.weights.hash).toBe(placement.weights);
-  const listed = { name: 'near', fullHeads: 4, window: 6, sinks: 2 };
+  const listed = { name: 'near', fullHeads: 6, window: 6, sinks: 2 };
   expect(plain.placements).toEqual([
     { ...listed, stateBytes: expect.any(Number) },
     { ...listed, name: 'other', problem: 'for other weights: 0123456789abcdef' },
   ]);
-  const under = await json('info', model, '--placement', 'near', '--context', '512');
-  expect(under).toMatchObject({ architecture: 'WWWWWAWW', placement, layers: { length: 8 } });
+  const under = await json<object>('info', model, '--placement', 'near', '--context', '512');
+  expect(under).toMatchObject({ architecture: 'WWHWWAWW', placement });
+  const { layers: shown } = under as { layers: { fullHeads: number[] }[] };
+  expect(shown.map(({ fullHeads }) => fullHeads)).toEqual([[], [], [0, 3], [], [], [0, 1, 2, 3], [], []]);
   writeFileSync(join(model, 'placements/broken.json'), '{"format":"postnas-placement"}');
   const text = (await postnas(['info', model, '--placement', 'near'])).stdout;
-  expect(text).toContain('architecture  WWWWWAWW\n');
+  expect(text).toContain('architecture  WWHWWAWW\n');
   expect(text).toContain('placement     near\n');
+  expect(text).toContain('head_attention full_heads=2.0,2.3 window=6 sinks=2, layer 2\n');
+  expect(text).toContain(
+    [
+      'KV heads      6 of 32 see all tokens (#), the others a window (.)',
+      '              layer   0',
+      '              head 0  ..#..#..',
+      '              head 1  .....#..',
+      '              head 2  .....#..',
+      '              head 3  ..#..#..\n',
+    ].join('\n'),
+  );
   expect(text).toMatch(/\nplacements \(--placement NAME\):\nname +full heads +window +sinks +state\n/);
   expect(text).toMatch(/\nbroken .*broken\.json: version is missing, expected 1\n/);
-  expect(text).toMatch(/\nnear +4 +6 +2 +\S+ \w+\n/);
+  expect(text).toMatch(/\nnear +6 +6 +2 +\S+ \w+\n/);
   rmSync(join(model, 'placements/broken.json'));
   const configAlone = await postnas(['info', join(model, 'config.json'), '--placement', 'near']);
   expect(configAlone.stderr).toMatch(
@@ -121,7 +137,7 @@ test('bench', async () => {
     'near',
     ...args,
   );
-  expect(found).toMatchObject({ model: `${model} (near)`, architecture: 'WWWWWAWW' });
+  expect(found).toMatchObject({ model: `${model} (near)`, architecture: 'WWHWWAWW' });
   const { rows } = await json<{ rows: { formulaBytes: number }[] }>('bench', baked, ...args);
   expect(found.rows[0]!.formulaBytes).toBe(rows[0]!.formulaBytes);
 });
@@ -137,7 +153,7 @@ test('quantize keeps the placements, and they hold for the copy; under one it wr
     'near',
   );
   expect(info.weights.hash).toBe(placement.weights);
-  expect(info.architecture).toBe('WWWWWAWW');
+  expect(info.architecture).toBe('WWHWWAWW');
 
   const bakedQ8 = join(dir, 'baked-q8');
   await json('quantize', model, '--out', bakedQ8, '--placement', 'near');
@@ -146,6 +162,7 @@ test('quantize keeps the placements, and they hold for the copy; under one it wr
     layers: object[];
   };
   expect(written[5]).toEqual({ kind: 'attention' });
+  expect(written[2]).toEqual({ kind: 'head_attention', full_heads: [0, 3], window: 6, sinks: 2 });
   expect(written[0]).toEqual({ kind: 'sliding_window', window: 6, sinks: 2 });
   const text = async (...args: string[]) =>
     (await json<{ text: string }>('generate', ...args, ...writing)).text;

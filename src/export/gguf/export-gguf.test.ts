@@ -248,12 +248,19 @@ describe('ids and templates', () => {
 });
 
 describe('is refused, naming layer, block and reason', () => {
-  const { jet_block, sliding_window, gla, rwkv7 } = EVERY_MIXER;
+  const { head_attention, jet_block, sliding_window, gla, rwkv7 } = EVERY_MIXER;
   test.each<[string, MixerSpec[], Partial<ModelConfig>, RegExp]>([
     ['JetBlock', [gdn, jet_block], {}, /layer 1 \(jet_block\): llama.cpp has no dynamic convolution/],
     ['window', [gdn, sliding_window], {}, /layer 1 \(sliding_window\): .*no sliding window beside/],
     ['sinks', [gdn, { ...sliding_window, sinks: 4 }], {}, /layer 1 \(sliding_window\)/],
     ['sinks alone', [attention, { ...sliding_window, sinks: 4 }], {}, /layer 1 \(sliding_window\)|no layer/],
+    ['heads', [attention, head_attention], {}, /layer 1 \(head_attention\): .* one reach for all KV heads/],
+    [
+      'what was put in, not what was left: a window in Llama',
+      [attention, { ...sliding_window, sinks: 4 }],
+      { qkNorm: false },
+      /layer 1 \(sliding_window\): .*nor in models of the kinds of Llama/,
+    ],
     ['GLA', [gla, attention], {}, /layer 0 \(gla\): llama.cpp has no such block/],
     ['RWKV7', [attention, rwkv7], {}, /layer 1 \(rwkv7\): /],
     ['widths', [{ ...gdn, valueDim: 16 }], {}, /layer 0 \(gated_deltanet\): keys are 8 wide and values 16/],

@@ -33,10 +33,13 @@ function linearLayers({ layers }: ModelConfig): GatedDeltaNetSpec[] {
 export function whyNotHybrid(config: ModelConfig): string | null {
   const { layers, qkvBias, oBias, mlpBias, qkNorm, ropeScaling } = config;
   const first = linearLayers(config)[0];
-  for (const [i, spec] of layers.entries()) {
+  const reasons = layers.flatMap((spec, i) => {
     const why = whyNotLayer(spec, first, qkNorm);
-    if (why) return `layer ${i} (${spec.kind}): ${why}`;
-  }
+    return why === null ? [] : [{ kind: spec.kind, text: `layer ${i} (${spec.kind}): ${why}` }];
+  });
+  // What a search put there says more than what it left as it was.
+  const reason = reasons.find(({ kind }) => kind !== 'attention') ?? reasons[0];
+  if (reason) return reason.text;
   if (!layers.some(({ kind }) => kind === 'attention')) {
     return 'no layer has full attention, of which llama.cpp needs one to count tokens';
   }
@@ -67,7 +70,9 @@ function whyNotLayer(spec: MixerSpec, first: GatedDeltaNetSpec | undefined, qkNo
     case 'jet_block':
       return 'llama.cpp has no dynamic convolution';
     case 'sliding_window':
-      return 'llama.cpp has no sliding window beside Gated DeltaNet';
+      return 'llama.cpp has no sliding window beside Gated DeltaNet, nor in models of the kinds of Llama, Qwen2 and Qwen3';
+    case 'head_attention':
+      return 'llama.cpp has one reach for all KV heads of a layer';
     default:
       return 'llama.cpp has no such block; of linear attention it has Gated DeltaNet';
   }

@@ -3,9 +3,12 @@ import {
   arange,
   cast,
   concat,
+  cumsum,
   type Dim,
   fill,
+  greater,
   input,
+  mul,
   mulDims,
   newest,
   pad,
@@ -17,7 +20,7 @@ import type { ModelConfig } from '../../model/config.ts';
 import { decoderLayer, embed, head, type MixerOptions, under, weightInputs } from '../../model/decoder.ts';
 import { layerPrefix, modelParameters } from '../../model/parameters.ts';
 import { rotationAngles } from './angles.ts';
-import { BATCH, grows, layerState, PAST, TOKENS } from './layer-state.ts';
+import { BATCH, cacheTypes, grows, layerState, PAST, TOKENS } from './layer-state.ts';
 
 /** A whole model as one graph, with the names that transformers.js looks for. */
 export interface RecordedDecoder {
@@ -49,32 +52,33 @@ export function recordDecoder(config: ModelConfig): RecordedDecoder {
     positions: reshape(arange(mulDims(B, T)), [B, T]),
     angles: anglesOf(config, reshape(positionIds, [mulDims(B, T)])),
   };
+  const { windowsOf, counter } = cacheTypes(config.layers);
+  const places = placesOfWindows(seen);
   const past: Record<string, Tensor> = {};
   const outputs: Record<string, Tensor> = {};
   let x = embed(ids, weights);
   let firstValues: Tensor | undefined;
   for (const [i, spec] of config.layers.entries()) {
-    const own = layerState(config, spec, i);
+    const own = layerState(config, spec, i, windowsOf.get(i));
     Object.assign(past, own.past);
-    const valid = grows(spec)
-      ? slice(seen, 1, 0, P)
-      : spec.kind === 'sliding_window'
-        ? slice(pad(seen, 1, spec.window, 0), 1, P, addDims(P, spec.window))
-        : undefined;
+    const valid = {
+      ...(grows(spec) && { valid: slice(seen, 1, 0, P) }),
+      ...(spec.kind === 'sliding_window' && { valid: places(spec) }),
+      ...(spec.kind === 'head_attention' && { window_valid: places(spec) }),
+    };
     const layer = decoderLayer(config, spec, x, under(layerPrefix(i), weights), {
       ...common,
-      state: { ...own.state, ...(valid ? { valid } : {}) },
+      state: { ...own.state, ...valid },
       firstValues,
     });
     Object.assign(outputs, own.present(layer.state));
     x = layer.y;
     firstValues ??= layer.firstValues;
   }
-  if (!config.layers.some(grows)) {
-    // transformers.js asks a cache of keys for the number of past tokens.
-    const counter = countedTokens(config.layers.length);
-    Object.assign(past, counter.past);
-    Object.assign(outputs, counter.present);
+  if (counter !== undefined) {
+    const counted = countedTokens(counter);
+    Object.assign(past, counted.past);
+    Object.assign(outputs, counted.present);
   }
   const logits = head(config, newest(x, 1, kept, 'num_logits'), weights);
   return {
@@ -100,7 +104,31 @@ function anglesOf(config: ModelConfig, positions: Tensor): NonNullable<MixerOpti
   };
 }
 
-/** A cache under the keys of a layer after the last, with nothing in it but its length. */
+/**
+ * Which places of a window's state hold a token, as the attention mask has it: the first tokens of a text, which padding
+ * pushes back, in places of their own, and then the newest of all others.
+ *
+ * @param seen [batch, past + tokens]
+ */
+function placesOfWindows(seen: Tensor): (spec: { window: number; sinks?: number }) => Tensor {
+  const known = new Map<string, Tensor>();
+  const newestOf = (x: Tensor, window: number) => slice(pad(x, 1, window, 0), 1, PAST, addDims(PAST, window));
+  const withSinks = (window: number, sinks: number) => {
+    const counts = cumsum(seen, 1);
+    // Those before this call's tokens; none before the first call.
+    const before = slice(pad(counts, 1, 1, 0), 1, PAST, addDims(PAST, 1));
+    const first = cast(greater(before, reshape(arange(sinks, 'float32'), [1, sinks])), 'float32');
+    return concat([first, newestOf(mul(seen, cast(greater(counts, sinks), 'float32')), window)], 1);
+  };
+  return ({ window, sinks = 0 }) => {
+    const key = `${window} ${sinks}`;
+    const places = known.get(key) ?? (sinks > 0 ? withSinks(window, sinks) : newestOf(seen, window));
+    known.set(key, places);
+    return places;
+  };
+}
+
+/** A cache under the keys of a number after the last layer's, with nothing in it but its length. */
 function countedTokens(layer: number): Record<'past' | 'present', Record<string, Tensor>> {
   const shape = (length: Dim): Dim[] => [BATCH, 1, length, 1];
   const past = input(`past_key_values.${layer}.key`, 'float32', shape(PAST));

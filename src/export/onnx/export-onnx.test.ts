@@ -33,6 +33,7 @@ const generation = { bosTokenId: 1, eosTokenIds: [2] };
 const random = new Random(3);
 const drawn = (count: number) => Array.from({ length: count }, () => random.below(64));
 const attention: MixerSpec = { kind: 'attention' };
+const SINKS: MixerSpec = { kind: 'sliding_window', window: 5, sinks: 3 };
 
 let count = 0;
 async function exported(config: ModelConfig, options: Partial<Parameters<typeof exportOnnx>[2]> = {}) {
@@ -82,6 +83,13 @@ describe.each([
     'norms of queries and keys in linear mixers',
     [{ ...EVERY_MIXER.gla, qkNorm: true }, attention, { ...EVERY_MIXER.mamba2, qkNorm: true }],
     {},
+  ] as const,
+  ['windows with sinks', [SINKS, attention, { ...SINKS, window: 9 }, EVERY_MIXER.gla], {}] as const,
+  ['windows with sinks alone', [SINKS, SINKS], {}] as const,
+  [
+    'attention by heads alone, and others',
+    [EVERY_MIXER.head_attention, SINKS, { ...EVERY_MIXER.head_attention, fullHeads: [0, 2], sinks: 0 }],
+    { numKvHeads: 4 },
   ] as const,
   ['windows alone', [EVERY_MIXER.sliding_window, EVERY_MIXER.sliding_window], {}] as const,
 ])('%s', (_, layers, more) => {
@@ -279,15 +287,4 @@ describe('the folder', () => {
     expect(readFileSync(join(folder, 'config.json'), 'utf8')).toBe(before);
     expect(readdirSync(folder).sort()).toEqual(['config.json', 'generation_config.json', 'onnx']);
   });
-});
-
-test('a window with sinks is refused by layer', () => {
-  const config = tinyConfig([attention, { kind: 'sliding_window', window: 5, sinks: 4 }]);
-  expect(() =>
-    exportOnnx(
-      join(dir, 'sinks'),
-      { config, weights: randomWeights(config), generation },
-      { dtypes: ['f32'] },
-    ),
-  ).toThrow(/layer 1 is a sliding_window with sinks \(4\)/);
 });

@@ -7,12 +7,11 @@ import { generationToHf } from '../../model/generation-config.ts';
 import { configToHf } from '../../model/hf-config.ts';
 import type { JsonObject } from '../../model/json-fields.ts';
 import { readJsonObject } from '../../model/json-file.ts';
-import { refuseSinks } from '../../model/without-sinks.ts';
 import { writeFileAtomic, writeFileAtomicAsync } from '../../util/files.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { chatTemplate, copyTokenizer, writeFolder, writeJson } from '../folder.ts';
 import { recordDecoder } from './decoder.ts';
-import { grows } from './layer-state.ts';
+import { cacheTypes } from './layer-state.ts';
 import { type OnnxDtype, weightFiles } from './weight-file.ts';
 
 /**
@@ -49,7 +48,6 @@ export function exportOnnx(
   { config, weights: source, generation }: Checkpoint,
   { dtypes, tokenizerFrom, overwrite = false, onProgress, signal }: ExportOnnxOptions,
 ): Promise<string[]> {
-  refuseSinks(config, 'an export to ONNX is');
   const decoder = recordDecoder(config);
   const outputs = Object.values(decoder.outputs);
   const names = Object.entries({ ...decoder.inputs, ...decoder.weights }).map(
@@ -118,20 +116,17 @@ function configForTransformersJs(
 ): JsonObject {
   const own = configToHf(config, 'float32');
   const settings = { 'transformers.js_config': { dtype, use_external_data_format: external } };
-  if (config.layers.every(grows)) {
+  if (config.layers.every(({ kind }) => kind === 'attention')) {
     const known = ['llama', 'qwen2', 'qwen3'].includes(config.modelType);
     return known
       ? { ...own, ...settings }
       : { ...own, model_type: 'llama', architectures: ['LlamaForCausalLM'], ...settings };
   }
-  const types = config.layers.map((spec) => (grows(spec) ? 'full_attention' : 'linear_attention'));
-  // One more than there are layers where no cache grows: its length is the number of tokens.
-  const counted = types.includes('full_attention') ? types : [...types, 'full_attention'];
   return {
     ...own,
     model_type: 'qwen3_next',
     architectures: ['Qwen3NextForCausalLM'],
-    layer_types: counted,
+    layer_types: cacheTypes(config.layers).types,
     ...settings,
   };
 }

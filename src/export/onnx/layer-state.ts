@@ -22,12 +22,38 @@ export const BATCH = 'batch_size';
 export const TOKENS = 'sequence_length';
 export const PAST = 'past_sequence_length';
 
-/** Whether a layer's state grows with the tokens. */
-export function grows(spec: MixerSpec): boolean {
-  return spec.kind === 'attention';
+/** Whether a part of a layer's state grows with the tokens. */
+export function grows({ kind }: MixerSpec): boolean {
+  return kind === 'attention' || kind === 'head_attention';
 }
 
-export function layerState(config: ModelConfig, spec: MixerSpec, layer: number): LayerState {
+/**
+ * What transformers.js is told of the states, as `layer_types` of config.json: of every layer whether it has a cache that
+ * grows or a state of a fixed size. Attention of which some heads have windows has both, and a window's keys go under a
+ * number after the last layer's. Where no cache grows there is one more: transformers.js asks it for the number of tokens.
+ */
+export function cacheTypes(layers: readonly MixerSpec[]): {
+  types: string[];
+  /** Of attention by heads, by its layer: the number of its windows' state. */
+  windowsOf: ReadonlyMap<number, number>;
+  /** The number of the cache that only counts. */
+  counter: number | undefined;
+} {
+  const types: string[] = layers.map((spec) => (grows(spec) ? 'full_attention' : 'linear_attention'));
+  const byHeads = [...layers.keys()].filter((layer) => layers[layer]!.kind === 'head_attention');
+  const windowsOf = new Map(byHeads.map((layer, i) => [layer, layers.length + i]));
+  types.push(...byHeads.map(() => 'linear_attention'));
+  if (types.includes('full_attention')) return { types, windowsOf, counter: undefined };
+  return { types: [...types, 'full_attention'], windowsOf, counter: types.length };
+}
+
+/** @param windows number of the state of the windows beside full heads, where a layer has both */
+export function layerState(
+  config: ModelConfig,
+  spec: MixerSpec,
+  layer: number,
+  windows: number | undefined,
+): LayerState {
   const parts = new Map(
     mixerOf(spec)
       .state(spec, config)
@@ -41,7 +67,11 @@ export function layerState(config: ModelConfig, spec: MixerSpec, layer: number):
           v: [`past_key_values.${layer}.value`, `present.${layer}.value`],
         }
       : { k: fixed('conv', layer), v: fixed('recurrent', layer) };
-    return plain(parts, ports);
+    const near: Ports =
+      windows === undefined
+        ? {}
+        : { window_k: fixed('conv', windows), window_v: fixed('recurrent', windows) };
+    return plain(parts, { ...ports, ...near });
   }
   const inputs = [...parts.keys()].filter((name) => name !== 'recurrent');
   const recurrent = plain(parts, { recurrent: fixed('recurrent', layer) });

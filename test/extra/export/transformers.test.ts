@@ -101,6 +101,18 @@ const models: [string, ModelConfig][] = [
     tinyConfig([EVERY_MIXER.rwkv7, attention, { ...EVERY_MIXER.rwkv7, valueRank: 4 }]),
   ],
   ['no full attention', tinyConfig([EVERY_MIXER.jet_block, EVERY_MIXER.sliding_window, EVERY_MIXER.gla])],
+  [
+    'windows with sinks, heads with windows beside full ones',
+    tinyConfig(
+      [
+        { kind: 'sliding_window', window: 5, sinks: 3 },
+        { kind: 'head_attention', fullHeads: [0, 2], window: 6, sinks: 2 },
+        { kind: 'head_attention', fullHeads: [1], window: 4 },
+      ],
+      { numKvHeads: 4 },
+    ),
+  ],
+  ['windows with sinks alone', tinyConfig([{ kind: 'sliding_window', window: 5, sinks: 3 }])],
   ['like Llama', tinyConfig([attention, attention], { modelType: 'llama', tieWordEmbeddings: true })],
   ['like Qwen2', tinyConfig([attention, attention], { modelType: 'qwen2', qkvBias: true })],
   ['like Qwen3', tinyConfig([attention, attention], { modelType: 'qwen3', qkNorm: true })],
