@@ -104,11 +104,11 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
           `the budget ${JSON.stringify(limits)}: even windows of ${windows[0]} in all layers take more`,
         );
       }
-      const refined = await refined1(
+      const refined = await refinedFrom(
         judge,
         [start, ...(before && fits(before, limits, costs) ? [before] : [])],
         {
-          ...{ budget: limits, costs, units: plan.units, changes, onProgress },
+          ...{ budget: limits, costs, units: plan.units, changes },
           name,
         },
       );
@@ -180,7 +180,7 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
 }
 
 /** The best of what is refined from several starts, of which only the one that is judged best is. */
-async function refined1(
+async function refinedFrom(
   judge: ReachJudge,
   starts: readonly ReachPlacement[],
   options: Parameters<typeof refine>[2],
