@@ -17,6 +17,7 @@ export * from './ops/gates.ts';
 export * from './ops/indexing.ts';
 export * from './ops/integers.ts';
 export { linear, matmul } from './ops/matmul.ts';
+export * from './ops/places.ts';
 export * from './ops/recurrence.ts';
 export * from './ops/reduce.ts';
 export * from './ops/rotary.ts';

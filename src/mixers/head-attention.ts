@@ -42,11 +42,11 @@ function headsOf(x: Tensor, heads: readonly number[], size: number): Tensor {
  * @param attend of the heads of a group: q [B, H', T, d], k and v [B, KV', T, d] -> [B, H', T, d]
  * @returns what all query heads get [B, H, T, d]
  */
-export function attendByGroup(
+export function attendByGroup<Group extends Reach>(
   { q, k, v }: Heads,
-  groups: readonly Reach[],
+  groups: readonly Group[],
   { numHeads, numKvHeads }: Pick<MixerContext, 'numHeads' | 'numKvHeads'>,
-  attend: (own: Heads, group: Reach) => Tensor,
+  attend: (own: Heads, group: Group) => Tensor,
 ): Tensor {
   if (groups.length === 1) return attend({ q, k, v }, groups[0]!);
   const size = numHeads / numKvHeads;

@@ -9,6 +9,7 @@ import type { Sequence } from './sequence.ts';
 
 const A: MixerSpec = { kind: 'attention' };
 const W: MixerSpec = { kind: 'sliding_window', window: 5 };
+const H: MixerSpec = { kind: 'head_attention', fullHeads: [1], window: 12, sinks: 3 };
 const G: MixerSpec = { kind: 'gla', heads: 2, keyDim: 8, valueDim: 16, gateRank: 4, rope: true };
 const R: MixerSpec = { kind: 'retnet', heads: 2, keyDim: 8, valueDim: 16 };
 const N: MixerSpec = { kind: 'deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: true };
@@ -25,9 +26,10 @@ const STEPS = 6;
 
 describe.each([
   ['DAJ', [D, A, J], 'f32'],
-  ['every mixer', [A, W, G, R, N, M, D, J, K, V, { ...V, valueRank: 4 }], 'f32'],
+  ['every mixer', [A, W, H, G, R, N, M, D, J, K, V, { ...V, valueRank: 4 }], 'f32'],
   ['DAM of 8 bits', [D, A, M], 'q8'],
   ['DAM of 4 bits', [D, A, M], 'q4'],
+  ['WHW of 8 bits', [W, H, { kind: 'sliding_window', window: 9, sinks: 4 }], 'q8'],
 ] as const)('%s', (_, layers, dtype) => {
   const config = tinyConfig([...layers], { intermediateSize: 64 });
   const random = new Random(3);
@@ -110,7 +112,7 @@ describe.each([
 });
 
 test('sequences can be forked in a batch, and gone on from by themselves after it', async () => {
-  const config = tinyConfig([D, A]);
+  const config = tinyConfig([D, A, H]);
   await using engine = await Engine.create(config, randomWeights(config), { threads: 1 });
   const sequences = [[1, 2, 3], [4], [5, 6]].map((ids) => ({ ids, sequence: engine.start() }));
   for (const { ids, sequence } of sequences) await engine.append(sequence, ids);

@@ -1,12 +1,13 @@
 import { float32, type Program, type Value, type Values } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
-import type { CachedAttentionPrograms } from './cached-attention.ts';
+import type { AttentionPrograms } from './cached-attention.ts';
 import type { HostSequence } from './host-sequence.ts';
 import { Lane } from './lane.ts';
 import type { BatchGuard } from './runs.ts';
 import { argMaxOf } from './sampler.ts';
-import { type FixedState, hostState, type Segments } from './segments.ts';
+import type { Segments } from './segments.ts';
 import type { Sequence } from './sequence.ts';
+import { type FixedState, hostState } from './sequence-parts.ts';
 
 /** Sequences of any lengths that take their steps together. */
 export interface Batch {
@@ -29,8 +30,8 @@ export interface Batch {
 
 /**
  * A batch in the host's memory: the products with the weights are shared, which costs little more than one of them.
- * While the sequences are here, the states of their linear layers lie one behind the other and nowhere else, so that a
- * step overwrites them in place; keys and values stay where they are, and each sequence attends to its own.
+ * While the sequences are here, the states of their layers lie one behind the other and nowhere else, so that a
+ * step overwrites them in place; caches of keys and values stay where they are, and each sequence attends to its own.
  *
  * What a sequence gets does not depend on the others: each row of a product is summed up in the same order, however
  * many rows there are, and the attention is computed one by one.
@@ -43,7 +44,7 @@ const FEWEST_ROWS = 2;
 interface Parts extends BatchGuard {
   segments: () => Promise<Segments>;
   head: Program;
-  attention: CachedAttentionPrograms;
+  attention: AttentionPrograms;
   embed: (ids: readonly number[], into: Float32Array) => void;
 }
 

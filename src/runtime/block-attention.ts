@@ -30,6 +30,11 @@ import { merge, sumsOf } from './sums.ts';
  */
 const LEAST = 60;
 
+/** Scores of which the softmax has no such numbers. */
+export function floored(scores: Tensor): Tensor {
+  return denormalsAreZero() ? scores : maximum(scores, sub(max(scores, -1, true), LEAST));
+}
+
 /** Tensors of a block and a token. */
 interface Beside {
   /** Queries, multiplied by d^-0.5 [KV, G, 1, d]. */
@@ -53,14 +58,13 @@ interface Beside {
  */
 export function attendBeside({ q, k, v, ownK, ownV, hidden, packed }: Beside): Tensor {
   const score = (keys: Tensor) => matmul(q, keys, { transB: true });
-  const scores = concat([add(score(k), hidden), score(ownK)], 3);
-  const floored = denormalsAreZero() ? scores : maximum(scores, sub(max(scores, -1, true), LEAST));
+  const scores = floored(concat([add(score(k), hidden), score(ownK)], 3));
   const weigh = (weights: Tensor) =>
     add(matmul(slice(weights, 3, 0, -1), v), mul(slice(weights, 3, -1), ownV));
-  if (packed.length === 0) return weigh(softmax(floored));
+  if (packed.length === 0) return weigh(softmax(scores));
   const rounded = roundedQuery(q);
   const sums = packed.map((keys) => packedSums(rounded, keys));
-  return [...sums, sumsOf(floored, weigh)].reduce(merge).o;
+  return [...sums, sumsOf(scores, weigh)].reduce(merge).o;
 }
 
 /**

@@ -37,6 +37,9 @@ const PARTS = 4;
 /** Keys that a query has been compared with before a second thread has woken up. */
 const FEW_KEYS = 1024;
 
+/** By number of key heads. */
+export type AttentionPrograms = ReadonlyMap<number, CachedAttentionPrograms>;
+
 export class CachedAttentionPrograms {
   private readonly programs: KeptPrograms;
   private readonly hidden = new HiddenKeys();

@@ -2,12 +2,20 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FullSequence, relativeError } from '../../test/golden/full-sequence.ts';
 import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
 import { releasedJetBlock } from '../mixers/jet-block.ts';
-import type { GlaSpec, Mamba2Spec, MixerSpec, RetNetSpec, SlidingWindowSpec } from '../mixers/spec.ts';
+import type {
+  GlaSpec,
+  HeadAttentionSpec,
+  Mamba2Spec,
+  MixerSpec,
+  RetNetSpec,
+  SlidingWindowSpec,
+} from '../mixers/spec.ts';
 import { Random } from '../util/random.ts';
 import { Engine } from './engine.ts';
 
 const A: MixerSpec = { kind: 'attention' };
 const W: SlidingWindowSpec = { kind: 'sliding_window', window: 5 };
+const H: HeadAttentionSpec = { kind: 'head_attention', fullHeads: [1], window: 5, sinks: 2 };
 const G: GlaSpec = { kind: 'gla', heads: 2, keyDim: 8, valueDim: 16, gateRank: 4, rope: true };
 const R: RetNetSpec = { kind: 'retnet', heads: 2, keyDim: 8, valueDim: 16 };
 const N: MixerSpec = { kind: 'deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: true };
@@ -35,6 +43,9 @@ describe.each<[string, MixerSpec[]]>([
   ['AA', [A, A]],
   ['AWA', [A, W, A]],
   ['WAWG with sinks', [{ ...W, sinks: 3 }, A, { ...W, window: 60, sinks: 4 }, G]],
+  ['HAH', [H, A, { ...H, fullHeads: [0], window: 80, sinks: 0 }]],
+  ['HWG', [H, W, G]],
+  ['WW', [W, { ...W, window: 100, sinks: 120 }]],
   ['GD', [G, D]],
   ['RNM', [R, N, M]],
   ['DAGWJK', [D, A, G, W, J, K]],
@@ -92,18 +103,31 @@ describe.each<[string, MixerSpec[]]>([
   });
 });
 
-describe.each([
-  { window: 250, sinks: 6 },
-  { window: 256, sinks: 4 },
-  { window: 40, sinks: 300 },
-])('a text several times longer than its windows of $window with $sinks sinks', ({ window, sinks }) => {
-  const layers: MixerSpec[] = [
-    { kind: 'sliding_window', window, sinks },
-    { kind: 'sliding_window', window: 7, sinks: 2 },
-  ];
-  const config = tinyConfig(layers, { maxPositionEmbeddings: 2048 });
+const near = (window: number, sinks = 0): SlidingWindowSpec => ({ kind: 'sliding_window', window, sinks });
+const byHead = (fullHeads: number[], window: number, sinks = 0): HeadAttentionSpec => {
+  return { kind: 'head_attention', fullHeads, window, sinks };
+};
+
+describe.each<{ title: string; layers: MixerSpec[]; window: number; sinks: number; tokens?: number }>([
+  { title: 'windows of 250', layers: [near(250, 6), near(7, 2)], window: 250, sinks: 6 },
+  { title: 'windows of 256', layers: [near(256, 4), near(7, 2)], window: 256, sinks: 4 },
+  { title: 'more sinks than the window', layers: [near(40, 300), near(7, 2)], window: 40, sinks: 300 },
+  { title: 'one head of three', layers: [byHead([2], 128, 4), byHead([0, 1], 30, 9)], window: 128, sinks: 4 },
+  {
+    title: 'heads out of order, and windows alone',
+    layers: [byHead([1], 60, 5), near(100), byHead([0, 2], 5, 1)],
+    ...{ window: 60, sinks: 5 },
+  },
+  {
+    title: 'windows in a cache',
+    layers: [near(2100, 5), byHead([1], 2060, 3), near(9, 2)],
+    ...{ window: 2060, sinks: 3, tokens: 5000 },
+  },
+])('a text several times longer than its windows: $title', ({ layers, window, sinks, tokens = 1300 }) => {
+  const more = { numHeads: 6, numKvHeads: 3, maxPositionEmbeddings: 8192 };
+  const config = tinyConfig(layers, more);
   const weights = randomWeights(config);
-  const ids = randomIds(1300);
+  const ids = randomIds(tokens);
   let engine: Engine;
   let expected: Float32Array[];
   beforeAll(async () => {
@@ -127,7 +151,7 @@ describe.each([
   });
 
   test('steps from before the first sink is left behind on, alone and in a batch', async () => {
-    const cuts = [1, 3, window - 3, window + sinks - 3, 509, 765, 1021];
+    const cuts = [1, 3, window - 3, window + sinks - 3, 509, 765, 1021, tokens - 9];
     const sequences = [];
     const batch = engine.batch();
     for (const cut of cuts) {
@@ -168,7 +192,7 @@ describe.each([
   test('sinks matter', async () => {
     const without = tinyConfig(
       layers.map((spec) => ({ ...spec, sinks: 0 }) as MixerSpec),
-      { maxPositionEmbeddings: 2048 },
+      more,
     );
     await using other = await Engine.create(without, weights, { threads: 1 });
     const logits = await other.append(other.start(), ids);
@@ -180,6 +204,13 @@ test('on a device windows with sinks are refused by layer', async () => {
   const config = tinyConfig([A, W, { ...W, sinks: 4 }]);
   await expect(Engine.create(config, randomWeights(config), { device: 'webgpu' })).rejects.toThrow(
     /layer 2 is a sliding_window with sinks \(4\)/,
+  );
+});
+
+test('on a device heads that see differently far are refused by layer', async () => {
+  const config = tinyConfig([A, H]);
+  await expect(Engine.create(config, randomWeights(config), { device: 'webgpu' })).rejects.toThrow(
+    /layer 1 is head_attention: on device 'webgpu' all heads of a layer see equally far/,
   );
 });
 

@@ -2,7 +2,7 @@ import { type Device, float32, type Program, type Values } from '../graph/index.
 import { mixerOf } from '../mixers/registry.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { type Batch, HostBatch } from './batch.ts';
-import { CachedAttentionPrograms } from './cached-attention.ts';
+import { type AttentionPrograms, CachedAttentionPrograms } from './cached-attention.ts';
 import { draw } from './draw.ts';
 import type { EngineWeights, Reading } from './engine-weights.ts';
 import type { HostScoring } from './host-scoring.ts';
@@ -12,8 +12,9 @@ import { KvCache } from './kv-cache.ts';
 import { Lane, like } from './lane.ts';
 import { Packer } from './packed-blocks.ts';
 import type { BatchGuard, EachLogits, Runs } from './runs.ts';
-import { cachedLayers, compileHead, type Form, fixedState, hostState, Segments } from './segments.ts';
+import { compileHead, type Form, Segments } from './segments.ts';
 import type { SequenceContent } from './sequence-content.ts';
+import { cachedGroups, fixedState, hostState } from './sequence-parts.ts';
 import type { Asked, TokenScores } from './token-scores.ts';
 import type { TokenTree } from './token-tree.ts';
 import { WholeLane } from './whole-lane.ts';
@@ -76,7 +77,7 @@ export class HostRuns implements Runs {
     /** Writes rows of the embedding [T, D]. */
     private readonly embed: (ids: readonly number[], into: Float32Array) => void,
     private readonly head: Program,
-    private readonly attention: CachedAttentionPrograms,
+    private readonly attention: AttentionPrograms,
     private readonly options: RunsOptions,
   ) {
     const longest = config.maxPositionEmbeddings;
@@ -89,8 +90,13 @@ export class HostRuns implements Runs {
     const { reading, total, ...later } = options;
     const embed = source.embedding();
     const head = await compileHead(config, source, options);
-    const { numHeads: H, numKvHeads: KV, headDim: d } = config;
-    const attention = new CachedAttentionPrograms({ H, KV, d }, { threads: options.threads });
+    const { numHeads, numKvHeads, headDim: d } = config;
+    const attention = new Map(
+      cachedGroups(config).map(({ heads: { length: KV } }) => {
+        const shape = { H: (numHeads / numKvHeads) * KV, KV, d };
+        return [KV, new CachedAttentionPrograms(shape, { threads: options.threads })];
+      }),
+    );
     const runs = new HostRuns(config, source, embed, head, attention, later);
     try {
       if (!options.scoring)
@@ -103,12 +109,12 @@ export class HostRuns implements Runs {
   }
 
   /**
-   * Whether there are whole steps: every token is seen. Forms that are spelt out may read what a layer remembers after it
+   * Whether there are whole steps: every token of a cache is seen. Forms that are spelt out may read what a layer remembers after it
    * has been overwritten, in a graph that is all there is.
    */
   private get whole(): boolean {
     const { config } = this;
-    const all = cachedLayers(config).every(({ window }) => window === Number.POSITIVE_INFINITY);
+    const all = cachedGroups(config).every(({ window }) => window === Number.POSITIVE_INFINITY);
     return all && anyLength(config);
   }
 
@@ -123,9 +129,9 @@ export class HostRuns implements Runs {
   }
 
   start(): HostSequence {
-    const { numKvHeads: heads, headDim: width } = this.config;
-    const caches = cachedLayers(this.config).map(
-      ({ window, sinks }) => new KvCache({ heads, width, window, sinks }, this.packer),
+    const { headDim: width } = this.config;
+    const caches = cachedGroups(this.config).map(
+      ({ heads, window, sinks }) => new KvCache({ heads: heads.length, width, window, sinks }, this.packer),
     );
     return new HostSequence(hostState(this.config), caches);
   }
@@ -314,7 +320,7 @@ export class HostRuns implements Runs {
     for (const steps of this.steps.values()) await (await steps.catch(() => null))?.dispose();
     await (await this.scoring)?.dispose();
     await this.head.dispose();
-    await this.attention.dispose();
+    for (const programs of this.attention.values()) await programs.dispose();
     await this.packer?.[Symbol.asyncDispose]();
     await (await this.pieces?.catch(() => null))?.segments.dispose();
   }

@@ -1,13 +1,13 @@
 import { float32, type Value, type Values } from '../graph/index.ts';
 import type { KvCache } from './kv-cache.ts';
-import type { FixedState } from './segments.ts';
 import { Sequence } from './sequence.ts';
+import type { FixedState } from './sequence-parts.ts';
 
-/** A sequence in the host's memory: each token overwrites the states of linear layers in place. */
+/** A sequence in the host's memory: each token overwrites the states of its layers in place. */
 export class HostSequence extends Sequence {
   /** By name, [1, ...]. */
   private values: Values;
-  /** @internal By order of the cached layers. */
+  /** @internal By order of the groups that have one. */
   readonly caches: KvCache[];
 
   /** @internal */
@@ -19,7 +19,7 @@ export class HostSequence extends Sequence {
     this.caches = caches;
   }
 
-  /** @internal The states of linear layers by name, [1, ...]; another object where they have moved. */
+  /** @internal The states by name, [1, ...]; another object where they have moved. */
   get state(): Values {
     return this.values;
   }

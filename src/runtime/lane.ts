@@ -1,9 +1,11 @@
 import { float32, type Value, type Values, zeros } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { AngleTables } from './angle-tables.ts';
-import type { CachedAttentionPrograms } from './cached-attention.ts';
+import type { AttentionPrograms } from './cached-attention.ts';
 import type { KvCache } from './kv-cache.ts';
-import type { Segments } from './segments.ts';
+import { PiecePlaces, type RingPlaces, StepPlaces } from './ring.ts';
+import { headName, type Segments } from './segments.ts';
+import type { CachedGroup } from './sequence-parts.ts';
 
 /**
  * The runs of all segments on T tokens of each of B sequences, over buffers of their own: made once and repeated
@@ -12,8 +14,10 @@ import type { Segments } from './segments.ts';
 export class Lane {
   /** Hidden states [B, T, D]: what goes in is overwritten by what comes out. */
   readonly x: Float32Array;
-  private readonly heads: Record<'q' | 'k' | 'v' | 'attended', Float32Array>;
+  /** Heads that go from one segment to the next. */
+  private readonly heads = new Map<string, Float32Array>();
   private readonly tables: AngleTables;
+  private readonly places: RingPlaces;
   private readonly runs: (() => Promise<Values>)[];
 
   /**
@@ -22,23 +26,27 @@ export class Lane {
    */
   constructor(
     config: ModelConfig,
-    segments: Segments,
+    private readonly segments: Segments,
     private readonly B: number,
     private readonly T: number,
     state: Values,
     into: Values,
   ) {
-    const { hiddenSize, numHeads, numKvHeads, headDim } = config;
+    const { hiddenSize, headDim } = config;
+    const { rings } = segments;
+    this.places = segments.form === 'piece' ? new PiecePlaces(rings, T) : new StepPlaces(rings, B);
     const buffers: Values = {
       x: zeros([B, T, hiddenSize]),
-      q: zeros([B, numHeads, T, headDim]),
-      k: zeros([B, numKvHeads, T, headDim]),
-      v: zeros([B, numKvHeads, T, headDim]),
-      attended: zeros([B, numHeads, T, headDim]),
+      ...this.places.values,
       ...(segments.firstShape ? { first: zeros([B, ...segments.firstShape]) } : {}),
     };
     this.tables = new AngleTables(config, segments.rotated, B * T);
     Object.assign(buffers, this.tables.values);
+    for (const [name, heads] of segments.crossing) {
+      const value = zeros([B, heads, T, headDim]);
+      this.heads.set(name, memory(value));
+      buffers[name] = value;
+    }
     this.runs = segments.segments.map(({ program }) => {
       const among = (names: readonly string[], values: Values) =>
         Object.fromEntries(names.map((name) => [name, values[name]!]));
@@ -48,43 +56,47 @@ export class Lane {
       );
     });
     this.x = memory(buffers.x!);
-    this.heads = {
-      q: memory(buffers.q!),
-      k: memory(buffers.k!),
-      v: memory(buffers.v!),
-      attended: memory(buffers.attended!),
-    };
   }
 
   /**
    * From the embedded tokens in `x` to hidden states after the last layer.
    *
    * @param positions of all tokens, sequence by sequence
-   * @param caches of each sequence, by order of the cached layers, with room for the tokens; of the first sequences
+   * @param caches of each sequence, by order of the groups that have one, with room for the tokens; of the first sequences
    *   only, where the rest are rows that nobody looks at
    */
   async run(
     positions: readonly number[],
     caches: readonly (readonly KvCache[])[],
-    attention: CachedAttentionPrograms,
+    attention: AttentionPrograms,
   ): Promise<void> {
     this.tables.fill(positions);
-    const { T } = this;
+    this.places.fill(positions);
+    let done = 0;
     for (const [s, run] of this.runs.entries()) {
       await run();
-      if (s === this.runs.length - 1) break;
-      for (const [b, own] of caches.entries()) {
-        const of = (x: Float32Array) => {
-          const size = x.length / this.B;
-          return x.subarray(b * size, (b + 1) * size);
-        };
-        const { q, k, v, attended } = this.heads;
-        const cache = own[s]!;
-        cache.write(of(k), of(v), T);
-        await attention.attend(of(q), T, cache, of(attended));
-        await cache.settle();
+      for (const group of this.segments.segments[s]!.groups) {
+        for (const [b, own] of caches.entries()) await this.attend(group, b, own[done]!, attention);
+        done++;
       }
     }
+  }
+
+  /** Heads of one sequence over their cache, which their tokens are written to. */
+  private async attend(
+    group: CachedGroup,
+    b: number,
+    cache: KvCache,
+    attention: AttentionPrograms,
+  ): Promise<void> {
+    const of = (part: string) => {
+      const x = this.heads.get(headName(part, group))!;
+      const size = x.length / this.B;
+      return x.subarray(b * size, (b + 1) * size);
+    };
+    cache.write(of('k'), of('v'), this.T);
+    await attention.get(group.heads.length)!.attend(of('q'), this.T, cache, of('attended'));
+    await cache.settle();
   }
 }
 

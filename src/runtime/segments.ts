@@ -19,18 +19,21 @@ import {
   type Tensor,
   topologicalOrder,
 } from '../graph/index.ts';
+import { attendByGroup } from '../mixers/head-attention.ts';
 import type { MixerInput, MixerOutput } from '../mixers/mixer.ts';
 import { mixerOf } from '../mixers/registry.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { head, type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } from '../model/decoder.ts';
 import { layerPrefix, modelParameters } from '../model/parameters.ts';
-import { InputError } from '../util/errors.ts';
 import { attendToBlock } from './block-attention.ts';
 import type { ByRow, EngineWeights, Reading } from './engine-weights.ts';
+import type { Ring } from './ring.ts';
+import { RingAttention } from './ring-attention.ts';
+import { type CachedGroup, hostShape, keptGroups } from './sequence-parts.ts';
 
 /**
- * The decoder cut at every layer whose keys and values are kept in a cache: a program runs up to the heads of such a
- * layer, their attention is computed outside (cached-attention.ts), and the next program goes on from what they
+ * The decoder cut at every layer with keys and values in a cache: a program runs up to the heads of such a layer, the
+ * attention of those over a cache is computed outside (cached-attention.ts), and the next program goes on from what they
  * got. Weights are initialisers. What is recorded is a step, one token of each of B sequences; or a piece, T tokens of
  * one sequence; or a whole step, one token of one sequence whose caches are a block each, or what is packed and a block,
  * which is not cut.
@@ -59,60 +62,30 @@ export interface SegmentOptions extends CompileWith {
   padTo: number;
 }
 
-/** A part of the state that does not grow, under the name it has in a sequence: `2.recurrent`. [B, ...] */
-export interface FixedState {
-  name: string;
-  /** Without B. */
-  shape: number[];
-  layer: number;
-  /** Whether the host keeps the last of its axes before the one before it (StateTensor). */
-  turns?: boolean;
-}
-
-/** Every part of the state of linear mixers. */
-export function fixedState(config: ModelConfig): FixedState[] {
-  return config.layers.flatMap((spec, layer) => {
-    const mixer = mixerOf(spec);
-    if (mixer.cached) return [];
-    return mixer.state(spec, config).map(({ name, shape, turns = false }) => {
-      return { name: `${layer}.${name}`, shape: shape.slice(1) as number[], layer, turns };
-    });
-  });
-}
-
-/** The same as the host keeps it. */
-export function hostState(config: ModelConfig): FixedState[] {
-  return fixedState(config).map((part) => ({ ...part, shape: kept(part.shape, part.turns) }));
-}
-
-/** A shape [..., D, W] of which the last axes are exchanged where they turn. */
-function kept<T>(shape: readonly T[], turns = false): T[] {
-  return turns ? [...shape.slice(0, -2), ...shape.slice(-2).reverse()] : [...shape];
-}
-
-/** The layers whose keys and values are cached, and what each query of them sees. */
-export function cachedLayers(config: ModelConfig): { layer: number; window: number; sinks: number }[] {
-  return config.layers.flatMap((spec, layer) => {
-    const reach = mixerOf(spec).cached?.reach(spec, config);
-    if (reach && reach.length > 1) throw new InputError(`layer ${layer} is head_attention`);
-    return reach ? [{ layer, window: reach[0]!.window, sinks: reach[0]!.sinks }] : [];
-  });
-}
-
 export interface Segment {
   /**
-   * From hidden states `x` [B, T, D], and but for the first segment `attended` [B, H, T, d], to `x` and the heads `q`,
-   * `k`, `v` of the next cached layer, but for the last segment. Beside them the state, `first` [B, T, W], values for
-   * later layers, and the tables of angles `cos.{width}` and `sin.{width}` [B * T, width / 2].
+   * From hidden states `x` [B, T, D], and but for the first segment what heads of the last layer got, to `x` and heads of the
+   * next layer with a cache, but for the last segment. Beside them the state, `first` [B, T, W], values for later layers,
+   * the tables of angles `cos.{width}` and `sin.{width}` [B * T, width / 2], and what depends on the places of rings.
    */
   program: Program;
-  /** Names of its parts of the state. */
-  state: readonly string[];
+  /** Whose attention comes next: of each `q`, `k`, `v` and `attended` by `headName`, [B, heads, T, d]. */
+  groups: readonly CachedGroup[];
+}
+
+/** Name of heads that go from one segment to the next: those of one number of key heads share their memory. */
+export function headName(part: string, { index, heads }: Pick<CachedGroup, 'index' | 'heads'>): string {
+  return `${part}.${index}.${heads.length}`;
 }
 
 export class Segments {
   private constructor(
+    readonly form: Form,
     readonly segments: readonly Segment[],
+    /** Heads that go from one segment to the next, by their names: how many. */
+    readonly crossing: ReadonlyMap<string, number>,
+    /** Of the layers. */
+    readonly rings: readonly Ring[],
     /** Widths of heads that are rotated. */
     readonly rotated: readonly number[],
     /** Shape of `first` but for B, where there is such a thing. */
@@ -131,21 +104,22 @@ export class Segments {
     const byRow = layout(device, form === 'piece');
     const segments: Segment[] = [];
     try {
-      for (const { outputs, state } of recorded.segments) {
+      for (const { outputs, groups } of recorded.segments) {
         segments.push({
           program: await compileWith(source, outputs, recorded.weights, {
             ...options,
             byRow,
             givesBack: form === 'piece',
           }),
-          state,
+          groups,
         });
       }
     } catch (error) {
       for (const { program } of segments) await program.dispose();
       throw error;
     }
-    return new Segments(segments, recorded.rotated, recorded.firstShape);
+    const { crossing, rings, rotated, firstShape } = recorded;
+    return new Segments(form, segments, crossing, rings, rotated, firstShape);
   }
 
   async dispose(): Promise<void> {
@@ -185,8 +159,10 @@ export async function compileWith(
 }
 
 interface Recorded {
-  segments: { outputs: Record<string, Tensor>; state: string[] }[];
+  segments: { outputs: Record<string, Tensor>; groups: CachedGroup[] }[];
   weights: Record<string, Tensor>;
+  crossing: Map<string, number>;
+  rings: Ring[];
   rotated: number[];
   firstShape: number[] | null;
 }
@@ -194,7 +170,10 @@ interface Recorded {
 function record(config: ModelConfig, form: Form, padTo: number, packed: RightBytes | null): Recorded {
   const [B, T]: [Dim, Dim] = [form === 'step' ? 'B' : 1, form === 'piece' ? 'T' : 1];
   const weights = weightInputs(modelParameters(config));
-  const { hiddenSize, numHeads, headDim, rmsNormEps } = config;
+  const { hiddenSize, rmsNormEps } = config;
+  const rings = new RingAttention(form === 'piece');
+  const whole = form === 'whole' || form === 'whole, packed';
+  const crossing: Recorded['crossing'] = new Map();
   const tables = new Map<number, { cos: Tensor; sin: Tensor }>();
   const angles = (width: number) => {
     const table = (name: string) => input(`${name}.${width}`, 'float32', [mulDims(B, T), width / 2]);
@@ -208,7 +187,6 @@ function record(config: ModelConfig, form: Form, padTo: number, packed: RightByt
   const hidden = input('hidden', 'float32', [1, 'C']);
   /** Whether a layer from i on takes values from another. */
   const coupled = (i: number) => config.layers.slice(i).some((spec) => mixerOf(spec).coupled?.(spec));
-  let state: string[] = [];
   let outputs: Record<string, Tensor> = {};
   let x = input('x', 'float32', [B, T, hiddenSize]);
   let firstValues: Tensor | undefined;
@@ -219,28 +197,46 @@ function record(config: ModelConfig, form: Form, padTo: number, packed: RightByt
     if (cached) {
       const params = under('self_attn.', layerWeights);
       const normed = rmsNorm(x, layerWeights['input_layernorm.weight']!, rmsNormEps);
-      const heads: MixerInput = { x: normed, params, form: 'recurrent', positions, angles };
-      if (form === 'whole' || form === 'whole, packed') {
-        const { attended, k, v } = attendToBlock(`${i}`, cached.heads(spec, config, heads), hidden, packed);
-        outputs[`${i}.k`] = k;
-        outputs[`${i}.v`] = v;
-        x = mlpBlock(config, add(x, cached.output(attended, params)), layerWeights);
-        continue;
+      const given: MixerInput = { x: normed, params, form: 'recurrent', positions, angles };
+      const groups = keptGroups(config, i).map((group, index) => ({ ...group, layer: i, index }));
+      const cut = whole ? [] : groups.filter(({ ring }) => !ring);
+      const send = (part: string, heads: Tensor, group: CachedGroup) => {
+        const name = headName(part, group);
+        crossing.set(name, heads.shape[1] as number);
+        outputs[name] = heads;
+      };
+      const attended = attendByGroup(cached.heads(spec, config, given), groups, config, (own, group) => {
+        if (group.ring) {
+          const { attended, k, v } = rings.attend(`${i}`, own, group);
+          Object.assign(outputs, { [`${i}.window_k`]: k, [`${i}.window_v`]: v });
+          if (cut.length === 0) return attended;
+          send('attended', attended, group);
+        } else if (whole) {
+          const { attended, k, v } = attendToBlock(`${i}`, own, hidden, packed);
+          Object.assign(outputs, { [`${i}.k`]: k, [`${i}.v`]: v });
+          return attended;
+        } else {
+          for (const part of ['q', 'k', 'v'] as const) send(part, own[part], group);
+        }
+        const name = headName('attended', group);
+        crossing.set(name, own.q.shape[1] as number);
+        return input(name, 'float32', own.q.shape);
+      });
+      if (cut.length > 0) {
+        if (firstValues && coupled(i)) outputs.first = firstValues;
+        segments.push({ outputs: { ...outputs, x }, groups: cut });
+        outputs = {};
+        if (firstValues && coupled(i)) firstValues = input('first', 'float32', firstValues.shape);
+        x = input('x', 'float32', [B, T, hiddenSize]);
       }
-      if (firstValues && coupled(i)) outputs.first = firstValues;
-      segments.push({ outputs: { ...outputs, x, ...cached.heads(spec, config, heads) }, state });
-      [state, outputs] = [[], {}];
-      if (firstValues && coupled(i)) firstValues = input('first', 'float32', firstValues.shape);
-      const attended = input('attended', 'float32', [B, numHeads, T, headDim]);
-      x = add(input('x', 'float32', [B, T, hiddenSize]), cached.output(attended, params));
+      x = add(x, cached.output(attended, params));
     } else {
       const parts = mixer.state(spec, config);
       const turned = new Set(parts.filter(({ turns }) => turns).map(({ name }) => name));
       const turn = (name: string, x: Tensor) => (turned.has(name) ? swapLast(x) : x);
       const own = parts.map(({ name, shape, turns }) => {
-        const full = `${i}.${name}`;
-        state.push(full);
-        return [name, turn(name, input(full, 'float32', [B, ...kept(shape.slice(1), turns)]))] as const;
+        const given = input(`${i}.${name}`, 'float32', [B, ...hostShape(shape.slice(1), turns)]);
+        return [name, turn(name, given)] as const;
       });
       const options: MixerOptions = {
         form: mixer.fused ? 'fused' : form === 'piece' ? 'chunk' : 'recurrent',
@@ -260,9 +256,9 @@ function record(config: ModelConfig, form: Form, padTo: number, packed: RightByt
     }
     x = mlpBlock(config, x, layerWeights);
   }
-  segments.push({ outputs: { ...outputs, x }, state });
+  segments.push({ outputs: { ...outputs, x }, groups: [] });
   const firstShape = firstValues ? (firstValues.shape.slice(1) as number[]) : null;
-  return { segments, weights, rotated: [...tables.keys()], firstShape };
+  return { segments, crossing, weights, rings: rings.all, rotated: [...tables.keys()], firstShape };
 }
 
 /**

@@ -10,12 +10,19 @@ import { loadSequence, saveSequence } from './snapshot-file.ts';
 
 /** A sequence's file, changed field by field. */
 
-const WINDOW = 300;
+/** Larger than those that are kept as a ring. */
+const WINDOW = 2100;
 const config = tinyConfig(
-  [{ kind: 'attention' }, EVERY_MIXER.gated_deltanet, { kind: 'sliding_window', window: WINDOW }],
-  { maxPositionEmbeddings: 2000 },
+  [
+    { kind: 'attention' },
+    EVERY_MIXER.gated_deltanet,
+    { kind: 'sliding_window', window: WINDOW },
+    EVERY_MIXER.head_attention,
+    { kind: 'sliding_window', window: 300, sinks: 4 },
+  ],
+  { maxPositionEmbeddings: 8000 },
 );
-const ids = Array.from({ length: 1000 }, (_, i) => i % config.vocabSize);
+const ids = Array.from({ length: 4600 }, (_, i) => i % config.vocabSize);
 
 let dir: string;
 let path: string;
@@ -85,23 +92,23 @@ test('as it was written it goes on alike', async () => {
 });
 
 test.each<[string, (header: Header, bytes: Buffer) => void, RegExp]>([
-  ['starts of -5', metadata('starts', () => '-5 512'), /starts has "-5", expected whole numbers/],
-  ['starts NaN', metadata('starts', () => 'NaN 512'), /starts has "NaN"/],
-  ['starts of one layer', metadata('starts', () => '0'), /starts has 1 numbers, expected 2/],
+  ['starts of -5', metadata('starts', () => '-5 2304 0'), /starts has "-5", expected whole numbers/],
+  ['starts NaN', metadata('starts', () => 'NaN 2304 0'), /starts has "NaN"/],
+  ['starts of one layer', metadata('starts', () => '0'), /starts has 1 numbers, expected 3/],
   [
     'a start behind what is seen',
-    metadata('starts', () => '0 800'),
-    /starts has 800 for k\.1, expected a place from 0 to 701/,
+    metadata('starts', () => '0 2600 0'),
+    /starts has 2600 for k\.1, expected a place from 0 to 2501/,
   ],
   [
     'a start of full attention',
-    metadata('starts', () => '1 512'),
+    metadata('starts', () => '1 2304 0'),
     /starts has 1 for k\.0, expected a place from 0 to 0/,
   ],
   [
     'a start that does not fit the keys',
-    metadata('starts', () => '0 10'),
-    /tensor 'k\.1' is F32 \[.*\], expected F32 \[2,990,8\]/,
+    metadata('starts', () => '0 10 0'),
+    /tensor 'k\.1' is F32 \[.*\], expected F32 \[2,4590,8\]/,
   ],
   ['no starts', (header) => delete header.__metadata__.starts, /starts is missing/],
   ['ids NaN', metadata('ids', (old) => `NaN${old.slice(1)}`), /ids has "NaN"/],
@@ -111,11 +118,11 @@ test.each<[string, (header: Header, bytes: Buffer) => void, RegExp]>([
     metadata('ids', (old) => `9999${old.slice(1)}`),
     /ids has 9999, expected token ids from 0/,
   ],
-  ['fewer ids', metadata('ids', () => '1 2 3'), /starts has 512 for k\.1, expected a place from 0 to 0/],
+  ['fewer ids', metadata('ids', () => '1 2 3'), /starts has 2304 for k\.1, expected a place from 0 to 0/],
   [
     'more ids than the context',
-    metadata('ids', () => '1 '.repeat(2001).trim()),
-    /ids has 2001 tokens, .* holds 2000/,
+    metadata('ids', () => '1 '.repeat(8001).trim()),
+    /ids has 8001 tokens, .* holds 8000/,
   ],
   ['no ids', (header) => delete header.__metadata__.ids, /ids is missing/],
   ['another architecture', metadata('architecture', () => 'x'), /another architecture/],
@@ -125,7 +132,7 @@ test.each<[string, (header: Header, bytes: Buffer) => void, RegExp]>([
   [
     'dimensions exchanged',
     (header) => header['k.0']!.shape.reverse(),
-    /tensor 'k\.0' is F32 \[8,1000,2\], expected F32 \[2,1000,8\]/,
+    /tensor 'k\.0' is F32 \[8,4600,2\], expected F32 \[2,4600,8\]/,
   ],
   ['a byte changed', write('v.1', 3), /tensor 'v\.1' is not what was written/],
   [
@@ -152,6 +159,25 @@ test.each<[string, (header: Header, bytes: Buffer) => void, RegExp]>([
     /'state\.1\.recurrent' is missing/,
   ],
   [
+    'keys of a head that sees everything, of all heads',
+    (header) => {
+      header['k.2']!.shape[0] = 2;
+    },
+    /tensor 'k\.2' is F32 \[2,4600,8\], expected F32 \[1,4600,8\]|bytes/,
+  ],
+  [
+    'a ring of another window',
+    (header) => {
+      header['state.4.window_k']!.shape.splice(1, 2, 1, 608);
+    },
+    /tensor 'state\.4\.window_k' is F32 \[1,1,608,8\], expected F32 \[1,2,304,8\]/,
+  ],
+  [
+    'windows in caches, as files once had them',
+    (header) => delete header.__metadata__.windows,
+    /windows is missing, expected 'rings': the file was written by another version of postnas/,
+  ],
+  [
     'a hash left out',
     (header) => delete header.__metadata__['sha256 k.0'],
     /tensor 'k\.0' is not what was written/,
@@ -164,7 +190,7 @@ test.each<[string, (header: Header, bytes: Buffer) => void, RegExp]>([
 });
 
 test.each([Number.NaN, Number.POSITIVE_INFINITY])('%s in a state or a key, with its hash', async (value) => {
-  for (const name of [state, 'k.0', 'v.1']) {
+  for (const name of [state, 'state.3.window_v', 'k.0', 'v.1']) {
     await expect(loadSequence(changed(write(name, value), true), engine)).rejects.toThrow(
       `tensor '${name}' holds ${value} at index 2, expected finite values`,
     );
@@ -180,12 +206,27 @@ test('a file cut off anywhere', async () => {
   }
 });
 
-test('windows with sinks are refused by layer', async () => {
-  const sinks = tinyConfig([{ kind: 'attention' }, { kind: 'sliding_window', window: 5, sinks: 4 }]);
+test('windows with sinks, and heads with windows, go on from a file as they were', async () => {
+  for (const length of [1, 4, 300, 310, 1000]) {
+    using plain = engine.start();
+    const text = ids.slice(0, length);
+    await engine.append(plain, text);
+    const to = join(dir, 'short.safetensors');
+    await saveSequence(to, engine, plain, text);
+    const { sequence } = await loadSequence(to, engine);
+    for (const id of [3, 4, 5]) {
+      const expected = (await engine.append(plain, [id])).slice();
+      expect(await engine.append(sequence, [id])).toEqual(expected);
+    }
+  }
+});
+
+test('windows in a cache with sinks are refused by layer', async () => {
+  const sinks = tinyConfig([{ kind: 'attention' }, { kind: 'sliding_window', window: 2049, sinks: 4 }]);
   await using engine = await Engine.create(sinks, randomWeights(sinks), { threads: 1 });
   using sequence = engine.start();
   await engine.append(sequence, [1, 2, 3]);
-  const message = /layer 1 is a sliding_window with sinks \(4\)/;
+  const message = /layer 1 has a window of 2049 with sinks \(4\): .* windows of up to 2048, or without sinks/;
   await expect(saveSequence(join(dir, 'sinks'), engine, sequence, [1, 2, 3])).rejects.toThrow(message);
   await expect(loadSequence(path, engine)).rejects.toThrow(message);
 });

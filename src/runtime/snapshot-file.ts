@@ -4,20 +4,23 @@ import type { ModelConfig } from '../model/config.ts';
 import { shown } from '../model/json-fields.ts';
 import { SafetensorsFile, type TensorToWrite, writeSafetensors } from '../model/safetensors.ts';
 import { FiniteTensors } from '../model/weights.ts';
-import { refuseSinks } from '../model/without-sinks.ts';
 import { InputError } from '../util/errors.ts';
 import type { Engine } from './engine.ts';
-import { cachedLayers, fixedState } from './segments.ts';
+import { LARGEST_RING } from './ring.ts';
 import type { Sequence } from './sequence.ts';
 import type { CachedTokens, SequenceContent } from './sequence-content.ts';
+import { cachedGroups, fixedState } from './sequence-parts.ts';
 
 /**
- * A sequence as a safetensors file: `state.{name}` of linear layers, and of each attention layer in order the keys
- * and values that are still seen, `k.{i}` and `v.{i}` [KV, tokens, d], all float32. The metadata have the tokens, the
- * place of each layer's first key, a hash of the architecture, and under `sha256 {tensor}` one of each tensor's bytes.
+ * A sequence as a safetensors file: `state.{name}` of linear layers and of the rings of windows (ring.ts), and of each cache
+ * of keys and values in order those that are still seen, `k.{i}` and `v.{i}` [heads, tokens, d], all float32. The metadata
+ * have the tokens, the place of each cache's first key, a hash of the architecture, and under `sha256 {tensor}` one of each
+ * tensor's bytes.
  */
 
 const FORMAT = 'postnas-sequence';
+/** How windows are kept: files without it had those of each layer in a cache. */
+const WINDOWS = 'rings';
 
 /** Writes what the engine remembers of these tokens, wherever it does. */
 export async function saveSequence(
@@ -30,8 +33,9 @@ export async function saveSequence(
   if (ids.length !== sequence.length) {
     throw new InputError(`the sequence has ${sequence.length} tokens, ${ids.length} were given for its file`);
   }
-  refuseSinks(engine.config, 'files of sequences are');
-  const { numKvHeads: heads, headDim: width } = engine.config;
+  refuseCachedSinks(engine.config);
+  const { headDim: width } = engine.config;
+  const groups = cachedGroups(engine.config);
   const { state, caches } = await engine.content(sequence);
   const tensor = (name: string, shape: readonly number[], data: Float32Array) => ({
     name,
@@ -43,6 +47,7 @@ export async function saveSequence(
     tensor(`state.${name}`, value.dims, value.data as Float32Array),
   );
   const cached = caches.flatMap(({ k, v }, i) => {
+    const heads = groups[i]!.heads.length;
     const shape = [heads, k.length / (heads * width), width];
     return [tensor(`k.${i}`, shape, k), tensor(`v.${i}`, shape, v)];
   });
@@ -50,6 +55,7 @@ export async function saveSequence(
   writeSafetensors(path, tensors satisfies TensorToWrite[], {
     format: FORMAT,
     architecture: architecture(engine.config),
+    windows: WINDOWS,
     ids: ids.join(' '),
     starts: caches.map(({ start }) => start).join(' '),
     ...Object.fromEntries(tensors.map(({ name, data }) => [`sha256 ${name}`, hashOf(data)])),
@@ -66,33 +72,48 @@ export async function loadSequence(
   path: string,
   engine: Engine,
 ): Promise<{ sequence: Sequence; ids: number[] }> {
-  refuseSinks(engine.config, 'files of sequences are');
+  refuseCachedSinks(engine.config);
   const { content, ids } = readSequence(path, engine.config);
   return { sequence: await engine.restored(content, ids.length), ids };
+}
+
+/** @throws InputError for a window in a cache with sinks, which files have no place for */
+function refuseCachedSinks(config: ModelConfig): void {
+  const found = cachedGroups(config).find(({ sinks }) => sinks > 0);
+  if (!found) return;
+  throw new InputError(
+    `layer ${found.layer} has a window of ${found.window} with sinks (${found.sinks}): files of sequences are of windows ` +
+      `of up to ${LARGEST_RING}, or without sinks`,
+  );
 }
 
 /** @throws InputError naming file and field */
 function readSequence(path: string, config: ModelConfig): { content: SequenceContent; ids: number[] } {
   const file = new SafetensorsFile(path);
-  const { format, architecture: made } = file.metadata;
+  const { format, architecture: made, windows } = file.metadata;
   if (format !== FORMAT)
     throw new InputError(`${path} holds no sequence: format is '${format}', expected '${FORMAT}'`);
   if (made !== architecture(config)) {
     throw new InputError(`${path} was made by a model of another architecture`);
   }
-  const layers = cachedLayers(config);
+  const states = fixedState(config).map(({ name, shape, ring }) => ({ name, shape: [1, ...shape], ring }));
+  if (windows !== WINDOWS && states.some(({ ring }) => ring)) {
+    throw new InputError(
+      `${path}: windows is ${windows === undefined ? 'missing' : `'${windows}'`}, expected '${WINDOWS}': ` +
+        'the file was written by another version of postnas, and its text must be read once more',
+    );
+  }
+  const groups = cachedGroups(config);
   const ids = readIds(file, config);
   const starts = readStarts(
     file,
-    layers.map(({ window }) => window),
+    groups.map(({ window }) => window),
     ids.length,
   );
-  const { numKvHeads: heads, headDim: width } = config;
-  const states = fixedState(config).map(({ name, shape }) => ({ name, shape: [1, ...shape] }));
-  const cacheShape = (i: number) => [heads, ids.length - starts[i]!, width];
+  const cacheShape = (i: number) => [groups[i]!.heads.length, ids.length - starts[i]!, config.headDim];
   const expected = new Map([
     ...states.map(({ name, shape }) => [`state.${name}`, shape] as const),
-    ...layers.flatMap((_, i) => [`k.${i}`, `v.${i}`].map((name) => [name, cacheShape(i)] as const)),
+    ...groups.flatMap((_, i) => [`k.${i}`, `v.${i}`].map((name) => [name, cacheShape(i)] as const)),
   ]);
   checkTensors(file, expected);
   const finite = new FiniteTensors(file, path);
@@ -123,12 +144,12 @@ function readIds(file: SafetensorsFile, { vocabSize, maxPositionEmbeddings }: Mo
   return ids;
 }
 
-/** The place of the first token that each layer's cache has: not after one that the next token sees. */
+/** The place of the first token that each cache has: not after one that the next token sees. */
 function readStarts(file: SafetensorsFile, windows: readonly number[], tokens: number): number[] {
   const starts = numbers(file, 'starts');
   if (starts.length !== windows.length) {
     throw new InputError(
-      `${file.path}: starts has ${starts.length} numbers, expected ${windows.length}: one for each layer with keys`,
+      `${file.path}: starts has ${starts.length} numbers, expected ${windows.length}: one for each cache of keys`,
     );
   }
   for (const [i, start] of starts.entries()) {

@@ -5,7 +5,9 @@ import { HIDDEN } from './hidden-keys.ts';
 import { type Block, rowsOfBlock } from './kv-blocks.ts';
 import type { KvCache } from './kv-cache.ts';
 import { type Packed, packedInputs } from './packed-blocks.ts';
-import { cachedLayers, type Segments } from './segments.ts';
+import { StepPlaces } from './ring.ts';
+import type { Segments } from './segments.ts';
+import { cachedGroups } from './sequence-parts.ts';
 
 /** The run over some blocks and what is packed. */
 interface Prepared {
@@ -23,6 +25,8 @@ export class WholeLane {
   readonly x: Float32Array;
   private readonly buffers: Values;
   private readonly tables: AngleTables;
+  private readonly places: StepPlaces;
+  /** With a cache. */
   private readonly layers: readonly number[];
   /** The run over these blocks, and what is added to the scores of their places. */
   private prepared: Prepared | null = null;
@@ -33,12 +37,14 @@ export class WholeLane {
     private readonly segments: Segments,
     private readonly state: Values,
   ) {
-    const { hiddenSize, numKvHeads, headDim } = config;
+    const { hiddenSize, headDim } = config;
+    const groups = cachedGroups(config);
     this.tables = new AngleTables(config, segments.rotated, 1);
-    this.layers = cachedLayers(config).map(({ layer }) => layer);
-    this.buffers = { x: zeros([1, 1, hiddenSize]), ...this.tables.values };
-    for (const layer of this.layers) {
-      for (const part of ['k', 'v']) this.buffers[`${layer}.${part}`] = zeros([1, numKvHeads, 1, headDim]);
+    this.places = new StepPlaces(segments.rings, 1);
+    this.layers = groups.map(({ layer }) => layer);
+    this.buffers = { x: zeros([1, 1, hiddenSize]), ...this.tables.values, ...this.places.values };
+    for (const { layer, heads } of groups) {
+      for (const part of ['k', 'v']) this.buffers[`${layer}.${part}`] = zeros([1, heads.length, 1, headDim]);
     }
     this.x = memory(this.buffers.x!);
   }
@@ -55,10 +61,11 @@ export class WholeLane {
   /**
    * From the embedded token in `x` to its hidden state after the last layer.
    *
-   * @param caches of the cached layers, with room for the token
+   * @param caches of the layers that have one, with room for the token
    */
   async run(position: number, caches: readonly KvCache[]): Promise<void> {
     this.tables.fill([position]);
+    this.places.fill([position]);
     const prepared = this.over(caches);
     // Tokens that have come since, in pieces perhaps, can be seen from now on.
     const seen = position - (caches[0]?.exactStart ?? 0);

@@ -11,6 +11,7 @@ import {
   expand,
   fill,
   GraphError,
+  gather,
   input,
   less,
   linear,
@@ -23,6 +24,7 @@ import {
   reshape,
   rmsNorm,
   rotary,
+  scatter,
   scatterAddRows,
   slice,
   softmax,
@@ -122,6 +124,12 @@ const mistakes: Record<string, [() => unknown, RegExp]> = {
   'scatterAddRows of other rows': [
     () => scatterAddRows(m, ids, [9, 4]),
     /rows \[3, 4\] at indices \[B, T\] of \[9, 4\]/,
+  ],
+  'gather by numbers': [() => gather(m, 0, half), /gather: indices are .*float16\[4\], not int64/],
+  'gather along an axis there is not': [() => gather(m, 2, ids), /gather: axis 2/],
+  'scatter of other rows': [
+    () => scatter(m, unsqueeze(ids, -1), m),
+    /scatter: .*float32\[3, 4\] at indices \[B, T, 1\] of .*float32\[3, 4\]/,
   ],
   'pick of other rows': [() => pick(x, ids), /pick: indices \[B, T\] do not fit \[B, T, 4\]/],
   'unpick of other indices': [

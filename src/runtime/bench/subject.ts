@@ -1,7 +1,6 @@
 import type { ModelConfig } from '../../model/config.ts';
 import { modelParameters } from '../../model/parameters.ts';
 import { bitsOf, quantizedBytes, type WeightDtype } from '../../model/quantized-tensors.ts';
-import { summarise } from '../../model/summary.ts';
 import type { TensorSource } from '../../model/tensor-source.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { Random } from '../../util/random.ts';
@@ -10,8 +9,8 @@ import { Engine } from '../engine.ts';
 import type { KvDtype } from '../kv-blocks.ts';
 import { cacheBytes } from '../kv-cache.ts';
 import { argMaxOf } from '../sampler.ts';
-import { cachedLayers } from '../segments.ts';
 import type { Sequence } from '../sequence.ts';
+import { cachedGroups, fixedState } from '../sequence-parts.ts';
 
 /** What the benchmarks measure. This file alone knows how the engine is called. */
 
@@ -141,11 +140,10 @@ export function weightBytes(config: ModelConfig, dtype: WeightDtype = 'f32'): nu
 
 /** What the engine holds of a sequence of so many tokens, in bytes. */
 export function formulaBytes(config: ModelConfig, tokens: number, kvDtype: KvDtype = 'f32'): number {
-  const { layers } = summarise(config, tokens, 4);
-  const fixed = layers.reduce((sum, { state }) => sum + state.recurrent + state.inputs, 0);
-  const { numKvHeads: heads, headDim: width } = config;
-  return cachedLayers(config).reduce(
-    (sum, { window, sinks }) => sum + cacheBytes({ heads, width, window, sinks }, tokens, kvDtype),
-    fixed,
-  );
+  const size = (shape: readonly number[]) => 4 * shape.reduce((a, b) => a * b, 1);
+  const fixed = fixedState(config).reduce((sum, { shape }) => sum + size(shape), 0);
+  const { headDim: width } = config;
+  return cachedGroups(config).reduce((sum, { heads, window, sinks }) => {
+    return sum + cacheBytes({ heads: heads.length, width, window, sinks }, tokens, kvDtype);
+  }, fixed);
 }

@@ -2,6 +2,7 @@ import { type Device, float32, memoryOf, type Program, type Value, type Values }
 import { mixerOf } from '../../mixers/registry.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { refuseSinks } from '../../model/without-sinks.ts';
+import { InputError } from '../../util/errors.ts';
 import { AngleTables } from '../angle-tables.ts';
 import type { Batch } from '../batch.ts';
 import type { EngineWeights } from '../engine-weights.ts';
@@ -65,6 +66,12 @@ export class DeviceRuns implements Runs {
     options: RunsOptions & { device: Device },
   ): Promise<DeviceRuns> {
     refuseSinks(config, `on device '${options.device}' there are models`);
+    const byHead = config.layers.findIndex(({ kind }) => kind === 'head_attention');
+    if (byHead >= 0) {
+      throw new InputError(
+        `layer ${byHead} is head_attention: on device '${options.device}' all heads of a layer see equally far`,
+      );
+    }
     const embed = weights.embedding();
     const steps = await compileDecoder(config, 'step', weights, options);
     const memory = memoryOf(options.device);

@@ -27,7 +27,8 @@ import type { MixerSpec } from '../../mixers/spec.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } from '../../model/decoder.ts';
 import { layerPrefix, modelParameters } from '../../model/parameters.ts';
-import { type FixedState, padded } from '../segments.ts';
+import { padded } from '../segments.ts';
+import type { FixedState } from '../sequence-parts.ts';
 
 /**
  * The whole decoder in one program, for a device, where starting a run costs more than on the host and a value, once

@@ -1,15 +1,12 @@
 import { float32, type Value, type Values, zeros } from '../../graph/index.ts';
-import { mixerOf } from '../../mixers/registry.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { cachedLayers, fixedState } from '../segments.ts';
 import type { CachedTokens, SequenceContent } from '../sequence-content.ts';
+import { cachedGroups, fixedState } from '../sequence-parts.ts';
 import { BLOCK } from './recording.ts';
 import { Rows, type RowsStore } from './rows.ts';
+import { deviceName, turnedWindow, validPlaces } from './windows.ts';
 
-/**
- * Between what a device remembers of a sequence and what a file has of it. A window is a state of its mixer on a device:
- * the newest token last, and which of its places hold one.
- */
+/** Between what a device remembers of a sequence and what a file has of it. */
 
 /** One row of rows, brought to the host; the sequence has so many tokens. */
 export async function contentOf(
@@ -24,12 +21,13 @@ export async function contentOf(
   try {
     const read = (value: Value) => store.tools.read(value);
     const state: Values = {};
-    for (const { name } of fixedState(config)) {
-      const value = one.state[name]!;
-      state[name] = float32((await read(value)).slice(), value.dims);
+    for (const { name, layer, ring } of fixedState(config)) {
+      const own = one.state[deviceName(config, layer, name)]!;
+      const value = float32((await read(own)).slice(), own.dims);
+      state[name] = ring ? turnedWindow(value, ring, tokens, 'ring') : value;
     }
     const caches: CachedTokens[] = [];
-    for (const { layer, window } of cachedLayers(config)) {
+    for (const { layer, window } of cachedGroups(config)) {
       if (window < Number.POSITIVE_INFINITY) {
         const seen = Math.min(window, tokens);
         const last = async (part: string) => {
@@ -62,21 +60,26 @@ export async function rowsOf(
   const { numKvHeads: KV, headDim: d } = config;
   const { memory } = store;
   const state: Values = {};
-  for (const { name } of fixedState(config)) state[name] = await memory.upload(given[name]!);
+  for (const { name, layer, ring } of fixedState(config)) {
+    const value = ring ? turnedWindow(given[name]!, ring, tokens, 'device') : given[name]!;
+    state[deviceName(config, layer, name)] = await memory.upload(value);
+    const valid = deviceName(config, layer, `${layer}.window_valid`);
+    if (ring) state[valid] ??= await memory.upload(validPlaces(ring, tokens));
+  }
   const growing: Rows['growing'] = new Map();
   const past = Math.max(1, Math.ceil((tokens - 1) / BLOCK)) * BLOCK;
-  for (const [i, { layer, window }] of cachedLayers(config).entries()) {
+  for (const [i, { layer, window, sinks }] of cachedGroups(config).entries()) {
     const { k, v } = caches[i]!;
     if (window < Number.POSITIVE_INFINITY) {
-      const states = mixerOf(config.layers[layer]!).state(config.layers[layer]!, config);
       const seen = Math.min(window, tokens);
-      for (const { name, shape } of states) {
-        const value = zeros([1, ...(shape.slice(1) as number[])]);
-        const data = value.data as Float32Array;
-        if (name === 'valid') data.fill(1, window - seen);
-        else copyNewest(name === 'k' ? k : v, data, config, seen);
-        state[`${layer}.${name}`] = await memory.upload(value);
-      }
+      const newest = (rows: Float32Array) => {
+        const value = zeros([1, KV, window, d]);
+        copyNewest(rows, value.data as Float32Array, config, seen);
+        return value;
+      };
+      state[`${layer}.k`] = await memory.upload(newest(k));
+      state[`${layer}.v`] = await memory.upload(newest(v));
+      state[`${layer}.valid`] = await memory.upload(validPlaces({ window, sinks }, tokens));
       continue;
     }
     const keys = pastAndTail(k, config, tokens, past, true);

@@ -6,6 +6,7 @@ import { gateCases } from './gates.ts';
 import { indexingCases } from './indexing.ts';
 import { integerCases } from './integers.ts';
 import { matmulCases } from './matmul.ts';
+import { placesCases } from './places.ts';
 import { recurrenceCases } from './recurrence.ts';
 import { reduceCases } from './reduce.ts';
 import { rotaryCases } from './rotary.ts';
@@ -24,6 +25,7 @@ export const opCases: readonly OpCase[] = [
   ...indexingCases,
   ...integerCases,
   ...matmulCases,
+  ...placesCases,
   ...recurrenceCases,
   ...reduceCases,
   ...reverseCases,
