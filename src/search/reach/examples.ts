@@ -55,7 +55,7 @@ export const familyOf = (ofTheWorld: boolean): Family => (ofTheWorld ? WORLD : E
 /** The nearest distance that is asked for: a window shows what is nearer. */
 const NEAREST = 256;
 /** Secrets of a text in its farthest octave, and in each nearer one. */
-const [FAR, NEAR] = [4, 2];
+const [FAR, NEAR] = [4, 3];
 
 /** Bounds of distances: 256, 512, 1,024 and so on; the last are those of the context. */
 export function distanceBounds(context: number, nearest = NEAREST): [from: number, to: number][] {
@@ -67,7 +67,7 @@ export function distanceBounds(context: number, nearest = NEAREST): [from: numbe
 }
 
 /**
- * Texts that tell secrets: for each bound of distances one so long.
+ * Texts that tell secrets: as long as the context, a quarter of that and so on.
  *
  * @param encode with the token that begins a text, where a tokenizer has one
  * @throws InputError for a context that does not hold a text with its questions
@@ -85,11 +85,12 @@ export function recallExamples(
       `recall over ${context} tokens: expected more than ${nearest}, which windows may show`,
     );
   }
-  return bounds.map((_, i) => {
+  const lengths = bounds.map((_, i) => i).filter((i) => (bounds.length - 1 - i) % 2 === 0);
+  return lengths.map((last) => {
     const octaves = bounds
-      .slice(0, i + 1)
-      .map(([from, to], at) => ({ from, to, count: at === i ? FAR : NEAR }));
-    return oneText(random, family, bounds[i]![1], octaves, encode);
+      .slice(0, last + 1)
+      .map(([from, to], i) => ({ from, to, count: i === last ? FAR : NEAR }));
+    return oneText(random, family, bounds[last]![1], octaves, encode);
   });
 }
 

@@ -30,3 +30,8 @@ export function placementSpecs(
 export function fullHeadsOf(placement: ReachPlacement): number {
   return placement.reduce((sum, { fullHeads }) => sum + fullHeads.length, 0);
 }
+
+/** Its heads that see everything, as tables name them: '18.2 20.1'. */
+export function shownPlacement(placement: ReachPlacement): string {
+  return placement.flatMap(({ fullHeads }, layer) => fullHeads.map((head) => `${layer}.${head}`)).join(' ');
+}

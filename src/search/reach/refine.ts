@@ -1,4 +1,3 @@
-import type { OnProgress } from '../../util/progress.ts';
 import { fits, type Unit } from './assemble.ts';
 import type { LayerCosts } from './costs.ts';
 import type { ReachPlacement } from './placement.ts';
@@ -21,21 +20,24 @@ const [ROUNDS, READINGS] = [3, 4];
 /** What makes no difference. */
 const LEAST = 1e-4;
 
+/** Who judges: over texts that a placement has read, which the last whole judgement chose. */
+export type ReachJudging = Pick<ReachJudge, 'judge' | 'whole'>;
+
 export interface RefineOptions {
   budget: ReachBudget;
   costs: LayerCosts;
   units: readonly Unit[];
   /** Changes of the objective by each unit when it was last judged; new ones are written to it. */
   changes: Map<string, number>;
+  /** What progress calls it. */
   name: string;
-  onProgress?: OnProgress | undefined;
 }
 
 export const unitKey = ({ layer, heads }: Unit) => `${layer}.${heads.join('+')}`;
 
 /** @returns the best placement that was judged by whole passes */
 export async function refine(
-  judge: ReachJudge,
+  judge: ReachJudging,
   start: ReachPlacement,
   options: RefineOptions,
 ): Promise<{ placement: ReachPlacement; judged: JudgedReach }> {
@@ -64,7 +66,7 @@ interface Change {
 }
 
 async function bestMove(
-  judge: ReachJudge,
+  judge: ReachJudging,
   current: { placement: ReachPlacement; judged: JudgedReach },
   { budget, costs, units, changes, name }: RefineOptions,
 ): Promise<{ placement: ReachPlacement; judged: JudgedReach } | null> {
@@ -124,7 +126,7 @@ async function bestMove(
   return { placement: moves[best]!, judged: found[best]! };
 }
 
-export function has(placement: ReachPlacement, { layer, heads }: Unit): boolean {
+function has(placement: ReachPlacement, { layer, heads }: Unit): boolean {
   return heads.every((head) => placement[layer]!.fullHeads.includes(head));
 }
 

@@ -115,8 +115,5 @@ export const reachSchema = fields({
 
 export type ReachResult = z.infer<typeof reachSchema>;
 export type ReachBudget = z.infer<typeof budget>;
-export type ReachQuality = z.infer<typeof quality>;
+
 export type PlacedReach = ReachResult['placements'][number];
-export type HeadScore = z.infer<typeof headScore>;
-export type LayerScore = z.infer<typeof layerScore>;
-export type WindowScore = z.infer<typeof windowScore>;

@@ -12,6 +12,7 @@ import { speaksOfTheWorld } from '../../tasks/texts.ts';
 import type { TextSource } from '../../train/batches.ts';
 import { InputError } from '../../util/errors.ts';
 import { writeFileAtomic } from '../../util/files.ts';
+import { noticeBy } from '../../util/progress.ts';
 import { hashOf } from '../../util/store/identity.ts';
 import { thisMachine } from '../machine.ts';
 import { assemble, fits, type Unit } from './assemble.ts';
@@ -19,7 +20,7 @@ import { inOrder, randomUnits, uniformLayers } from './baselines.ts';
 import { layerCosts, placementCost } from './costs.ts';
 import { distanceBounds, familyOf, recallExamples, textExamples } from './examples.ts';
 import { checkFullAttention, checkReachOptions, REACH, type SearchReachOptions } from './options.ts';
-import { fullHeadsOf, type ReachPlacement } from './placement.ts';
+import { fullHeadsOf, type ReachPlacement, shownPlacement } from './placement.ts';
 import { type JudgedReach, type JudgeExamples, ReachJudge } from './reach-judge.ts';
 import { ReachModel } from './reach-model.ts';
 import { refine, unitKey } from './refine.ts';
@@ -29,7 +30,9 @@ import { scoreUnits, type UnitScores } from './scores.ts';
 /** Seeds of the examples that are searched by, and of those that are reported. */
 const [SEARCHED, REPORTED] = [31, 37];
 /** Rows of a user's text, tokens of each, and how many of its last are judged. */
-const TEXT = { rows: 4, length: 1088, judged: 64 };
+const TEXT = { rows: 3, length: 689, judged: 48 };
+/** The same for what is reported. */
+const REPORTED_TEXT = { rows: 4, length: 1089, judged: 64 };
 /** What the objective is made of: losses of answers are some nats, divergences some hundredths. */
 const WEIGHTS = { mean: 0.5, worst: 0.5, text: 3 };
 
@@ -57,11 +60,16 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
     recall: recall ? recallExamples(family, longest, readingOf(tokenizer).encode, { seed, nearest }) : [],
     text: source
       ? textExamples(source.text, (text) => tokenizer.encode(text, { addSpecialTokens: false }), {
-          ...{ ...TEXT, length: Math.min(TEXT.length, longest), seed },
+          ...textSizes(seed),
+          seed,
           half: seed === SEARCHED ? 'first' : 'second',
         })
       : [],
   });
+  function textSizes(seed: number) {
+    const sizes = seed === SEARCHED ? TEXT : REPORTED_TEXT;
+    return { ...sizes, length: Math.min(sizes.length, longest) };
+  }
   const objective = { ...WEIGHTS, ...(recall ? {} : { mean: 0, worst: 0 }), ...(source ? {} : { text: 0 }) };
   const identity = { model: folderIdentity(folder), sinks };
   const model = new ReachModel(config, weights, { threads });
@@ -83,10 +91,12 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
       });
     add('full', everything(config));
     for (const window of windows) add('windows', windowed(config, window, sinks));
+    const told = noticeBy(onProgress, 'search');
     const changes = new Map<string, number>();
     let before: ReachPlacement | undefined;
     for (const [budget, limits] of budgets.entries()) {
       const plan = planOf(scores, limits, config);
+      const name = limits.name ?? nameOf(limits);
       for (const { key, change } of plan.changes) if (!changes.has(key)) changes.set(key, change);
       const start = await assemble({ ...plan.choices, sinks }, limits, costs);
       if (!start) {
@@ -94,15 +104,16 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
           `the budget ${JSON.stringify(limits)}: even windows of ${windows[0]} in all layers take more`,
         );
       }
-      const refined = await refined1(
+      const refined = await refinedFrom(
         judge,
         [start, ...(before && fits(before, limits, costs) ? [before] : [])],
         {
-          ...{ budget: limits, costs, units: plan.units, changes, onProgress },
-          name: limits.name ?? nameOf(limits),
+          ...{ budget: limits, costs, units: plan.units, changes },
+          name,
         },
       );
       if (limits.layers === undefined) before = refined.placement;
+      told(`${name}: ${shownPlacement(refined.placement)}, ${refined.judged.objective.toFixed(3)}`);
       add('refined', refined.placement, { budget, searched: refined.judged.objective });
       add('one-shot', start, { budget });
       const base = start.map((layer) => ({ ...layer, fullHeads: [] }));
@@ -169,7 +180,7 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
 }
 
 /** The best of what is refined from several starts, of which only the one that is judged best is. */
-async function refined1(
+async function refinedFrom(
   judge: ReachJudge,
   starts: readonly ReachPlacement[],
   options: Parameters<typeof refine>[2],

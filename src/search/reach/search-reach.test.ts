@@ -1,0 +1,82 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import type { ProgressEvent } from '../../util/progress.ts';
+import type { SearchReachOptions } from './options.ts';
+import { reachSchema } from './result.ts';
+import { searchReach } from './search-reach.ts';
+
+const base = resolve(import.meta.dirname, '../../../models/base');
+const dir = mkdtempSync(join(tmpdir(), 'postnas-reach-'));
+afterAll(() => rmSync(dir, { recursive: true }));
+
+const options: SearchReachOptions = {
+  model: base,
+  work: join(dir, 'work'),
+  context: 256,
+  windows: [16],
+  budgets: [{ heads: 2 }, { layers: 1 }],
+};
+
+test('two of 32 heads find again what windows have lost; the same again is read from what is kept', async () => {
+  const result = await searchReach(options);
+  expect(reachSchema.parse(JSON.parse(readFileSync(join(options.work, 'result.json'), 'utf8')))).toEqual(
+    result,
+  );
+  const found = (how: string, budget?: number) =>
+    result.placements.find((own) => own.how === how && own.budget === budget)!;
+  const right = (own: ReturnType<typeof found>) =>
+    own.quality.recall.reduce((sum, { right }) => sum + right, 0);
+  expect(right(found('windows'))).toBeLessThan(0.2 * right(found('full')));
+  const refined = found('refined', 0);
+  expect(refined.heads).toBe(2);
+  expect(right(refined)).toBeGreaterThan(0.6 * right(found('full')));
+  expect(right(refined)).toBeGreaterThan(right(found('random', 0)));
+  expect(found('refined', 1).layers.filter(({ fullHeads }) => fullHeads.length === 4).length).toBe(1);
+  // Float32 windows of 16 + 4 tokens; of two heads all tokens.
+  expect(refined.cost.bytes).toBe((30 * 20 + 2 * 256) * 2 * 32 * 4);
+  expect(result.scores.fromWindows.length).toBe(32);
+  expect(result.text).toBeNull();
+
+  const events: ProgressEvent[] = [];
+  const again = await searchReach({ ...options, onProgress: (event) => events.push(event) });
+  expect(events).toEqual([]);
+  expect({ ...again, created: '', seconds: 0 }).toEqual({ ...result, created: '', seconds: 0 });
+}, 120_000);
+
+test('text counts too: divergence from the parent', async () => {
+  const work = join(dir, 'text');
+  const data = resolve(import.meta.dirname, '../../../README.md');
+  const result = await searchReach({
+    ...options,
+    work,
+    data,
+    recall: false,
+    budgets: [{ heads: 4 }],
+    fromFull: true,
+  });
+  const [full, windows, refined] = ['full', 'windows', 'refined'].map(
+    (how) => result.placements.find((own) => own.how === how)!.quality.text!,
+  );
+  expect(full!.kl).toBeLessThan(1e-5);
+  expect(refined!.kl).toBeLessThan(windows!.kl);
+  expect(result.scores.fromFull.length).toBe(32);
+  expect(result.recall).toBeNull();
+}, 120_000);
+
+test.each<[Partial<SearchReachOptions>, string]>([
+  [{ budgets: [] }, 'no budget'],
+  [{ budgets: [{ name: 'x' }] }, 'expected one of heads, layers, bytes or milliseconds'],
+  [{ budgets: [{ heads: -1 }] }, 'a budget of -1 heads'],
+  [{ budgets: [{ milliseconds: 3 }] }, 'expected measured times for windows of 16'],
+  [{ budgets: [{ bytes: 100 }] }, 'even windows of 16 in all layers take more'],
+  [{ windows: [32, 16] }, 'windows of 32, 16 tokens: expected whole numbers above 0, ascending'],
+  [{ sinks: 1.5 }, '1.5 sinks'],
+  [{ seeds: [-1] }, 'seeds -1'],
+  [{ context: 0 }, 'a context of 0 tokens'],
+  [{ context: 20 }, 'recall over 20 tokens: expected more than 32'],
+  [{ recall: false }, 'nothing to judge by'],
+])('%j is refused', async (wrong, message) => {
+  await expect(searchReach({ ...options, ...wrong })).rejects.toThrow(message);
+});
