@@ -1,5 +1,5 @@
 import * as Plot from '@observablehq/plot';
-import type { HeadScore, PlacedReach, ReachResult } from '../../search/reach/result.ts';
+import type { PlacedReach, ReachResult } from '../../search/reach/result.ts';
 import { numberCell } from '../cells.ts';
 import { type Figure, panels } from '../figure.ts';
 import { type Html, html } from '../html.ts';
@@ -8,6 +8,8 @@ import { counted, fixed, listed, percent, signed } from '../text.ts';
 import { HEAT_STEPS } from '../theme.ts';
 
 /** Which heads look far: a cell per KV head, a row per layer, a panel per distance. */
+
+type HeadScore = ReachResult['scores']['fromWindows'][number];
 
 /** 'layer.head', as tables name a head. */
 const nameOf = ({ layer, head }: Pick<HeadScore, 'layer' | 'head'>) => `${layer}.${head}`;

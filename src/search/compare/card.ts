@@ -31,7 +31,8 @@ export function writeCards(
   });
 }
 
-function licenseOf(path: string): string | undefined {
+/** Of a model card; undefined where there is none. */
+export function licenseOf(path: string): string | undefined {
   if (!existsSync(path)) return undefined;
   return /^license:\s*(\S.*)$/m.exec(metadataOf(readFileSync(path, 'utf8')).metadata)?.[1];
 }

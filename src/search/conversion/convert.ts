@@ -12,8 +12,10 @@ import { InputError } from '../../util/errors.ts';
 import { writeFileAtomic } from '../../util/files.ts';
 import { checkKnown } from '../../util/known-options.ts';
 import type { OnProgress } from '../../util/progress.ts';
+import { cardOf, licenseOf } from '../compare/card.ts';
 import { compare } from '../compare/compare.ts';
 import type { CompareOptions } from '../compare/options.ts';
+import type { CompareResult } from '../compare/result.ts';
 import { thisMachine } from '../machine.ts';
 import { placementSpecs } from '../reach/placement.ts';
 import type { PlacedReach, ReachResult } from '../reach/result.ts';
@@ -140,6 +142,7 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
     ...{ name, wanted, reach, chosen, reason, comparison: compared },
     seconds: (performance.now() - started) / 1000,
   } satisfies ConversionResult);
+  if (compared) written.push(writeCard(out, compared, { model, folder, name }));
   const path = join(out, 'result.json');
   writeFileAtomic(path, `${JSON.stringify(result, null, 1)}\n`);
   return { result, placement, written: [...written, path] };
@@ -181,6 +184,28 @@ function configOf(config: ModelConfig, { layers }: PlacedReach): ModelConfig {
 function nameOf(context: number, { heads }: PlacedReach): string {
   const tokens = context % 1024 === 0 ? `${context / 1024}K` : String(context);
   return `${tokens}-${heads}-head${heads === 1 ? '' : 's'}`;
+}
+
+/** A README.md for the Hub: how the placement is used, the verdict, the figures. */
+function writeCard(
+  out: string,
+  comparison: CompareResult,
+  { model, folder, name }: { model: string; folder: string; name: string },
+): string {
+  const path = join(out, 'README.md');
+  const title = comparison.models[1]!.name;
+  const use = [
+    `# ${title}`,
+    '',
+    `A placement of \`${model}\`: which of its KV heads see the whole text, and which a window. No weight was changed. With`,
+    `\`placements/${name}.json\` in the model's folder:`,
+    '',
+    `    npx postnas generate ${model} --placement ${name} --prompt "..."`,
+    '',
+  ].join('\n');
+  const license = licenseOf(join(folder, 'README.md'));
+  writeFileAtomic(path, cardOf(use, comparison, 1, { parent: model, license }));
+  return path;
 }
 
 /** What a stranger to the file wants to know. */
