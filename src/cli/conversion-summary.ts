@@ -1,19 +1,16 @@
-import { keptRecall, parentOf, textChange } from '../search/conversion/choose.ts';
 import type { ConversionResult } from '../search/conversion/result.ts';
 import { grouped, readable } from './numbers.ts';
 import { plain, table } from './table.ts';
 
 /** What a conversion found, for a terminal: the placements beside each other, the choice, the verdict, and how to use it. */
 export function conversionSummary(
-  { reach, chosen, reason, comparison, name, wanted }: ConversionResult,
+  { reach, kept, chosen, reason, comparison, name, wanted }: ConversionResult,
   { model, written }: { model: string; written: readonly string[] },
 ): string {
-  const parent = parentOf(reach);
   const distances = reach.recall?.distances ?? [];
   const rows = reach.placements.map((placed, i) => {
     const { how, seed, heads, cost } = placed;
-    const change = textChange(placed, parent);
-    const kept = keptRecall(placed, parent);
+    const { text: change, recall } = kept[i]!;
     return [
       i === chosen ? '->' : '',
       seed === undefined ? how : `${how} ${seed}`,
@@ -22,7 +19,7 @@ export function conversionSummary(
       cost.milliseconds === undefined ? '' : cost.milliseconds.toFixed(1),
       change === null ? '' : `${change < 0 ? '-' : '+'}${Math.abs(change).toFixed(3)}`,
       ...distances.map((_, d) =>
-        kept[d] === null || kept[d] === undefined ? '' : (100 * kept[d]).toFixed(0),
+        recall[d] === null || recall[d] === undefined ? '' : (100 * recall[d]).toFixed(0),
       ),
     ];
   });

@@ -1,5 +1,5 @@
-import { keptRecall, parentOf, textChange } from '../../search/conversion/choose.ts';
-import type { PlacedReach, ReachResult } from '../../search/reach/result.ts';
+import type { ConversionResult } from '../../search/conversion/result.ts';
+import type { PlacedReach } from '../../search/reach/result.ts';
 import { numberCell } from '../cells.ts';
 import { type Figure, legendOf, panels } from '../figure.ts';
 import { drawLines, lineStyle } from '../figures/line-chart.ts';
@@ -20,37 +20,37 @@ const NAMES: Record<PlacedReach['how'], string> = {
 };
 const LINES = ['refined', 'layers', 'one-shot', 'uniform', 'random', 'windows', 'full'] as const;
 
+type Kept = ConversionResult['kept'][number];
+
 /** Mean over the distances at which the parent finds half of what was told. */
-export function meanRecall(placed: PlacedReach, parent: PlacedReach): number | null {
-  const shares = keptRecall(placed, parent).filter((share) => share !== null);
+export function meanRecall({ recall }: Kept): number | null {
+  const shares = recall.filter((share) => share !== null);
   return shares.length > 0 ? shares.reduce((a, b) => a + b, 0) / shares.length : null;
 }
 
-export function curveFigure(result: ReachResult, chosen: PlacedReach): Figure {
-  const { placements, context } = result;
-  const parent = parentOf(result);
+export function curveFigure({ reach, kept, chosen: at }: ConversionResult): Figure {
+  const { placements, context } = reach;
+  const chosen = placements[at]!;
+  const parent = placements.find(({ how }) => how === 'full')!;
   const shown = LINES.filter((how) => placements.some((placed) => placed.how === how));
-  const line = (of: (placed: PlacedReach) => number | null, show: (value: number) => string) =>
+  const line = (of: (kept: Kept) => number | null, show: (value: number) => string) =>
     shown.map((how, i) => ({
       style: lineStyle(i),
       points: placements
-        .filter((placed) => placed.how === how)
-        .flatMap((placed) => {
-          const y = of(placed);
+        .flatMap((placed, n) => {
+          if (placed.how !== how) return [];
+          const y = of(kept[n]!);
           return y === null ? [] : [{ x: placed.cost.bytes, y, title: titleOf(placed, show(y)) }];
         })
         .sort((a, b) => a.x - b.x),
     }));
-  const recall = line(
-    (placed) => meanRecall(placed, parent),
-    (value) => percent(value),
-  );
+  const recall = line(meanRecall, (value) => percent(value));
   const text = line(
-    (placed) => textChange(placed, parent),
+    ({ text }) => text,
     (value) => signed(value, 3),
   );
-  const found = meanRecall(chosen, parent);
-  const change = textChange(chosen, parent);
+  const found = meanRecall(kept[at]!);
+  const change = kept[at]!.text;
   const axis = { x: 'bytes of a sequence', showX: bytes, linear: true } as const;
   return {
     id: 'reach-curve',
@@ -91,12 +91,12 @@ export function curveFigure(result: ReachResult, chosen: PlacedReach): Figure {
           ]
         : []),
     ]),
-    caption: captionOf(result, chosen),
+    caption: captionOf(reach.placements, kept, at),
     table: {
       caption: 'All placements',
       header: [
         ...['Placement', 'Heads', 'Window', 'Bytes', 'Milliseconds a token', 'Text'],
-        ...(result.recall?.distances.map(({ from, to }) => `Found at ${from} to ${to}`) ?? []),
+        ...(reach.recall?.distances.map(({ from, to }) => `Found at ${from} to ${to}`) ?? []),
       ],
       rows: placements.map((placed) => [
         `${NAMES[placed.how]}${placed.seed === undefined ? '' : ` (seed ${placed.seed})`}`,
@@ -126,20 +126,20 @@ function titleOf(placed: PlacedReach, value: string): string {
 }
 
 /** The searched placement beside the others of its budget. */
-function captionOf(result: ReachResult, chosen: PlacedReach): string {
-  const parent = parentOf(result);
-  const words = (placed: PlacedReach) => {
-    const found = meanRecall(placed, parent);
-    const change = textChange(placed, parent);
-    return [
+function captionOf(placements: readonly PlacedReach[], kept: readonly Kept[], chosen: number): string {
+  const line = (i: number) => {
+    const found = meanRecall(kept[i]!);
+    const { text } = kept[i]!;
+    const words = [
       ...(found === null ? [] : [`${percent(found)} found`]),
-      ...(change === null ? [] : [`text ${signed(change, 3)}`]),
-    ].join(', ');
+      ...(text === null ? [] : [`text ${signed(text, 3)}`]),
+    ];
+    return titleOf(placements[i]!, words.join(', '));
   };
-  const rivals = result.placements.filter(
-    ({ how, budget }) =>
-      how === 'windows' || (budget === chosen.budget && how !== 'refined' && how !== 'full'),
-  );
-  const lines = rivals.map((placed) => `${titleOf(placed, words(placed))}`);
-  return `${titleOf(chosen, words(chosen))}. Beside it: ${lines.join('; ')}.`;
+  const { budget } = placements[chosen]!;
+  const rivals = [...placements.keys()].filter((i) => {
+    const { how, budget: own } = placements[i]!;
+    return how === 'windows' || (own === budget && how !== 'refined' && how !== 'full');
+  });
+  return `${line(chosen)}. Beside it: ${rivals.map(line).join('; ')}.`;
 }

@@ -1,27 +1,14 @@
 import { parseHTML } from 'linkedom';
 import { expect, test } from 'vitest';
-import { sampleComparison } from '../../../test/report/sample-comparison.ts';
-import { sampleReach } from '../../../test/report/sample-reach.ts';
-import { choosePlacement } from '../../search/conversion/choose.ts';
-import { type ConversionResult, conversionSchema } from '../../search/conversion/result.ts';
+import { sampleConversion } from '../../../test/report/sample-conversion.ts';
+import type { ConversionResult } from '../../search/conversion/result.ts';
 import { renderConversionReport } from './report.ts';
 
-const reach = sampleReach();
-const result: ConversionResult = {
-  format: 'postnas-convert-1',
-  command: 'postnas convert /models/parent',
-  ...{ created: reach.created, machine: reach.machine, name: '4K-2-heads', wanted: { context: 4096 } },
-  ...{ reach, ...choosePlacement(reach, false), seconds: 200 },
-  comparison: sampleComparison({ change: 0.05, recall: { 512: 1, 1024: 1 }, bytes: 1e6 }, { change: 0.1 }),
-};
+const result = sampleConversion();
 const page = (changed: Partial<ConversionResult> = {}) =>
   parseHTML(renderConversionReport({ ...result, ...changed })).document;
 const sections = (document: ReturnType<typeof page>) =>
   [...document.querySelectorAll('main > section')].map(({ id }) => id);
-
-test('the sample is what the schema says', () => {
-  expect(conversionSchema.parse(result)).toEqual(result);
-});
 
 test('the verdict first, then which heads look far, what they cost, and the comparison', () => {
   const document = page();

@@ -1,4 +1,3 @@
-import { keptRecall, parentOf, textChange } from '../../search/conversion/choose.ts';
 import type { ConversionResult } from '../../search/conversion/result.ts';
 import { writeFileAtomic } from '../../util/files.ts';
 import { comparisonSections } from '../compare/report.ts';
@@ -27,7 +26,7 @@ export function renderConversionReport(result: ConversionResult): string {
       {
         id: 'curve',
         title: 'What is kept for how many bytes',
-        body: renderFigure(curveFigure(reach, placed)),
+        body: renderFigure(curveFigure(result)),
       },
       ...(comparison ? comparisonSections(comparison) : []),
       { id: 'settings', title: 'Settings and data', body: settingsOf(result) },
@@ -46,6 +45,7 @@ function nameOf(path: string): string {
 
 function answerOf({
   reach,
+  kept,
   chosen,
   reason,
   comparison,
@@ -55,9 +55,9 @@ function answerOf({
   wanted,
 }: ConversionResult): Html {
   const placed = reach.placements[chosen]!;
-  const parent = parentOf(reach);
-  const found = meanRecall(placed, parent);
-  const change = textChange(placed, parent);
+  const parent = reach.placements.find(({ how }) => how === 'full')!;
+  const found = meanRecall(kept[chosen]!);
+  const change = kept[chosen]!.text;
   const verdict = comparison?.verdicts[0];
   const headline =
     verdict?.headline ??
@@ -76,9 +76,8 @@ ${verdict && html`<ul class="points">${verdict.points.map(({ text }) => html`<li
 
 /** What is found at each distance, the settings, the data. */
 function settingsOf(result: ConversionResult): Html {
-  const { reach, command, comparison, machine, seconds, chosen } = result;
-  const placed = reach.placements[chosen]!;
-  const kept = keptRecall(placed, parentOf(reach));
+  const { reach, command, comparison, machine, seconds, kept, chosen } = result;
+  const { recall } = kept[chosen]!;
   const facts: [string, Content][] = [
     ['Model', reach.model.path],
     ['Windows tried', reach.windows.join(', ')],
@@ -90,7 +89,7 @@ function settingsOf(result: ConversionResult): Html {
     ['Text searched on', reach.text ? `${reach.text.name}, ${counted(reach.text.rows, 'row')}` : 'none'],
     [
       'Kept by distance',
-      kept.map((share) => (share === null ? '–' : percent(share))).join(', ') || 'not asked',
+      recall.map((share) => (share === null ? '–' : percent(share))).join(', ') || 'not asked',
     ],
     ['Processor', machine.processor],
     ['Cores', machine.cores],

@@ -1,9 +1,10 @@
 import type { PlacedReach, ReachResult } from '../reach/result.ts';
+import type { ConversionResult } from './result.ts';
 
 /** Which of the placements found is taken, and why. */
 
 /** What a placement must keep of its parent to be taken for want of a budget. */
-export const KEEPS = {
+const KEEPS = {
   /** Of the answers that the parent finds, at every distance at which it finds half of them. */
   recall: 0.95,
   /** Nats a token of text more than the parent, at most. */
@@ -42,6 +43,15 @@ function keeps(placed: PlacedReach, parent: PlacedReach): boolean {
 /** The parent, which every search judges too. */
 export function parentOf({ placements }: Pick<ReachResult, 'placements'>): PlacedReach {
   return placements.find(({ how }) => how === 'full')!;
+}
+
+/** What each placement keeps of its parent. */
+export function keptOf(result: Pick<ReachResult, 'placements'>): ConversionResult['kept'] {
+  const parent = parentOf(result);
+  return result.placements.map((placed) => ({
+    recall: keptRecall(placed, parent),
+    text: textChange(placed, parent),
+  }));
 }
 
 /** Of budgets that the user did not give, the cheapest that keeps the parent; of the user's own, the best it allows. */

@@ -21,7 +21,7 @@ import { placementSpecs } from '../reach/placement.ts';
 import type { PlacedReach, ReachResult } from '../reach/result.ts';
 import { searchReach } from '../reach/search-reach.ts';
 import { budgetsOf, checkParent, type Wanted } from './budgets.ts';
-import { choosePlacement, keptRecall, parentOf, textChange } from './choose.ts';
+import { choosePlacement, keptOf, parentOf } from './choose.ts';
 import { CONVERSION_FORMAT, type ConversionResult, conversionSchema } from './result.ts';
 import { measureTimes } from './times.ts';
 
@@ -113,7 +113,7 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
   const name = options.name ?? nameOf(context, placed);
   const placement = placementOf(config, configOf(config, placed), {
     ...{ name, weights: await weightsHash(checkpoint) },
-    made: madeOf(reach, placed),
+    made: madeOf(reach, chosen),
   });
   const written = [writePlacement(out, placement)];
   if (existsSync(join(model, 'config.json'))) written.push(writePlacement(model, placement));
@@ -139,7 +139,7 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
     ...(command !== undefined && { command }),
     created: new Date().toISOString(),
     machine: thisMachine(),
-    ...{ name, wanted, reach, chosen, reason, comparison: compared },
+    ...{ name, wanted, reach, chosen, reason, kept: keptOf(reach), comparison: compared },
     seconds: (performance.now() - started) / 1000,
   } satisfies ConversionResult);
   if (compared) written.push(writeCard(out, compared, { model, folder, name }));
@@ -209,17 +209,17 @@ function writeCard(
 }
 
 /** What a stranger to the file wants to know. */
-function madeOf(reach: ReachResult, placed: PlacedReach) {
-  const parent = parentOf(reach);
-  const change = textChange(placed, parent);
+function madeOf(reach: ReachResult, chosen: number) {
+  const placed = reach.placements[chosen]!;
+  const { text, recall } = keptOf(reach)[chosen]!;
   const round = (value: number) => Number(value.toFixed(4));
   return {
     by: 'postnas convert',
     context: reach.context,
     heads: placed.heads,
     bytes: Math.round(placed.cost.bytes),
-    parent_bytes: Math.round(parent.cost.bytes),
-    ...(change !== null && { text_nats: round(change) }),
-    recall_kept: keptRecall(placed, parent).map((share) => (share === null ? null : round(share))),
+    parent_bytes: Math.round(parentOf(reach).cost.bytes),
+    ...(text !== null && { text_nats: round(text) }),
+    recall_kept: recall.map((share) => (share === null ? null : round(share))),
   };
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { date, fields, number, text, whole } from '../../util/schema.ts';
+import { date, fields, filled, list, number, text, whole } from '../../util/schema.ts';
 import { compareSchema } from '../compare/result.ts';
 import { reachSchema } from '../reach/result.ts';
 import { machinePart } from '../result.ts';
@@ -20,6 +20,14 @@ export const conversionSchema = fields({
     heads: whole(0).optional().describe('KV heads that see everything, at most'),
   }),
   reach: reachSchema.describe('what was tried'),
+  kept: filled(
+    fields({
+      recall: list(number().nullable()).describe(
+        "by distance: share of the parent's answers that are found; null where the parent finds less than half of what was told",
+      ),
+      text: number().nullable().describe('nats a token of text more than the parent'),
+    }),
+  ).describe('of each of `reach.placements`'),
   chosen: whole(0).describe('place of the placement in `reach.placements`'),
   reason: text().describe('why that one'),
   comparison: compareSchema
