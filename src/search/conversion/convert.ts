@@ -11,7 +11,7 @@ import { EngineWeights } from '../../runtime/engine-weights.ts';
 import { InputError } from '../../util/errors.ts';
 import { writeFileAtomic } from '../../util/files.ts';
 import { checkKnown } from '../../util/known-options.ts';
-import type { OnProgress } from '../../util/progress.ts';
+import { noticeBy, type OnProgress } from '../../util/progress.ts';
 import { cardOf, licenseOf } from '../compare/card.ts';
 import { compare } from '../compare/compare.ts';
 import type { CompareOptions } from '../compare/options.ts';
@@ -22,6 +22,7 @@ import type { PlacedReach, ReachResult } from '../reach/result.ts';
 import { searchReach } from '../reach/search-reach.ts';
 import { budgetsOf, checkParent, type Wanted } from './budgets.ts';
 import { choosePlacement, keptOf, parentOf } from './choose.ts';
+import { planLines } from './plan.ts';
 import { CONVERSION_FORMAT, type ConversionResult, conversionSchema } from './result.ts';
 import { measureTimes } from './times.ts';
 
@@ -96,11 +97,17 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
   const { context } = wanted;
   const cache = new EngineWeights(config, weights, dtype, true).fewBits ? 'q8' : 'f32';
   const budgets = budgetsOf(wanted, config, { windows, sinks, cache });
+  const timed = speedMeasured || wanted.speed !== undefined;
+  const tell = noticeBy(onProgress, 'convert');
+  for (const line of planLines(
+    { model, config, wanted, budgets, windows, sinks, cache, out },
+    { timed, compared: comparison !== false },
+  ))
+    tell(line);
   const common = { ...(threads !== undefined && { threads }), onProgress, signal };
-  const times =
-    speedMeasured || wanted.speed !== undefined
-      ? await measureTimes(config, weights, { context, windows, sinks, dtype, ...common })
-      : undefined;
+  const times = timed
+    ? await measureTimes(config, weights, { context, windows, sinks, dtype, ...common })
+    : undefined;
   const reach = await searchReach({
     ...{ model: folder, data, work: join(out, 'search'), context, budgets, windows, sinks, cache },
     ...(options.field !== undefined && { field: options.field }),
