@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
 import { tinyConfig } from '../../../test/support/random-model.ts';
-import { planLines } from './plan.ts';
+import { type Plan, planLines } from './plan.ts';
 
 // A KV head keeps 2 x 8 x 4 bytes of a token: 100 tokens of 2 heads in 2 layers are 25.6 kB.
 const config = tinyConfig([{ kind: 'attention' }, { kind: 'attention' }]);
-const plan = {
+const plan: Plan = {
   ...{ model: 'm', config, windows: [8, 16], sinks: 4, cache: 'f32', out: 'runs/convert' },
   ...{ wanted: { context: 100_000 }, budgets: [{ heads: 1 }, { bytes: 5e6, milliseconds: 50 }] },
-} as const;
+};
 
 test('what is there, what will be done, and where it is kept', () => {
   const [model, positions, steps] = planLines(plan, { timed: true, compared: true });
