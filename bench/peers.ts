@@ -23,7 +23,7 @@ const USAGE = `npm run bench -- peers [options]
   --shape NAME       SmolLM2-135M, Qwen2.5-0.5B (both)
   --dtype TYPE       q8, q4 (both)
   --peer NAME        postnas, llama, transformers (all)
-  --model NAME       full, hybrid, jet (all)
+  --model NAME       full, hybrid, jet, heads (all)
   --kv TYPE          own, other: keys and values as each keeps them by itself, or where it can otherwise: postnas
                      exactly (f32), llama.cpp in 8 bits (q8) (own)
   --context TOKENS   decode after so many (128, 4096, 16384, 65536); 0 for none

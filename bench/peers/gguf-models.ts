@@ -18,7 +18,7 @@ interface GgufModel {
 const DEVIATION = 0.02;
 
 function ggufModel(shape: Shape, model: ModelName, type: DrawnTensor['type']): GgufModel {
-  if (model === 'jet') throw new Error('llama.cpp has no JetBlock');
+  if (model === 'jet' || model === 'heads') throw new Error(`llama.cpp has no such model: ${model}`);
   const { config } = shape;
   const { hiddenSize: d, intermediateSize: f, vocabSize, numHeads, numKvHeads, headDim } = config;
   const hybrid = model === 'hybrid';

@@ -31,7 +31,7 @@ export function onnxFolder(models: string, shape: Shape, model: ModelName, dtype
 }
 
 function configJson({ config, full }: Shape, model: ModelName): object {
-  if (model === 'jet') throw new Error('transformers.js has no JetBlock');
+  if (model === 'jet' || model === 'heads') throw new Error(`transformers.js has no such model: ${model}`);
   const common = {
     vocab_size: config.vocabSize,
     hidden_size: config.hiddenSize,

@@ -8,6 +8,7 @@ const MODEL_TITLES: Record<ModelName, string> = {
   full: 'full attention',
   hybrid: 'Gated DeltaNet hybrid',
   jet: 'JetBlock hybrid',
+  heads: 'windows but for some KV heads',
 };
 const PEER_TITLES: Record<Peer, string> = {
   postnas: 'postnas',
@@ -60,6 +61,26 @@ const OF_DEFAULTS: readonly Ratio[] = [
     under: ['postnas', 'hybrid'],
     target: (task) => (task.kind === 'decode' ? 0.9 : undefined),
   },
+  {
+    over: ['postnas', 'heads'],
+    under: ['postnas', 'full'],
+    target: (task) => (task.kind === 'decode' ? 1 : task.context >= 4096 ? 1.3 : undefined),
+  },
+  {
+    over: ['postnas', 'heads'],
+    under: ['postnas', 'hybrid'],
+    target: (task) => (decodeAt(task) >= 16_384 ? 1.2 : undefined),
+  },
+  {
+    over: ['postnas', 'heads'],
+    under: ['llama', 'hybrid'],
+    target: (task) => (decodeAt(task) >= 16_384 ? 2 : undefined),
+  },
+  {
+    over: ['postnas', 'heads'],
+    under: ['llama', 'full'],
+    target: (task) => (decodeAt(task) >= 65_536 ? 25 : undefined),
+  },
 ];
 
 /** The same of exact caches, and of llama.cpp's with 8 bits, where they were measured. */
@@ -94,7 +115,8 @@ export function reportMarkdown(blocks: readonly Block[]): string {
 const INTRODUCTION = `# Beside node-llama-cpp and transformers.js
 
 Written by \`npm run bench -- peers\`; the numbers behind it are in \`bench-peers.json\`. Random weights of the real shapes;
-hybrids keep two layers of full attention. Unless a title says otherwise, keys and values are as each keeps them by itself:
+hybrids keep two layers of full attention, and models of windows (128 tokens and the first 4) as many KV heads that see
+everything. Unless a title says otherwise, keys and values are as each keeps them by itself:
 postnas those of full blocks of 4,096 tokens in 8 bits and later ones as float32, llama.cpp all as float16, transformers.js as
 float32. Each figure is a median over rounds; in a round the contenders take turns, each in
 a process of its own. A ratio is the median of the ratios round by round, so that what else the machine does falls on both

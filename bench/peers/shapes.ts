@@ -1,7 +1,11 @@
+import { attentionSpec } from '../../src/mixers/head-attention.ts';
 import type { MixerSpec } from '../../src/mixers/spec.ts';
 import type { ModelConfig } from '../../src/model/config.ts';
 
-/** The shapes that are measured: two small models that people run, and hybrids with two full layers of them. */
+/**
+ * The shapes that are measured: two small models that people run, hybrids with two full layers of them, and the models
+ * themselves with as many KV heads that see everything, and windows else.
+ */
 
 export interface Shape {
   name: string;
@@ -9,6 +13,8 @@ export interface Shape {
   config: ModelConfig;
   /** Layers, counted from 0, that keep attention in the hybrids. */
   full: readonly number[];
+  /** KV heads, each of another layer, that see everything where all others see a window: layer and head. */
+  heads: readonly (readonly [layer: number, head: number])[];
 }
 
 /** Longer than anything that is measured: all weights are random, so that no training has set a limit. */
@@ -48,6 +54,14 @@ export const SHAPES: readonly Shape[] = [
       layers: layers(30),
     },
     full: [9, 19],
+    heads: [
+      [10, 2],
+      [15, 2],
+      [17, 1],
+      [18, 2],
+      [20, 2],
+      [23, 0],
+    ],
   },
   {
     name: 'Qwen2.5-0.5B',
@@ -65,21 +79,42 @@ export const SHAPES: readonly Shape[] = [
       layers: layers(24),
     },
     full: [11, 17],
+    heads: [
+      [8, 0],
+      [11, 1],
+      [14, 0],
+      [17, 1],
+    ],
   },
 ];
 
-/** What stands in the layers: attention in all; Gated DeltaNet or JetBlock, with states of the same size, in most. */
-export const MODELS = ['full', 'hybrid', 'jet'] as const;
+/**
+ * What stands in the layers: attention in all; Gated DeltaNet or JetBlock, with states of the same size, in most; attention
+ * with windows, in which some KV heads see everything.
+ */
+export const MODELS = ['full', 'hybrid', 'jet', 'heads'] as const;
 export type ModelName = (typeof MODELS)[number];
 
-export function modelConfig({ config, full }: Shape, model: ModelName): ModelConfig {
+export function modelConfig({ config, full, heads }: Shape, model: ModelName): ModelConfig {
   if (model === 'full') return config;
+  if (model === 'heads') return byHeads(config, heads);
   const linear = model === 'hybrid' ? gatedDeltaNet(config) : jetBlock(config);
   return {
     ...config,
     modelType: 'postnas',
     layers: config.layers.map((attention, i) => (full.includes(i) ? attention : linear)),
   };
+}
+
+/** Of heads that do not see everything: the last tokens and the first of the text. */
+const NEAR = { window: 128, sinks: 4 };
+
+function byHeads(config: ModelConfig, heads: Shape['heads']): ModelConfig {
+  const layers = config.layers.map((_, i) => {
+    const full = heads.filter(([layer]) => layer === i).map(([, head]) => head);
+    return attentionSpec(full, config, NEAR);
+  });
+  return { ...config, modelType: 'postnas', layers };
 }
 
 /** As many heads as attention has, with keys and values of its width: the state is a matrix [d, d] per head. */

@@ -15,4 +15,5 @@ export const TINY: Shape = {
     layers: SHAPES[0]!.config.layers.slice(0, 3),
   },
   full: [1],
+  heads: [[1, 0]],
 };
