@@ -3,6 +3,7 @@ import type { MixerSpec } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
 import type { ModelConfig } from './config.ts';
 import { Fields, isObject, type JsonObject } from './json-fields.ts';
+import { isWeightsHash } from './read-checkpoint.ts';
 
 /**
  * A placement: which key and value heads of a checkpoint see all tokens, and which window and first tokens the others
@@ -79,7 +80,7 @@ export function placementFromJson(path: string, json: JsonObject): Placement {
     );
   }
   const weights = fields.string('weights');
-  if (!/^[0-9a-f]{16}$/.test(weights)) {
+  if (!isWeightsHash(weights)) {
     throw fields.wrong(
       'weights',
       'the hash of the weights, 16 hexadecimal digits, as `postnas info` shows it',

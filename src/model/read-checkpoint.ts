@@ -8,7 +8,7 @@ import {
   notFollowed,
 } from './generation-config.ts';
 import { configFromHf } from './hf-config.ts';
-import { Fields, isObject } from './json-fields.ts';
+import { Fields, isObject, shown } from './json-fields.ts';
 import { type ModelFiles, readJson } from './model-files.ts';
 import { QuantizedTensors } from './quantized-tensors.ts';
 import { unusedTheta } from './rope-config.ts';
@@ -24,6 +24,11 @@ export const INDEX = 'model.safetensors.index.json';
 export const CONFIG = 'config.json';
 /** In the metadata of weight files: it goes with the values, not with a config.json that may be taken over by others. */
 export const ROUNDED_FROM = 'postnas_rounded_from';
+
+/** Whether a text has the form of a hash of weights (weights-hash.ts). */
+export function isWeightsHash(text: string): boolean {
+  return /^[0-9a-f]{16}$/.test(text);
+}
 const GENERATION = 'generation_config.json';
 
 export interface Checkpoint {
@@ -92,7 +97,13 @@ function readWeights(files: ModelFiles): { stored: TensorSource; roundedFrom: st
       ? new ShardedTensors(files)
       : undefined;
   if (source) {
-    return { stored: new QuantizedTensors(source), roundedFrom: source.metadata[ROUNDED_FROM] };
+    const roundedFrom = source.metadata[ROUNDED_FROM];
+    if (roundedFrom !== undefined && !isWeightsHash(roundedFrom)) {
+      throw new InputError(
+        `${files.path}: ${ROUNDED_FROM} of the weights' metadata is ${shown(roundedFrom)}, expected a hash of 16 hexadecimal digits`,
+      );
+    }
+    return { stored: new QuantizedTensors(source), roundedFrom };
   }
   const other = files.names().filter((name) => /\.(bin|pt|pth|gguf)$/.test(name));
   const hint = other.length > 0 ? `; ${other.join(', ')} cannot be read as such` : '';

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import { openCheckpoint, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
@@ -96,5 +96,22 @@ test('a part of a tensor is what reading all of it gives there', async () => {
     expect(weights.part!(name, 0, 32)).toEqual(all.slice(0, 32));
     expect(weights.part!(name, 96, 192)).toEqual(all.slice(96, 288));
     expect(weights.part!(name, all.length - 64, 64)).toEqual(all.slice(-64));
+  }
+});
+
+test('a hash in the metadata that is none is refused', async () => {
+  const dir = await folder(exact(), { dtype: 'F16', roundedFrom: 'of the parent' });
+  expect(() => openCheckpoint(dir)).toThrow(
+    /postnas_rounded_from of the weights' metadata is "of the parent", expected a hash of 16 hexadecimal digits/,
+  );
+});
+
+test('a page without SHA-256 is told what it needs', async () => {
+  vi.stubGlobal('crypto', {});
+  try {
+    const checkpoint = openCheckpoint(await folder(exact(), { dtype: 'F32' }));
+    await expect(weightsHash(checkpoint)).rejects.toThrow('the page has to come by https, or from localhost');
+  } finally {
+    vi.unstubAllGlobals();
   }
 });

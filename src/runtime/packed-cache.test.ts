@@ -17,7 +17,8 @@ import { loadSequence, saveSequence } from './snapshot-file.ts';
 
 const A: MixerSpec = { kind: 'attention' };
 const D: MixerSpec = { kind: 'gated_deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
-const config = tinyConfig([D, A, D], { maxPositionEmbeddings: 16_384 });
+const H: MixerSpec = { kind: 'head_attention', fullHeads: [1], window: 100, sinks: 4 };
+const config = tinyConfig([D, A, H], { maxPositionEmbeddings: 16_384 });
 const weights = randomWeights(config);
 const random = new Random(1);
 const ids = Array.from({ length: 12_400 }, () => random.below(64));

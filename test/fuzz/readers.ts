@@ -8,6 +8,7 @@ import { Folder, loadTokenizer } from '../../src/model/folder.ts';
 import { defaultGeneration, generationFromHf } from '../../src/model/generation-config.ts';
 import { importCheckpoint } from '../../src/model/import/import-checkpoint.ts';
 import { readJsonObject } from '../../src/model/json-file.ts';
+import { applyPlacement, placementFromJson } from '../../src/model/placement.ts';
 import { readConfig } from '../../src/model/read-checkpoint.ts';
 import { SafetensorsFile } from '../../src/model/safetensors.ts';
 import { summarise } from '../../src/model/summary.ts';
@@ -70,6 +71,26 @@ const config: Reader = {
     .map((model) => ({ 'config.json': text(`test/golden/models/${model}/config.json`) }))
     .concat(['base', 'hybrid'].map((model) => ({ 'config.json': text(`models/${model}/config.json`) }))),
   read: (file) => summarise(readConfig(new Folder(dirname(file))), 4096, 4),
+};
+
+const placement: Reader = {
+  name: 'placement',
+  kind: 'json',
+  folders: [
+    {
+      'placement.json': JSON.stringify({
+        ...{ format: 'postnas-placement', version: 1, name: '64K-100MB', weights: '0123456789abcdef' },
+        ...{ num_layers: 4, num_kv_heads: 2, window: 128, sinks: 4, full_heads: { 1: [0], 2: [0, 1] } },
+        ...{ windows: { 0: 64 }, kept_layers: [3], made: { bytes: 1e8 } },
+      }),
+    },
+  ],
+  read: (file) => {
+    const read = placementFromJson(file, readJsonObject(file));
+    const linear: MixerSpec = { kind: 'retnet', heads: 2, keyDim: 8, valueDim: 8 };
+    const full: MixerSpec = { kind: 'attention' };
+    summarise(applyPlacement(tinyConfig([full, full, full, linear]), read), 4096, 4);
+  },
 };
 
 const generation: Reader = {
@@ -366,7 +387,18 @@ const datasets = [
 export async function readers(): Promise<Reader[]> {
   return [
     ...datasets,
-    ...[safetensors, index, config, generation, tokenizer, tokenizerConfig, recipe, result, schema],
+    ...[
+      safetensors,
+      index,
+      config,
+      placement,
+      generation,
+      tokenizer,
+      tokenizerConfig,
+      recipe,
+      result,
+      schema,
+    ],
     ...[llama2c, llama2cPieces, await gguf(), await sequence(), state(), await body()],
   ];
 }

@@ -41,9 +41,10 @@ export function quantizeCommand(): Command {
       const { folder: source, checkpoint } = await openPlaced(model!, { placement, ...common });
       claimFolder(folder, { inputs: [source], overwrite });
       const { config, weights, generation } = checkpoint;
+      const isRounded = weights.names().some((name) => weights.info(name).dtype !== dtype);
       await saveCheckpoint(folder, config, weights, {
         ...{ dtype, generation, tokenizerFrom: source, ...common },
-        roundedFrom: await weightsHash(checkpoint),
+        roundedFrom: isRounded ? await weightsHash(checkpoint) : checkpoint.roundedFrom,
       });
       // They are for full attention, which a model under one of them no longer has.
       const placements = placement === undefined ? copyPlacements(source, folder) : [];

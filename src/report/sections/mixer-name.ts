@@ -9,7 +9,7 @@ export function mixerName(spec: MixerSpec): string {
     case 'sliding_window':
       return `attention over a window of ${spec.window} tokens${spec.sinks ? ` and the first ${spec.sinks}` : ''}`;
     case 'head_attention':
-      return `attention of which ${counted(spec.fullHeads.length, 'KV head')} see all tokens (${spec.fullHeads.join(', ')}), the others ${spec.window}${spec.sinks ? ` and the first ${spec.sinks}` : ''}`;
+      return `attention of which ${counted(spec.fullHeads.length, 'KV head')} ${spec.fullHeads.length === 1 ? 'sees' : 'see'} all tokens (${spec.fullHeads.join(', ')}), the others ${spec.window}${spec.sinks ? ` and the first ${spec.sinks}` : ''}`;
     case 'retnet':
       return 'RetNet';
     case 'gla':

@@ -143,6 +143,17 @@ export const plan: Record<string, readonly How[]> = {
       elsewhere: 'part of npm test, which needs the source and not the package',
     },
   ],
+  'docs/guides/placements.md': [
+    {
+      starts: 'npx postnas info ./SmolLM2-135M --context 64K',
+      elsewhere: 'it needs a model with placements; test/cli/placement.test.ts runs these commands with one',
+    },
+    {
+      starts: 'npx postnas compare ./SmolLM2-135M',
+      elsewhere: 'it needs such a model, too; src/search/compare/compare.test.ts compares placements',
+    },
+    { starts: '{', file: 'near.json' },
+  ],
   'docs/guides/search.md': [
     {
       starts: 'npx postnas pull HuggingFaceTB/SmolLM2-135M',

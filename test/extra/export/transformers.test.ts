@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ExportOnnxOptions, exportOnnx } from '../../../src/export/onnx/export-onnx.ts';
+import { attentionSpec } from '../../../src/mixers/head-attention.ts';
 import { mixerOf } from '../../../src/mixers/registry.ts';
 import type { MixerSpec } from '../../../src/mixers/spec.ts';
 import { type Checkpoint, openCheckpoint } from '../../../src/model/checkpoint.ts';
@@ -208,6 +209,30 @@ describe.skipIf(!existsSync(smollm2))('SmolLM2-135M', () => {
     };
     const folder = await exported(checkpoint, { dtypes: ['q8'], tokenizerFrom: smollm2 });
     const prompt = loadTokenizer(smollm2).encode('Once upon a time there was a lighthouse keeper who');
+    const expected = await greedyTokens(checkpoint, prompt, 24, 'q8');
+    expect(await generated(folder, [prompt], 24)).toEqual([expected]);
+  });
+
+  test('under a placement, after a prompt longer than its windows, in 8 bits', async () => {
+    const parent = openCheckpoint(smollm2);
+    const heads = [
+      [10, 2],
+      [15, 2],
+      [17, 1],
+      [18, 2],
+      [20, 2],
+      [23, 0],
+    ];
+    const layers = parent.config.layers.map((_, i) => {
+      const own = heads.filter(([layer]) => layer === i).map(([, head]) => head!);
+      return attentionSpec(own, parent.config, { window: 128, sinks: 4 });
+    });
+    const checkpoint = { ...parent, config: { ...parent.config, layers } };
+    const folder = await exported(checkpoint, { dtypes: ['q8'], tokenizerFrom: smollm2 });
+    const text =
+      'The lighthouse keeper counted the ships that passed, and wrote each of them into his book. ';
+    const prompt = loadTokenizer(smollm2).encode(text.repeat(15));
+    expect(prompt.length).toBeGreaterThan(256);
     const expected = await greedyTokens(checkpoint, prompt, 24, 'q8');
     expect(await generated(folder, [prompt], 24)).toEqual([expected]);
   });
