@@ -42,6 +42,10 @@ export type {
   SearchSettings,
   SharedSettings,
 } from './one-stage.ts';
+export { type MeasureTimesOptions, measureTimes } from './reach/measure-times.ts';
+export type { SearchReachOptions } from './reach/options.ts';
+export type { ReachResult } from './reach/result.ts';
+export { searchReach } from './reach/search-reach.ts';
 export { readResult } from './read-result.ts';
 export type { Recipe, RecipeInput } from './recipe.ts';
 export type { Result } from './result.ts';

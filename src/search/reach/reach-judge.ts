@@ -129,9 +129,11 @@ export class ReachJudge {
   }
 
   private tokensOf(example: Example, placements: number): number {
-    const tails = example.tails.reduce((sum, { ids }) => sum + ids.length, 0);
-    const reading = this.read.has(example) ? 0 : example.prefix.length;
-    return reading + tails * (placements === 1 ? 1 : placements / 2);
+    return this.reading(example) + tailTokens(example, placements);
+  }
+
+  private reading(example: Example): number {
+    return this.read.has(example) ? 0 : example.prefix.length;
   }
 
   private async follow(
@@ -141,12 +143,17 @@ export class ReachJudge {
   ): Promise<TailJudged[][]> {
     const { signal } = this.options;
     const { prefix, tails, distances } = example;
+    const reading = this.reading(example);
     const reference = distances ? undefined : await this.referenceOf(example);
     const kept =
       this.read.get(example) ?? (await this.model.read(prefix, this.reader, { signal, onTokens: tell }));
     const bytes = [...this.read.values()].reduce((sum, own) => sum + own.bytes, 0);
     if (bytes + kept.bytes <= KEPT_BYTES) this.read.set(example, kept);
-    return this.model.follow(kept, prefix.length, tails, placements, { reference, signal });
+    const behind = tailTokens(example, placements.length);
+    return this.model.follow(kept, prefix.length, tails, placements, {
+      ...{ reference, signal },
+      onShare: (share) => tell(Math.round(reading + share * behind)),
+    });
   }
 
   /** What the parent says. */
@@ -189,6 +196,12 @@ export class ReachJudge {
       (losses.length ? mean * average(losses) + worst * Math.max(...losses) : 0) + ofText * (text?.kl ?? 0);
     return { recall: byDistance, text, objective };
   }
+}
+
+/** Tokens that are taken through all layers, about: placements share the first ones. */
+function tailTokens({ tails }: Example, placements: number): number {
+  const all = tails.reduce((sum, { ids }) => sum + ids.length, 0);
+  return Math.round(all * (placements === 1 ? 1 : placements / 2));
 }
 
 const rounded = (value: number) => Math.round(value * 1e6) / 1e6;

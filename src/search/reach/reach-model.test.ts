@@ -62,7 +62,8 @@ describe.each(CONFIGS)('%s', (_, config) => {
       { ids: ids.slice(length, length + count), places: [0, count - 2] },
       { ids: ids.slice(length, length + count - 1).reverse(), places: [0] },
     ];
-    for (const placement of placements) {
+    // Long texts take long to compile whole.
+    for (const placement of length > 100 ? placements.slice(1, 2) : placements) {
       const kept = await model.read(ids.slice(0, length), placement);
       const [judged] = await model.follow(kept, length, tails, [placement]);
       for (const [t, tail] of tails.entries()) {

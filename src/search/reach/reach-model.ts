@@ -30,6 +30,7 @@ export interface TailJudged {
   kl: number[];
 }
 
+const EMBEDDING = 'model.embed_tokens.weight';
 /** Tokens of a text that are read at once. */
 const CHUNK = 256;
 /** Tokens of a batch. */
@@ -61,12 +62,11 @@ export class ReachModel {
     { threads }: { threads?: number | undefined } = {},
   ) {
     this.programs = new ReachPrograms(config, threads);
-    const { name } = { name: 'model.embed_tokens.weight' };
     this.headFeeds = readValues(
       weights,
       headParameters(config).map((parameter) => parameter.name),
     );
-    this.table = (this.headFeeds[name]?.data as Float32Array | undefined) ?? weights.read(name);
+    this.table = (this.headFeeds[EMBEDDING]?.data as Float32Array | undefined) ?? weights.read(EMBEDDING);
     this.frequencies = ropeFrequencies(config);
   }
 
@@ -110,12 +110,9 @@ export class ReachModel {
     length: number,
     tails: readonly Tail[],
     placements: readonly ReachPlacement[],
-    {
-      reference,
-      signal,
-    }: { reference?: readonly Float32Array[] | undefined; signal?: AbortSignal | undefined } = {},
+    { reference, ...control }: { reference?: readonly Float32Array[] | undefined } & WalkControl = {},
   ): Promise<TailJudged[][]> {
-    const states = await this.walk(kept, length, tails, placements, signal);
+    const states = await this.walk(kept, length, tails, placements, control);
     const judged: TailJudged[][] = placements.map(() => []);
     for (const [t, tail] of tails.entries()) {
       const own = reference?.[t];
@@ -155,7 +152,7 @@ export class ReachModel {
     length: number,
     tails: readonly Tail[],
     placements: readonly ReachPlacement[],
-    signal?: AbortSignal,
+    { signal, onShare }: WalkControl = {},
   ): Promise<State[]> {
     const n = Math.max(...tails.map(({ places }) => places.at(-1)! + 1));
     const feeds = this.feedsOf(length, n);
@@ -180,6 +177,7 @@ export class ReachModel {
           next.push({ alive, tails: through.splice(0, tails.length) });
       }
       states = next;
+      onShare?.((layer + 1) / this.config.layers.length);
     }
     return states;
   }
@@ -360,6 +358,12 @@ export class ReachModel {
     }
     return judged;
   }
+}
+
+interface WalkControl {
+  signal?: AbortSignal | undefined;
+  /** Is told what share of the layers has been computed. */
+  onShare?: ((share: number) => void) | undefined;
 }
 
 interface TailFeeds {
