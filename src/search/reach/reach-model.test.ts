@@ -7,7 +7,8 @@ import { readValues } from '../../model/layer-programs.ts';
 import { modelParameters } from '../../model/parameters.ts';
 import { Random } from '../../util/random.ts';
 import { placementSpecs, type ReachPlacement } from './placement.ts';
-import { ReachModel, type Tail } from './reach-model.ts';
+import { ReachModel } from './reach-model.ts';
+import type { Tail } from './tail-answers.ts';
 
 const LAYERS = 3;
 const attention = Array.from({ length: LAYERS }, () => ({ kind: 'attention' as const }));
