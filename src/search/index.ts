@@ -43,6 +43,7 @@ export type {
   SearchSettings,
   SharedSettings,
 } from './one-stage.ts';
+export { type MeasureTimesOptions, measureTimes } from './reach/measure-times.ts';
 export type { SearchReachOptions } from './reach/options.ts';
 export type { ReachBudget, ReachResult } from './reach/result.ts';
 export { searchReach } from './reach/search-reach.ts';

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { freemem } from 'node:os';
 import { join } from 'node:path';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import type { ModelConfig } from '../../model/config.ts';
@@ -7,7 +8,9 @@ import { writePlacement } from '../../model/placed-folder.ts';
 import { type Placement, placementOf } from '../../model/placement.ts';
 import type { WeightDtype } from '../../model/quantized-tensors.ts';
 import { weightsHash } from '../../model/weights-hash.ts';
+import { formulaBytes } from '../../runtime/bench/subject.ts';
 import { EngineWeights } from '../../runtime/engine-weights.ts';
+import type { KvDtype } from '../../runtime/kv-blocks.ts';
 import { InputError } from '../../util/errors.ts';
 import { writeFileAtomic } from '../../util/files.ts';
 import { checkKnown } from '../../util/known-options.ts';
@@ -17,6 +20,7 @@ import { compare } from '../compare/compare.ts';
 import type { CompareOptions } from '../compare/options.ts';
 import type { CompareResult } from '../compare/result.ts';
 import { thisMachine } from '../machine.ts';
+import { measureTimes } from '../reach/measure-times.ts';
 import { placementSpecs } from '../reach/placement.ts';
 import type { PlacedReach, ReachResult } from '../reach/result.ts';
 import { searchReach } from '../reach/search-reach.ts';
@@ -24,7 +28,6 @@ import { budgetsOf, checkParent, type Wanted } from './budgets.ts';
 import { choosePlacement, keptOf, parentOf } from './choose.ts';
 import { planLines } from './plan.ts';
 import { CONVERSION_FORMAT, type ConversionResult, conversionSchema } from './result.ts';
-import { measureTimes } from './times.ts';
 
 /** What holds where a conversion is not told. */
 export const CONVERTED = { windows: [128, 256], sinks: 4 };
@@ -98,6 +101,7 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
   const cache = new EngineWeights(config, weights, dtype, true).fewBits ? 'q8' : 'f32';
   const budgets = budgetsOf(wanted, config, { windows, sinks, cache });
   const timed = speedMeasured || wanted.speed !== undefined;
+  if (timed) checkRoom(config, context, cache);
   const tell = noticeBy(onProgress, 'convert');
   for (const line of planLines(
     { model, config, wanted, budgets, windows, sinks, cache, out },
@@ -106,7 +110,7 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
     tell(line);
   const common = { ...(threads !== undefined && { threads }), onProgress, signal };
   const times = timed
-    ? await measureTimes(config, weights, { context, windows, sinks, dtype, ...common })
+    ? await measureTimes(config, weights, { context, windows, sinks, dtype, cache, ...common })
     : undefined;
   const reach = await searchReach({
     ...{ model: folder, data, work: join(out, 'search'), context, budgets, windows, sinks, cache },
@@ -191,6 +195,19 @@ function configOf(config: ModelConfig, { layers }: PlacedReach): ModelConfig {
 function nameOf(context: number, { heads }: PlacedReach): string {
   const tokens = context % 1024 === 0 ? `${context / 1024}K` : String(context);
   return `${tokens}-${heads}-head${heads === 1 ? '' : 's'}`;
+}
+
+/** A sequence may take so much of the memory that is free. */
+const SHARE_OF_MEMORY = 0.5;
+
+/** @throws InputError where a sequence of full attention does not fit into memory */
+function checkRoom(config: ModelConfig, context: number, cache: KvDtype): void {
+  const [bytes, free] = [formulaBytes(config, context, cache), freemem()];
+  if (bytes <= SHARE_OF_MEMORY * free) return;
+  const size = (value: number) => `${(value / 1e9).toFixed(1)} GB`;
+  throw new InputError(
+    `a sequence of ${context} tokens takes ${size(bytes)} with full attention, this machine has ${size(free)} free: expected a shorter --context, or --no-timing`,
+  );
 }
 
 /** A README.md for the Hub: how the placement is used, the verdict, the figures. */

@@ -6,7 +6,7 @@ import type { Encode } from '../../tasks/task.ts';
 import type { TextSource } from '../../train/batches.ts';
 import { InputError } from '../../util/errors.ts';
 import { Random } from '../../util/random.ts';
-import type { Tail } from './reach-model.ts';
+import type { Tail } from './tail-answers.ts';
 
 /**
  * What placements are judged by: texts that are read once, and what follows them, which is judged. A text tells several secrets

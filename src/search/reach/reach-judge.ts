@@ -1,3 +1,4 @@
+import { freemem } from 'node:os';
 import { noticeBy, type OnProgress } from '../../util/progress.ts';
 import { average } from '../../util/statistics.ts';
 import { hashOf, type Identity } from '../../util/store/identity.ts';
@@ -5,8 +6,9 @@ import { keep, recall } from '../../util/store/kept.ts';
 import type { Example } from './examples.ts';
 import type { KeptKeys } from './kept-keys.ts';
 import type { ReachPlacement } from './placement.ts';
-import type { ReachModel, TailJudged } from './reach-model.ts';
+import type { ReachModel } from './reach-model.ts';
 import type { ReachResult } from './result.ts';
+import type { TailJudged } from './tail-answers.ts';
 
 /**
  * How good placements are. Texts are read with one placement, and what follows them with any: as exact as whole passes for the
@@ -37,8 +39,11 @@ interface Kept {
   kl: number;
 }
 
-/** Keys and values that are kept in memory; a text that has no room is read anew for each judgement. */
-const KEPT_BYTES = 2 ** 31;
+/**
+ * Memory for keys and values that are kept: a gigabyte, or half of what is free. A text that has no room is read anew for each
+ * judgement.
+ */
+const keptBytes = () => Math.max(2 ** 30, freemem() / 2);
 
 interface Saved {
   known: [string, Kept[]][];
@@ -62,6 +67,7 @@ export class ReachJudge {
   /** What judging took, by earlier processes too: tokens through all layers. */
   readonly spent: { seconds: number; tokens: number };
   private reader: ReachPlacement;
+  private readonly room = keptBytes();
   private read = new Map<Example, KeptKeys>();
   private readonly references = new Map<Example, Float32Array[]>();
 
@@ -129,9 +135,11 @@ export class ReachJudge {
   }
 
   private tokensOf(example: Example, placements: number): number {
-    const tails = example.tails.reduce((sum, { ids }) => sum + ids.length, 0);
-    const reading = this.read.has(example) ? 0 : example.prefix.length;
-    return reading + tails * (placements === 1 ? 1 : placements / 2);
+    return this.reading(example) + tailTokens(example, placements);
+  }
+
+  private reading(example: Example): number {
+    return this.read.has(example) ? 0 : example.prefix.length;
   }
 
   private async follow(
@@ -141,12 +149,17 @@ export class ReachJudge {
   ): Promise<TailJudged[][]> {
     const { signal } = this.options;
     const { prefix, tails, distances } = example;
+    const reading = this.reading(example);
     const reference = distances ? undefined : await this.referenceOf(example);
     const kept =
       this.read.get(example) ?? (await this.model.read(prefix, this.reader, { signal, onTokens: tell }));
     const bytes = [...this.read.values()].reduce((sum, own) => sum + own.bytes, 0);
-    if (bytes + kept.bytes <= KEPT_BYTES) this.read.set(example, kept);
-    return this.model.follow(kept, prefix.length, tails, placements, { reference, signal });
+    if (bytes + kept.bytes <= this.room) this.read.set(example, kept);
+    const behind = tailTokens(example, placements.length);
+    return this.model.follow(kept, prefix.length, tails, placements, {
+      ...{ reference, signal },
+      onShare: (share) => tell(Math.round(reading + share * behind)),
+    });
   }
 
   /** What the parent says. */
@@ -189,6 +202,12 @@ export class ReachJudge {
       (losses.length ? mean * average(losses) + worst * Math.max(...losses) : 0) + ofText * (text?.kl ?? 0);
     return { recall: byDistance, text, objective };
   }
+}
+
+/** Tokens that are taken through all layers, about: placements share the first ones. */
+function tailTokens({ tails }: Example, placements: number): number {
+  const all = tails.reduce((sum, { ids }) => sum + ids.length, 0);
+  return Math.round(all * (placements === 1 ? 1 : placements / 2));
 }
 
 const rounded = (value: number) => Math.round(value * 1e6) / 1e6;

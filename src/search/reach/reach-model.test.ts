@@ -7,7 +7,8 @@ import { readValues } from '../../model/layer-programs.ts';
 import { modelParameters } from '../../model/parameters.ts';
 import { Random } from '../../util/random.ts';
 import { placementSpecs, type ReachPlacement } from './placement.ts';
-import { ReachModel, type Tail } from './reach-model.ts';
+import { ReachModel } from './reach-model.ts';
+import type { Tail } from './tail-answers.ts';
 
 const LAYERS = 3;
 const attention = Array.from({ length: LAYERS }, () => ({ kind: 'attention' as const }));
@@ -62,7 +63,8 @@ describe.each(CONFIGS)('%s', (_, config) => {
       { ids: ids.slice(length, length + count), places: [0, count - 2] },
       { ids: ids.slice(length, length + count - 1).reverse(), places: [0] },
     ];
-    for (const placement of placements) {
+    // Long texts take long to compile whole.
+    for (const placement of length > 100 ? placements.slice(1, 2) : placements) {
       const kept = await model.read(ids.slice(0, length), placement);
       const [judged] = await model.follow(kept, length, tails, [placement]);
       for (const [t, tail] of tails.entries()) {

@@ -1,4 +1,4 @@
-import { float32, int64, type Value, type Values } from '../../graph/index.ts';
+import { float32, type Values } from '../../graph/index.ts';
 import { ropeFrequencies, ropeMagnitude } from '../../mixers/rope.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { headParameters, readValues } from '../../model/layer-programs.ts';
@@ -7,28 +7,12 @@ import type { TensorSource } from '../../model/tensor-source.ts';
 import { KeptKeys, masks } from './kept-keys.ts';
 import type { LayerReach, ReachPlacement } from './placement.ts';
 import { attentionLayerParameters, ReachPrograms } from './reach-programs.ts';
+import { type Tail, TailAnswers, type TailJudged } from './tail-answers.ts';
 
 /**
  * A model of full attention whose KV heads can be told how far they see, layer by layer. A text is read once with one placement;
  * what follows it is read with many, over the keys and values that were kept.
  */
-
-/** Tokens that follow a text, of which some are judged by the token behind them. */
-export interface Tail {
-  ids: readonly number[];
-  /** Ascending; the last token predicts nothing that is known. */
-  places: readonly number[];
-}
-
-/** What a placement makes of a tail. */
-export interface TailJudged {
-  /** Minus the logarithms of the probabilities of what follows each judged place, in nats. */
-  losses: number[];
-  /** Whether all of it is the most probable. */
-  right: boolean;
-  /** Divergences from the reference, where there is one. */
-  kl: number[];
-}
 
 /** Tokens of a text that are read at once. */
 const CHUNK = 256;
@@ -36,8 +20,6 @@ const CHUNK = 256;
 const ROWS = 1024;
 /** Scores of a KV head's queries over the keys that it reads, at a time: 32 MB. */
 const SCORES = 1 << 23;
-/** Logits at a time: 64 MB. */
-const LOGITS = 1 << 24;
 
 interface State {
   /** Placements that have come here. */
@@ -50,7 +32,7 @@ export class ReachModel {
   private readonly programs: ReachPrograms;
   private readonly layers: Values[] = [];
   private readonly table: Float32Array;
-  private readonly headFeeds: Values;
+  private readonly answers: TailAnswers;
   private readonly frequencies: readonly number[];
   /** Tokens taken through a layer, over the number of layers. */
   private taken = 0;
@@ -61,12 +43,12 @@ export class ReachModel {
     { threads }: { threads?: number | undefined } = {},
   ) {
     this.programs = new ReachPrograms(config, threads);
-    const { name } = { name: 'model.embed_tokens.weight' };
-    this.headFeeds = readValues(
-      weights,
-      headParameters(config).map((parameter) => parameter.name),
-    );
-    this.table = (this.headFeeds[name]?.data as Float32Array | undefined) ?? weights.read(name);
+    const names = headParameters(config).map(({ name }) => name);
+    const head = readValues(weights, names);
+    this.answers = new TailAnswers(this.programs, head);
+    // Which it is, if they are tied.
+    const table = 'model.embed_tokens.weight';
+    this.table = (head[table]?.data as Float32Array | undefined) ?? weights.read(table);
     this.frequencies = ropeFrequencies(config);
   }
 
@@ -110,16 +92,13 @@ export class ReachModel {
     length: number,
     tails: readonly Tail[],
     placements: readonly ReachPlacement[],
-    {
-      reference,
-      signal,
-    }: { reference?: readonly Float32Array[] | undefined; signal?: AbortSignal | undefined } = {},
+    { reference, ...control }: { reference?: readonly Float32Array[] | undefined } & WalkControl = {},
   ): Promise<TailJudged[][]> {
-    const states = await this.walk(kept, length, tails, placements, signal);
+    const states = await this.walk(kept, length, tails, placements, control);
     const judged: TailJudged[][] = placements.map(() => []);
     for (const [t, tail] of tails.entries()) {
-      const own = reference?.[t];
-      const found = own ? await this.compared(states, t, tail, own) : await this.answered(states, t, tail);
+      const own = states.map((state) => state.tails[t]!);
+      const found = await this.answers.judge(own, tail, reference?.[t]);
       for (const [s, { alive }] of states.entries()) {
         for (const p of alive) judged[p]![t] = found[s]!;
       }
@@ -135,13 +114,8 @@ export class ReachModel {
     placement: ReachPlacement,
   ): Promise<Float32Array[]> {
     const [state] = await this.walk(kept, length, tails, [placement]);
-    const program = await this.programs.reference();
     const all: Float32Array[] = [];
-    for (const [t, { places }] of tails.entries()) {
-      const x = this.rowsOf([state!.tails[t]!], places);
-      const { logProbs } = await program.run({ x: this.hidden(x, [places.length]), ...this.headFeeds });
-      all.push(logProbs!.data as Float32Array);
-    }
+    for (const [t, tail] of tails.entries()) all.push(await this.answers.logProbs(state!.tails[t]!, tail));
     return all;
   }
 
@@ -155,7 +129,7 @@ export class ReachModel {
     length: number,
     tails: readonly Tail[],
     placements: readonly ReachPlacement[],
-    signal?: AbortSignal,
+    { signal, onShare }: WalkControl = {},
   ): Promise<State[]> {
     const n = Math.max(...tails.map(({ places }) => places.at(-1)! + 1));
     const feeds = this.feedsOf(length, n);
@@ -180,6 +154,7 @@ export class ReachModel {
           next.push({ alive, tails: through.splice(0, tails.length) });
       }
       states = next;
+      onShare?.((layer + 1) / this.config.layers.length);
     }
     return states;
   }
@@ -273,93 +248,12 @@ export class ReachModel {
       },
     };
   }
+}
 
-  private hidden(x: Float32Array, sizes: readonly number[]): Value {
-    return float32(x, [...sizes, this.config.hiddenSize]);
-  }
-
-  /** The judged rows of each [n, D], one behind the other. */
-  private rowsOf(sequences: readonly Float32Array[], places: readonly number[]): Float32Array {
-    const { hiddenSize: D } = this.config;
-    const x = new Float32Array(sequences.length * places.length * D);
-    for (const [s, own] of sequences.entries()) {
-      for (const [i, place] of places.entries()) {
-        x.set(own.subarray(place * D, (place + 1) * D), (s * places.length + i) * D);
-      }
-    }
-    return x;
-  }
-
-  private async answered(states: readonly State[], t: number, { ids, places }: Tail): Promise<TailJudged[]> {
-    const program = await this.programs.answers();
-    const targets = places.map((place) => ids[place + 1]!);
-    const judged: TailJudged[] = [];
-    const most = Math.max(1, Math.floor(LOGITS / this.config.vocabSize / places.length));
-    for (let from = 0; from < states.length; from += most) {
-      const part = states.slice(from, from + most);
-      const M = part.length * places.length;
-      const { loss, best } = await program.run({
-        x: this.hidden(
-          this.rowsOf(
-            part.map(({ tails }) => tails[t]!),
-            places,
-          ),
-          [M],
-        ),
-        targets: int64(
-          part.flatMap(() => targets),
-          [M],
-        ),
-        ...this.headFeeds,
-      });
-      for (let s = 0; s < part.length; s++) {
-        const [a, b] = [s * places.length, (s + 1) * places.length];
-        const found = [...(best!.data as BigInt64Array).subarray(a, b)].map(Number);
-        judged.push({
-          losses: [...(loss!.data as Float32Array).subarray(a, b)],
-          right: found.every((id, i) => id === targets[i]),
-          kl: [],
-        });
-      }
-    }
-    return judged;
-  }
-
-  private async compared(
-    states: readonly State[],
-    t: number,
-    { ids, places }: Tail,
-    reference: Float32Array,
-  ): Promise<TailJudged[]> {
-    const program = await this.programs.divergence();
-    const { vocabSize } = this.config;
-    const M = places.length;
-    const most = Math.max(1, Math.floor(LOGITS / vocabSize / M));
-    const judged: TailJudged[] = [];
-    for (let from = 0; from < states.length; from += most) {
-      const part = states.slice(from, from + most);
-      const { kl, loss } = await program.run({
-        x: this.hidden(
-          this.rowsOf(
-            part.map(({ tails }) => tails[t]!),
-            places,
-          ),
-          [part.length, M],
-        ),
-        reference: float32(reference, [M, vocabSize]),
-        targets: int64(
-          places.map((place) => ids[place + 1]!),
-          [M],
-        ),
-        ...this.headFeeds,
-      });
-      for (let s = 0; s < part.length; s++) {
-        const own = ({ data }: Value) => [...(data as Float32Array).subarray(s * M, (s + 1) * M)];
-        judged.push({ losses: own(loss!), right: false, kl: own(kl!) });
-      }
-    }
-    return judged;
-  }
+interface WalkControl {
+  signal?: AbortSignal | undefined;
+  /** Is told what share of the layers has been computed. */
+  onShare?: ((share: number) => void) | undefined;
 }
 
 interface TailFeeds {

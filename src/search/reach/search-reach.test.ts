@@ -1,7 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
+import { importCheckpoint } from '../../model/import/import-checkpoint.ts';
 import type { ProgressEvent } from '../../util/progress.ts';
 import type { SearchReachOptions } from './options.ts';
 import { reachSchema } from './result.ts';
@@ -64,6 +65,34 @@ test('text counts too: divergence from the parent', async () => {
   expect(result.scores.fromFull.length).toBe(32);
   expect(result.recall).toBeNull();
 }, 120_000);
+
+const shared = resolve(import.meta.dirname, '../../../../shared/data');
+const stories = join(shared, 'models/stories260K/stories260K.bin');
+
+describe.skipIf(!existsSync(stories))('stories260K (needs ../shared/data)', () => {
+  test('the last layer looks farthest; half of the bytes keep the loss', async () => {
+    const model = join(dir, 'stories260K');
+    await importCheckpoint(stories, model);
+    const [layers, kvHeads, headDim, context] = [5, 4, 8, 512];
+    const bytes = (layers * kvHeads * context * 2 * headDim * 4) / 2;
+    const { scores, placements } = await searchReach({
+      ...{ model, work: join(dir, 'stories'), context, windows: [16, 64, 128], sinks: 1, cache: 'f32' },
+      ...{
+        data: join(shared, 'text/tinystories-944k.txt'),
+        recall: false,
+        fromFull: true,
+        budgets: [{ bytes }],
+      },
+    });
+    const lost = Array.from({ length: layers }, (_, layer) =>
+      scores.fromFull.filter((own) => own.layer === layer).reduce((sum, { kl }) => sum + kl!, 0),
+    );
+    expect(lost.indexOf(Math.max(...lost))).toBe(4);
+    const [full, refined] = ['full', 'refined'].map((how) => placements.find((own) => own.how === how)!);
+    expect(refined!.cost.bytes).toBeLessThanOrEqual(bytes);
+    expect(refined!.quality.text!.loss - full!.quality.text!.loss).toBeLessThan(0.02);
+  }, 120_000);
+});
 
 test.each<[Partial<SearchReachOptions>, string]>([
   [{ budgets: [] }, 'no budget'],

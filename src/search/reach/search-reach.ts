@@ -83,13 +83,19 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
     const costs = layerCosts(config, { tokens: context, sinks, cache, times });
     const scores = await scoreUnits(judge, { config, windows, sinks, fromFull });
     const found: Omit<PlacedReach, 'quality'>[] = [];
+    const addBaseline = (how: PlacedReach['how'], placement: ReachPlacement, more: Partial<PlacedReach>) => {
+      if (fullHeadsOf(placement) > 0) add(how, placement, more);
+    };
     const add = (how: PlacedReach['how'], placement: ReachPlacement, more: Partial<PlacedReach> = {}) =>
       found.push({
         ...{ how, layers: [...placement].map((layer) => ({ ...layer, fullHeads: [...layer.fullHeads] })) },
         ...{ heads: fullHeadsOf(placement), cost: placementCost(placement, costs), searched: null },
         ...more,
       });
-    add('full', everything(config));
+    add(
+      'full',
+      allWindows.map((layer, i) => ({ ...layer, fullHeads: wholeLayer(i, config).heads })),
+    );
     for (const window of windows) add('windows', windowed(config, window, sinks));
     const told = noticeBy(onProgress, 'search');
     const changes = new Map<string, number>();
@@ -98,28 +104,32 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
       const plan = planOf(scores, limits, config);
       const name = limits.name ?? nameOf(limits);
       for (const { key, change } of plan.changes) if (!changes.has(key)) changes.set(key, change);
-      const start = await assemble({ ...plan.choices, sinks }, limits, costs);
+      const choices = { ...plan.choices, sinks };
+      const start = await assemble(choices, limits, costs);
       if (!start) {
         throw new InputError(
           `the budget ${JSON.stringify(limits)}: even windows of ${windows[0]} in all layers take more`,
         );
       }
+      // Exchanges leave windows as they are, and their scores don't add up any more than those of heads do.
+      const uniform = limits.bytes === undefined && limits.milliseconds === undefined ? [] : choices.windows;
+      const others = await Promise.all(
+        uniform.map((window) => assemble({ ...choices, windows: [window] }, limits, costs)),
+      );
+      const starts = [start, ...others, ...(before && fits(before, limits, costs) ? [before] : [])];
       const refined = await refinedFrom(
         judge,
-        [start, ...(before && fits(before, limits, costs) ? [before] : [])],
-        {
-          ...{ budget: limits, costs, units: plan.units, changes },
-          name,
-        },
+        starts.filter((each) => each !== null),
+        { ...{ budget: limits, costs, units: plan.units, changes }, name },
       );
       if (limits.layers === undefined) before = refined.placement;
       told(`${name}: ${shownPlacement(refined.placement)}, ${refined.judged.objective.toFixed(3)}`);
       add('refined', refined.placement, { budget, searched: refined.judged.objective });
-      add('one-shot', start, { budget });
+      addBaseline('one-shot', start, { budget });
       const base = start.map((layer) => ({ ...layer, fullHeads: [] }));
       if (limits.layers === undefined) {
         const order = [...scores.layers].sort((a, b) => a.objective - b.objective);
-        add(
+        addBaseline(
           'layers',
           inOrder(
             base,
@@ -130,9 +140,9 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
           { budget },
         );
       }
-      add('uniform', uniformLayers(base, config.numKvHeads, limits, costs), { budget });
+      addBaseline('uniform', uniformLayers(base, config.numKvHeads, limits, costs), { budget });
       for (const seed of seeds)
-        add('random', randomUnits(base, plan.units, seed, limits, costs), { budget, seed });
+        addBaseline('random', randomUnits(base, plan.units, seed, limits, costs), { budget, seed });
     }
     const reported = judgeOf(REPORTED, 'reported.json');
     const placements: PlacedReach[] = [];
@@ -200,14 +210,6 @@ const wholeLayer = (layer: number, { numKvHeads }: ModelConfig): Unit => ({
 
 function windowed({ layers }: ModelConfig, window: number, sinks: number): ReachPlacement {
   return layers.map(() => ({ fullHeads: [], window, sinks }));
-}
-
-function everything(config: ModelConfig): ReachPlacement {
-  return config.layers.map((_, layer) => ({
-    fullHeads: wholeLayer(layer, config).heads,
-    window: 1,
-    sinks: 0,
-  }));
 }
 
 /** What a budget chooses from, with the scores of single choices. */
