@@ -91,7 +91,7 @@ export class StepPlaces implements RingPlaces {
 }
 
 /** Queries of a block: each block is given the window before it. */
-const QUERIES = 128;
+const QUERIES = 64;
 
 /**
  * For T tokens of one sequence, in N blocks of Q: `near` [N, S], the places among those of ring and tokens that a block is
