@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { PiecePlaces, ringInput, ringPlace, StepPlaces, tokenAt } from './ring.ts';
+import { isRing, PiecePlaces, ringInput, ringPlace, StepPlaces, tokenAt } from './ring.ts';
 
 /** Tokens that the query at place p sees, by the definition. */
 function sightOf({ window, sinks }: { window: number; sinks: number }, p: number): number[] {
@@ -54,3 +54,10 @@ test.each([
     }
   },
 );
+
+test('a window is a ring up to 2,048 tokens and 4 sinks', () => {
+  expect(isRing({ window: 2048, sinks: 4 })).toBe(true);
+  expect(isRing({ window: 2048, sinks: 5 })).toBe(false);
+  expect(isRing({ window: 1, sinks: 1e7 })).toBe(false);
+  expect(isRing({ window: Number.POSITIVE_INFINITY, sinks: 0 })).toBe(false);
+});
