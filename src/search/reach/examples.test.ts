@@ -52,6 +52,13 @@ describe.each([
 
   test('every octave is asked for, and no text is longer than the context', () => {
     const bounds = distanceBounds(longest, shortest);
+    const answers = examples.flatMap(({ tails }) =>
+      tails.map(({ ids, places }) => decode(places.map((place) => ids[place + 1]!)).trim()),
+    );
+    if (!ofTheWorld) {
+      const numbers = answers.filter((answer) => /^\d{4}$/.test(answer));
+      expect(numbers.length).toBe(answers.length / 2);
+    }
     const asked = examples.flatMap(({ distances }) => distances!);
     for (const [from, to] of bounds) {
       // A sentence or two nearer or farther.

@@ -1,5 +1,6 @@
 import { haystack } from '../../tasks/generated/haystack.ts';
 import { digits, things } from '../../tasks/generated/needles.ts';
+import { nouns } from '../../tasks/generated/words.ts';
 import { planText, type TextHalf } from '../../tasks/held-out-text.ts';
 import { keys, values } from '../../tasks/lexicon.ts';
 import type { Encode } from '../../tasks/task.ts';
@@ -26,18 +27,29 @@ interface Family {
   name: string;
   head: string;
   names(random: Random, count: number): string[];
-  secret(random: Random): string;
-  told(name: string, secret: string): string;
-  question(name: string): string;
+  /** What is secret of the i-th name: a sentence that tells it, and what it follows when it is asked for. */
+  secret(random: Random, name: string, i: number): Secret;
 }
 
+interface Secret {
+  told: string;
+  question: string;
+  answer: string;
+}
+
+/** Heads that find numbers again need not find words: both are asked for. */
 const ENGLISH: Family = {
-  name: 'codes: numbers of four digits by the name of a thing',
-  head: 'Some things in this story are locked. Their codes are told along the way.\n\n',
+  name: 'codes of four digits and passwords that are nouns, by the name of a thing',
+  head: 'Some things in this story are locked. Their codes and passwords are told along the way.\n\n',
   names: things,
-  secret: (random) => digits(random, 4),
-  told: (name, secret) => ` The code of the ${name} is ${secret}.`,
-  question: (name) => `\n\nWhat is the code of the ${name}? The code of the ${name} is`,
+  secret: (random, name, i) => {
+    const [what, value] = i % 2 === 0 ? ['code', digits(random, 4)] : ['password', random.pick(nouns)];
+    return {
+      told: ` The ${what} of the ${name} is ${value}.`,
+      question: `\n\nWhat is the ${what} of the ${name}? The ${what} of the ${name} is`,
+      answer: ` ${value}`,
+    };
+  },
 };
 
 /** Models of the generated world know no other words. */
@@ -45,9 +57,14 @@ const WORLD: Family = {
   name: 'words by their keys, in the words of the generated world',
   head: 'Story: ',
   names: (random, count) => random.shuffled(keys).slice(0, count),
-  secret: (random) => random.pick(values),
-  told: (name, secret) => ` The secret of ${name} is ${secret}.`,
-  question: (name) => ` Again: the secret of ${name} is`,
+  secret: (random, name) => {
+    const value = random.pick(values);
+    return {
+      told: ` The secret of ${name} is ${value}.`,
+      question: ` Again: the secret of ${name} is`,
+      answer: ` ${value}`,
+    };
+  },
 };
 
 export const familyOf = (ofTheWorld: boolean): Family => (ofTheWorld ? WORLD : ENGLISH);
@@ -96,7 +113,7 @@ export function recallExamples(
 
 function oneText(
   random: Random,
-  { head, names, secret, told, question }: Family,
+  { head, names, secret }: Family,
   length: number,
   octaves: readonly { from: number; to: number; count: number }[],
   encode: Encode,
@@ -105,30 +122,20 @@ function oneText(
     // Spread over the octave, each anywhere in its part.
     Array.from({ length: count }, (_, i) => from * (to / from) ** ((i + random.uniform()) / count)),
   );
-  const secrets = names(random, asked.length).map((name, i) => {
-    return { name, answer: ` ${secret(random)}`, distance: asked[i]! };
-  });
+  const secrets = names(random, asked.length).map((name, i) => secret(random, name, i));
   const tokens = (text: string) => encode(text).length;
-  const endings = secrets.map(({ name, answer }) => question(name) + answer);
-  const longest = secrets[endings.reduce((a, b, i) => (tokens(b) > tokens(endings[a]!) ? i : a), 0)]!;
-  const last = question(longest.name);
+  const sizes = secrets.map(({ question, answer }) => tokens(question + answer));
+  const longest = secrets[sizes.indexOf(Math.max(...sizes))]!;
   const text = haystack('recall', random, length, encode, {
-    ...{ head, question: last, answer: longest.answer },
-    needles: secrets.map(({ name, answer, distance }) => ({
-      text: told(name, answer.trim()),
-      depth: Math.max(0, 1 - distance / length),
-    })),
+    ...{ head, question: longest.question, answer: longest.answer },
+    needles: secrets.map(({ told }, i) => ({ text: told, depth: Math.max(0, 1 - asked[i]! / length) })),
   });
-  const story = text.slice(0, -last.length);
-  const rows = secrets.map(({ name, answer }) => {
-    const context = story + question(name);
-    const at = story.indexOf(told(name, answer.trim())) + told(name, answer.trim()).length;
-    return {
-      ids: encode(context + answer),
-      from: encode(context).length,
-      distance: tokens(story.slice(at) + question(name)),
-    };
-  });
+  const story = text.slice(0, -longest.question.length);
+  const rows = secrets.map(({ told, question, answer }) => ({
+    ids: encode(story + question + answer),
+    from: encode(story + question).length,
+    distance: tokens(story.slice(story.indexOf(told) + told.length) + question),
+  }));
   const shared = commonBeginning(rows);
   return {
     prefix: rows[0]!.ids.slice(0, shared),

@@ -14,7 +14,7 @@ const LAYERS = 3;
 const attention = Array.from({ length: LAYERS }, () => ({ kind: 'attention' as const }));
 const CONFIGS: [string, ModelConfig][] = [
   ['Llama', tinyConfig(attention)],
-  ['Qwen2', tinyConfig(attention, { qkvBias: true, numHeads: 6, numKvHeads: 3, tieWordEmbeddings: true })],
+  ['Qwen2', tinyConfig(attention, { qkvBias: true, numHeads: 14, numKvHeads: 2, tieWordEmbeddings: true })],
   ['Qwen3', tinyConfig(attention, { qkNorm: true, numHeads: 4, numKvHeads: 4 })],
 ];
 

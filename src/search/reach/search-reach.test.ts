@@ -1,8 +1,10 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { loadTokenizer } from '../../model/folder.ts';
 import { importCheckpoint } from '../../model/import/import-checkpoint.ts';
+import { initCheckpoint } from '../../model/random-checkpoint.ts';
 import type { ProgressEvent } from '../../util/progress.ts';
 import type { SearchReachOptions } from './options.ts';
 import { reachSchema } from './result.ts';
@@ -65,6 +67,47 @@ test('text counts too: divergence from the parent', async () => {
   expect(result.scores.fromFull.length).toBe(32);
   expect(result.recall).toBeNull();
 }, 120_000);
+
+/** Of the shapes of models of Qwen: biases, norms of queries and keys, many query heads to a KV head. */
+test.each([
+  ['qwen2', { num_attention_heads: 14, num_key_value_heads: 2, tie_word_embeddings: true }],
+  ['qwen3', { num_attention_heads: 4, num_key_value_heads: 1, head_dim: 8 }],
+])(
+  'a random model of the shape of %s is searched',
+  async (type, shape) => {
+    const config = join(dir, `${type}.json`);
+    writeFileSync(
+      config,
+      JSON.stringify({
+        ...{
+          model_type: type,
+          vocab_size: loadTokenizer(base).vocabSize,
+          hidden_size: 56,
+          intermediate_size: 64,
+        },
+        ...{ num_hidden_layers: 2, hidden_act: 'silu', rms_norm_eps: 1e-6, rope_theta: 10_000 },
+        ...{ max_position_embeddings: 512, initializer_range: 0.2, tie_word_embeddings: false, ...shape },
+      }),
+    );
+    const model = join(dir, type);
+    await initCheckpoint(model, config, { tokenizer: base });
+    const { placements } = await searchReach({
+      ...{
+        ...options,
+        model,
+        work: join(dir, `${type} work`),
+        windows: [8, 16],
+        budgets: [{ heads: 1 }, { bytes: 60_000 }],
+      },
+    });
+    const refined = placements.filter(({ how }) => how === 'refined');
+    expect(refined.map(({ heads }) => heads <= 1)).toContain(true);
+    for (const { quality } of placements) {
+      for (const { loss } of quality.recall) expect(loss).toBeGreaterThan(0);
+    }
+  },
+  120_000,
+);
 
 const shared = resolve(import.meta.dirname, '../../../../shared/data');
 const stories = join(shared, 'models/stories260K/stories260K.bin');
