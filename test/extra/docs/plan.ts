@@ -25,6 +25,19 @@ export const plan: Record<string, readonly How[]> = {
       elsewhere: 'it downloads; src/model/hub.test.ts pulls from a hub of its own',
     },
     {
+      starts: 'npx postnas convert HuggingFaceTB/SmolLM2-135M-Instruct',
+      instead: [
+        // A copy: a folder gets the placement.
+        [
+          'npx postnas convert',
+          'cp -rL models/base own && cat docs/*.md > novels.txt && npx postnas convert',
+        ],
+        ['HuggingFaceTB/SmolLM2-135M-Instruct', './own'],
+        ['--context 8K', '--context 128 --heads 2 --windows 16 --no-timing --no-compare'],
+        ['"The old man"', '"The old man" --max-tokens 8'],
+      ],
+    },
+    {
       starts: 'npx postnas search HuggingFaceTB/SmolLM2-135M-Instruct',
       instead: [
         [
@@ -105,6 +118,13 @@ export const plan: Record<string, readonly How[]> = {
       starts: 'npx postnas compare ./parent ./hybrid',
       elsewhere:
         'it needs models and texts of the reader; test/cli/compare.test.ts compares the embedded ones',
+    },
+  ],
+  'docs/guides/convert.md': [
+    {
+      starts: 'npx postnas convert ./smollm2',
+      elsewhere:
+        "it needs a model and texts of the reader; the README's are run, and test/cli/convert.test.ts",
     },
   ],
   'docs/guides/export.md': [
