@@ -1,7 +1,7 @@
 import type { Reach } from '../mixers/mixer.ts';
 import { mixerOf } from '../mixers/registry.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { isRing, type Window } from './ring.ts';
+import { isRing, type Window } from './kv/ring.ts';
 
 /** What a sequence remembers of each layer: parts of a size that no number of tokens changes, and caches that grow. */
 

@@ -1,4 +1,4 @@
-import { float32, Value, type Values } from '../graph/index.ts';
+import { float32, Value, type Values } from '../../graph/index.ts';
 import { HIDDEN } from './hidden-keys.ts';
 
 /**

@@ -2,16 +2,16 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { relativeError } from '../../test/golden/full-sequence.ts';
-import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
-import type { MixerSpec } from '../mixers/spec.ts';
-import { Random } from '../util/random.ts';
-import { formulaBytes } from './bench/subject.ts';
-import { Engine } from './engine.ts';
-import { BLOCK, type Block, rowsOf } from './kv-blocks.ts';
-import { KvCache } from './kv-cache.ts';
+import { relativeError } from '../../../test/golden/full-sequence.ts';
+import { randomWeights, tinyConfig } from '../../../test/support/random-model.ts';
+import type { MixerSpec } from '../../mixers/spec.ts';
+import { Random } from '../../util/random.ts';
+import { formulaBytes } from '../bench/subject.ts';
+import { Engine } from '../engine.ts';
+import { loadSequence, saveSequence } from '../snapshot-file.ts';
+import { BLOCK, type Block, rowsOf } from './blocks.ts';
+import { KvCache } from './cache.ts';
 import { Packer, unpack } from './packed-blocks.ts';
-import { loadSequence, saveSequence } from './snapshot-file.ts';
 
 /** The engine with keys and values of 8 bits: what its parts make of them is tested beside each. */
 
