@@ -1,6 +1,6 @@
 import { isFullAttention } from '../../mixers/registry.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import type { KvDtype } from '../../runtime/kv-blocks.ts';
+import type { KvDtype } from '../../runtime/kv/blocks.ts';
 import { InputError } from '../../util/errors.ts';
 import { layerCosts, placementCost } from '../reach/costs.ts';
 import type { ReachBudget } from '../reach/result.ts';

@@ -10,7 +10,7 @@ import type { WeightDtype } from '../../model/quantized-tensors.ts';
 import { weightsHash } from '../../model/weights-hash.ts';
 import { formulaBytes } from '../../runtime/bench/subject.ts';
 import { EngineWeights } from '../../runtime/engine-weights.ts';
-import type { KvDtype } from '../../runtime/kv-blocks.ts';
+import type { KvDtype } from '../../runtime/kv/blocks.ts';
 import { InputError } from '../../util/errors.ts';
 import { writeFileAtomic } from '../../util/files.ts';
 import { checkKnown } from '../../util/known-options.ts';

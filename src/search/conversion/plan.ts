@@ -1,5 +1,5 @@
 import type { ModelConfig } from '../../model/config.ts';
-import type { KvDtype } from '../../runtime/kv-blocks.ts';
+import type { KvDtype } from '../../runtime/kv/blocks.ts';
 import { layerCosts, placementCost } from '../reach/costs.ts';
 import type { ReachBudget } from '../reach/result.ts';
 import type { Wanted } from './budgets.ts';
