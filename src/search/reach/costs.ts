@@ -19,7 +19,7 @@ export interface LayerCosts {
   fixed: number;
 }
 
-/** Tokens that the engine packs at once, and those that share a factor of their values: `runtime/kv-blocks`. */
+/** Tokens that the engine packs at once, and those that share a factor of their values: `runtime/kv/blocks`. */
 const [BLOCK, PART] = [4096, 256];
 
 /**
