@@ -23,7 +23,10 @@ export interface SearchReachOptions {
   sinks?: number;
   /** Whether secrets are told and asked for; they are unless told otherwise. */
   recall?: boolean;
-  /** Whether it is judged too what the whole model loses with one head made a window, which takes long; not unless told. */
+  /**
+   * Whether it is judged too what the whole model loses with one head made a window; it is unless told otherwise. That finds the
+   * heads that work together, of which each by itself brings nothing to windows.
+   */
   fromFull?: boolean;
   /** How the engine keeps keys and values of heads that see everything; q8 unless told. */
   cache?: 'f32' | 'q8';
@@ -43,7 +46,7 @@ export const REACH = {
   windows: [128, 256],
   sinks: 4,
   recall: true,
-  fromFull: false,
+  fromFull: true,
   cache: 'q8',
   seeds: [1],
 } as const;
