@@ -44,7 +44,8 @@ test('two of 32 heads find again what windows have lost; the same again is read 
 
   const events: ProgressEvent[] = [];
   const again = await searchReach({ ...options, onProgress: (event) => events.push(event) });
-  expect(events).toEqual([]);
+  // Nothing is judged again; what was found is told.
+  expect(events.filter(({ notice }) => notice === undefined)).toEqual([]);
   expect({ ...again, created: '', seconds: 0 }).toEqual({ ...result, created: '', seconds: 0 });
 }, 120_000);
 
