@@ -150,6 +150,7 @@ test.each<[Partial<SearchReachOptions>, string]>([
   [{ context: 0 }, 'a context of 0 tokens'],
   [{ context: 20 }, 'recall over 20 tokens: expected more than 32'],
   [{ recall: false }, 'nothing to judge by'],
+  [{ window: 16 } as Partial<SearchReachOptions>, "unknown option 'window'"],
 ])('%j is refused', async (wrong, message) => {
   await expect(searchReach({ ...options, ...wrong })).rejects.toThrow(message);
 });
