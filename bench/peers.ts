@@ -2,7 +2,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { BLOCK } from '../src/runtime/kv-blocks.ts';
+import { BLOCK } from '../src/runtime/kv/blocks.ts';
 import { writeFileAtomic } from '../src/util/files.ts';
 import { type Contender, DTYPES, type Dtype, PEERS, type Peer, type Task } from './peers/contender.ts';
 import { installPeers } from './peers/install.ts';

@@ -34,4 +34,4 @@ export EMULATED=Haswell
 cpu=Haswell-noTSX,-pcid,-x2apic,-tsc-deadline,-invpcid
 exec "$qemu" -cpu "$cpu" "$(command -v node)" node_modules/vitest/vitest.mjs run --pool=threads \
   src/graph/right-bytes.test.ts src/graph/row-quantized.test.ts test/golden/few-bits.test.ts \
-  src/runtime/packed-attention.test.ts --testNamePattern 'product|saturate|keys and values are uint8|in 8 bits'
+  src/runtime/kv/packed-attention.test.ts --testNamePattern 'product|saturate|keys and values are uint8|in 8 bits'

@@ -1,7 +1,7 @@
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
 import type { Device } from '../graph/index.ts';
 import { WRITTEN_DTYPES } from '../model/safetensors.ts';
-import { KV_DTYPES } from '../runtime/kv-blocks.ts';
+import { KV_DTYPES } from '../runtime/kv/blocks.ts';
 import { DEFAULTS } from '../search/defaults.ts';
 import { linearKinds } from '../search/network/linear-mixer.ts';
 import { InputError } from '../util/errors.ts';

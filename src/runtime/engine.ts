@@ -10,7 +10,7 @@ import type { Batch } from './batch.ts';
 import { DeviceRuns } from './device/device-runs.ts';
 import { EngineWeights } from './engine-weights.ts';
 import { HostRuns } from './host-runs.ts';
-import { KV_DTYPES, type KvDtype } from './kv-blocks.ts';
+import { KV_DTYPES, type KvDtype } from './kv/blocks.ts';
 import type { BatchGuard, EachLogits, Runs } from './runs.ts';
 import type { Sequence } from './sequence.ts';
 import type { SequenceContent } from './sequence-content.ts';

@@ -1,5 +1,5 @@
 import { float32, type Value, type Values } from '../graph/index.ts';
-import type { KvCache } from './kv-cache.ts';
+import type { KvCache } from './kv/cache.ts';
 import { Sequence } from './sequence.ts';
 import type { FixedState } from './sequence-parts.ts';
 

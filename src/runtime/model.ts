@@ -18,7 +18,7 @@ import { turn } from '../util/turn.ts';
 import { type ChatPrompt, chatPrompt } from './chat-prompt.ts';
 import { Continuation, type ContinuationOptions, type GeneratedToken } from './continuation.ts';
 import { checkOptions, Engine } from './engine.ts';
-import type { KvDtype } from './kv-blocks.ts';
+import type { KvDtype } from './kv/blocks.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import { readWholePrompt } from './read-prompt.ts';
 

@@ -1,4 +1,4 @@
-import { BLOCK } from './kv-blocks.ts';
+import { BLOCK } from './kv/blocks.ts';
 import type { Sequence } from './sequence.ts';
 
 /**

@@ -9,7 +9,7 @@ import { saveCheckpoint } from '../model/checkpoint.ts';
 import { Random } from '../util/random.ts';
 import { HostBatch } from './batch.ts';
 import { Engine } from './engine.ts';
-import { KvCache } from './kv-cache.ts';
+import { KvCache } from './kv/cache.ts';
 import { Model } from './model.ts';
 import { Overloaded, type ScheduledRequest, type ScheduledToken, Scheduler } from './scheduler.ts';
 

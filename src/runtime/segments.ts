@@ -25,10 +25,10 @@ import { mixerOf } from '../mixers/registry.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { head, type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } from '../model/decoder.ts';
 import { layerPrefix, modelParameters } from '../model/parameters.ts';
-import { attendToBlock } from './block-attention.ts';
 import type { ByRow, EngineWeights, Reading } from './engine-weights.ts';
-import type { Ring } from './ring.ts';
-import { RingAttention } from './ring-attention.ts';
+import { attendToBlock } from './kv/block-attention.ts';
+import type { Ring } from './kv/ring.ts';
+import { RingAttention } from './kv/ring-attention.ts';
 import { type CachedGroup, hostShape, keptGroups } from './sequence-parts.ts';
 
 /**

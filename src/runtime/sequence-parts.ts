@@ -1,7 +1,7 @@
 import type { Reach } from '../mixers/mixer.ts';
 import { mixerOf } from '../mixers/registry.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { LARGEST_RING, type Window } from './ring.ts';
+import { isRing, type Window } from './kv/ring.ts';
 
 /** What a sequence remembers of each layer: parts of a size that no number of tokens changes, and caches that grow. */
 
@@ -54,7 +54,7 @@ export interface KeptGroup extends Reach {
 export function keptGroups(config: ModelConfig, layer: number): KeptGroup[] {
   const spec = config.layers[layer]!;
   const groups = mixerOf(spec).cached?.reach(spec, config) ?? [];
-  return groups.map((group) => ({ ...group, ring: group.window <= LARGEST_RING }));
+  return groups.map((group) => ({ ...group, ring: isRing(group) }));
 }
 
 /** Heads whose keys and values are kept in a cache of their own. */

@@ -6,7 +6,6 @@ import { SafetensorsFile, type TensorToWrite, writeSafetensors } from '../model/
 import { FiniteTensors } from '../model/weights.ts';
 import { InputError } from '../util/errors.ts';
 import type { Engine } from './engine.ts';
-import { LARGEST_RING } from './ring.ts';
 import type { Sequence } from './sequence.ts';
 import type { CachedTokens, SequenceContent } from './sequence-content.ts';
 import { cachedGroups, fixedState } from './sequence-parts.ts';
@@ -82,8 +81,8 @@ function refuseCachedSinks(config: ModelConfig): void {
   const found = cachedGroups(config).find(({ sinks }) => sinks > 0);
   if (!found) return;
   throw new InputError(
-    `layer ${found.layer} has a window of ${found.window} with sinks (${found.sinks}): files of sequences are of windows ` +
-      `of up to ${LARGEST_RING}, or without sinks`,
+    `layer ${found.layer} has a window of ${found.window} with sinks (${found.sinks}): files of sequences hold sinks of ` +
+      'smaller windows only',
   );
 }
 

@@ -1,4 +1,4 @@
-import { HIDDEN } from './hidden-keys.ts';
+import { HIDDEN } from './kv/hidden-keys.ts';
 
 /**
  * Sequences with common beginnings as one list of tokens, each of which is there once: a token follows the tokens on the

@@ -8,6 +8,8 @@ import { WholeLane } from './whole-lane.ts';
 
 const A: MixerSpec = { kind: 'attention' };
 const D: MixerSpec = { kind: 'gated_deltanet', heads: 3, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
+const W: MixerSpec = { kind: 'sliding_window', window: 100, sinks: 4 };
+const H: MixerSpec = { kind: 'head_attention', fullHeads: [1], window: 30 };
 const M: MixerSpec = { kind: 'mamba2', heads: 4, keyDim: 8, valueDim: 4, headsPerGroup: 2, convSize: 4 };
 const J: MixerSpec = releasedJetBlock({ heads: 2, keyDim: 8, valueDim: 16 });
 
@@ -20,6 +22,8 @@ test.each([
   ['A', [A], undefined],
   ['DAMJA', [D, A, M, J, A], undefined],
   ['DAMJA', [D, A, M, J, A], 'q8'],
+  ['WHA', [W, H, A], undefined],
+  ['WHA', [W, H, A], 'q8'],
 ] as const)('%s: whole steps are those that are cut, bit for bit', async (_, layers, dtype) => {
   const config = tinyConfig([...layers], {
     hiddenSize: 64,

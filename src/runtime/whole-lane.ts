@@ -1,11 +1,11 @@
 import { float32, type Value, type Values, zeros } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { AngleTables } from './angle-tables.ts';
-import { HIDDEN } from './hidden-keys.ts';
-import { type Block, rowsOfBlock } from './kv-blocks.ts';
-import type { KvCache } from './kv-cache.ts';
-import { type Packed, packedInputs } from './packed-blocks.ts';
-import { StepPlaces } from './ring.ts';
+import { type Block, rowsOfBlock } from './kv/blocks.ts';
+import type { KvCache } from './kv/cache.ts';
+import { HIDDEN } from './kv/hidden-keys.ts';
+import { type Packed, packedInputs } from './kv/packed-blocks.ts';
+import { StepPlaces } from './kv/ring.ts';
 import type { Segments } from './segments.ts';
 import { cachedGroups } from './sequence-parts.ts';
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { WeightDtype } from '../model/quantized-tensors.ts';
-import type { KvDtype } from '../runtime/kv-blocks.ts';
+import type { KvDtype } from '../runtime/kv/blocks.ts';
 import { Model } from '../runtime/model.ts';
 import { checkField, openCorpus, trainingText } from '../tasks/corpus/corpus.ts';
 import { SHOTS_SEED } from '../tasks/datasets/dataset.ts';

@@ -9,7 +9,7 @@ import { measure, tokensAfter } from '../../runtime/bench/measure.ts';
 import type { BenchResult, Measurement } from '../../runtime/bench/result.ts';
 import { Subject, type SubjectOptions } from '../../runtime/bench/subject.ts';
 import { type Fit, largestBatch, PROTOCOL, throughput } from '../../runtime/bench/throughput.ts';
-import type { KvDtype } from '../../runtime/kv-blocks.ts';
+import type { KvDtype } from '../../runtime/kv/blocks.ts';
 import { InputError } from '../../util/errors.ts';
 import { action } from '../command.ts';
 import { grouped, readable } from '../numbers.ts';

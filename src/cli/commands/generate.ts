@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Device } from '../../graph/index.ts';
 import { DEVICE_DTYPES, type DeviceDtype } from '../../model/quantized-tensors.ts';
 import type { GeneratedToken } from '../../runtime/continuation.ts';
-import type { KvDtype } from '../../runtime/kv-blocks.ts';
+import type { KvDtype } from '../../runtime/kv/blocks.ts';
 import { type GenerateOptions, Model } from '../../runtime/model.ts';
 import { InputError } from '../../util/errors.ts';
 import { action } from '../command.ts';

@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import pino from 'pino';
 import type { Device } from '../../graph/index.ts';
 import { WEIGHT_DTYPES, type WeightDtype } from '../../model/quantized-tensors.ts';
-import type { KvDtype } from '../../runtime/kv-blocks.ts';
+import type { KvDtype } from '../../runtime/kv/blocks.ts';
 import { Model } from '../../runtime/model.ts';
 import { serve } from '../../server/serve.ts';
 import { action } from '../command.ts';

@@ -4,7 +4,7 @@ import type { ModelConfig } from '../../model/config.ts';
 import type { WeightDtype } from '../../model/quantized-tensors.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { average } from '../../util/statistics.ts';
-import { PART as CACHE_STEP, type KvDtype } from '../kv-blocks.ts';
+import { PART as CACHE_STEP, type KvDtype } from '../kv/blocks.ts';
 import { seconds } from './measure.ts';
 import { formulaBytes, type Subject, weightBytes } from './subject.ts';
 

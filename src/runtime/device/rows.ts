@@ -1,6 +1,6 @@
 import { float32, type Memory, type Value, type Values, zeros } from '../../graph/index.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { HIDDEN } from '../hidden-keys.ts';
+import { HIDDEN } from '../kv/hidden-keys.ts';
 import { BLOCK, deviceState, growingLayers } from './recording.ts';
 import { Tools } from './tools.ts';
 

@@ -4,7 +4,7 @@ import { evaluate, input, type NdArray, ndarray, type Tensor } from '../../graph
 import { float32 } from '../../graph/program.ts';
 import { mixerOf } from '../../mixers/registry.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
-import { ringPlace } from '../ring.ts';
+import { ringPlace } from '../kv/ring.ts';
 import { deviceName, turnedWindow, validPlaces } from './windows.ts';
 
 /** A window of a mixer, token by token, against the same tokens in a ring. */

@@ -1,6 +1,6 @@
 import { type Value, zeros } from '../../graph/index.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { tokenAt, type Window } from '../ring.ts';
+import { tokenAt, type Window } from '../kv/ring.ts';
 
 /**
  * A window as its mixer has it on a device, [1, heads, places, d] and which places hold a token: the sinks in theirs, and of all

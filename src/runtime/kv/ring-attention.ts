@@ -16,7 +16,7 @@ import {
   slice,
   softmax,
   type Tensor,
-} from '../graph/index.ts';
+} from '../../graph/index.ts';
 import { floored } from './block-attention.ts';
 import { type Ring, ringInput, type Window } from './ring.ts';
 

@@ -1,17 +1,11 @@
-import { add, input, matmul, reshape, squeeze, type Tensor, unsqueeze } from '../graph/index.ts';
+import { add, input, matmul, reshape, squeeze, type Tensor, unsqueeze } from '../../graph/index.ts';
 import { attendBeside } from './block-attention.ts';
-import { PART } from './kv-blocks.ts';
+import { PART } from './blocks.ts';
+import type { HeadShape } from './heads.ts';
 import type { PackedKeys } from './packed-attention.ts';
 import { sumsOf, together } from './sums.ts';
 
 /** The programs of cached-attention.ts for one query of each head, which comes multiplied by d^-0.5. */
-
-/** Query heads, key heads, width of a head. */
-export interface HeadShape {
-  H: number;
-  KV: number;
-  d: number;
-}
 
 /**
  * One query over the one exact block that there is, the newest token beside it, and over what is packed before, of which

@@ -9,7 +9,7 @@ import {
   PART,
   rowsOf,
   tokenBytes,
-} from './kv-blocks.ts';
+} from './blocks.ts';
 import { type Packed, type Packer, packedBytes, unpack, without } from './packed-blocks.ts';
 
 /**

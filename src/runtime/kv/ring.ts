@@ -1,4 +1,4 @@
-import { float32, Value, type Values } from '../graph/index.ts';
+import { float32, Value, type Values } from '../../graph/index.ts';
 import { HIDDEN } from './hidden-keys.ts';
 
 /**
@@ -19,8 +19,16 @@ export interface Ring extends Window {
   heads: number;
 }
 
-/** Largest window that is kept as a ring, which takes all its memory from the first token on. */
-export const LARGEST_RING = 2048;
+/**
+ * Places of the largest ring, for 2,048 tokens and 4 sinks: from the first token on it takes all its memory, and every step
+ * reads all of it.
+ */
+const LARGEST_RING = 2052;
+
+/** Whether a window is kept as a ring. */
+export function isRing({ window, sinks }: Window): boolean {
+  return window + sinks <= LARGEST_RING;
+}
 
 /** Name of an input that depends on where the tokens stand. */
 export function ringInput({ window, sinks }: Window, part: string): string {
@@ -83,7 +91,7 @@ export class StepPlaces implements RingPlaces {
 }
 
 /** Queries of a block: each block is given the window before it. */
-const QUERIES = 128;
+const QUERIES = 64;
 
 /**
  * For T tokens of one sequence, in N blocks of Q: `near` [N, S], the places among those of ring and tokens that a block is

@@ -9,9 +9,10 @@ import {
   subDims,
   type Tensor,
   unsqueeze,
-} from '../graph/index.ts';
+} from '../../graph/index.ts';
+import type { HeadShape, Keys } from './heads.ts';
 import { packedKeys } from './packed-attention.ts';
-import type { HeadShape } from './single-query.ts';
+
 import { merge, type Sums, sumsOf } from './sums.ts';
 
 /** The programs of cached-attention.ts for several queries of each head. */
@@ -34,14 +35,6 @@ export interface SeveralKind {
 /** Groups that T queries of a head are cut into, none of less than 16. */
 export function groupsOf(T: number): number {
   return [4, 2].find((count) => T % count === 0 && T / count >= 16) ?? 1;
-}
-
-/** Keys [KV, C, d] and values [KV, C, d] of a block. */
-export interface Keys {
-  k: Tensor;
-  v: Tensor;
-  /** Makes queries [..., d] comparable to the keys. */
-  turn(q: Tensor): Tensor;
 }
 
 /** As float32 caches keep them. */

@@ -1,11 +1,12 @@
-import { type Device, float32, type RightBytes, type Value } from '../graph/index.ts';
+import { type Device, float32, type RightBytes, type Value } from '../../graph/index.ts';
+import { KeptPrograms } from '../kept-programs.ts';
+import { type Block, PART, rowsOfBlock } from './blocks.ts';
+import type { KvCache } from './cache.ts';
+import type { HeadShape } from './heads.ts';
 import { HIDDEN, HiddenKeys, hiddenKeys, hiddenSinks } from './hidden-keys.ts';
-import { KeptPrograms } from './kept-programs.ts';
-import { type Block, PART, rowsOfBlock } from './kv-blocks.ts';
-import type { KvCache } from './kv-cache.ts';
 import { type Packed, packedInputs } from './packed-blocks.ts';
 import { groupsOf, type SeveralKind, severalQueries } from './several-queries.ts';
-import { type HeadShape, overBlock, overParts, type PartsKind } from './single-query.ts';
+import { overBlock, overParts, type PartsKind } from './single-query.ts';
 
 /**
  * Softmax attention of queries over the blocks of a cache, a run of a program for each, or for several of them if there

@@ -14,9 +14,9 @@ import {
   turnedRows,
   Value,
   ZERO_BYTE,
-} from '../graph/index.ts';
-import { KeptPrograms } from './kept-programs.ts';
-import { BLOCK, type Block, type CacheShape, PART } from './kv-blocks.ts';
+} from '../../graph/index.ts';
+import { KeptPrograms } from '../kept-programs.ts';
+import { BLOCK, type Block, type CacheShape, PART } from './blocks.ts';
 import { turnRows } from './turn-rows.ts';
 
 /**

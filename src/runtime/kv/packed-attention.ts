@@ -23,10 +23,9 @@ import {
   turnedRows,
   unsqueeze,
   ZERO_BYTE,
-} from '../graph/index.ts';
-import { PART } from './kv-blocks.ts';
-import type { Keys } from './several-queries.ts';
-import type { HeadShape } from './single-query.ts';
+} from '../../graph/index.ts';
+import { PART } from './blocks.ts';
+import type { HeadShape, Keys } from './heads.ts';
 import type { Sums } from './sums.ts';
 
 /**

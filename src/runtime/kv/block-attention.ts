@@ -14,7 +14,7 @@ import {
   softmax,
   sub,
   type Tensor,
-} from '../graph/index.ts';
+} from '../../graph/index.ts';
 import { type PackedKeys, packedSums, roundedQuery } from './packed-attention.ts';
 import { merge, sumsOf } from './sums.ts';
 

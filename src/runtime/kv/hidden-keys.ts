@@ -1,4 +1,4 @@
-import { float32, type Value } from '../graph/index.ts';
+import { float32, type Value } from '../../graph/index.ts';
 
 /** Added to the scores of what must not be seen: finite, so that sums stay numbers. */
 export const HIDDEN = -1e30;

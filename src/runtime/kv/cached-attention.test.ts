@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { Random } from '../util/random.ts';
+import { Random } from '../../util/random.ts';
+import { KvCache } from './cache.ts';
 import { CachedAttentionPrograms } from './cached-attention.ts';
-import { KvCache } from './kv-cache.ts';
 
 const [KV, d] = [2, 3];
 

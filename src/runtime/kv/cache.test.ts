@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { cacheBytes, KvCache } from './kv-cache.ts';
+import { cacheBytes, KvCache } from './cache.ts';
 
 const shape = { heads: 2, width: 1, window: Number.POSITIVE_INFINITY };
 

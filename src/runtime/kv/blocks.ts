@@ -1,4 +1,4 @@
-import { float32, type Value } from '../graph/index.ts';
+import { float32, type Value } from '../../graph/index.ts';
 
 /** The blocks that a cache of keys and values adds tokens to, as float32. */
 

@@ -11,7 +11,7 @@ import {
   sub,
   sum,
   type Tensor,
-} from '../graph/index.ts';
+} from '../../graph/index.ts';
 
 /** Softmax attention over some keys: the largest score, the sum of the exponentials relative to it, and the result. */
 export type Sums = Record<'m' | 'l' | 'o', Tensor>;

@@ -1,14 +1,14 @@
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { hadamard, type RightBytes, rotationSize } from '../graph/index.ts';
-import { Random } from '../util/random.ts';
+import { hadamard, type RightBytes, rotationSize } from '../../graph/index.ts';
+import { Random } from '../../util/random.ts';
+import { PART } from './blocks.ts';
+import { KvCache } from './cache.ts';
 import { CachedAttentionPrograms } from './cached-attention.ts';
-import { PART } from './kv-blocks.ts';
-import { KvCache } from './kv-cache.ts';
 import { Packer, packedInputs } from './packed-blocks.ts';
 
 /** What is packed is told of the machine, in place of what was found out. Programs know better. */
 const told = vi.hoisted(() => ({ type: null as RightBytes | null }));
-vi.mock(import('../graph/index.ts'), async (original) => {
+vi.mock(import('../../graph/index.ts'), async (original) => {
   const graph = await original();
   return { ...graph, rightBytes: async () => told.type ?? graph.rightBytes() };
 });

@@ -2,22 +2,23 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { relativeError } from '../../test/golden/full-sequence.ts';
-import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
-import type { MixerSpec } from '../mixers/spec.ts';
-import { Random } from '../util/random.ts';
-import { formulaBytes } from './bench/subject.ts';
-import { Engine } from './engine.ts';
-import { BLOCK, type Block, rowsOf } from './kv-blocks.ts';
-import { KvCache } from './kv-cache.ts';
+import { relativeError } from '../../../test/golden/full-sequence.ts';
+import { randomWeights, tinyConfig } from '../../../test/support/random-model.ts';
+import type { MixerSpec } from '../../mixers/spec.ts';
+import { Random } from '../../util/random.ts';
+import { formulaBytes } from '../bench/subject.ts';
+import { Engine } from '../engine.ts';
+import { loadSequence, saveSequence } from '../snapshot-file.ts';
+import { BLOCK, type Block, rowsOf } from './blocks.ts';
+import { KvCache } from './cache.ts';
 import { Packer, unpack } from './packed-blocks.ts';
-import { loadSequence, saveSequence } from './snapshot-file.ts';
 
 /** The engine with keys and values of 8 bits: what its parts make of them is tested beside each. */
 
 const A: MixerSpec = { kind: 'attention' };
 const D: MixerSpec = { kind: 'gated_deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
-const config = tinyConfig([D, A, D], { maxPositionEmbeddings: 16_384 });
+const H: MixerSpec = { kind: 'head_attention', fullHeads: [1], window: 100, sinks: 4 };
+const config = tinyConfig([D, A, H], { maxPositionEmbeddings: 16_384 });
 const weights = randomWeights(config);
 const random = new Random(1);
 const ids = Array.from({ length: 12_400 }, () => random.below(64));
