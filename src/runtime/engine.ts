@@ -7,9 +7,7 @@ import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { turn } from '../util/turn.ts';
 import type { Batch } from './batch.ts';
-import { DeviceRuns } from './device/device-runs.ts';
 import { EngineWeights } from './engine-weights.ts';
-import { HostRuns } from './host-runs.ts';
 import { KV_DTYPES, type KvDtype } from './kv/blocks.ts';
 import type { BatchGuard, EachLogits, Runs } from './runs.ts';
 import type { Sequence } from './sequence.ts';
@@ -98,10 +96,19 @@ export class Engine {
     // All but the embedding, which is the head's if it is tied.
     const total = modelParameters(config).length - (config.tieWordEmbeddings ? 0 : 1);
     const compiling = { threads, profile, reading: { onProgress, signal }, total };
+    // Each is loaded when it is needed: a page has a use for one of them.
     const runs =
       device === 'cpu'
-        ? await HostRuns.create(config, source, { ...compiling, kvDtype, batches, scoring })
-        : await DeviceRuns.create(config, source, { ...compiling, device });
+        ? await (await import('./host-runs.ts')).HostRuns.create(config, source, {
+            ...compiling,
+            kvDtype,
+            batches,
+            scoring,
+          })
+        : await (await import('./device/device-runs.ts')).DeviceRuns.create(config, source, {
+            ...compiling,
+            device,
+          });
     return new Engine(config, kvDtype, runs);
   }
 

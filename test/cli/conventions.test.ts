@@ -93,6 +93,8 @@ test('an option has one form, one description and one parser wherever it is', ()
       const where = `${first!.command} and ${command}`;
       // export takes several types at once.
       if (option.long === '--dtype' && option.variadic !== first!.option.variadic) continue;
+      // Others train on the text, convert only reads it.
+      if (option.long === '--data' && command === 'convert') continue;
       expect({ where, flags: option.flags, description: option.description }).toEqual({
         where,
         flags: first!.option.flags,

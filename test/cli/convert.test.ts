@@ -9,7 +9,7 @@ let first: Finished;
 const at = (name: string) => join(dir, name);
 const args = () => [
   ...['convert', at('model'), '--data', join(root, 'docs/LOG.md'), '-o', at('out'), '--threads', '1'],
-  ...['--context', '128', '--windows', '16', '--heads', '3', '--no-timing'],
+  ...['--context', '128', '--windows', '16', '--full-heads', '3', '--no-timing'],
 ];
 const few = ['--task', 'choice:accuracy:4', '--examples', '4'];
 
@@ -55,8 +55,8 @@ test('mistakes are told before anything is measured', async () => {
   const other = (...more: string[]) => postnas([...args().slice(0, 4), '-o', at('x'), ...more]);
   const hours = await other('--hours', '2');
   expect(hours.stderr).toContain('--hours 2: expected 0');
-  const heads = await other('--heads', '32');
-  expect(heads.stderr).toContain('--heads 32: expected fewer than the 32 KV heads that there are');
+  const heads = await other('--full-heads', '32');
+  expect(heads.stderr).toContain('--full-heads 32: expected fewer than the 32 KV heads that there are');
   const memory = await other('--context', '512', '--memory', '100MB');
   expect(memory.stderr).toMatch(/--memory 100.0MB: full attention takes 4.2MB at 512 tokens/);
   expect([hours.code, heads.code, memory.code]).toEqual([1, 1, 1]);

@@ -9,9 +9,10 @@ import { textsOption, withTasks } from '../data-options.ts';
 import { dtypeOption, modelArgument, otherwise, outFolder, sizeOption, threadsOption } from '../options.ts';
 import { decimal, natural, positive, tokenCount, wholeNumber } from '../parsers.ts';
 
-type Own = Omit<ConvertOptions, 'model' | 'comparison' | 'speedMeasured' | 'command' | 'speed'>;
+type Own = Omit<ConvertOptions, 'model' | 'comparison' | 'speedMeasured' | 'command' | 'speed' | 'heads'>;
 interface Options extends Own {
   speed?: number;
+  fullHeads?: number;
   windows: number[];
   compare: boolean;
   timing: boolean;
@@ -52,7 +53,7 @@ export function convertCommand(): Command {
     .addOption(
       new Option('--speed <x>', 'tokens a second to write at --context tokens, at least').argParser(positive),
     )
-    .addOption(new Option('--heads <n>', 'KV heads that may see everything, at most').argParser(natural))
+    .addOption(new Option('--full-heads <n>', 'at most so many KV heads see everything').argParser(natural))
     .addOption(
       new Option('--windows <n...>', 'windows that a layer can have, in tokens')
         .argParser((text, before: number[] | undefined) => [
@@ -76,7 +77,7 @@ export function convertCommand(): Command {
     .addOption(threadsOption())
     .addHelpText(
       'after',
-      '\nWithout --memory, --speed and --heads several numbers of heads are searched, and the cheapest that keeps the model is ' +
+      '\nWithout --memory, --speed and --full-heads several numbers of heads are searched, and the cheapest that keeps the model is ' +
         'taken. No weight changes: what comes out is a placement of a few hundred bytes, placements/NAME.json in the folder of ' +
         '--out, and in that of the model where it is one here. The folder of --out gets report.html and result.json too, ' +
         'and the same command goes on from what is there.\n' +
@@ -87,9 +88,10 @@ export function convertCommand(): Command {
   return action<Options>(
     command,
     async ({ progress, signal, result }, options, [model = '']) => {
-      const { out, compare, timing, task, examples, dataDir, shots, ...others } = options;
+      const { out, compare, timing, task, examples, dataDir, shots, fullHeads, ...others } = options;
       const { result: found, written } = await convert({
         ...settingsOf({ ...others, out }),
+        ...(fullHeads !== undefined && { heads: fullHeads }),
         ...{ model, out, data: options.data, onProgress: progress.report, signal },
         ...(options.threads !== undefined && { threads: options.threads }),
         speedMeasured: timing,
@@ -100,7 +102,15 @@ export function convertCommand(): Command {
           ...(shots !== undefined && { shots }),
         },
         command: [
-          commandLine('convert', model, { ...others, ...(task && { task }), examples, dataDir, shots, out }),
+          commandLine('convert', model, {
+            ...others,
+            fullHeads,
+            ...(task && { task }),
+            examples,
+            dataDir,
+            shots,
+            out,
+          }),
           ...(timing ? [] : ['--no-timing']),
           ...(compare ? [] : ['--no-compare']),
         ].join(' '),

@@ -25,8 +25,8 @@ interface Aspect {
 }
 
 export function headsFigure(result: ReachResult, chosen: PlacedReach): Figure {
-  const aspects = aspectsOf(result);
-  const scores = result.scores.fromWindows;
+  const { scores, lost } = scoresOf(result);
+  const aspects = aspectsOf(result, scores, lost);
   const full = new Set(
     chosen.layers.flatMap(({ fullHeads }, layer) => fullHeads.map((head) => nameOf({ layer, head }))),
   );
@@ -38,52 +38,71 @@ export function headsFigure(result: ReachResult, chosen: PlacedReach): Figure {
     title: best
       ? `Heads ${listed(best.map(nameOf))} look far: of ${layers * kvHeads} KV heads, ${full.size} are left to see everything`
       : `Of ${layers * kvHeads} KV heads, ${full.size} are left to see everything`,
-    reading: html`A row is a layer, its number on the left; a cell is one of its ${counted(kvHeads, 'KV head')}, by the number above. The colour says what happens when all heads see a
-      short window only, and this one alone sees the whole text: how much of the way back to the parent it goes by itself. Panels ask for
+    reading: html`A row is a layer, its number on the left; a cell is one of its ${counted(kvHeads, 'KV head')}, by the number above. The colour says what happens when ${
+      lost
+        ? 'all other heads see the whole text, and this one alone a short window: how much of what windows everywhere lose it loses by itself'
+        : 'all heads see a short window only, and this one alone sees the whole text: how much of the way back to the parent it goes by itself'
+    }. Panels ask for
       something told so many tokens ago${aspects.some(({ id }) => id === 'text') && html`, and for plain text`}. Heads with a ring are those that the
       chosen placement lets see everything.`,
-    legend: rampLegend(),
+    legend: rampLegend(lost),
     graphic: panels(
       aspects.map((aspect) => ({
         title: aspect.title,
-        chart: mapOf(result, aspect, full),
+        chart: mapOf(result, scores, aspect, full),
       })),
     ),
-    caption: captionOf(scores, aspects, full),
+    caption: captionOf(scores, aspects, full, lost),
     table: {
-      caption:
-        'One head that sees everything, all others windows: change of the loss in nats a token (text: of the divergence)',
+      caption: `One head that sees ${lost ? 'a window, all others everything' : 'everything, all others windows'}: change of the loss in nats a token (text: of the divergence)`,
       header: ['Head', ...aspects.map(({ title }) => title), 'Chosen'],
       rows: scores.map((score) => [
         nameOf(score),
-        ...aspects.map(({ gain }) => numberCell(-gain(score), (value) => signed(value, 3))),
+        ...aspects.map(({ gain }) =>
+          numberCell(lost ? gain(score) : -gain(score), (value) => signed(value, 3)),
+        ),
         full.has(nameOf(score)) ? 'sees everything' : 'window',
       ]),
     },
   };
 }
 
-function aspectsOf({ placements, recall, scores }: ReachResult): Aspect[] {
+/** What the whole model loses with one head made a window names heads that work together, too: it is shown where it is known. */
+function scoresOf({ scores: { fromFull, fromWindows } }: ReachResult): {
+  scores: readonly HeadScore[];
+  lost: boolean;
+} {
+  return fromFull.length > 0 ? { scores: fromFull, lost: true } : { scores: fromWindows, lost: false };
+}
+
+function aspectsOf(
+  { placements, recall }: ReachResult,
+  scores: readonly HeadScore[],
+  lost: boolean,
+): Aspect[] {
+  const sign = lost ? 1 : -1;
   const [windows, parent] = (['windows', 'full'] as const).map((how) =>
     placements.find((placed) => placed.how === how),
   );
   const gapOf = (of: (placed: PlacedReach) => number) => (windows && parent ? of(windows) - of(parent) : 0);
-  const distances = recall?.distances ?? [];
-  const far = distances.map(
-    ({ from, to }, i): Aspect => ({
-      id: `recall-${i}`,
-      title: `told ${from.toLocaleString('en')} to ${to.toLocaleString('en')} tokens ago`,
-      gain: (score) => -score.recall[i]!,
-      gap: gapOf(({ quality }) => quality.recall[i]!.loss),
-    }),
-  );
+  const far = (recall?.distances ?? []).flatMap(({ from, to }, i): Aspect[] => {
+    if (scores.every((score) => (score.recall[i] ?? null) === null)) return [];
+    return [
+      {
+        id: `recall-${i}`,
+        title: `told ${from.toLocaleString('en')} to ${to.toLocaleString('en')} tokens ago`,
+        gain: (score) => sign * (score.recall[i] ?? 0),
+        gap: gapOf(({ quality }) => quality.recall[i]!.loss ?? 0),
+      },
+    ];
+  });
   const text: Aspect = {
     id: 'text',
     title: 'plain text',
-    gain: ({ kl }) => -(kl ?? 0),
+    gain: ({ kl }) => sign * (kl ?? 0),
     gap: gapOf(({ quality }) => quality.text?.kl ?? 0),
   };
-  return [...far, ...(scores.fromWindows.some(({ kl }) => kl !== null) ? [text] : [])];
+  return [...far, ...(scores.some(({ kl }) => kl !== null) ? [text] : [])];
 }
 
 /** Of the gap, 0 to 1. */
@@ -91,13 +110,18 @@ function shareOf({ gain, gap }: Aspect, score: HeadScore): number {
   return gap > 0 ? Math.max(0, Math.min(1, gain(score) / gap)) : 0;
 }
 
-function mapOf({ model, scores }: ReachResult, aspect: Aspect, full: ReadonlySet<string>): Html {
-  const cells = scores.fromWindows.map((score) => {
+function mapOf(
+  { model }: ReachResult,
+  scores: readonly HeadScore[],
+  aspect: Aspect,
+  full: ReadonlySet<string>,
+): Html {
+  const cells = scores.map((score) => {
     const share = shareOf(aspect, score);
     const step = Math.min(HEAT_STEPS - 1, Math.floor(Math.sqrt(share) * HEAT_STEPS));
     return {
       ...{ layer: score.layer, head: score.head, fill: `var(--heat-${step})` },
-      title: `head ${nameOf(score)}: ${signed(-aspect.gain(score), 3)} nats, ${percent(share)} of the gap`,
+      title: `head ${nameOf(score)}: ${fixed(aspect.gain(score), 3)} nats, ${percent(share)} of the gap`,
       chosen: full.has(nameOf(score)),
     };
   });
@@ -134,18 +158,22 @@ function captionOf(
   scores: readonly HeadScore[],
   aspects: readonly Aspect[],
   full: ReadonlySet<string>,
+  lost: boolean,
 ): Html {
   return html`By itself:<ul>${aspects.map((aspect) => {
     const [first, second] = scores.toSorted((a, b) => aspect.gain(b) - aspect.gain(a));
-    if (!first || aspect.gain(first) <= 0) return html`<li><b>${aspect.title}</b>: no head helps alone</li>`;
+    if (!first || aspect.gain(first) <= 0) {
+      return html`<li><b>${aspect.title}</b>: no head ${lost ? 'is missed' : 'helps'} alone</li>`;
+    }
     const kept = full.has(nameOf(first)) ? '' : ' (not chosen: others together do more)';
-    return html`<li><b>${aspect.title}</b>: head ${nameOf(first)} goes ${percent(shareOf(aspect, first))} of the way back${kept}${
+    const does = lost ? 'loses' : 'brings back';
+    return html`<li><b>${aspect.title}</b>: head ${nameOf(first)} ${does} ${percent(shareOf(aspect, first))} of the gap${kept}${
       second && html`, head ${nameOf(second)} ${percent(shareOf(aspect, second))}`
-    }; the gap is ${fixed(aspect.gap, 2)} nats</li>`;
+    }; the gap between windows everywhere and the parent is ${fixed(aspect.gap, 2)} nats</li>`;
   })}</ul>`;
 }
 
-function rampLegend(): Html {
+function rampLegend(lost: boolean): Html {
   const steps = Array.from({ length: HEAT_STEPS }, (_, step) => step);
   const ramp = Plot.rect(steps, {
     x1: (step: number) => step / HEAT_STEPS,
@@ -154,5 +182,8 @@ function rampLegend(): Html {
     y2: () => 1,
     fill: (step: number) => `var(--heat-${step})`,
   });
-  return html`<p class="ramp"><span>no better than windows</span>${drawIcon([ramp], 16 * HEAT_STEPS)}<span>as the parent (steps by the root)</span></p>`;
+  const [none, all] = lost
+    ? ['loses nothing', 'as windows everywhere']
+    : ['no better than windows', 'as the parent'];
+  return html`<p class="ramp"><span>${none}</span>${drawIcon([ramp], 16 * HEAT_STEPS)}<span>${all} (steps by the root)</span></p>`;
 }

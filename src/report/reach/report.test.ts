@@ -28,8 +28,26 @@ test('the first figure names the heads that look far, and has a cell for each', 
   expect(figure.querySelectorAll('.panel:first-of-type rect').length).toBeGreaterThanOrEqual(8 + 2);
   // Of a gap of 3.9 nats.
   expect(figure.querySelector('figcaption')!.textContent).toContain(
-    'head 2.1 goes 51\u00a0% of the way back',
+    'head 2.1 brings back 51\u00a0% of the gap',
   );
+});
+
+test('what the whole model loses without a head is shown where it is known', () => {
+  const { fromWindows } = result.reach.scores;
+  const fromFull = fromWindows.map((score) => ({
+    ...score,
+    recall: [-score.recall[0]!, null],
+    kl: -score.kl!,
+  }));
+  const reach = { ...result.reach, scores: { ...result.reach.scores, fromFull } };
+  const figure = page({ reach }).querySelector('#heads')!;
+  // Farther texts were not read for it.
+  expect([...figure.querySelectorAll('h4')].map((title) => title.textContent)).toEqual([
+    'told 64 to 256 tokens ago',
+    'plain text',
+  ]);
+  expect(figure.querySelector('figcaption')!.textContent).toContain('head 2.1 loses 34\u00a0% of the gap');
+  expect(figure.querySelector('.reading')!.textContent).toContain('this one alone a short window');
 });
 
 test('baselines of the same budget stand beside the chosen placement', () => {

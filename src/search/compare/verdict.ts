@@ -228,7 +228,7 @@ function nextPoint(hybrid: ComparedModel, baseline: ComparedModel | undefined, r
 /** Of a placement, whose weights are the parent's. */
 function nextPlacement(beaten: boolean, lostRecall: boolean, worse: boolean): string {
   if (lostRecall)
-    return 'for look-ups, let more KV heads see everything (postnas convert --heads), searched at the distances you need (--context).';
+    return 'for look-ups, let more KV heads see everything (postnas convert --full-heads), searched at the distances you need (--context).';
   if (beaten || worse)
     return 'for better text, give the other heads longer windows (postnas convert --windows), or more heads that see everything.';
   return 'use it. Measure it on your own text and tasks first (--held-out, --task).';

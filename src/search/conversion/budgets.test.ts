@@ -24,7 +24,9 @@ test('a budget that holds nothing, or everything, is refused with what would do'
   const refused = (wanted: object) => () => budgetsOf({ context: 4096, ...wanted }, config, near);
   expect(refused({ memory: 1000 })).toThrow(/--memory 0.0MB: windows of 16 \+ 4 tokens in all layers take/);
   expect(refused({ memory: 1e9 })).toThrow(/--memory 1000.0MB: full attention takes .* at 4096 tokens/);
-  expect(refused({ heads: 30 })).toThrow('--heads 30: expected fewer than the 30 KV heads that there are');
+  expect(refused({ heads: 30 })).toThrow(
+    '--full-heads 30: expected fewer than the 30 KV heads that there are',
+  );
 });
 
 test('a parent that is no model of full attention is refused by layer', () => {

@@ -39,7 +39,7 @@ export function budgetsOf(wanted: Wanted, config: ModelConfig, near: Kept): Reac
   const all = layers.length * numKvHeads;
   if (memory !== undefined) checkMemory(memory, context, config, near);
   if (heads !== undefined && heads >= all) {
-    throw new InputError(`--heads ${heads}: expected fewer than the ${all} KV heads that there are`);
+    throw new InputError(`--full-heads ${heads}: expected fewer than the ${all} KV heads that there are`);
   }
   if (memory !== undefined || speed !== undefined || heads !== undefined) {
     return [

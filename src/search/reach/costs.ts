@@ -1,4 +1,5 @@
 import type { MixerContext } from '../../mixers/spec.ts';
+import { cacheBytes } from '../../runtime/kv/cache.ts';
 import type { ReachPlacement } from './placement.ts';
 
 /** What a placement costs at a context: bytes of a sequence by formula, milliseconds a token as measured. */
@@ -19,9 +20,6 @@ export interface LayerCosts {
   fixed: number;
 }
 
-/** Tokens that the engine packs at once, and those that share a factor of their values: `runtime/kv/blocks`. */
-const [BLOCK, PART] = [4096, 256];
-
 /**
  * As the engine keeps keys and values of a sequence of `tokens`: windows in float32; of heads that see everything full blocks in
  * 8 bits with factors (q8) or all in float32.
@@ -35,13 +33,11 @@ export function layerCosts(
     times,
   }: { tokens: number; sinks: number; cache: 'f32' | 'q8'; times?: ReachTimes | undefined },
 ): LayerCosts {
-  const exact = 2 * headDim * 4;
-  const packed = 2 * headDim + 4 * (2 + 1 / PART);
-  const blocks = cache === 'q8' ? tokens - (tokens % BLOCK) : 0;
-  const full = blocks * packed + (tokens - blocks) * exact;
+  const head = { heads: 1, width: headDim };
+  const full = cacheBytes({ ...head, window: Number.POSITIVE_INFINITY }, tokens, cache);
   return {
     bytes: (fullHeads, window) =>
-      fullHeads * full + (numKvHeads - fullHeads) * Math.min(tokens, window + sinks) * exact,
+      fullHeads * full + (numKvHeads - fullHeads) * cacheBytes({ ...head, window, sinks }, tokens, 'f32'),
     ...(times && {
       milliseconds: (fullHeads: number, window: number) =>
         // A layer without a window takes the same whatever windows others have.

@@ -1,5 +1,6 @@
 import type { ModelConfig } from '../../model/config.ts';
 import { InputError } from '../../util/errors.ts';
+import { checkKnown } from '../../util/known-options.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import type { ReachTimes } from './costs.ts';
 import type { ReachBudget } from './result.ts';
@@ -23,7 +24,10 @@ export interface SearchReachOptions {
   sinks?: number;
   /** Whether secrets are told and asked for; they are unless told otherwise. */
   recall?: boolean;
-  /** Whether it is judged too what the whole model loses with one head made a window, which takes long; not unless told. */
+  /**
+   * Whether it is judged too what the whole model loses with one head made a window; it is unless told otherwise. That finds the
+   * heads that work together, of which each by itself brings nothing to windows.
+   */
   fromFull?: boolean;
   /** How the engine keeps keys and values of heads that see everything; q8 unless told. */
   cache?: 'f32' | 'q8';
@@ -43,24 +47,23 @@ export const REACH = {
   windows: [128, 256],
   sinks: 4,
   recall: true,
-  fromFull: false,
+  fromFull: true,
   cache: 'q8',
   seeds: [1],
 } as const;
 
+const KNOWN: Record<keyof SearchReachOptions, true> = {
+  ...{ model: true, data: true, field: true, work: true, context: true, budgets: true, windows: true },
+  ...{ sinks: true, recall: true, fromFull: true, cache: true, seeds: true, times: true, threads: true },
+  ...{ command: true, onProgress: true, signal: true },
+};
+
 const isWhole = (value: unknown, least: number) => Number.isSafeInteger(value) && (value as number) >= least;
 
 /** @throws InputError for options that cannot be */
-export function checkReachOptions({
-  context,
-  budgets,
-  windows,
-  sinks,
-  seeds,
-  times,
-  data,
-  recall,
-}: SearchReachOptions): void {
+export function checkReachOptions(options: SearchReachOptions): void {
+  checkKnown(options, KNOWN);
+  const { context, budgets, windows, sinks, seeds, times, data, recall } = options;
   if (!isWhole(context, 1))
     throw new InputError(`a context of ${context} tokens: expected a whole number above 0`);
   const longest = windows ?? REACH.windows;

@@ -15,9 +15,9 @@ import type { TailJudged } from './tail-answers.ts';
  * placement that has read, an approximation for those that differ from it by a little.
  */
 
-/** By distance the mean loss of answers, a token, and how many are right. */
+/** By distance the mean loss of answers, a token (null where nothing was asked), and how many are right. */
 export interface JudgedReach {
-  recall: { loss: number; right: number; questions: number }[];
+  recall: { loss: number | null; right: number; questions: number }[];
   /** null without a user's text. */
   text: { kl: number; loss: number } | null;
   /** Lower is better. */
@@ -103,10 +103,18 @@ export class ReachJudge {
     return (await this.judge([placement], stage))[0]!;
   }
 
-  async judge(placements: readonly ReachPlacement[], stage: string): Promise<JudgedReach[]> {
+  /** @param longest leaves out texts of more tokens, in which secrets are told */
+  async judge(
+    placements: readonly ReachPlacement[],
+    stage: string,
+    { longest = Number.POSITIVE_INFINITY }: { longest?: number } = {},
+  ): Promise<JudgedReach[]> {
     const reader = hashOf(this.reader);
     const keys = placements.map((placement) => `${reader} ${hashOf(placement)}`);
-    const work = this.examples.map((example, e) => {
+    const asked = this.examples.flatMap((example, e) =>
+      example.distances && example.prefix.length > longest ? [] : { example, e },
+    );
+    const work = asked.map(({ example, e }) => {
       const missing = [...new Set(keys)].filter((key) => !this.known.has(`${key} ${e}`));
       return { example, e, missing, tokens: missing.length > 0 ? this.tokensOf(example, missing.length) : 0 };
     });
@@ -116,9 +124,9 @@ export class ReachJudge {
       this.options.onProgress?.({ stage, done: Math.min(total, done + more), total, unit: 'tokens' });
     for (const { example, e, missing, tokens } of work) {
       if (missing.length === 0) continue;
-      const asked = missing.map((key) => placements[keys.indexOf(key)]!);
+      const fresh = missing.map((key) => placements[keys.indexOf(key)]!);
       const [started, before] = [performance.now(), this.model.tokens];
-      const found = await this.follow(example, asked, tell);
+      const found = await this.follow(example, fresh, tell);
       this.spent.seconds += (performance.now() - started) / 1000;
       this.spent.tokens += this.model.tokens - before;
       for (const [i, key] of missing.entries()) this.known.set(`${key} ${e}`, found[i]!.map(summary));
@@ -126,7 +134,7 @@ export class ReachJudge {
       tell(0);
       this.save();
     }
-    return keys.map((key) => this.result(this.examples.map((_, e) => this.known.get(`${key} ${e}`)!)));
+    return keys.map((key) => this.result(new Map(asked.map(({ e }) => [e, this.known.get(`${key} ${e}`)!]))));
   }
 
   private save(): void {
@@ -175,11 +183,11 @@ export class ReachJudge {
     return made;
   }
 
-  /** @param found of each example, of each of its tails */
-  private result(found: readonly (readonly Kept[])[]): JudgedReach {
+  /** @param found by example, of each of its tails */
+  private result(found: ReadonlyMap<number, readonly Kept[]>): JudgedReach {
     const { recall, bounds } = this.given;
     const answers = recall.flatMap(({ distances }, e) =>
-      found[e]!.map((own, t) => ({ ...own, distance: distances![t]! })),
+      (found.get(e) ?? []).map((own, t) => ({ ...own, distance: distances![t]! })),
     );
     const byDistance = bounds.map(([from, to], i) => {
       // What lies outside by a few tokens is nearest to the outermost bounds.
@@ -187,17 +195,17 @@ export class ReachJudge {
       const most = i === bounds.length - 1 ? Number.POSITIVE_INFINITY : to;
       const own = answers.filter(({ distance }) => distance >= least && distance < most);
       return {
-        loss: average(own.map(({ loss }) => loss)),
+        loss: own.length > 0 ? average(own.map(({ loss }) => loss)) : null,
         right: own.filter(({ right }) => right).length,
         questions: own.length,
       };
     });
-    const rows = found.slice(recall.length).flat();
+    const rows = [...found].flatMap(([e, own]) => (e < recall.length ? [] : own));
     const text = rows.length
       ? { kl: average(rows.map(({ kl }) => kl)), loss: average(rows.map(({ loss }) => loss)) }
       : null;
     const { mean, worst, text: ofText } = this.options.weights;
-    const losses = byDistance.map(({ loss }) => loss);
+    const losses = byDistance.flatMap(({ loss }) => loss ?? []);
     const objective =
       (losses.length ? mean * average(losses) + worst * Math.max(...losses) : 0) + ofText * (text?.kl ?? 0);
     return { recall: byDistance, text, objective };

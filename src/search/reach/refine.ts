@@ -9,8 +9,8 @@ import type { ReachBudget } from './result.ts';
  * single heads bring does not add up, so that an order by their scores alone is not enough.
  */
 
-/** Units that are tried as additions: those that brought most when they were last judged. */
-const TRIED = 24;
+/** Units that are tried as additions: those that brought most when they were last judged, and others in turn. */
+const [LIKELY, OTHERS] = [16, 10];
 /** Exchanges of a round that are judged as wholes. */
 const EXCHANGES = 14;
 /** Units that are added at once, at most. */
@@ -42,11 +42,12 @@ export async function refine(
   options: RefineOptions,
 ): Promise<{ placement: ReachPlacement; judged: JudgedReach }> {
   const { name } = options;
+  const tried = new Set<string>();
   let best = { placement: start, judged: await judge.whole(start, `${name}: read`) };
   for (let reading = 0; reading < READINGS; reading++) {
     let current = best;
     for (let round = 0; round < ROUNDS; round++) {
-      const next = await bestMove(judge, current, options);
+      const next = await bestMove(judge, current, options, tried);
       if (!next || next.judged.objective > current.judged.objective - LEAST) break;
       current = next;
     }
@@ -69,13 +70,17 @@ async function bestMove(
   judge: ReachJudging,
   current: { placement: ReachPlacement; judged: JudgedReach },
   { budget, costs, units, changes, name }: RefineOptions,
+  tried: Set<string>,
 ): Promise<{ placement: ReachPlacement; judged: JudgedReach } | null> {
   const { placement, judged } = current;
   const present = units.filter((unit) => has(placement, unit));
-  const absent = units
+  const likely = units
     .filter((unit) => !has(placement, unit))
-    .sort((a, b) => (changes.get(unitKey(a)) ?? 0) - (changes.get(unitKey(b)) ?? 0))
-    .slice(0, TRIED);
+    .sort((a, b) => (changes.get(unitKey(a)) ?? 0) - (changes.get(unitKey(b)) ?? 0));
+  // What a unit brings hangs on those that are there: none is out for good.
+  const others = likely.slice(LIKELY).filter((unit) => !tried.has(unitKey(unit)));
+  const absent = [...likely.slice(0, LIKELY), ...others.slice(0, OTHERS)];
+  for (const unit of absent) tried.add(unitKey(unit));
   const single = async (list: readonly Unit[], change: typeof withUnit, stage: string): Promise<Change[]> => {
     const found = await judge.judge(
       list.map((unit) => change(placement, unit)),

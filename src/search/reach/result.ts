@@ -8,7 +8,7 @@ import { machinePart } from '../result.ts';
  */
 export const REACH_FORMAT = 'postnas-reach-1';
 
-const byDistance = () => list(number());
+const byDistance = () => list(number().nullable());
 
 const layerReach = fields({
   fullHeads: list(whole(0)).describe('KV heads that see all tokens, ascending'),
@@ -19,7 +19,7 @@ const layerReach = fields({
 const quality = fields({
   recall: list(
     fields({
-      loss: number().describe('of the answers, a token'),
+      loss: number().nullable().describe('of the answers, a token; null without questions'),
       right: whole(0).describe('answers of which every token is the most probable'),
       questions: whole(1),
     }),
@@ -48,7 +48,7 @@ const placed = fields({
 
 const score = {
   layer: whole(0),
-  recall: byDistance().describe('change of the loss, by distance'),
+  recall: byDistance().describe('change of the loss, by distance; null where it was not asked'),
   kl: number().nullable().describe('change on text'),
   objective: number().describe('change of what the search compares by; less than 0 where it gets better'),
 };
@@ -103,7 +103,7 @@ export const reachSchema = fields({
   ),
   scores: fields({
     fromWindows: list(headScore).describe('all heads windows, one made full'),
-    fromFull: list(headScore).describe('all heads full, one made a window'),
+    fromFull: list(headScore).describe('all heads full, one made a window; on texts of at most 2,048 tokens'),
     layers: list(layerScore).describe('all heads windows, those of one layer made full'),
     windows: list(windowScore).describe('all heads windows, those of one layer made longer'),
   }),

@@ -4,6 +4,9 @@ import type { JudgedReach, ReachJudge } from './reach-judge.ts';
 import { withoutUnit, withUnit } from './refine.ts';
 import type { ReachResult } from './result.ts';
 
+/** Where all heads see everything, longer texts take longer than all else. */
+const LONGEST_FULL = 2048;
+
 export type UnitScores = ReachResult['scores'];
 
 /**
@@ -51,6 +54,7 @@ export async function scoreUnits(
     const [whole, ...without] = await judge.judge(
       [full, ...each.map(({ layer, head }) => withoutUnit(full, { layer, heads: [head] }))],
       'scores from the whole model',
+      { longest: LONGEST_FULL },
     );
     return each.map((unit, i) => ({ ...unit, ...changeOf(without[i]!, whole!) }));
   }
@@ -58,7 +62,10 @@ export async function scoreUnits(
 
 function changeOf(judged: JudgedReach, base: JudgedReach) {
   return {
-    recall: judged.recall.map(({ loss }, i) => loss - base.recall[i]!.loss),
+    recall: judged.recall.map(({ loss }, i) => {
+      const before = base.recall[i]!.loss;
+      return loss === null || before === null ? null : loss - before;
+    }),
     kl: judged.text && judged.text.kl - base.text!.kl,
     objective: judged.objective - base.objective,
   };

@@ -212,16 +212,25 @@ function windowed({ layers }: ModelConfig, window: number, sinks: number): Reach
   return layers.map(() => ({ fullHeads: [], window, sinks }));
 }
 
-/** What a budget chooses from, with the scores of single choices. */
+/**
+ * What a budget chooses from, with the scores of single choices: what a head brings to windows and what the whole model loses
+ * without it.
+ */
 function planOf(
-  { fromWindows, layers, windows }: UnitScores,
+  { fromWindows, fromFull, layers, windows }: UnitScores,
   { layers: whole }: ReachBudget,
   config: ModelConfig,
 ) {
+  const lost = (own: (typeof fromFull)[number]) => own.objective;
   const units =
     whole === undefined
-      ? fromWindows.map(({ layer, head, objective }) => ({ layer, heads: [head], change: objective }))
-      : layers.map(({ layer, objective }) => ({ ...wholeLayer(layer, config), change: objective }));
+      ? fromWindows.map(({ layer, head, objective }, i) => {
+          return { layer, heads: [head], change: objective - (fromFull[i] ? lost(fromFull[i]) : 0) };
+        })
+      : layers.map(({ layer, objective }) => {
+          const own = fromFull.filter((score) => score.layer === layer).map(lost);
+          return { ...wholeLayer(layer, config), change: objective - own.reduce((a, b) => a + b, 0) };
+        });
   const lengths = [...new Set(windows.map(({ window }) => window))];
   return {
     units,

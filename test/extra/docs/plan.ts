@@ -33,7 +33,7 @@ export const plan: Record<string, readonly How[]> = {
           'cp -rL models/base own && cat docs/*.md > novels.txt && npx postnas convert',
         ],
         ['HuggingFaceTB/SmolLM2-135M-Instruct', './own'],
-        ['--context 8K', '--context 128 --heads 2 --windows 16 --no-timing --no-compare'],
+        ['--context 8K', '--context 128 --full-heads 2 --windows 16 --no-timing --no-compare'],
         ['"The old man"', '"The old man" --max-tokens 8'],
       ],
     },
