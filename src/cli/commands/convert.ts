@@ -9,10 +9,14 @@ import { textsOption, withTasks } from '../data-options.ts';
 import { dtypeOption, modelArgument, otherwise, outFolder, sizeOption, threadsOption } from '../options.ts';
 import { decimal, natural, positive, tokenCount, wholeNumber } from '../parsers.ts';
 
-type Own = Omit<ConvertOptions, 'model' | 'comparison' | 'speedMeasured' | 'command' | 'speed' | 'heads'>;
+type Own = Omit<
+  ConvertOptions,
+  'model' | 'comparison' | 'speedMeasured' | 'command' | 'speed' | 'heads' | 'name'
+>;
 interface Options extends Own {
   speed?: number;
   fullHeads?: number;
+  placementName?: string;
   windows: number[];
   compare: boolean;
   timing: boolean;
@@ -38,7 +42,7 @@ export function convertCommand(): Command {
       ).makeOptionMandatory(),
     )
     .addOption(outFolder('runs/convert'));
-  const context = new Option('--context <n>', 'tokens of your texts, such as 32K').argParser(tokenCount);
+  const context = new Option('--context <n>', 'tokens of the sequence').argParser(tokenCount);
   const hours = new Option('--hours <n>', 'hours of training: 0, for nothing is trained yet').argParser(
     decimal,
   );
@@ -67,7 +71,10 @@ export function convertCommand(): Command {
         .argParser(natural)
         .default(CONVERTED.sinks),
     )
-    .option('--name <name>', 'of the placement; made of the context and the number of heads unless told')
+    .option(
+      '--placement-name <name>',
+      'what the placement is called; made of the context and the number of heads unless told',
+    )
     .addOption(hours.default(0));
   withTasks(command, 'what needs the whole context', 64, { heldOut: false });
   command
@@ -88,10 +95,12 @@ export function convertCommand(): Command {
   return action<Options>(
     command,
     async ({ progress, signal, result }, options, [model = '']) => {
-      const { out, compare, timing, task, examples, dataDir, shots, fullHeads, ...others } = options;
+      const { out, compare, timing, task, examples, dataDir, shots, fullHeads, placementName, ...others } =
+        options;
       const { result: found, written } = await convert({
         ...settingsOf({ ...others, out }),
         ...(fullHeads !== undefined && { heads: fullHeads }),
+        ...(placementName !== undefined && { name: placementName }),
         ...{ model, out, data: options.data, onProgress: progress.report, signal },
         ...(options.threads !== undefined && { threads: options.threads }),
         speedMeasured: timing,
@@ -105,6 +114,7 @@ export function convertCommand(): Command {
           commandLine('convert', model, {
             ...others,
             fullHeads,
+            placementName,
             ...(task && { task }),
             examples,
             dataDir,
