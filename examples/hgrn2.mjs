@@ -46,7 +46,7 @@ function forward({ heads }, _context, { x, params, form, state, mask }) {
 
 registerMixer({
   kind: 'custom_hgrn2',
-  letter: 'N',
+  letter: 'Q',
   fused: true,
   parameters,
   state: ({ heads, keyDim, valueDim }) => [{ name: 'recurrent', shape: ['B', heads, keyDim, valueDim] }],

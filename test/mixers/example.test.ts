@@ -72,7 +72,7 @@ describe('in a model', () => {
       expect(JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')).layers[1]).toEqual({
         ...{ kind: 'custom_hgrn2', heads: 2, key_dim: 4, value_dim: 4 },
       });
-      expect(showArchitecture(openCheckpoint(folder).config.layers)).toBe('AH');
+      expect(showArchitecture(openCheckpoint(folder).config.layers)).toBe('AQ');
       await using model = await Model.fromPretrained(folder);
       const tokens: number[] = [];
       for await (const { id } of model.generate([3, 4, 5], { maxNewTokens: 4, eosTokenIds: [] }))
