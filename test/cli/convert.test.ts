@@ -60,6 +60,11 @@ test('mistakes are told before anything is measured', async () => {
   const memory = await other('--context', '512', '--memory', '100MB');
   expect(memory.stderr).toMatch(/--memory 100.0MB: full attention takes 4.2MB at 512 tokens/);
   expect([hours.code, heads.code, memory.code]).toEqual([1, 1, 1]);
+  expect((await other('--placement-name', 'a/b')).stderr).toContain(
+    'the placement\'s name is "a/b", expected',
+  );
+  const short = await other('--context', '200');
+  expect(short.stderr).toMatch(/a context of 200 tokens.*expected more than the longest window \(256\)/s);
   const hybrid = ['convert', join(root, 'models/hybrid'), '--data', join(root, 'docs/LOG.md'), '-o', at('x')];
   expect((await postnas(hybrid)).stderr).toContain('expected full attention in all layers');
   expect(existsSync(at('x'))).toBe(false);

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { tinyConfig } from '../../../test/support/random-model.ts';
-import { budgetsOf, checkParent } from './budgets.ts';
+import { checkFullAttention } from '../reach/options.ts';
+import { budgetsOf } from './budgets.ts';
 
 const near = { windows: [16, 32], sinks: 4, cache: 'f32' } as const;
 // 30 KV heads in 15 layers of 2.
@@ -30,9 +31,9 @@ test('a budget that holds nothing, or everything, is refused with what would do'
 });
 
 test('a parent that is no model of full attention is refused by layer', () => {
-  expect(() => checkParent(config, 'm')).not.toThrow();
+  expect(() => checkFullAttention('m', config)).not.toThrow();
   const layers = [...config.layers.slice(1), { kind: 'sliding_window' as const, window: 8 }];
-  expect(() => checkParent({ ...config, layers }, 'm')).toThrow(
+  expect(() => checkFullAttention('m', { ...config, layers })).toThrow(
     'm: layer 14 is sliding_window, expected full attention in all layers',
   );
 });

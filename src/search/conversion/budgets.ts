@@ -1,4 +1,3 @@
-import { isFullAttention } from '../../mixers/registry.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import type { KvDtype } from '../../runtime/kv/blocks.ts';
 import { InputError } from '../../util/errors.ts';
@@ -79,13 +78,4 @@ function checkMemory(
       `--memory ${size(memory)}: windows of ${Math.min(...windows)} + ${sinks} tokens in all layers take ${size(least)}; expected at least that, or shorter --windows`,
     );
   }
-}
-
-/** @throws InputError for a layer that is no full attention */
-export function checkParent({ layers }: ModelConfig, model: string): void {
-  const other = layers.findIndex((spec) => !isFullAttention(spec));
-  if (other < 0) return;
-  throw new InputError(
-    `${model}: layer ${other} is ${layers[other]!.kind}, expected full attention in all layers, which a conversion starts from`,
-  );
 }

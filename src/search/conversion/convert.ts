@@ -5,7 +5,7 @@ import { openCheckpoint } from '../../model/checkpoint.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { resolveModel } from '../../model/hub.ts';
 import { writePlacement } from '../../model/placed-folder.ts';
-import { type Placement, placementOf } from '../../model/placement.ts';
+import { isPlacementName, type Placement, placementOf } from '../../model/placement.ts';
 import type { WeightDtype } from '../../model/quantized-tensors.ts';
 import { weightsHash } from '../../model/weights-hash.ts';
 import { formulaBytes } from '../../runtime/bench/subject.ts';
@@ -15,22 +15,25 @@ import { InputError } from '../../util/errors.ts';
 import { writeFileAtomic } from '../../util/files.ts';
 import { checkKnown } from '../../util/known-options.ts';
 import { noticeBy, type OnProgress } from '../../util/progress.ts';
+import { hashOf } from '../../util/store/identity.ts';
+import { remember } from '../../util/store/kept.ts';
 import { cardOf, licenseOf } from '../compare/card.ts';
 import { compare } from '../compare/compare.ts';
 import type { CompareOptions } from '../compare/options.ts';
 import type { CompareResult } from '../compare/result.ts';
 import { thisMachine } from '../machine.ts';
 import { measureTimes } from '../reach/measure-times.ts';
+import { checkFullAttention, REACH } from '../reach/options.ts';
 import { placementSpecs } from '../reach/placement.ts';
 import type { PlacedReach, ReachResult } from '../reach/result.ts';
 import { searchReach } from '../reach/search-reach.ts';
-import { budgetsOf, checkParent, type Wanted } from './budgets.ts';
+import { budgetsOf, type Wanted } from './budgets.ts';
 import { choosePlacement, keptOf, parentOf } from './choose.ts';
 import { planLines } from './plan.ts';
 import { CONVERSION_FORMAT, type ConversionResult, conversionSchema } from './result.ts';
 
 /** What holds where a conversion is not told. */
-export const CONVERTED = { windows: [128, 256], sinks: 4 };
+export const CONVERTED = { windows: [...REACH.windows] as number[], sinks: REACH.sinks as number };
 
 export interface ConvertOptions extends Partial<Wanted> {
   /** A folder, or the name of a model on the Hub: full attention in all layers. */
@@ -91,14 +94,25 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
       `--hours ${hours}: expected 0, for training is not part of a conversion yet; postnas distill trains`,
     );
   }
-  const started = performance.now();
+  const { name: wish } = options;
+  if (wish !== undefined && !isPlacementName(wish)) {
+    throw new InputError(
+      `the placement's name is ${JSON.stringify(wish)}, expected letters, digits and ._+-, and no .json at its end`,
+    );
+  }
   const folder = await resolveModel(model, { onProgress, signal });
   const checkpoint = openCheckpoint(folder);
   const { config, weights } = checkpoint;
-  checkParent(config, model);
+  checkFullAttention(model, config);
   const wanted = wantedOf(options, config);
   const { context } = wanted;
-  const cache = new EngineWeights(config, weights, dtype, true).fewBits ? 'q8' : 'f32';
+  const longest = Math.max(...windows);
+  if (Math.min(context, config.maxPositionEmbeddings) <= longest) {
+    throw new InputError(
+      `a context of ${context} tokens, of which the model knows ${config.maxPositionEmbeddings}: expected more than the longest window (${longest}), which would see everything`,
+    );
+  }
+  const cache: KvDtype = new EngineWeights(config, weights, dtype, true).fewBits ? 'q8' : 'f32';
   const budgets = budgetsOf(wanted, config, { windows, sinks, cache });
   const timed = speedMeasured || wanted.speed !== undefined;
   if (timed) checkRoom(config, context, cache);
@@ -109,8 +123,13 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
   ))
     tell(line);
   const common = { ...(threads !== undefined && { threads }), onProgress, signal };
+  const weightsOf = await weightsHash(checkpoint);
+  const measured = { weights: weightsOf, context, windows: [...windows], sinks, cache };
+  const conditions = { ...measured, dtype: dtype ?? null, threads: threads ?? null };
   const times = timed
-    ? await measureTimes(config, weights, { context, windows, sinks, dtype, cache, ...common })
+    ? await remember(join(out, 'times', `${hashOf(conditions)}.json`), conditions, () =>
+        measureTimes(config, weights, { ...measured, dtype, ...common }),
+      )
     : undefined;
   const reach = await searchReach({
     ...{ model: folder, data, work: join(out, 'search'), context, budgets, windows, sinks, cache },
@@ -121,9 +140,9 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
   const given = wanted.memory !== undefined || wanted.speed !== undefined || wanted.heads !== undefined;
   const { chosen, reason } = choosePlacement(reach, given);
   const placed = reach.placements[chosen]!;
-  const name = options.name ?? nameOf(context, placed);
+  const name = wish ?? nameOf(context, placed);
   const placement = placementOf(config, configOf(config, placed), {
-    ...{ name, weights: await weightsHash(checkpoint) },
+    ...{ name, weights: weightsOf },
     made: madeOf(reach, chosen),
   });
   const written = [writePlacement(out, placement)];
@@ -151,7 +170,7 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
     created: new Date().toISOString(),
     machine: thisMachine(),
     ...{ name, wanted, reach, chosen, reason, kept: keptOf(reach), comparison: compared },
-    seconds: (performance.now() - started) / 1000,
+    seconds: reach.seconds + (compared?.seconds ?? 0),
   } satisfies ConversionResult);
   if (compared) written.push(writeCard(out, compared, { model, folder, name }));
   const path = join(out, 'result.json');

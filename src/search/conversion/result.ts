@@ -35,7 +35,7 @@ export const conversionSchema = fields({
     .describe(
       'of the placement with the parent, on tasks that the search did not see; null where it was left out',
     ),
-  seconds: number().describe('of everything, those of earlier processes included'),
+  seconds: number().describe('of search and comparison, those of earlier processes included'),
 });
 
 export type ConversionResult = z.infer<typeof conversionSchema>;

@@ -116,6 +116,6 @@ export function checkFullAttention(model: string, { layers }: ModelConfig): void
   const other = layers.findIndex(({ kind }) => kind !== 'attention');
   if (other < 0) return;
   throw new InputError(
-    `${model}: layer ${other} is ${layers[other]!.kind}; expected a model of full attention in all layers`,
+    `${model}: layer ${other} is ${layers[other]!.kind}, expected full attention in all layers`,
   );
 }
