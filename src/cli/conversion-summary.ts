@@ -5,7 +5,7 @@ import { plain, table } from './table.ts';
 /** What a conversion found, for a terminal: the placements beside each other, the choice, the verdict, and how to use it. */
 export function conversionSummary(
   { reach, kept, chosen, reason, comparison, name, wanted }: ConversionResult,
-  { model, written }: { model: string; written: readonly string[] },
+  { model, use, written }: { model: string; use: string; written: readonly string[] },
 ): string {
   const distances = reach.recall?.distances ?? [];
   const rows = reach.placements.map((placed, i) => {
@@ -37,6 +37,6 @@ export function conversionSummary(
     ...(verdict ? ['', `${verdict.headline}.`, ...verdict.points.map(({ text }) => `- ${plain(text)}`)] : []),
     '',
     `written: ${written.join(', ')}`,
-    `use it:  postnas generate ${model} --placement ${written.some((path) => path.startsWith(model)) ? name : written.find((path) => path.endsWith(`${name}.json`))} --prompt "..."`,
+    `use it:  postnas generate ${model} --placement ${use} --prompt "..."`,
   ].join('\n');
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { WEIGHT_DTYPES } from '../../model/quantized-tensors.ts';
 import { CONVERTED, type ConvertOptions, convert } from '../../search/conversion/convert.ts';
+import { defined } from '../../util/defined.ts';
 import { action } from '../command.ts';
 import { commandLine, settingsOf } from '../command-line.ts';
 import { conversionSummary } from '../conversion-summary.ts';
@@ -97,18 +98,17 @@ export function convertCommand(): Command {
     async ({ progress, signal, result }, options, [model = '']) => {
       const { out, compare, timing, task, examples, dataDir, shots, fullHeads, placementName, ...others } =
         options;
-      const { result: found, written } = await convert({
-        ...settingsOf({ ...others, out }),
-        ...(fullHeads !== undefined && { heads: fullHeads }),
-        ...(placementName !== undefined && { name: placementName }),
+      const {
+        result: found,
+        use,
+        written,
+      } = await convert({
+        ...settingsOf(others),
+        ...defined({ heads: fullHeads, name: placementName, threads: options.threads }),
         ...{ model, out, data: options.data, onProgress: progress.report, signal },
-        ...(options.threads !== undefined && { threads: options.threads }),
         speedMeasured: timing,
         comparison: compare && {
-          examples,
-          ...(task && { tasks: task }),
-          ...(dataDir !== undefined && { dataDir }),
-          ...(shots !== undefined && { shots }),
+          ...{ examples, ...defined({ tasks: task, dataDir, shots }) },
         },
         command: [
           commandLine('convert', model, {
@@ -129,7 +129,7 @@ export function convertCommand(): Command {
       const { writeConversionReport } = await import('../../report/reach/report.ts');
       const page = join(out, 'report.html');
       writeConversionReport(page, found);
-      result(found, conversionSummary(found, { model, written: [page, ...written] }));
+      result(found, conversionSummary(found, { model, use, written: [page, ...written] }));
     },
     { end: 'stopped; what was found is kept: run the same command again to go on' },
   );

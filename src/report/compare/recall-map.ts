@@ -2,8 +2,9 @@ import * as Plot from '@observablehq/plot';
 import type { ComparedModel, CompareResult, RecallMap } from '../../search/compare/result.ts';
 import { numberCell } from '../cells.ts';
 import { type Figure, panels } from '../figure.ts';
+import { rampLegend } from '../figures/ramp.ts';
 import { type Html, html } from '../html.ts';
-import { drawChart, drawIcon } from '../svg.ts';
+import { drawChart } from '../svg.ts';
 import { counted, percent } from '../text.ts';
 import { SCORE_STEPS } from '../theme.ts';
 import { recallShare } from './models.ts';
@@ -24,7 +25,7 @@ export function recallFigure({ models }: CompareResult): Figure {
     reading: html`A story tells a number by a name, and asks for it at its end. Across: how long the story is, in tokens. Down: where
       in it the number stood, from its beginning (0 %) to right before the question (100 %). A cell is the share of questions whose
       answer is right in every token.`,
-    legend: rampLegend(),
+    legend: rampLegend('score', 'none found', 'all found'),
     graphic: panels(
       maps.map(({ model, map, id }) => ({
         title: html`${model.name} <small>${KINDS[map.name] ?? map.name}</small>`,
@@ -92,16 +93,4 @@ function mapChart(model: ComparedModel, { name, cells }: RecallMap, id: string):
       color: { type: 'identity' },
     },
   });
-}
-
-function rampLegend(): Html {
-  const steps = Array.from({ length: SCORE_STEPS }, (_, step) => step);
-  const ramp = Plot.rect(steps, {
-    x1: (step: number) => step / SCORE_STEPS,
-    x2: (step: number) => (step + 1) / SCORE_STEPS,
-    y1: () => 0,
-    y2: () => 1,
-    fill: (step: number) => `var(--score-${step})`,
-  });
-  return html`<p class="ramp"><span>none found</span>${drawIcon([ramp], 16 * SCORE_STEPS)}<span>all found</span></p>`;
 }

@@ -1,7 +1,7 @@
 import * as Plot from '@observablehq/plot';
 import { type Findings, timesKept } from '../findings.ts';
-import { type Html, html } from '../html.ts';
-import { drawChart, drawIcon, NARROW, textWidth, WIDE } from '../svg.ts';
+import type { Html } from '../html.ts';
+import { drawChart, NARROW, textWidth, WIDE } from '../svg.ts';
 import { counted, percent } from '../text.ts';
 import { HEAT_STEPS } from '../theme.ts';
 import type { Row } from './heat-map.ts';
@@ -12,18 +12,6 @@ import type { Row } from './heat-map.ts';
 export function scaleOf(rows: readonly Row[]): number {
   const most = Math.max(0.1, ...rows.flatMap(({ closed }) => closed.map((share) => share ?? 0)));
   return Math.min(1, Math.ceil(most * 10 - 1e-9) / 10);
-}
-
-export function rampLegend(scale: number): Html {
-  const steps = Array.from({ length: HEAT_STEPS }, (_, step) => step);
-  const ramp = Plot.rect(steps, {
-    x1: (step: number) => step / HEAT_STEPS,
-    x2: (step: number) => (step + 1) / HEAT_STEPS,
-    y1: () => 0,
-    y2: () => 1,
-    fill: (step: number) => `var(--heat-${step})`,
-  });
-  return html`<p class="ramp"><span>${percent(0)}, as all linear</span>${drawIcon([ramp], 16 * HEAT_STEPS)}<span>${percent(scale)} of the gap closed</span></p>`;
 }
 
 interface Cell {

@@ -7,7 +7,8 @@ import type { Measure } from '../measure.ts';
 import { evidenceOf, pairedSpread } from '../paired.ts';
 import type { Cell } from '../table.ts';
 import { capitalised, layersText, listed, percent } from '../text.ts';
-import { narrowMap, rampLegend, scaleOf, wideMap } from './heat-map-chart.ts';
+import { narrowMap, scaleOf, wideMap } from './heat-map-chart.ts';
+import { rampLegend } from './ramp.ts';
 
 /** Which layer matters for what: each cell is the model with only that layer at full attention (the paper's Figure 5a). */
 
@@ -40,7 +41,7 @@ export function heatMapFigure(findings: Findings): Figure | undefined {
       layer closes by itself, so that rows can be compared. Dots mark the layers that the search kept${
         seeds.length > 1 && ', the larger the more seeds did'
       }.`,
-    legend: rampLegend(scaleOf(rows)),
+    legend: rampLegend('heat', `${percent(0)}, as all linear`, `${percent(scaleOf(rows))} of the gap closed`),
     graphic: responsive(wideMap(rows, findings), narrowMap(rows, findings)),
     caption: captionOf(rows, findings),
     table: {

@@ -2,8 +2,9 @@ import * as Plot from '@observablehq/plot';
 import type { PlacedReach, ReachResult } from '../../search/reach/result.ts';
 import { numberCell } from '../cells.ts';
 import { type Figure, panels } from '../figure.ts';
+import { rampLegend } from '../figures/ramp.ts';
 import { type Html, html } from '../html.ts';
-import { drawChart, drawIcon } from '../svg.ts';
+import { drawChart } from '../svg.ts';
 import { counted, fixed, listed, percent, signed } from '../text.ts';
 import { HEAT_STEPS } from '../theme.ts';
 
@@ -45,7 +46,9 @@ export function headsFigure(result: ReachResult, chosen: PlacedReach): Figure {
     }. Panels ask for
       something told so many tokens ago${aspects.some(({ id }) => id === 'text') && html`, and for plain text`}. Heads with a ring are those that the
       chosen placement lets see everything.`,
-    legend: rampLegend(lost),
+    legend: lost
+      ? rampLegend('heat', 'loses nothing', 'as windows everywhere (steps by the root)')
+      : rampLegend('heat', 'no better than windows', 'as the parent (steps by the root)'),
     graphic: panels(
       aspects.map((aspect) => ({
         title: aspect.title,
@@ -171,19 +174,4 @@ function captionOf(
       second && html`, head ${nameOf(second)} ${percent(shareOf(aspect, second))}`
     }; the gap between windows everywhere and the parent is ${fixed(aspect.gap, 2)} nats</li>`;
   })}</ul>`;
-}
-
-function rampLegend(lost: boolean): Html {
-  const steps = Array.from({ length: HEAT_STEPS }, (_, step) => step);
-  const ramp = Plot.rect(steps, {
-    x1: (step: number) => step / HEAT_STEPS,
-    x2: (step: number) => (step + 1) / HEAT_STEPS,
-    y1: () => 0,
-    y2: () => 1,
-    fill: (step: number) => `var(--heat-${step})`,
-  });
-  const [none, all] = lost
-    ? ['loses nothing', 'as windows everywhere']
-    : ['no better than windows', 'as the parent'];
-  return html`<p class="ramp"><span>${none}</span>${drawIcon([ramp], 16 * HEAT_STEPS)}<span>${all} (steps by the root)</span></p>`;
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { showArchitecture } from '../../mixers/registry.ts';
 import { mixerGroups } from '../../model/mixer-lines.ts';
 import { countParameters, modelParameters } from '../../model/parameters.ts';
+import { defined } from '../../util/defined.ts';
 import { InputError } from '../../util/errors.ts';
 import { writeFileAtomic } from '../../util/files.ts';
 import type { OnProgress } from '../../util/progress.ts';
@@ -29,7 +30,7 @@ import { THRESHOLDS, verdictOf } from './verdict.ts';
 export async function compare(options: CompareOptions): Promise<CompareResult> {
   checkOptions(options);
   const { parent, hybrids, placements = [], out, dtype, threads, onProgress, signal, command } = options;
-  const { heldOutRows, examples, recallTexts, answers, speed = true } = { ...COMPARED, ...given(options) };
+  const { heldOutRows, examples, recallTexts, answers, speed = true } = { ...COMPARED, ...defined(options) };
   const opened = await openSubjects(
     { parent, hybrids, placements },
     (config) => contextOf(config, options.context),
@@ -76,11 +77,6 @@ export async function compare(options: CompareOptions): Promise<CompareResult> {
   } satisfies CompareResult);
   writeFileAtomic(join(out, 'result.json'), `${JSON.stringify(result, null, 1)}\n`);
   return result;
-}
-
-/** Options without those that are undefined, which stand for their defaults. */
-function given(options: CompareOptions): Partial<CompareOptions> {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
 /** Progress that says which model it is of. */

@@ -11,6 +11,7 @@ import { weightsHash } from '../../model/weights-hash.ts';
 import { formulaBytes } from '../../runtime/bench/subject.ts';
 import { EngineWeights } from '../../runtime/engine-weights.ts';
 import type { KvDtype } from '../../runtime/kv/blocks.ts';
+import { defined } from '../../util/defined.ts';
 import { InputError } from '../../util/errors.ts';
 import { writeFileAtomic } from '../../util/files.ts';
 import { checkKnown } from '../../util/known-options.ts';
@@ -74,6 +75,8 @@ const KNOWN: Record<keyof ConvertOptions, true> = {
 export interface Converted {
   result: ConversionResult;
   placement: Placement;
+  /** What `--placement` takes: its name where the model is a folder here, else its path. */
+  use: string;
   /** Files that were written. */
   written: string[];
 }
@@ -122,7 +125,7 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
     { timed, compared: comparison !== false },
   ))
     tell(line);
-  const common = { ...(threads !== undefined && { threads }), onProgress, signal };
+  const common = defined({ threads, onProgress, signal });
   const weightsOf = await weightsHash(checkpoint);
   const measured = { weights: weightsOf, context, windows: [...windows], sinks, cache };
   const conditions = { ...measured, dtype: dtype ?? null, threads: threads ?? null };
@@ -133,9 +136,8 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
     : undefined;
   const reach = await searchReach({
     ...{ model: folder, data, work: join(out, 'search'), context, budgets, windows, sinks, cache },
-    ...(options.field !== undefined && { field: options.field }),
-    ...(times && { times }),
-    ...present(common),
+    ...defined({ field: options.field, times }),
+    ...common,
   });
   const given = wanted.memory !== undefined || wanted.speed !== undefined || wanted.heads !== undefined;
   const { chosen, reason } = choosePlacement(reach, given);
@@ -146,7 +148,9 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
     made: madeOf(reach, chosen),
   });
   const written = [writePlacement(out, placement)];
-  if (existsSync(join(model, 'config.json'))) written.push(writePlacement(model, placement));
+  // A model that is a folder here finds it by its name.
+  const isFolder = existsSync(join(model, 'config.json'));
+  if (isFolder) written.push(writePlacement(model, placement));
   const compared =
     comparison === false
       ? null
@@ -159,9 +163,8 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
             heldOut: data,
           },
           context: Math.min(context, config.maxPositionEmbeddings),
-          ...(options.field !== undefined && { field: options.field }),
-          ...(dtype && { dtype }),
-          ...present(common),
+          ...defined({ field: options.field, dtype }),
+          ...common,
           ...comparison,
         });
   const result = conversionSchema.parse({
@@ -175,11 +178,7 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
   if (compared) written.push(writeCard(out, compared, { model, folder, name }));
   const path = join(out, 'result.json');
   writeFileAtomic(path, `${JSON.stringify(result, null, 1)}\n`);
-  return { result, placement, written: [...written, path] };
-}
-
-function present<T extends object>(options: T): { [K in keyof T]: NonNullable<T[K]> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
+  return { result, placement, use: isFolder ? name : written[0]!, written: [...written, path] };
 }
 
 /** @throws InputError for numbers that are none */
@@ -198,12 +197,7 @@ function wantedOf(options: ConvertOptions, { maxPositionEmbeddings }: ModelConfi
       throw new InputError(`${name} is ${value}, expected a number above 0`);
     }
   }
-  return {
-    context,
-    ...(memory !== undefined && { memory }),
-    ...(speed !== undefined && { speed }),
-    ...(heads !== undefined && { heads }),
-  };
+  return { context, ...defined({ memory, speed, heads }) };
 }
 
 function configOf(config: ModelConfig, { layers }: PlacedReach): ModelConfig {

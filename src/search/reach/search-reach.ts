@@ -10,6 +10,7 @@ import { checkField, openCorpus, trainingText } from '../../tasks/corpus/corpus.
 import { readingOf } from '../../tasks/reading.ts';
 import { speaksOfTheWorld } from '../../tasks/texts.ts';
 import type { TextSource } from '../../train/batches.ts';
+import { defined } from '../../util/defined.ts';
 import { InputError } from '../../util/errors.ts';
 import { writeFileAtomic } from '../../util/files.ts';
 import { noticeBy } from '../../util/progress.ts';
@@ -46,7 +47,7 @@ const WEIGHTS = { mean: 0.5, worst: 0.5, text: 3 };
 export async function searchReach(options: SearchReachOptions): Promise<ReachResult> {
   checkReachOptions(options);
   const { work, context, budgets, onProgress, signal, threads, times, command } = options;
-  const { windows, sinks, recall, fromFull, cache, seeds } = { ...REACH, ...given(options) };
+  const { windows, sinks, recall, fromFull, cache, seeds } = { ...REACH, ...defined(options) };
   const folder = await resolveModel(options.model, { onProgress, signal });
   const { config, weights } = openCheckpoint(folder);
   checkFullAttention(options.model, config);
@@ -290,9 +291,4 @@ function folderIdentity(folder: string): string {
       return found ? [file, found.size, found.mtimeMs] : [file];
     }),
   );
-}
-
-/** Options without those that are undefined, which stand for their defaults. */
-function given(options: SearchReachOptions): Partial<SearchReachOptions> {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
