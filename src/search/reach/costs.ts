@@ -40,10 +40,7 @@ export function layerCosts(
       fullHeads * full + (numKvHeads - fullHeads) * cacheBytes({ ...head, window, sinks }, tokens, 'f32'),
     ...(times && {
       milliseconds: (fullHeads: number, window: number) =>
-        // A layer without a window takes the same whatever windows others have.
-        times.layers.find((entry) => entry.window === window || fullHeads === numKvHeads)?.milliseconds[
-          fullHeads
-        ],
+        times.layers.find((entry) => entry.window === window)?.milliseconds[fullHeads],
     }),
     fixed: times?.fixed ?? 0,
   };

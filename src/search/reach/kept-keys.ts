@@ -1,10 +1,8 @@
 import { float32, type Value, type Values } from '../../graph/index.ts';
 import type { MixerContext } from '../../mixers/spec.ts';
+import { HIDDEN } from '../../runtime/kv/hidden-keys.ts';
 import type { LayerReach } from './placement.ts';
 import { keptNames } from './reach-programs.ts';
-
-/** Added to the scores of what must not be seen: finite, so that a row without any key stays finite. */
-const HIDDEN = -1e30;
 
 /** Keys and values of a text's first tokens, of all layers. */
 export class KeptKeys {
