@@ -63,6 +63,7 @@ test('mistakes are told before anything is measured', async () => {
   expect((await other('--placement-name', 'a/b')).stderr).toContain(
     'the placement\'s name is "a/b", expected',
   );
+  expect((await other('--task', 'foo')).stderr).toContain("unknown task 'foo'");
   const short = await other('--context', '200');
   expect(short.stderr).toMatch(/a context of 200 tokens.*expected more than the longest window \(256\)/s);
   const hybrid = ['convert', join(root, 'models/hybrid'), '--data', join(root, 'docs/LOG.md'), '-o', at('x')];

@@ -1,3 +1,4 @@
+import { loadTokenizer } from '../../model/folder.ts';
 import type { Tokenizer } from '../../model/tokenizer.ts';
 import { checkField, openCorpus, trainingText } from '../../tasks/corpus/corpus.ts';
 import type { Plan } from '../../tasks/harness.ts';
@@ -59,6 +60,21 @@ export async function textsOf(
     ...{ name: 'the generated world', source: undefined, encode, read, ofTheWorld },
     rows: Array.from({ length: rows }, (_, i) => [...ids.subarray(i * length, (i + 1) * length)]),
   };
+}
+
+/**
+ * Refuses what a comparison of a model would refuse of texts and tasks, for what comes hours before one.
+ *
+ * @param folder of the parent
+ * @throws InputError as `textsOf` and `tasksOf` do
+ */
+export async function checkTexts(
+  folder: string,
+  options: CompareOptions & { examples: number; context: number },
+): Promise<void> {
+  const tokenizer = loadTokenizer(folder);
+  const texts = await textsOf(tokenizer, options, { rows: 1, length: options.context });
+  await tasksOf(tokenizer, texts, options);
 }
 
 /** Of generated tasks, those that one window cannot do. */

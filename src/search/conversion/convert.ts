@@ -20,8 +20,9 @@ import { hashOf } from '../../util/store/identity.ts';
 import { remember } from '../../util/store/kept.ts';
 import { cardOf, licenseOf } from '../compare/card.ts';
 import { compare } from '../compare/compare.ts';
-import type { CompareOptions } from '../compare/options.ts';
+import { COMPARED, type CompareOptions } from '../compare/options.ts';
 import type { CompareResult } from '../compare/result.ts';
+import { checkTexts } from '../compare/texts.ts';
 import { thisMachine } from '../machine.ts';
 import { measureTimes } from '../reach/measure-times.ts';
 import { checkFullAttention, REACH } from '../reach/options.ts';
@@ -91,7 +92,8 @@ export interface Converted {
 export async function convert(options: ConvertOptions): Promise<Converted> {
   checkKnown(options, KNOWN);
   const { model, data, out, onProgress, signal, dtype, threads, command, comparison = {} } = options;
-  const { windows = CONVERTED.windows, sinks = CONVERTED.sinks, hours = 0, speedMeasured = true } = options;
+  const { sinks = CONVERTED.sinks, hours = 0, speedMeasured = true } = options;
+  const windows = [...new Set(options.windows ?? CONVERTED.windows)].sort((a, b) => a - b);
   if (hours !== 0) {
     throw new InputError(
       `--hours ${hours}: expected 0, for training is not part of a conversion yet; postnas distill trains`,
@@ -126,8 +128,16 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
   ))
     tell(line);
   const common = defined({ threads, onProgress, signal });
+  const compareOptions = comparison !== false && {
+    ...{ parent: model, hybrids: [], out: join(out, 'comparison'), heldOut: data },
+    context: Math.min(context, config.maxPositionEmbeddings),
+    ...defined({ field: options.field, dtype }),
+    ...common,
+    ...comparison,
+  };
+  if (compareOptions) await checkTexts(folder, { examples: COMPARED.examples, ...compareOptions });
   const weightsOf = await weightsHash(checkpoint);
-  const measured = { weights: weightsOf, context, windows: [...windows], sinks, cache };
+  const measured = { weights: weightsOf, context, windows, sinks, cache };
   const conditions = { ...measured, dtype: dtype ?? null, threads: threads ?? null };
   const times = timed
     ? await remember(join(out, 'times', `${hashOf(conditions)}.json`), conditions, () =>
@@ -151,29 +161,14 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
   // A model that is a folder here finds it by its name.
   const isFolder = existsSync(join(model, 'config.json'));
   if (isFolder) written.push(writePlacement(model, placement));
-  const compared =
-    comparison === false
-      ? null
-      : await compare({
-          ...{
-            parent: model,
-            hybrids: [],
-            placements: [written[0]!],
-            out: join(out, 'comparison'),
-            heldOut: data,
-          },
-          context: Math.min(context, config.maxPositionEmbeddings),
-          ...defined({ field: options.field, dtype }),
-          ...common,
-          ...comparison,
-        });
+  const compared = compareOptions && (await compare({ ...compareOptions, placements: [written[0]!] }));
   const result = conversionSchema.parse({
     format: CONVERSION_FORMAT,
     ...(command !== undefined && { command }),
     created: new Date().toISOString(),
     machine: thisMachine(),
-    ...{ name, wanted, reach, chosen, reason, kept: keptOf(reach), comparison: compared },
-    seconds: reach.seconds + (compared?.seconds ?? 0),
+    ...{ name, wanted, reach, chosen, reason, kept: keptOf(reach), comparison: compared || null },
+    seconds: reach.seconds + (compared ? compared.seconds : 0),
   } satisfies ConversionResult);
   if (compared) written.push(writeCard(out, compared, { model, folder, name }));
   const path = join(out, 'result.json');

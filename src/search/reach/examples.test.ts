@@ -98,4 +98,7 @@ test('rows of a text are judged by their last tokens, in one half of it', () => 
   }
   const others = textExamples(text, byWord, { ...options, half: 'second' });
   expect(Math.min(...others.flatMap(({ prefix }) => prefix.slice(1)))).toBeGreaterThan(1900);
+  expect(() => textExamples(text, byWord, { ...options, length: 5000, judged: 3000, half: 'first' })).toThrow(
+    /tokens in its first half, expected at least 3002: a longer text/,
+  );
 });

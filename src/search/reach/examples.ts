@@ -170,7 +170,13 @@ export function textExamples(
 ): Example[] {
   const { judged } = options;
   const { rows } = planText('text', source, encode, options);
+  const least = Math.min(options.length, judged + 2);
   return rows.map(({ ids }) => {
+    if (ids.length < least) {
+      throw new InputError(
+        `the text has a row of ${ids.length} tokens in its ${options.half} half, expected at least ${least}: a longer text is needed`,
+      );
+    }
     const tail = Math.min(judged, ids.length - 2);
     const at = ids.length - tail - 1;
     const places = Array.from({ length: Math.ceil(tail / STRIDE) }, (_, i) => i * STRIDE);
