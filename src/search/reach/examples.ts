@@ -20,6 +20,8 @@ export interface Example {
   tails: readonly Tail[];
   /** Of each tail, tokens between what was told and the answer; none for a user's text. */
   distances?: readonly number[];
+  /** Of each tail, what is asked for. Kinds count alike, however many nats a wrong answer of one costs. */
+  kinds?: readonly SecretKind[];
 }
 
 /** How secrets are told and asked for. No other task words it so: those can be reported as unseen. */
@@ -31,7 +33,10 @@ interface Family {
   secret(random: Random, name: string, i: number): Secret;
 }
 
+type SecretKind = 'number' | 'word';
+
 interface Secret {
+  kind: SecretKind;
   told: string;
   question: string;
   answer: string;
@@ -43,8 +48,10 @@ const ENGLISH: Family = {
   head: 'Some things in this story are locked. Their codes and passwords are told along the way.\n\n',
   names: things,
   secret: (random, name, i) => {
-    const [what, value] = i % 2 === 0 ? ['code', digits(random, 4)] : ['password', random.pick(nouns)];
+    const kind = i % 2 === 0 ? 'number' : 'word';
+    const [what, value] = kind === 'number' ? ['code', digits(random, 4)] : ['password', random.pick(nouns)];
     return {
+      kind,
       told: ` The ${what} of the ${name} is ${value}.`,
       question: `\n\nWhat is the ${what} of the ${name}? The ${what} of the ${name} is`,
       answer: ` ${value}`,
@@ -60,6 +67,7 @@ const WORLD: Family = {
   secret: (random, name) => {
     const value = random.pick(values);
     return {
+      kind: 'word',
       told: ` The secret of ${name} is ${value}.`,
       question: ` Again: the secret of ${name} is`,
       answer: ` ${value}`,
@@ -144,6 +152,7 @@ function oneText(
       places: Array.from({ length: ids.length - from }, (_, i) => from - shared - 1 + i),
     })),
     distances: rows.map(({ distance }) => distance),
+    kinds: secrets.map(({ kind }) => kind),
   };
 }
 

@@ -20,7 +20,7 @@ export interface JudgedReach {
   recall: { loss: number | null; right: number; questions: number }[];
   /** null without a user's text. */
   text: { kl: number; loss: number } | null;
-  /** Lower is better. */
+  /** Lower is better: 0 for the parent, 1 for windows in all layers; NaN as long as `ReachJudge.calibrate` was not called. */
   objective: number;
 }
 
@@ -44,6 +44,19 @@ interface Kept {
  * judgement.
  */
 const keptBytes = () => Math.max(2 ** 30, freemem() / 2);
+
+/** What losses are told in. */
+interface Scale {
+  /** By example of recall and tail, the parent's loss. */
+  parent: readonly (readonly number[])[];
+  /** What windows lose of a kind on average. */
+  kinds: ReadonlyMap<string, number>;
+  /** Divergence of windows on text. */
+  kl: number;
+}
+
+/** Where windows lose less (nats an answer's token, divergence), differences are noise: they are not blown up to a whole. */
+const LEAST_LOST = { answer: 0.25, kl: 0.01 };
 
 interface Saved {
   known: [string, Kept[]][];
@@ -70,6 +83,7 @@ export class ReachJudge {
   private readonly room = keptBytes();
   private read = new Map<Example, KeptKeys>();
   private readonly references = new Map<Example, Float32Array[]>();
+  private scale: Scale | undefined;
 
   /**
    * @param reader what texts are read with first
@@ -95,6 +109,41 @@ export class ReachJudge {
     if (hashOf(placement) === hashOf(this.reader)) return;
     this.reader = placement;
     this.read.clear();
+  }
+
+  /**
+   * Sets what losses are told in: shares of what is lost by `windows`, kind by kind, with the losses of the parent taken off
+   * question by question. A wrong word costs more nats than a wrong digit, and a text's divergence far fewer than either.
+   */
+  async calibrate(windows: ReachPlacement): Promise<void> {
+    const { recall, text } = this.given;
+    const judgedAnswers = async (placement: ReachPlacement, stage: string) => {
+      const judged = await this.whole(placement, stage);
+      const key = `${hashOf(this.reader)} ${hashOf(placement)}`;
+      return {
+        judged,
+        answers: recall.map((_, e) => this.known.get(`${key} ${e}`)!.map(({ loss }) => loss)),
+      };
+    };
+    const parent = recall.length ? (await judgedAnswers(this.full, 'the parent')).answers : [];
+    const cut = await judgedAnswers(windows, 'windows in all layers');
+    const lost = new Map<string, number[]>();
+    for (const [e, { kinds }] of recall.entries()) {
+      for (const [t, kind] of kinds!.entries()) {
+        lost.set(kind, [...(lost.get(kind) ?? []), cut.answers[e]![t]! - parent[e]![t]!]);
+      }
+    }
+    this.scale = {
+      parent,
+      kinds: new Map([...lost].map(([kind, own]) => [kind, Math.max(LEAST_LOST.answer, average(own))])),
+      kl: text.length ? Math.max(LEAST_LOST.kl, cut.judged.text!.kl) : 1,
+    };
+  }
+
+  private get full(): ReachPlacement {
+    const { numKvHeads, layers } = this.model.config;
+    const fullHeads = Array.from({ length: numKvHeads }, (_, head) => head);
+    return layers.map(() => ({ fullHeads, window: 1, sinks: 0 }));
   }
 
   /** Judges one placement by whole passes. */
@@ -174,11 +223,8 @@ export class ReachJudge {
   private async referenceOf(example: Example): Promise<Float32Array[]> {
     const known = this.references.get(example);
     if (known) return known;
-    const { numKvHeads, layers } = this.model.config;
-    const fullHeads = Array.from({ length: numKvHeads }, (_, head) => head);
-    const full = layers.map(() => ({ fullHeads, window: 1, sinks: 0 }));
-    const kept = await this.model.read(example.prefix, full, { signal: this.options.signal });
-    const made = await this.model.reference(kept, example.prefix.length, example.tails, full);
+    const kept = await this.model.read(example.prefix, this.full, { signal: this.options.signal });
+    const made = await this.model.reference(kept, example.prefix.length, example.tails, this.full);
     this.references.set(example, made);
     return made;
   }
@@ -186,29 +232,38 @@ export class ReachJudge {
   /** @param found by example, of each of its tails */
   private result(found: ReadonlyMap<number, readonly Kept[]>): JudgedReach {
     const { recall, bounds } = this.given;
-    const answers = recall.flatMap(({ distances }, e) =>
-      (found.get(e) ?? []).map((own, t) => ({ ...own, distance: distances![t]! })),
+    const answers = recall.flatMap(({ distances, kinds }, e) =>
+      (found.get(e) ?? []).map((own, t) => {
+        const share =
+          this.scale && (own.loss - this.scale.parent[e]![t]!) / this.scale.kinds.get(kinds![t]!)!;
+        return { ...own, share: share ?? Number.NaN, distance: distances![t]! };
+      }),
     );
     const byDistance = bounds.map(([from, to], i) => {
       // What lies outside by a few tokens is nearest to the outermost bounds.
       const least = i === 0 ? 0 : from;
       const most = i === bounds.length - 1 ? Number.POSITIVE_INFINITY : to;
-      const own = answers.filter(({ distance }) => distance >= least && distance < most);
-      return {
-        loss: own.length > 0 ? average(own.map(({ loss }) => loss)) : null,
-        right: own.filter(({ right }) => right).length,
-        questions: own.length,
-      };
+      return answers.filter(({ distance }) => distance >= least && distance < most);
     });
     const rows = [...found].flatMap(([e, own]) => (e < recall.length ? [] : own));
     const text = rows.length
       ? { kl: average(rows.map(({ kl }) => kl)), loss: average(rows.map(({ loss }) => loss)) }
       : null;
     const { mean, worst, text: ofText } = this.options.weights;
-    const losses = byDistance.flatMap(({ loss }) => loss ?? []);
-    const objective =
-      (losses.length ? mean * average(losses) + worst * Math.max(...losses) : 0) + ofText * (text?.kl ?? 0);
-    return { recall: byDistance, text, objective };
+    const shares = byDistance
+      .filter((own) => own.length > 0)
+      .map((own) => average(own.map(({ share }) => share)));
+    const ofRecall = shares.length ? mean * average(shares) + worst * Math.max(...shares) : 0;
+    const shareOfText = text && this.scale ? text.kl / this.scale.kl : 0;
+    return {
+      recall: byDistance.map((own) => ({
+        loss: own.length > 0 ? average(own.map(({ loss }) => loss)) : null,
+        right: own.filter(({ right }) => right).length,
+        questions: own.length,
+      })),
+      text,
+      objective: this.scale ? ofRecall + ofText * shareOfText : Number.NaN,
+    };
   }
 }
 

@@ -99,7 +99,7 @@ export const reachSchema = fields({
     tokens: whole(1).describe('of which the next one was judged'),
   }).nullable(),
   weights: fields({ mean: number(), worst: number(), text: number() }).describe(
-    'what the search compares by: mean and worst of the losses by distance, and the divergence on text, so weighed',
+    'what the search compares by: shares of what windows lose: of answers on average and at the worst distance, and of the divergence on text, so weighed',
   ),
   scores: fields({
     fromWindows: list(headScore).describe('all heads windows, one made full'),

@@ -34,8 +34,8 @@ const [SEARCHED, REPORTED] = [31, 37];
 const TEXT = { rows: 3, length: 689, judged: 48 };
 /** The same for what is reported. */
 const REPORTED_TEXT = { rows: 4, length: 1089, judged: 64 };
-/** What the objective is made of: losses of answers are some nats, divergences some hundredths. */
-const WEIGHTS = { mean: 0.5, worst: 0.5, text: 3 };
+/** What the objective is made of: shares of what windows lose, of answers on average and at the worst distance, and of text. */
+const WEIGHTS = { mean: 0.4, worst: 0.4, text: 0.2 };
 
 /**
  * Finds without training which KV heads of a model of full attention must see everything, where all others see a window and the
@@ -71,7 +71,11 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
     const sizes = seed === SEARCHED ? TEXT : REPORTED_TEXT;
     return { ...sizes, length: Math.min(sizes.length, longest) };
   }
-  const objective = { ...WEIGHTS, ...(recall ? {} : { mean: 0, worst: 0 }), ...(source ? {} : { text: 0 }) };
+  const objective = {
+    ...WEIGHTS,
+    ...(recall ? {} : { mean: 0, worst: 0, text: 1 }),
+    ...(source ? {} : { mean: 0.5, worst: 0.5, text: 0 }),
+  };
   const identity = { model: folderIdentity(folder), sinks };
   const model = new ReachModel(config, weights, { threads });
   try {
@@ -82,6 +86,7 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
     const allWindows = windowed(config, windows[0]!, sinks);
     const judge = judgeOf(SEARCHED, 'searched.json');
     const costs = layerCosts(config, { tokens: context, sinks, cache, times });
+    await judge.calibrate(allWindows);
     const scores = await scoreUnits(judge, { config, windows, sinks, fromFull });
     const found: Omit<PlacedReach, 'quality'>[] = [];
     const addBaseline = (how: PlacedReach['how'], placement: ReachPlacement, more: Partial<PlacedReach>) => {
