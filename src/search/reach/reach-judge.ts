@@ -73,7 +73,7 @@ interface Options {
 }
 
 export class ReachJudge {
-  private readonly examples: readonly Example[];
+  readonly examples: readonly Example[];
   /** By placement that has read, placement that is judged and example: of its tails. */
   private readonly known: Map<string, Kept[]>;
   private readonly identity: Identity;
@@ -268,7 +268,7 @@ export class ReachJudge {
 }
 
 /** Tokens that are taken through all layers, about: placements share the first ones. */
-function tailTokens({ tails }: Example, placements: number): number {
+export function tailTokens({ tails }: Example, placements: number): number {
   const all = tails.reduce((sum, { ids }) => sum + ids.length, 0);
   return Math.round(all * (placements === 1 ? 1 : placements / 2));
 }

@@ -20,6 +20,7 @@ import { assemble, fits, type Unit } from './assemble.ts';
 import { inOrder, randomUnits, uniformLayers } from './baselines.ts';
 import { layerCosts, placementCost } from './costs.ts';
 import { distanceBounds, familyOf, recallExamples, textExamples } from './examples.ts';
+import { shownForecast } from './forecast.ts';
 import { checkFullAttention, checkReachOptions, REACH, type SearchReachOptions } from './options.ts';
 import { fullHeadsOf, type ReachPlacement, shownPlacement } from './placement.ts';
 import { type JudgedReach, type JudgeExamples, ReachJudge } from './reach-judge.ts';
@@ -85,8 +86,22 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
       });
     const allWindows = windowed(config, windows[0]!, sinks);
     const judge = judgeOf(SEARCHED, 'searched.json');
+    const reported = judgeOf(REPORTED, 'reported.json');
     const costs = layerCosts(config, { tokens: context, sinks, cache, times });
+    const told = noticeBy(onProgress, 'search');
+    const before = { ...judge.spent };
     await judge.calibrate(allWindows);
+    const [tokens, seconds] = [judge.spent.tokens - before.tokens, judge.spent.seconds - before.seconds];
+    if (tokens > 0) {
+      const ahead = {
+        ...{ config, windows, fromFull, budgets: budgets.length },
+        searched: judge.examples,
+        reported: reported.examples,
+        // One-shot, whole layers, uniform layers and what was refined of each budget; the parent and all windows.
+        placements: 1 + windows.length + budgets.length * (4 + seeds.length),
+      };
+      told(shownForecast(ahead, tokens / seconds));
+    }
     const scores = await scoreUnits(judge, { config, windows, sinks, fromFull });
     const found: Omit<PlacedReach, 'quality'>[] = [];
     const addBaseline = (how: PlacedReach['how'], placement: ReachPlacement, more: Partial<PlacedReach>) => {
@@ -103,9 +118,8 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
       allWindows.map((layer, i) => ({ ...layer, fullHeads: wholeLayer(i, config).heads })),
     );
     for (const window of windows) add('windows', windowed(config, window, sinks));
-    const told = noticeBy(onProgress, 'search');
     const changes = new Map<string, number>();
-    let before: ReachPlacement | undefined;
+    let smaller: ReachPlacement | undefined;
     for (const [budget, limits] of budgets.entries()) {
       const plan = planOf(scores, limits, config);
       const name = limits.name ?? nameOf(limits);
@@ -122,13 +136,13 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
       const others = await Promise.all(
         uniform.map((window) => assemble({ ...choices, windows: [window] }, limits, costs)),
       );
-      const starts = [start, ...others, ...(before && fits(before, limits, costs) ? [before] : [])];
+      const starts = [start, ...others, ...(smaller && fits(smaller, limits, costs) ? [smaller] : [])];
       const refined = await refinedFrom(
         judge,
         starts.filter((each) => each !== null),
         { ...{ budget: limits, costs, units: plan.units, changes }, name },
       );
-      if (limits.layers === undefined) before = refined.placement;
+      if (limits.layers === undefined) smaller = refined.placement;
       told(`${name}: ${shownPlacement(refined.placement)}, ${refined.judged.objective.toFixed(3)}`);
       add('refined', refined.placement, { budget, searched: refined.judged.objective });
       addBaseline('one-shot', start, { budget });
@@ -150,7 +164,6 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
       for (const seed of seeds)
         addBaseline('random', randomUnits(base, plan.units, seed, limits, costs), { budget, seed });
     }
-    const reported = judgeOf(REPORTED, 'reported.json');
     const placements: PlacedReach[] = [];
     for (const [i, own] of found.entries()) {
       const stage = `judge on unseen examples, ${own.how} (${i + 1} of ${found.length})`;
