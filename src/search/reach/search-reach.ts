@@ -19,7 +19,8 @@ import { thisMachine } from '../machine.ts';
 import { assemble, fits, type Unit } from './assemble.ts';
 import { inOrder, randomUnits, uniformLayers } from './baselines.ts';
 import { layerCosts, placementCost } from './costs.ts';
-import { distanceBounds, familyOf, recallExamples, textExamples } from './examples.ts';
+import { eliminate } from './eliminate.ts';
+import { distanceBounds, familiesOf, recallExamples, textExamples } from './examples.ts';
 import { shownForecast } from './forecast.ts';
 import { checkFullAttention, checkReachOptions, REACH, type SearchReachOptions } from './options.ts';
 import { fullHeadsOf, type ReachPlacement, shownPlacement } from './placement.ts';
@@ -56,10 +57,17 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
   const source = await textOf(tokenizer, options);
   const longest = Math.min(context, config.maxPositionEmbeddings);
   const nearest = Math.max(windows.at(-1)!, 2 * windows[0]!);
-  const family = familyOf(speaksOfTheWorld(tokenizer));
+  const families = familiesOf(speaksOfTheWorld(tokenizer));
   const examplesOf = (seed: number): JudgeExamples => ({
     bounds: recall ? distanceBounds(longest, nearest) : [],
-    recall: recall ? recallExamples(family, longest, readingOf(tokenizer).encode, { seed, nearest }) : [],
+    recall: recall
+      ? recallExamples(
+          seed === SEARCHED ? families.searched : families.reported,
+          longest,
+          readingOf(tokenizer).encode,
+          { seed, nearest },
+        )
+      : [],
     text: source
       ? textExamples(source.text, (text) => tokenizer.encode(text, { addSpecialTokens: false }), {
           ...textSizes(seed),
@@ -119,6 +127,16 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
     );
     for (const window of windows) add('windows', windowed(config, window, sinks));
     const changes = new Map<string, number>();
+    // What is needed is the same with all windows: the longest tell it with least noise.
+    const whole = windowed(config, windows.at(-1)!, sinks).map((layer, i) => ({
+      ...layer,
+      fullHeads: wholeLayer(i, config).heads,
+    }));
+    const orders = new Map<string, Promise<Unit[]>>();
+    const orderOf = (units: readonly Unit[], what: string) => {
+      if (!orders.has(what)) orders.set(what, eliminate(judge, whole, units, what));
+      return orders.get(what)!;
+    };
     let smaller: ReachPlacement | undefined;
     for (const [budget, limits] of budgets.entries()) {
       const plan = planOf(scores, limits, config);
@@ -136,24 +154,31 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
       const others = await Promise.all(
         uniform.map((window) => assemble({ ...choices, windows: [window] }, limits, costs)),
       );
-      const starts = [start, ...others, ...(smaller && fits(smaller, limits, costs) ? [smaller] : [])];
-      const refined = await refinedFrom(
-        judge,
-        starts.filter((each) => each !== null),
-        { ...{ budget: limits, costs, units: plan.units, changes }, name },
-      );
+      const assembled = [start, ...others].filter((each) => each !== null);
+      const order = fromFull
+        ? await orderOf(plan.units, limits.layers === undefined ? 'heads' : 'layers')
+        : [];
+      const starts = [
+        ...assembled,
+        ...assembled.map((own) => inOrder(withoutHeads(own), order, limits, costs)),
+        ...(smaller && fits(smaller, limits, costs) ? [smaller] : []),
+      ];
+      const refined = await refinedFrom(judge, starts, {
+        ...{ budget: limits, costs, units: plan.units, changes },
+        name,
+      });
       if (limits.layers === undefined) smaller = refined.placement;
       told(`${name}: ${shownPlacement(refined.placement)}, ${refined.judged.objective.toFixed(3)}`);
       add('refined', refined.placement, { budget, searched: refined.judged.objective });
       addBaseline('one-shot', start, { budget });
-      const base = start.map((layer) => ({ ...layer, fullHeads: [] }));
+      const base = withoutHeads(start);
       if (limits.layers === undefined) {
-        const order = [...scores.layers].sort((a, b) => a.objective - b.objective);
+        const byScore = [...scores.layers].sort((a, b) => a.objective - b.objective);
         addBaseline(
           'layers',
           inOrder(
             base,
-            order.map(({ layer }) => wholeLayer(layer, config)),
+            byScore.map(({ layer }) => wholeLayer(layer, config)),
             limits,
             costs,
           ),
@@ -189,7 +214,7 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
         scores,
         placements,
       },
-      recall: recall ? recallOf(family.name, examples) : null,
+      recall: recall ? recallOf(families, examples) : null,
       text: source
         ? {
             name: source.name,
@@ -226,6 +251,9 @@ const wholeLayer = (layer: number, { numKvHeads }: ModelConfig): Unit => ({
   layer,
   heads: Array.from({ length: numKvHeads }, (_, head) => head),
 });
+
+const withoutHeads = (placement: ReachPlacement): ReachPlacement =>
+  placement.map((layer) => ({ ...layer, fullHeads: [] }));
 
 function windowed({ layers }: ModelConfig, window: number, sinks: number): ReachPlacement {
   return layers.map(() => ({ fullHeads: [], window, sinks }));
@@ -275,10 +303,13 @@ function qualityOf({ recall, text }: JudgedReach): PlacedReach['quality'] {
   return { recall, text };
 }
 
-function recallOf(family: string, { recall, bounds }: JudgeExamples): ReachResult['recall'] {
+function recallOf(
+  { searched, reported }: ReturnType<typeof familiesOf>,
+  { recall, bounds }: JudgeExamples,
+): ReachResult['recall'] {
   const asked = recall.flatMap(({ distances }) => distances!);
   return {
-    family,
+    ...{ family: searched.name, reported: reported.name },
     distances: bounds.map(([from, to], i) => ({
       ...{ from, to },
       questions: asked.filter(
