@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { eightHeads, FakeJudge, fourLayers, fourLayersWith } from '../../../test/support/reach-judging.ts';
+import { eightHeads, FakeJudge, fourLayersWith } from '../../../test/support/reach-judging.ts';
 import { eliminate } from './eliminate.ts';
+import { fullHeadsOf } from './placement.ts';
 import { unitKey } from './refine.ts';
 import { LONGEST_FULL } from './scores.ts';
 
@@ -14,7 +15,7 @@ const worth = (own: ReadonlySet<string>) =>
 
 test('what works together stays together, of what does the same one is left', async () => {
   const judge = new FakeJudge(worth);
-  const order = (await eliminate(judge, full, eightHeads, 'heads')).map(unitKey);
+  const order = (await eliminate(judge, full, eightHeads, { fewest: 1, name: 'heads' })).map(unitKey);
   expect([...order].sort()).toEqual(eightHeads.map(unitKey).sort());
   const first = new Set(order.slice(0, 4));
   expect(first.has('0.0') || first.has('0.1')).toBe(true);
@@ -25,10 +26,16 @@ test('what works together stays together, of what does the same one is left', as
 
 test('long texts are left out as long as many heads see everything', async () => {
   const judge = new FakeJudge(worth);
-  await eliminate(judge, full, eightHeads, 'heads');
+  await eliminate(judge, full, eightHeads, { fewest: 1, name: 'heads' });
   expect(judge.longest[0]).toBe(LONGEST_FULL);
   expect(judge.longest.at(-1)).toBe(Number.POSITIVE_INFINITY);
   // It reads with what is left.
-  expect(judge.reader.flatMap(({ fullHeads }) => fullHeads).length).toBe(2);
-  expect(judge.reader).not.toEqual(fourLayers);
+  expect(fullHeadsOf(judge.reader)).toBe(2);
+});
+
+test('no more are taken away than the smallest placement asks for', async () => {
+  const judge = new FakeJudge(worth);
+  const order = await eliminate(judge, full, eightHeads, { fewest: 4, name: 'heads' });
+  expect(order.length).toBe(8);
+  expect(fullHeadsOf(judge.reader)).toBe(5);
 });

@@ -13,16 +13,19 @@ const LEFT = 0.75;
 /** As long as more of them than this see everything, longer texts take longer than all else. */
 const MANY = 1 / 4;
 
-/** @returns all units, those that are needed most first */
+/**
+ * @param fewest units of the smallest placement that is wanted: no more are taken away
+ * @returns all units, those that are needed most first
+ */
 export async function eliminate(
   judge: ReachJudging,
   full: ReachPlacement,
   units: readonly Unit[],
-  name: string,
+  { fewest, name }: { fewest: number; name: string },
 ): Promise<Unit[]> {
   const order: Unit[] = [];
   let [left, placement] = [[...units], full];
-  while (left.length > 1) {
+  while (left.length > Math.max(1, fewest)) {
     const longest = left.length > MANY * units.length ? LONGEST_FULL : Number.POSITIVE_INFINITY;
     judge.readWith(placement);
     const without = await judge.judge(
@@ -32,7 +35,7 @@ export async function eliminate(
     );
     const missed = new Map(left.map((unit, i) => [unitKey(unit), without[i]!.objective]));
     left.sort((a, b) => missed.get(unitKey(b))! - missed.get(unitKey(a))!);
-    const gone = left.splice(Math.min(left.length - 1, Math.ceil(LEFT * left.length)));
+    const gone = left.splice(Math.max(fewest, 1, Math.min(left.length - 1, Math.ceil(LEFT * left.length))));
     placement = gone.reduce(withoutUnit, placement);
     order.unshift(...gone);
   }

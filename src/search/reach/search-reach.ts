@@ -28,7 +28,7 @@ import { type JudgedReach, type JudgeExamples, ReachJudge } from './reach-judge.
 import { ReachModel } from './reach-model.ts';
 import { refine, unitKey } from './refine.ts';
 import { type PlacedReach, REACH_FORMAT, type ReachBudget, type ReachResult, reachSchema } from './result.ts';
-import { scoreUnits, type UnitScores } from './scores.ts';
+import { LONGEST_FULL, scoreUnits, type UnitScores } from './scores.ts';
 
 /** Seeds of the examples that are searched by, and of those that are reported. */
 const [SEARCHED, REPORTED] = [31, 37];
@@ -133,9 +133,14 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
       fullHeads: wholeLayer(i, config).heads,
     }));
     const orders = new Map<string, Promise<Unit[]>>();
-    const orderOf = (units: readonly Unit[], what: string) => {
-      if (!orders.has(what)) orders.set(what, eliminate(judge, whole, units, what));
-      return orders.get(what)!;
+    const orderOf = (units: readonly Unit[], name: 'heads' | 'layers') => {
+      const known = orders.get(name);
+      if (known) return known;
+      const wanted = budgets.filter(({ layers }) => (layers === undefined) === (name === 'heads'));
+      const fewest = Math.min(...wanted.map((limits) => limits[name] ?? 1));
+      const order = eliminate(judge, whole, units, { fewest, name });
+      orders.set(name, order);
+      return order;
     };
     let smaller: ReachPlacement | undefined;
     for (const [budget, limits] of budgets.entries()) {
@@ -233,7 +238,7 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
   }
 }
 
-/** The best of what is refined from several starts, of which only the one that is judged best is. */
+/** The best of what is refined from several starts, of which only the one that is best over texts that are read soon is. */
 async function refinedFrom(
   judge: ReachJudge,
   starts: readonly ReachPlacement[],
@@ -241,7 +246,7 @@ async function refinedFrom(
 ): ReturnType<typeof refine> {
   let best: { placement: ReachPlacement; judged: JudgedReach } | undefined;
   for (const placement of starts) {
-    const judged = await judge.whole(placement, `${options.name}: read`);
+    const judged = await judge.whole(placement, `${options.name}: start`, { longest: LONGEST_FULL });
     if (!best || judged.objective < best.judged.objective) best = { placement, judged };
   }
   return refine(judge, best!.placement, options);
