@@ -115,13 +115,14 @@ export function distanceBounds(context: number, nearest = NEAREST): [from: numbe
  * Texts that tell secrets: as long as the context, a quarter of that and so on.
  *
  * @param encode with the token that begins a text, where a tokenizer has one
+ * @param options `texts` of each length
  * @throws InputError for a context that does not hold a text with its questions
  */
 export function recallExamples(
   family: Family,
   context: number,
   encode: Encode,
-  { seed, nearest = NEAREST }: { seed: number; nearest?: number },
+  { seed, nearest = NEAREST, texts = 1 }: { seed: number; nearest?: number; texts?: number },
 ): Example[] {
   const random = new Random(seed);
   const bounds = distanceBounds(context, nearest);
@@ -131,11 +132,11 @@ export function recallExamples(
     );
   }
   const lengths = bounds.map((_, i) => i).filter((i) => (bounds.length - 1 - i) % 2 === 0);
-  return lengths.map((last) => {
+  return lengths.flatMap((last) => {
     const octaves = bounds
       .slice(0, last + 1)
       .map(([from, to], i) => ({ from, to, count: i === last ? FAR : NEAR }));
-    return oneText(random, family, bounds[last]![1], octaves, encode);
+    return Array.from({ length: texts }, () => oneText(random, family, bounds[last]![1], octaves, encode));
   });
 }
 
