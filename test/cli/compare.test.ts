@@ -2,7 +2,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Finished, postnas, root } from '../support/command.ts';
+import { type Finished, postnas, postnasHere, root } from '../support/command.ts';
 
 let dir: string;
 let first: Finished;
@@ -47,7 +47,13 @@ test('again it is read from what was kept, as JSON, and postnas report makes the
 });
 
 test('mistakes are told before anything is measured', async () => {
-  const { code, stderr } = await postnas(['compare', join(root, 'models/base'), at('none'), '-o', at('x')]);
+  const { code, stderr } = await postnasHere([
+    'compare',
+    join(root, 'models/base'),
+    at('none'),
+    '-o',
+    at('x'),
+  ]);
   expect(code).toBe(1);
   expect(stderr).toMatch(/none is neither a folder nor the name of a model|there is no folder/);
   expect(existsSync(at('x'))).toBe(false);

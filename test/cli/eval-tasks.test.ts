@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { postnas } from '../support/command.ts';
+import { postnas, postnasHere } from '../support/command.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -19,6 +19,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const run = (...options: string[]) => postnas(['eval', ...options, '--quiet']);
+const refused = (...options: string[]) => postnasHere(['eval', ...options, '--quiet']);
 
 test('a table, and what an interrupted evaluation goes on from', async () => {
   const out = join(folder, 'out');
@@ -39,7 +40,7 @@ test('a table, and what an interrupted evaluation goes on from', async () => {
   );
   expect(first.stdout).toMatch(/\n\|mqar@256\|/);
   expect(readFileSync(join(out, 'samples_piqa.jsonl'), 'utf8').trim().split('\n')).toHaveLength(3);
-  const other = await run(...options, '-o', out, '--dtype', 'q8');
+  const other = await refused(...options, '-o', out, '--dtype', 'q8');
   expect(other.code).toBe(1);
   expect(other.stderr).toContain('dtype: "as stored" -> "q8"');
 });
@@ -55,11 +56,11 @@ test('all tasks, and an example of one', async () => {
 });
 
 test('what is wrong is said in a line', async () => {
-  expect((await run()).stderr).toMatch(/eval needs a model: a folder, or a name on the Hub/);
-  expect((await run('models/base', '--task', 'chess')).stderr).toMatch(
+  expect((await refused()).stderr).toMatch(/eval needs a model: a folder, or a name on the Hub/);
+  expect((await refused('models/base', '--task', 'chess')).stderr).toMatch(
     /unknown task 'chess'; expected one of lambada/,
   );
-  const missing = await run('models/base', '--task', 'boolq', '--data-dir', folder);
+  const missing = await refused('models/base', '--task', 'boolq', '--data-dir', folder);
   expect(missing.stderr).toMatch(
     /has no validation split of boolq: expected a file such as boolq\/validation\.jsonl/,
   );

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { postnas } from '../support/command.ts';
+import { postnas, postnasHere } from '../support/command.ts';
 
 const gla = { kind: 'gla', heads: 4, key_dim: 8, value_dim: 8, gate_rank: 4, rope: true };
 const config = {
@@ -92,7 +92,7 @@ test('a sequence longer than the context of the model is said to be', async () =
 test('a mistake in one line', async () => {
   const broken = join(dir, 'broken.json');
   writeFileSync(broken, JSON.stringify({ ...config, hidden_size: '32' }));
-  expect(await postnas(['init', join(dir, 'none'), '--config', broken])).toEqual({
+  expect(await postnasHere(['init', join(dir, 'none'), '--config', broken])).toEqual({
     code: 1,
     stdout: '',
     stderr: `postnas: ${broken}: hidden_size is "32", expected a whole number of at least 1\n`,

@@ -11,7 +11,7 @@ import { openCheckpoint, saveCheckpoint } from '../../src/model/checkpoint.ts';
 import { writePlacement } from '../../src/model/placed-folder.ts';
 import { type Placement, placementOf } from '../../src/model/placement.ts';
 import { weightsHash } from '../../src/model/weights-hash.ts';
-import { command, postnas, root } from '../support/command.ts';
+import { command, postnas, postnasHere, root } from '../support/command.ts';
 
 let dir: string;
 let model: string;
@@ -81,7 +81,7 @@ test('info lists placements, and shows the model under one', async () => {
   expect(text).toMatch(/\nbroken .*broken\.json: version is missing, expected 1\n/);
   expect(text).toMatch(/\nnear +6 +6 +2 +\S+ \w+\n/);
   rmSync(join(model, 'placements/broken.json'));
-  const configAlone = await postnas(['info', join(model, 'config.json'), '--placement', 'near']);
+  const configAlone = await postnasHere(['info', join(model, 'config.json'), '--placement', 'near']);
   expect(configAlone.stderr).toMatch(
     /config\.json has no weights: expected those that placement near is for/,
   );
@@ -119,7 +119,7 @@ test('eval: scores of one placement are not taken for those of another', async (
   const near = await scored(model, '--placement', 'near');
   expect(near.placement).toBe('near');
   expect(near.config).toMatchObject({ placement: 'near' });
-  const refused = await postnas(['eval', model, ...tasks, '--threads', '1', '--quiet']);
+  const refused = await postnasHere(['eval', model, ...tasks, '--threads', '1', '--quiet']);
   expect(refused.code).toBe(1);
   expect(refused.stderr).toContain('placement');
   rmSync(out, { recursive: true });
@@ -185,7 +185,7 @@ test('a placement for other weights is refused by all, with both hashes; an unkn
     ['compare', '--out', nothing],
   ];
   const refused = async (given: string, message: RegExp, [name, ...args]: [string, ...string[]]) => {
-    const { code, stderr } = await postnas([name, model, ...args, '--placement', given, '--quiet']);
+    const { code, stderr } = await postnasHere([name, model, ...args, '--placement', given, '--quiet']);
     expect({ name, code, stderr }).toEqual({ name, code: 1, stderr: expect.stringMatching(message) });
   };
   for (const each of commands) await refused('other', other, each);

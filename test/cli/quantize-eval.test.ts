@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { postnas } from '../support/command.ts';
+import { postnas, postnasHere } from '../support/command.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -136,7 +136,7 @@ test.each([
   [['eval', 'models/base', '--task', 'chess'], /unknown task 'chess'/],
   [['generate', 'models/base', '--prompt', 'a', '--logit-bias', 'much'], /such as 42=-5/],
 ])('%j is refused', async (args, message) => {
-  const { code, stderr } = await postnas(args);
+  const { code, stderr } = await postnasHere(args);
   expect(stderr).toMatch(message);
   expect(code).toBe(1);
 });
