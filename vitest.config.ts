@@ -9,13 +9,17 @@ const packageEntries = {
   'postnas/search': at('src/search/index.ts'),
 };
 
-/** Tests whose replaced modules, registered mixers or environment would stay for the files after them. */
-const LEAVES_TRACES = /vi\.(mock|resetModules)\(|registerMixer\(|process\.env\.\w+ = /;
+/**
+ * Tests that want a process of their own: what they replace, register or set would stay for the files after them, or the
+ * memory that they measure would be that of the files before. Where the code of a test does not show it, its comment does.
+ */
+const ALONE =
+  /vi\.(mock|resetModules)\(|registerMixer\(|process\.env\.\w+ = |memoryUsage\(|^\/\/ Isolated: /m;
 const isolated = ['src', 'bench', 'test']
   .flatMap((root) =>
     readdirSync(at(root), { recursive: true, encoding: 'utf8' }).map((file) => `${root}/${file}`),
   )
-  .filter((file) => file.endsWith('.test.ts') && LEAVES_TRACES.test(readFileSync(at(file), 'utf8')));
+  .filter((file) => file.endsWith('.test.ts') && ALONE.test(readFileSync(at(file), 'utf8')));
 
 function project(name: string, include: string[], isolate = false): TestProjectInlineConfiguration {
   const exclude = ['test/extra/**', ...(isolate ? [] : isolated)];
