@@ -67,7 +67,7 @@ test('a page of one model, and of results side by side', async () => {
     expect(readFileSync(page, 'utf8')).toContain('models/base decodes');
     const result = join(folder, 'bench.json');
     writeFileSync(result, stdout);
-    const both = await postnas(['report', result, result, '-o', join(folder, 'both.html')]);
+    const both = await postnasHere(['report', result, result, '-o', join(folder, 'both.html')]);
     expect(both).toMatchObject({ code: 0, stderr: '' });
     expect(readFileSync(join(folder, 'both.html'), 'utf8')).toContain('times as fast as');
     const mixed = await postnasHere(['report', result, 'docs/nano/result.json']);

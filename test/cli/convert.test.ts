@@ -42,9 +42,9 @@ test('the placement is a few hundred bytes, stands in the folder of the model, a
 
 test('again it is read from what was kept, as JSON, and postnas report makes the same page', async () => {
   const page = readFileSync(at('out/report.html'), 'utf8');
-  expect((await postnas(['report', at('out'), '-o', at('page.html')])).code).toBe(0);
+  expect((await postnasHere(['report', at('out'), '-o', at('page.html')])).code).toBe(0);
   expect(readFileSync(at('page.html'), 'utf8')).toBe(page);
-  const { code, stdout } = await postnas([...args(), ...few, '--no-compare', '--json', '--quiet']);
+  const { code, stdout } = await postnasHere([...args(), ...few, '--no-compare', '--json', '--quiet']);
   expect(code).toBe(0);
   const found = JSON.parse(stdout);
   expect(found).toMatchObject({ format: 'postnas-convert-1', name: '128-3-heads', comparison: null });

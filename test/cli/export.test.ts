@@ -44,7 +44,7 @@ test('--gguf: once, and again with --overwrite only; what it cannot hold', async
     code: 1,
     stderr: expect.stringContaining('choose another name, or --overwrite'),
   });
-  expect((await postnas([...args, '--overwrite'])).code).toBe(0);
+  expect((await postnasHere([...args, '--overwrite'])).code).toBe(0);
   const refused = await postnasHere(['export', hybrid, '--gguf', join(dir, 'no.gguf')]);
   expect(refused.code).toBe(1);
   expect(refused.stderr).toContain('layer 0 (jet_block): llama.cpp has no dynamic convolution');

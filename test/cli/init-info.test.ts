@@ -1,4 +1,4 @@
-/** `postnas init` and `postnas info` as processes: what they print where, and their exit codes. */
+/** `postnas init` and `postnas info`: what they print where, and their exit codes. */
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -80,12 +80,12 @@ test('a sequence longer than the context of the model is said to be', async () =
     original_max_position_embeddings: 1024,
   };
   writeFileSync(short, JSON.stringify({ ...config, max_position_embeddings: 8192, rope_scaling }));
-  const beyond = await postnas(['info', short, '--context', '65536']);
+  const beyond = await postnasHere(['info', short, '--context', '65536']);
   expect(beyond.stdout).toMatch(
     /\ncontext +8,192 tokens \(max_position_embeddings; RoPE scaling llama3, factor 8, from 1,024\)\n/,
   );
   expect(beyond.stdout).toContain("longer than this model's context of 8,192 tokens");
-  const within = await postnas(['info', short, '--context', '8192']);
+  const within = await postnasHere(['info', short, '--context', '8192']);
   expect(within.stdout).not.toContain('longer than');
 });
 

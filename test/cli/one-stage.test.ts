@@ -31,7 +31,14 @@ describe('--estimate says what will be done and for how long, and writes nothing
     ['distill', [base, 'models/hybrid', '--task', 'recall:accuracy:2'], 'final', 1],
   ])('%s', async (command, args, stage, trials) => {
     const out = join(folder, 'estimated');
-    const { code, stdout, stderr } = await postnas([command, ...args, '--out', out, '--estimate', '--json']);
+    const { code, stdout, stderr } = await postnasHere([
+      command,
+      ...args,
+      '--out',
+      out,
+      '--estimate',
+      '--json',
+    ]);
     expect(code, stderr).toBe(0);
     const { stages, recipe } = JSON.parse(stdout) as Estimate & { recipe: Result['recipe'] };
     expect(stages.map(({ name, trials }) => [name, trials])).toEqual([[stage, trials]]);

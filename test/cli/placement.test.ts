@@ -1,4 +1,4 @@
-/** `--placement` of all commands that run, measure or write a model, as processes. */
+/** `--placement` of all commands that run, measure or write a model; `serve` as a process. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { openCheckpoint, saveCheckpoint } from '../../src/model/checkpoint.ts';
 import { writePlacement } from '../../src/model/placed-folder.ts';
 import { type Placement, placementOf } from '../../src/model/placement.ts';
 import { weightsHash } from '../../src/model/weights-hash.ts';
-import { command, postnas, postnasHere, root } from '../support/command.ts';
+import { command, postnasHere, root } from '../support/command.ts';
 
 let dir: string;
 let model: string;
@@ -43,7 +43,7 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 async function json<T>(...args: string[]): Promise<T> {
   const threads = ['info', 'quantize', 'export'].includes(args[0]!) ? [] : ['--threads', '1'];
-  const { code, stdout, stderr } = await postnas([...args, ...threads, '--quiet', '--json']);
+  const { code, stdout, stderr } = await postnasHere([...args, ...threads, '--quiet', '--json']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   return JSON.parse(stdout) as T;
 }
@@ -63,7 +63,7 @@ test('info lists placements, and shows the model under one', async () => {
   const { layers: shown } = under as { layers: { fullHeads: number[] }[] };
   expect(shown.map(({ fullHeads }) => fullHeads)).toEqual([[], [], [0, 3], [], [], [0, 1, 2, 3], [], []]);
   writeFileSync(join(model, 'placements/broken.json'), '{"format":"postnas-placement"}');
-  const text = (await postnas(['info', model, '--placement', 'near'])).stdout;
+  const text = (await postnasHere(['info', model, '--placement', 'near'])).stdout;
   expect(text).toContain('architecture  WWHWWAWW\n');
   expect(text).toContain('placement     near\n');
   expect(text).toContain('head_attention full_heads=2.0,2.3 window=6 sinks=2, layer 2\n');

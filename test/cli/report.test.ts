@@ -1,4 +1,4 @@
-/** `postnas report` as a process. */
+/** `postnas report`. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,7 +42,7 @@ test('a folder stands for its result, whatever stages that has', async () => {
     const at = join(folder, name);
     mkdirSync(at);
     writeFileSync(join(at, 'result.json'), JSON.stringify(result));
-    expect(await run(at)).toMatchObject({ code: 0, stderr: '' });
+    expect(await postnasHere(['report', at])).toMatchObject({ code: 0, stderr: '' });
     expect(readFileSync(join(at, 'report.html'), 'utf8')).toBe(
       renderReport(readResult(join(at, 'result.json')) as Result),
     );

@@ -28,7 +28,10 @@ export function postnas(args: string[], started?: (child: ChildProcess) => void)
   });
 }
 
-/** The same from its sources within this process: a start takes a second, more than most of what is refused at once. */
+/**
+ * The same from its sources within this process, and without the second that a start takes: for what is refused, and for
+ * commands whose start and end another test has as a process.
+ */
 export async function postnasHere(args: string[]): Promise<Finished> {
   const finished: Finished = { code: 0, stdout: '', stderr: '' };
   const program = await createProgram(args[0]);
