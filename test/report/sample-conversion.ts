@@ -11,7 +11,7 @@ export function sampleConversion(): ConversionResult {
     format: 'postnas-convert-1',
     command: 'postnas convert /models/parent',
     ...{ created, machine, name: '4K-2-heads', wanted: { context: 4096 }, reach, seconds: 200 },
-    ...{ ...choosePlacement(reach, false), kept: keptOf(reach) },
+    ...{ ...choosePlacement(reach, {}), kept: keptOf(reach) },
     comparison: sampleComparison({ change: 0.05, recall: { 512: 1, 1024: 1 }, bytes: 1e6 }, { change: 0.1 }),
   } satisfies ConversionResult);
 }

@@ -8,7 +8,7 @@ import { commandLine, settingsOf } from '../command-line.ts';
 import { conversionSummary } from '../conversion-summary.ts';
 import { textsOption, withTasks } from '../data-options.ts';
 import { dtypeOption, modelArgument, otherwise, outFolder, sizeOption, threadsOption } from '../options.ts';
-import { decimal, natural, positive, tokenCount, wholeNumber } from '../parsers.ts';
+import { decimal, natural, positive, share, tokenCount, wholeNumber } from '../parsers.ts';
 
 type Own = Omit<
   ConvertOptions,
@@ -60,6 +60,18 @@ export function convertCommand(): Command {
     )
     .addOption(new Option('--full-heads <n>', 'at most so many KV heads see everything').argParser(natural))
     .addOption(
+      new Option(
+        '--keep <share>',
+        "the cheapest that keeps this share of the model's recall at every distance (0.95 unless told)",
+      ).argParser(share),
+    )
+    .addOption(
+      new Option(
+        '--text-loss <x>',
+        'and stays within so many nats a token of the model on text (0.05 unless told)',
+      ).argParser(decimal),
+    )
+    .addOption(
       new Option('--windows <n...>', 'windows that a layer can have, in tokens')
         .argParser((text, before: number[] | undefined) => [
           ...(before === CONVERTED.windows ? [] : (before ?? [])),
@@ -85,8 +97,8 @@ export function convertCommand(): Command {
     .addOption(threadsOption())
     .addHelpText(
       'after',
-      '\nWithout --memory, --speed and --full-heads several numbers of heads are searched, and the cheapest that keeps the model is ' +
-        'taken. No weight changes: what comes out is a placement of a few hundred bytes, placements/NAME.json in the folder of ' +
+      '\nWithout --memory, --speed and --full-heads several numbers of heads are searched, and the cheapest that keeps the model by ' +
+        '--keep and --text-loss is taken. No weight changes: what comes out is a placement of a few hundred bytes, placements/NAME.json in the folder of ' +
         '--out, and in that of the model where it is one here. The folder of --out gets report.html and result.json too, ' +
         'and the same command goes on from what is there.\n' +
         '\nExamples:\n  postnas convert ./smollm2 --data novels.txt --context 8K\n' +

@@ -28,6 +28,9 @@ test('a budget that holds nothing, or everything, is refused with what would do'
   expect(refused({ heads: 30 })).toThrow(
     '--full-heads 30: expected fewer than the 30 KV heads that there are',
   );
+  expect(refused({ heads: 5, keep: 0.9 })).toThrow(
+    /^both a quality .* and a budget .*: expected one of them/,
+  );
 });
 
 test('a parent that is no model of full attention is refused by layer', () => {

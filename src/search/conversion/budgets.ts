@@ -15,7 +15,14 @@ export interface Wanted {
   speed?: number;
   /** KV heads that see everything, at most. */
   heads?: number;
+  /** Share of the parent's answers to be kept, at every distance at which it finds half of them; the fewest bytes that do are wanted. */
+  keep?: number;
+  /** Nats a token of text more than the parent, at most; the fewest bytes that do are wanted. */
+  textLoss?: number;
 }
+
+/** What a placement must keep of its parent where neither budget nor quality is told. */
+export const QUALITY = { keep: 0.95, textLoss: 0.05 };
 
 /** What is kept beside heads that see everything, and how. */
 interface Kept {
@@ -33,14 +40,20 @@ const SHARES = [1 / 30, 1 / 15, 1 / 10, 2 / 15, 1 / 5];
  * @throws InputError for a budget in which no placement fits, or that the parent fits already
  */
 export function budgetsOf(wanted: Wanted, config: ModelConfig, near: Kept): ReachBudget[] {
-  const { context, memory, speed, heads } = wanted;
+  const { context, memory, speed, heads, keep, textLoss } = wanted;
   const { numKvHeads, layers } = config;
   const all = layers.length * numKvHeads;
+  const budgeted = memory !== undefined || speed !== undefined || heads !== undefined;
+  if (budgeted && (keep !== undefined || textLoss !== undefined)) {
+    throw new InputError(
+      'both a quality (keep, textLoss) and a budget (memory, speed, heads): expected one of them, since of a budget the best is taken and of a quality the cheapest',
+    );
+  }
   if (memory !== undefined) checkMemory(memory, context, config, near);
   if (heads !== undefined && heads >= all) {
     throw new InputError(`--full-heads ${heads}: expected fewer than the ${all} KV heads that there are`);
   }
-  if (memory !== undefined || speed !== undefined || heads !== undefined) {
+  if (budgeted) {
     return [
       {
         ...(heads !== undefined && { heads }),

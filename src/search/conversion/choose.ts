@@ -1,15 +1,9 @@
+import { defined } from '../../util/defined.ts';
 import type { PlacedReach, ReachResult } from '../reach/result.ts';
+import { QUALITY, type Wanted } from './budgets.ts';
 import type { ConversionResult } from './result.ts';
 
 /** Which of the placements found is taken, and why. */
-
-/** What a placement must keep of its parent to be taken for want of a budget. */
-const KEEPS = {
-  /** Of the answers that the parent finds, at every distance at which it finds half of them. */
-  recall: 0.95,
-  /** Nats a token of text more than the parent, at most. */
-  text: 0.05,
-};
 
 export interface Choice {
   /** Place in `placements`. */
@@ -32,11 +26,10 @@ export function textChange(placed: PlacedReach, parent: PlacedReach): number | n
   return own && theirs ? own.loss - theirs.loss : null;
 }
 
-function keeps(placed: PlacedReach, parent: PlacedReach): boolean {
+function keeps(placed: PlacedReach, parent: PlacedReach, { keep, textLoss }: typeof QUALITY): boolean {
   const found = keptRecall(placed, parent);
   return (
-    found.every((share) => share === null || share >= KEEPS.recall) &&
-    (textChange(placed, parent) ?? 0) <= KEEPS.text
+    found.every((share) => share === null || share >= keep) && (textChange(placed, parent) ?? 0) <= textLoss
   );
 }
 
@@ -54,29 +47,32 @@ export function keptOf(result: Pick<ReachResult, 'placements'>): ConversionResul
   }));
 }
 
-/** Of budgets that the user did not give, the cheapest that keeps the parent; of the user's own, the best it allows. */
-export function choosePlacement(result: Pick<ReachResult, 'placements'>, given: boolean): Choice {
+/** Of a budget the best that it allows, else the cheapest that keeps the wanted quality. */
+export function choosePlacement(
+  result: Pick<ReachResult, 'placements'>,
+  { memory, speed, heads, ...quality }: Omit<Wanted, 'context'>,
+): Choice {
   const parent = parentOf(result);
   const found = [...result.placements.entries()]
     .filter(([, { how }]) => how === 'refined')
     .sort(([, a], [, b]) => a.cost.bytes - b.cost.bytes);
   const place = (at: number) => result.placements[at]!;
   const best = found.reduce((a, b) => ((b[1].searched ?? 0) < (a[1].searched ?? 0) ? b : a), found[0]!)[0];
-  const heads = (at: number) => `${place(at).heads} KV heads that see everything`;
-  if (given) return { chosen: best, reason: `the best that the budget allows: ${heads(best)}` };
-  const enough = found.find(([, placed]) => keeps(placed, parent))?.[0];
+  const told = (at: number) => `${place(at).heads} KV heads that see everything`;
+  if (memory !== undefined || speed !== undefined || heads !== undefined) {
+    return { chosen: best, reason: `the best that the budget allows: ${told(best)}` };
+  }
+  const wanted = { ...QUALITY, ...defined(quality) };
+  const limits = `${Number((100 * wanted.keep).toFixed(1))} % of the parent's recall at every distance`;
+  const enough = found.find(([, placed]) => keeps(placed, parent, wanted))?.[0];
   if (enough !== undefined) {
     return {
       chosen: enough,
-      reason:
-        `the cheapest that keeps ${100 * KEEPS.recall} % of the parent's recall at every distance and stays ` +
-        `within ${KEEPS.text} nats a token of text: ${heads(enough)}`,
+      reason: `the cheapest that keeps ${limits} and stays within ${wanted.textLoss} nats a token of text: ${told(enough)}`,
     };
   }
   return {
     chosen: best,
-    reason:
-      `the best of those tried, of which none keeps ${100 * KEEPS.recall} % of the parent's recall at every distance within ` +
-      `${KEEPS.text} nats a token of text: ${heads(best)}`,
+    reason: `the best of those tried, of which none keeps ${limits} within ${wanted.textLoss} nats a token of text: ${told(best)}`,
   };
 }

@@ -69,7 +69,8 @@ export interface ConvertOptions extends Partial<Wanted> {
 
 const KNOWN: Record<keyof ConvertOptions, true> = {
   ...{ model: true, data: true, field: true, out: true, windows: true, sinks: true, name: true, hours: true },
-  ...{ context: true, memory: true, speed: true, heads: true, speedMeasured: true, comparison: true },
+  ...{ context: true, memory: true, speed: true, heads: true, keep: true, textLoss: true },
+  ...{ speedMeasured: true, comparison: true },
   ...{ dtype: true, threads: true, command: true, onProgress: true, signal: true },
 };
 
@@ -149,8 +150,7 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
     ...defined({ field: options.field, times }),
     ...common,
   });
-  const given = wanted.memory !== undefined || wanted.speed !== undefined || wanted.heads !== undefined;
-  const { chosen, reason } = choosePlacement(reach, given);
+  const { chosen, reason } = choosePlacement(reach, wanted);
   const placed = reach.placements[chosen]!;
   const name = wish ?? nameOf(context, placed);
   const placement = placementOf(config, configOf(config, placed), {
@@ -178,7 +178,7 @@ export async function convert(options: ConvertOptions): Promise<Converted> {
 
 /** @throws InputError for numbers that are none */
 function wantedOf(options: ConvertOptions, { maxPositionEmbeddings }: ModelConfig): Wanted {
-  const { context = maxPositionEmbeddings, memory, speed, heads } = options;
+  const { context = maxPositionEmbeddings, memory, speed, heads, keep, textLoss } = options;
   for (const [name, value, least] of [
     ['context', context, 64],
     ['heads', heads, 0],
@@ -192,7 +192,13 @@ function wantedOf(options: ConvertOptions, { maxPositionEmbeddings }: ModelConfi
       throw new InputError(`${name} is ${value}, expected a number above 0`);
     }
   }
-  return { context, ...defined({ memory, speed, heads }) };
+  if (keep !== undefined && !(keep > 0 && keep <= 1)) {
+    throw new InputError(`keep is ${keep}, expected a share of the parent's recall, above 0 and at most 1`);
+  }
+  if (textLoss !== undefined && !(Number.isFinite(textLoss) && textLoss >= 0)) {
+    throw new InputError(`textLoss is ${textLoss}, expected nats a token, 0 or more`);
+  }
+  return { context, ...defined({ memory, speed, heads, keep, textLoss }) };
 }
 
 function configOf(config: ModelConfig, { layers }: PlacedReach): ModelConfig {

@@ -18,6 +18,8 @@ export const conversionSchema = fields({
     memory: number().optional().describe('bytes of the keys and values of a sequence, at most'),
     speed: number().optional().describe('tokens written a second at the context, at least'),
     heads: whole(0).optional().describe('KV heads that see everything, at most'),
+    keep: number().optional().describe("share of the parent's answers to be kept at every distance"),
+    textLoss: number().optional().describe('nats a token of text more than the parent, at most'),
   }),
   reach: reachSchema.describe('what was tried'),
   kept: filled(

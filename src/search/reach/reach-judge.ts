@@ -73,7 +73,7 @@ interface Options {
 }
 
 export class ReachJudge {
-  private readonly examples: readonly Example[];
+  readonly examples: readonly Example[];
   /** By placement that has read, placement that is judged and example: of its tails. */
   private readonly known: Map<string, Kept[]>;
   private readonly identity: Identity;
@@ -147,9 +147,13 @@ export class ReachJudge {
   }
 
   /** Judges one placement by whole passes. */
-  async whole(placement: ReachPlacement, stage: string): Promise<JudgedReach> {
+  async whole(
+    placement: ReachPlacement,
+    stage: string,
+    options: { longest?: number } = {},
+  ): Promise<JudgedReach> {
     this.readWith(placement);
-    return (await this.judge([placement], stage))[0]!;
+    return (await this.judge([placement], stage, options))[0]!;
   }
 
   /** @param longest leaves out texts of more tokens, in which secrets are told */
@@ -268,7 +272,7 @@ export class ReachJudge {
 }
 
 /** Tokens that are taken through all layers, about: placements share the first ones. */
-function tailTokens({ tails }: Example, placements: number): number {
+export function tailTokens({ tails }: Example, placements: number): number {
   const all = tails.reduce((sum, { ids }) => sum + ids.length, 0);
   return Math.round(all * (placements === 1 ? 1 : placements / 2));
 }

@@ -5,7 +5,7 @@ import { withoutUnit, withUnit } from './refine.ts';
 import type { ReachResult } from './result.ts';
 
 /** Where all heads see everything, longer texts take longer than all else. */
-const LONGEST_FULL = 2048;
+export const LONGEST_FULL = 2048;
 
 export type UnitScores = ReachResult['scores'];
 
