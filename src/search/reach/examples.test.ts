@@ -76,8 +76,8 @@ describe.each([
     expect(recallExamples(family, longest, encode, { seed: 4, nearest: shortest })).not.toEqual(examples);
   });
 
-  test('several texts of each length', () => {
-    const more = recallExamples(family, longest, encode, { seed: 3, nearest: shortest, texts: 2 });
+  test('as many texts of each length as ask so many questions', () => {
+    const more = recallExamples(family, longest, encode, { seed: 3, nearest: shortest, questions: 15 });
     expect(more.map(({ tails }) => tails.length)).toEqual([4, 4, 10, 10]);
     expect(more[0]).not.toEqual(more[1]);
   });
