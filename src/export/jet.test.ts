@@ -17,7 +17,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true }));
 
-const { head_attention, attention, jet_block, sliding_window, gated_deltanet } = EVERY_MIXER;
+const { head_attention, window_linear, attention, jet_block, sliding_window, gated_deltanet } = EVERY_MIXER;
 const generation = { bosTokenId: 1, eosTokenIds: [2] };
 
 async function exported(layers: MixerSpec[], more: Partial<ModelConfig> = {}, folder = join(dir, 'jet')) {
@@ -64,6 +64,7 @@ test.each<[string, MixerSpec[], Partial<ModelConfig>, RegExp]>([
   ['another block', [jet_block, gated_deltanet], {}, /layer 1 is gated_deltanet, the family has/],
   ['another design', [{ ...jet_block, rope: true }], {}, /layer 0 is .*"rope":true/],
   ['heads', [jet_block, head_attention], {}, /layer 1 is head_attention, the family has attention/],
+  ['window + linear', [jet_block, window_linear], {}, /layer 1 is window_linear, the family has/],
   ['sinks', [jet_block, { ...sliding_window, sinks: 4 }], {}, /layer 1 is .*"sinks":4/],
   ['two sizes', [jet_block, { ...jet_block, keyDim: 4 }], {}, /layer 0 is/],
   ['a parent without biases', [jet_block], { qkvBias: false }, /biases on q_proj/],

@@ -77,10 +77,12 @@ export interface Mixer<S extends MixerSpec = MixerSpec> {
   letter: string;
   /** `forward` takes a symbolic T too. Not so recurrences, which are unrolled or cut into chunks. */
   anyLength?: boolean;
-  /** Whether there is a fused form. */
+  /** Whether there is a fused form of what is linear in it. */
   fused?: boolean;
-  /** Attention over keys and values that are kept outside of the graph, in two halves; absent for linear mixers. */
+  /** Attention over keys and values that are kept outside of the graph, in two halves; absent for mixers that are linear alone. */
   cached?: CachedAttention<S>;
+  /** A linear mixer beside such attention, whose outputs are added to those of the attention. */
+  beside?: BesideAttention<S>;
   /** Whether such a layer takes `firstValues` from another: then it is no function of its input alone. */
   coupled?(spec: S): boolean;
   parameters(spec: S, context: MixerContext): Parameter[];
@@ -116,6 +118,12 @@ interface CachedAttention<S extends MixerSpec> {
   heads(spec: S, context: MixerContext, input: MixerInput): Record<'q' | 'k' | 'v', Tensor>;
   /** What the queries got [B, H, T, d] -> [B, T, D] */
   output(attended: Tensor, params: Readonly<Record<string, Tensor>>): Tensor;
+}
+
+/** The linear part of a mixer that has attention too: functions of the whole mixer's input, weights and state. */
+interface BesideAttention<S extends MixerSpec> extends Pick<Mixer<S>, 'state' | 'forward'> {
+  /** Whether a weight is its own, and none of the attention's. */
+  owns(name: string): boolean;
 }
 
 /** Values ~ N(0, deviation). */

@@ -10,10 +10,11 @@ import { mamba2 } from './mamba2.ts';
 import type { Mixer } from './mixer.ts';
 import { retNet } from './retnet.ts';
 import { rwkv7 } from './rwkv7.ts';
-import type { BuiltInKind, CustomSpec, MixerSpec } from './spec.ts';
+import type { BuiltInKind, CustomSpec, LinearSpec, MixerSpec } from './spec.ts';
+import { WINDOW_LINEAR_LETTER, windowLinear } from './window-linear.ts';
 
-/** Every mixer of the package by its kind. */
-const MIXERS: { [K in BuiltInKind]: Mixer<Extract<MixerSpec, { kind: K }>> } = {
+/** Every mixer of the package by its kind, but for that which is made of another. */
+const MIXERS: { [K in Exclude<BuiltInKind, 'window_linear'>]: Mixer<Extract<MixerSpec, { kind: K }>> } = {
   attention,
   sliding_window: slidingWindow,
   head_attention: headAttention,
@@ -42,7 +43,11 @@ export function registerMixer(mixer: Mixer<CustomSpec>): void {
   if (!/^custom_[a-z0-9_]+$/.test(kind)) {
     throw new InputError(`the mixer ${JSON.stringify(kind)}: expected a kind such as custom_hgrn2`);
   }
-  const others = [...Object.values(MIXERS), ...custom.values()];
+  const others = [
+    ...Object.values(MIXERS),
+    { kind: 'window_linear', letter: WINDOW_LINEAR_LETTER },
+    ...custom.values(),
+  ];
   const same = others.find((other) => other.kind === kind || other.letter === letter);
   if (same) {
     const what = same.kind === kind ? `the kind ${kind}` : `the letter ${letter}`;
@@ -68,7 +73,12 @@ export function customKinds(): CustomSpec['kind'][] {
  */
 export function mixerOf<S extends MixerSpec>(spec: S): Mixer<S> {
   const { kind } = spec;
-  const mixer = Object.hasOwn(MIXERS, kind) ? MIXERS[kind as BuiltInKind] : custom.get(kind);
+  const mixer =
+    kind === 'window_linear'
+      ? windowLinear(mixerOf<LinearSpec>(spec.linear))
+      : Object.hasOwn(MIXERS, kind)
+        ? MIXERS[kind as keyof typeof MIXERS]
+        : custom.get(kind);
   if (!mixer) throw new InputError(unknownMixer(kind));
   // The table is typed by kind, which TypeScript does not carry through the look-up.
   return mixer as unknown as Mixer<S>;
@@ -77,6 +87,23 @@ export function mixerOf<S extends MixerSpec>(spec: S): Mixer<S> {
 /** Whether a mixer keeps a state of fixed size, and no keys and values: it took the place of attention. */
 export function isLinear(spec: MixerSpec): boolean {
   return mixerOf(spec).cached === undefined;
+}
+
+/** Whether there is a linear mixer in it, be it in the place of attention or beside it. */
+export function hasLinear(spec: MixerSpec): boolean {
+  const { cached, beside } = mixerOf(spec);
+  return cached === undefined || beside !== undefined;
+}
+
+/** Whether a weight of a mixer is of a linear one, be it in the place of attention or beside it. */
+export function isLinearWeight(spec: MixerSpec, name: string): boolean {
+  const { cached, beside } = mixerOf(spec);
+  return cached === undefined || (beside?.owns(name) ?? false);
+}
+
+/** Whether a mixer has a part of which all forms but one are unrolled or cut into chunks of a known number of tokens. */
+export function needsLength(spec: MixerSpec): boolean {
+  return hasLinear(spec) && !mixerOf(spec).fused;
 }
 
 /** Whether every token sees all tokens before it. */
@@ -88,8 +115,9 @@ export function isFullAttention(spec: MixerSpec): boolean {
  * The source text of a mixer from outside, of which nothing else tells one version from another; empty for those of the
  * package. What its functions call elsewhere is not seen.
  */
-export function sourceOf({ kind }: MixerSpec): string {
-  return Object.values(custom.get(kind) ?? {})
+export function sourceOf(spec: MixerSpec): string {
+  if (spec.kind === 'window_linear') return sourceOf(spec.linear);
+  return Object.values(custom.get(spec.kind) ?? {})
     .map(String)
     .join('\n');
 }

@@ -210,10 +210,8 @@ export interface CustomSpec {
   valueDim: number;
 }
 
-export type MixerSpec =
-  | AttentionSpec
-  | SlidingWindowSpec
-  | HeadAttentionSpec
+/** What keeps a state of fixed size, whatever it has read. */
+export type LinearSpec =
   | RetNetSpec
   | GlaSpec
   | DeltaNetSpec
@@ -223,5 +221,18 @@ export type MixerSpec =
   | Mamba2Spec
   | Rwkv7Spec
   | CustomSpec;
+
+/** Attention over a window and a linear mixer side by side: what the window has let go is in the other's state. */
+export interface WindowLinearSpec {
+  kind: 'window_linear';
+  /** Tokens that the attention sees, the current one included. */
+  window: number;
+  /** First tokens of the text that it sees besides; none when absent. */
+  sinks?: number;
+  /** The mixer beside it, which sees all tokens. */
+  linear: LinearSpec;
+}
+
+export type MixerSpec = AttentionSpec | SlidingWindowSpec | HeadAttentionSpec | WindowLinearSpec | LinearSpec;
 export type MixerKind = MixerSpec['kind'];
 export type BuiltInKind = Exclude<MixerKind, CustomSpec['kind']>;

@@ -1,27 +1,30 @@
 /** MixerSpec <-> JSON with snake_case keys, as it stands in the `layers` field of our config.json. */
 import { JET_BLOCK_SPACE } from '../mixers/jet-block.ts';
-import { customKinds, unknownMixer } from '../mixers/registry.ts';
-import type { BuiltInKind, MixerSpec } from '../mixers/spec.ts';
+import { customKinds, isLinear, unknownMixer } from '../mixers/registry.ts';
+import type { BuiltInKind, LinearSpec, MixerSpec } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
 import { Fields, isObject, type JsonObject, shown } from './json-fields.ts';
 
 type FieldType<V> = [V] extends [readonly number[]]
   ? 'heads'
-  : undefined extends V
-    ? NonNullable<V> extends number
-      ? 'none or count'
-      : 'flag'
-    : [V] extends [string]
-      ? readonly V[]
-      : V extends boolean
-        ? 'boolean'
-        : V extends number
-          ? 'size' | 'count'
-          : never;
+  : [V] extends [LinearSpec]
+    ? 'linear mixer'
+    : undefined extends V
+      ? NonNullable<V> extends number
+        ? 'none or count'
+        : 'flag'
+      : [V] extends [string]
+        ? readonly V[]
+        : V extends boolean
+          ? 'boolean'
+          : V extends number
+            ? 'size' | 'count'
+            : never;
 
 /**
  * The fields of every kind and what they hold: a 'size' is a whole number from 1 on, a 'count' one from 0 on, which a
- * 'none or count' is or absent for 0, a 'flag' is true or absent, and 'heads' are numbers of heads, ascending.
+ * 'none or count' is or absent for 0, a 'flag' is true or absent, 'heads' are numbers of heads, ascending, and a 'linear
+ * mixer' is one with its fields.
  */
 type FieldTable = {
   [K in BuiltInKind]: {
@@ -35,6 +38,7 @@ const FIELDS: FieldTable = {
   attention: {},
   sliding_window: { window: 'size', sinks: 'none or count' },
   head_attention: { fullHeads: 'heads', window: 'size', sinks: 'none or count' },
+  window_linear: { window: 'size', sinks: 'none or count', linear: 'linear mixer' },
   retnet: { heads: 'size', keyDim: 'size', valueDim: 'size', qkNorm: 'flag' },
   gla: { heads: 'size', keyDim: 'size', valueDim: 'size', gateRank: 'size', rope: 'boolean', qkNorm: 'flag' },
   deltanet: { heads: 'size', keyDim: 'size', valueDim: 'size', convSize: 'count', rope: 'boolean' },
@@ -68,7 +72,15 @@ const FIELDS: FieldTable = {
   },
 };
 
-type FieldOf = 'size' | 'count' | 'none or count' | 'boolean' | 'flag' | 'heads' | readonly string[];
+type FieldOf =
+  | 'size'
+  | 'count'
+  | 'none or count'
+  | 'boolean'
+  | 'flag'
+  | 'heads'
+  | 'linear mixer'
+  | readonly string[];
 
 const CUSTOM = { heads: 'size', keyDim: 'size', valueDim: 'size' } as const;
 
@@ -99,6 +111,8 @@ export function mixerFromJson(path: string, value: unknown, numKvHeads: number):
       if (fields.has(key) && fields.boolean(key)) spec[name] = true;
     } else if (type === 'heads') {
       spec[name] = headsOf(fields, key, numKvHeads);
+    } else if (type === 'linear mixer') {
+      spec[name] = linearOf(fields, key, numKvHeads);
     } else if (type === 'none or count') {
       const count = fields.integer(key, 0, 0);
       if (count > 0) spec[name] = count;
@@ -109,6 +123,15 @@ export function mixerFromJson(path: string, value: unknown, numKvHeads: number):
     throw fields.wrong('heads_per_group', `a divisor of heads, which is ${spec.heads}`);
   }
   return spec as unknown as MixerSpec;
+}
+
+function linearOf(fields: Fields, key: string, numKvHeads: number): MixerSpec {
+  const expected = 'a linear mixer, such as {"kind": "gated_deltanet", ...}';
+  const { path, object } = fields;
+  if (!isObject(object[key])) throw fields.wrong(key, expected);
+  const spec = mixerFromJson(`${path}: ${key}`, object[key], numKvHeads);
+  if (!isLinear(spec)) throw fields.wrong(key, expected);
+  return spec;
 }
 
 function headsOf(fields: Fields, key: string, numKvHeads: number): number[] {
@@ -127,5 +150,6 @@ function headsOf(fields: Fields, key: string, numKvHeads: number): number[] {
 }
 
 export function mixerToJson(spec: MixerSpec): JsonObject {
-  return Object.fromEntries(Object.entries(spec).map(([name, value]) => [toSnake(name), value]));
+  const shown = (value: unknown) => (isObject(value) ? mixerToJson(value as unknown as MixerSpec) : value);
+  return Object.fromEntries(Object.entries(spec).map(([name, value]) => [toSnake(name), shown(value)]));
 }

@@ -1,6 +1,7 @@
 import { mixerOf } from '../mixers/registry.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import type { ModelConfig } from './config.ts';
+import { isObject } from './json-fields.ts';
 import { mixerToJson } from './mixer-json.ts';
 
 /** The mixers of a model in words, for terminals and results. */
@@ -25,10 +26,17 @@ export function mixerGroups(mixers: readonly MixerSpec[]): MixerGroup[] {
       const mixer = mixers[layer]!;
       return mixer.kind === 'head_attention' ? mixer.fullHeads.map((head) => `${layer}.${head}`) : [];
     });
-    const fields = Object.entries(rest).map(([name, value]) => `${name}=${value}`);
+    const fields = Object.entries(rest).map(([name, value]) => `${name}=${inWords(value)}`);
     const heads = full.length > 0 ? [`full_heads=${full.join(',')}`] : [];
     return { text: [kind, ...heads, ...fields].join(' '), layers };
   });
+}
+
+/** A mixer within another one in brackets: '(gla heads=4 ... rope=true)'. */
+function inWords(value: unknown): string {
+  if (!isObject(value)) return String(value);
+  const { kind, ...rest } = value;
+  return `(${[kind, ...Object.entries(rest).map(([name, field]) => `${name}=${field}`)].join(' ')})`;
 }
 
 /** The key and value heads of a layer that see all tokens; null for a layer that has no such heads. */

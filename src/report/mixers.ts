@@ -16,6 +16,7 @@ const KINDS: Record<BuiltInKind, Traits> = {
   attention: { letter: 'A', name: 'full attention', gate: false, delta: false },
   sliding_window: { letter: 'W', name: 'sliding window', gate: false, delta: false },
   head_attention: { letter: 'H', name: 'some heads full', gate: false, delta: false },
+  window_linear: { letter: 'L', name: 'window + linear', gate: false, delta: false },
   retnet: { letter: 'R', name: 'RetNet', gate: false, delta: false },
   gla: { letter: 'G', name: 'GLA', gate: true, delta: false },
   deltanet: { letter: 'N', name: 'DeltaNet', gate: false, delta: true },

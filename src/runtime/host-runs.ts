@@ -1,5 +1,5 @@
 import { type Device, float32, type Program, type Values } from '../graph/index.ts';
-import { mixerOf } from '../mixers/registry.ts';
+import { needsLength } from '../mixers/registry.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { type Batch, HostBatch } from './batch.ts';
 import { draw } from './draw.ts';
@@ -328,5 +328,5 @@ export class HostRuns implements Runs {
 
 /** Whether every mixer has a form for any number of tokens. */
 function anyLength(config: ModelConfig): boolean {
-  return config.layers.every((spec) => mixerOf(spec).cached || mixerOf(spec).fused);
+  return !config.layers.some(needsLength);
 }

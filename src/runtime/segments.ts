@@ -23,13 +23,13 @@ import { attendByGroup } from '../mixers/head-attention.ts';
 import type { MixerInput, MixerOutput } from '../mixers/mixer.ts';
 import { mixerOf } from '../mixers/registry.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { head, type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } from '../model/decoder.ts';
+import { head, type MixerOptions, mlpBlock, under, weightInputs } from '../model/decoder.ts';
 import { layerPrefix, modelParameters } from '../model/parameters.ts';
 import type { ByRow, EngineWeights, Reading } from './engine-weights.ts';
 import { attendToBlock } from './kv/block-attention.ts';
 import type { Ring } from './kv/ring.ts';
 import { RingAttention } from './kv/ring-attention.ts';
-import { type CachedGroup, hostShape, keptGroups } from './sequence-parts.ts';
+import { type CachedGroup, hostShape, keptGroups, linearPart } from './sequence-parts.ts';
 
 /**
  * The decoder cut at every layer with keys and values in a cache: a program runs up to the heads of such a layer, the
@@ -194,10 +194,12 @@ function record(config: ModelConfig, form: Form, padTo: number, packed: RightByt
     const mixer = mixerOf(spec);
     const layerWeights = under(layerPrefix(i), weights);
     const { cached } = mixer;
+    const params = under('self_attn.', layerWeights);
+    const normed = () => rmsNorm(x, layerWeights['input_layernorm.weight']!, rmsNormEps);
+    /** What is added to x. */
+    const mixed: Tensor[] = [];
     if (cached) {
-      const params = under('self_attn.', layerWeights);
-      const normed = rmsNorm(x, layerWeights['input_layernorm.weight']!, rmsNormEps);
-      const given: MixerInput = { x: normed, params, form: 'recurrent', positions, angles };
+      const given: MixerInput = { x: normed(), params, form: 'recurrent', positions, angles };
       const groups = keptGroups(config, i).map((group, index) => ({ ...group, layer: i, index }));
       const cut = whole ? [] : groups.filter(({ ring }) => !ring);
       const send = (part: string, heads: Tensor, group: CachedGroup) => {
@@ -229,9 +231,11 @@ function record(config: ModelConfig, form: Form, padTo: number, packed: RightByt
         if (firstValues && coupled(i)) firstValues = input('first', 'float32', firstValues.shape);
         x = input('x', 'float32', [B, T, hiddenSize]);
       }
-      x = add(x, cached.output(attended, params));
-    } else {
-      const parts = mixer.state(spec, config);
+      mixed.push(cached.output(attended, params));
+    }
+    const linear = linearPart(mixer);
+    if (linear) {
+      const parts = linear.state(spec, config);
       const turned = new Set(parts.filter(({ turns }) => turns).map(({ name }) => name));
       const turn = (name: string, x: Tensor) => (turned.has(name) ? swapLast(x) : x);
       const own = parts.map(({ name, shape, turns }) => {
@@ -246,14 +250,18 @@ function record(config: ModelConfig, form: Form, padTo: number, packed: RightByt
         firstValues,
       };
       const block = (x: Tensor, more: Partial<MixerOptions> = {}) =>
-        mixerBlock(config, spec, x, layerWeights, { ...options, ...more });
-      const mixed = options.form === 'chunk' ? padded(x, positions, padTo, block) : block(x);
-      for (const [name, tensor] of Object.entries(mixed.state)) {
+        linear.forward(spec, config, { x, params, ...options, ...more });
+      const made = options.form === 'chunk' ? padded(normed(), positions, padTo, block) : block(normed());
+      for (const [name, tensor] of Object.entries(made.state)) {
         outputs[`${i}.${name}`] = turn(name, tensor);
       }
-      firstValues ??= mixed.firstValues;
-      x = add(x, mixed.y);
+      firstValues ??= made.firstValues;
+      mixed.push(made.y);
     }
+    x = add(
+      x,
+      mixed.reduce((a, b) => add(a, b)),
+    );
     x = mlpBlock(config, x, layerWeights);
   }
   segments.push({ outputs: { ...outputs, x }, groups: [] });

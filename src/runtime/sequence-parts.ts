@@ -1,5 +1,6 @@
-import type { Reach } from '../mixers/mixer.ts';
+import type { Mixer, Reach } from '../mixers/mixer.ts';
 import { mixerOf } from '../mixers/registry.ts';
+import type { MixerSpec } from '../mixers/spec.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { isRing, type Window } from './kv/ring.ts';
 
@@ -21,19 +22,26 @@ export interface FixedState {
 export function fixedState(config: ModelConfig): FixedState[] {
   return config.layers.flatMap((spec, layer): FixedState[] => {
     const mixer = mixerOf(spec);
-    if (mixer.cached) {
-      return keptGroups(config, layer).flatMap(({ heads, window, sinks, ring }) => {
-        if (!ring) return [];
-        const shape = [heads.length, sinks + window, config.headDim];
-        return ['window_k', 'window_v'].map((name) => {
-          return { name: `${layer}.${name}`, shape, layer, ring: { window, sinks } };
-        });
+    const rings = keptGroups(config, layer).flatMap(({ heads, window, sinks, ring }) => {
+      if (!ring) return [];
+      const shape = [heads.length, sinks + window, config.headDim];
+      return ['window_k', 'window_v'].map((name) => {
+        return { name: `${layer}.${name}`, shape, layer, ring: { window, sinks } };
       });
-    }
-    return mixer.state(spec, config).map(({ name, shape, turns = false }) => {
-      return { name: `${layer}.${name}`, shape: shape.slice(1) as number[], layer, turns };
     });
+    const linear = linearPart(mixer)?.state(spec, config) ?? [];
+    return [
+      ...rings,
+      ...linear.map(({ name, shape, turns = false }) => {
+        return { name: `${layer}.${name}`, shape: shape.slice(1) as number[], layer, turns };
+      }),
+    ];
   });
+}
+
+/** What is linear in a mixer: all of it, or what stands beside its attention. */
+export function linearPart(mixer: Mixer<MixerSpec>): Pick<Mixer<MixerSpec>, 'state' | 'forward'> | undefined {
+  return mixer.cached ? mixer.beside : mixer;
 }
 
 /** The same as the host keeps it. */

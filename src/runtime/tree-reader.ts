@@ -19,11 +19,12 @@ import {
 import { attendByGroup } from '../mixers/head-attention.ts';
 import { mixerOf } from '../mixers/registry.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { mixerBlock, mlpBlock, under, weightInputs } from '../model/decoder.ts';
+import { mlpBlock, under, weightInputs } from '../model/decoder.ts';
 import { layerPrefix, modelParameters } from '../model/parameters.ts';
 import { AngleTables } from './angle-tables.ts';
 import type { EngineWeights } from './engine-weights.ts';
 import { compileWith } from './segments.ts';
+import { linearPart } from './sequence-parts.ts';
 import { pathsOf, positionsOf, type Sight, type TokenTree, writeBias } from './token-tree.ts';
 
 /**
@@ -139,30 +140,40 @@ function record(config: ModelConfig): Recorded {
   for (const [i, spec] of config.layers.entries()) {
     const mixer = mixerOf(spec);
     const layerWeights = under(layerPrefix(i), weights);
+    const params = under('self_attn.', layerWeights);
+    const normed = (x: Tensor) => rmsNorm(x, layerWeights['input_layernorm.weight']!, rmsNormEps);
+    /** What is added to x. */
+    const mixed: Tensor[] = [];
     if (mixer.cached) {
-      const params = under('self_attn.', layerWeights);
-      const normed = rmsNorm(x, layerWeights['input_layernorm.weight']!, rmsNormEps);
-      const given = { x: normed, params, form: 'recurrent', positions, angles } as const;
+      const given = { x: normed(x), params, form: 'recurrent', positions, angles } as const;
       const heads = mixer.cached.heads(spec, config, given);
       const attended = attendByGroup(heads, mixer.cached.reach(spec, config), config, (own, group) =>
         attendWith(own, biasOf(group)),
       );
-      x = add(x, mixer.cached.output(attended, params));
-    } else {
+      mixed.push(mixer.cached.output(attended, params));
+    }
+    const part = linearPart(mixer);
+    if (part) {
       linear = true;
-      const state = mixer.state(spec, config).map(({ name, shape }) => {
+      const state = part.state(spec, config).map(({ name, shape }) => {
         return [name, fill(0, ['S', ...shape.slice(1)])] as const;
       });
-      const mixed = mixerBlock(config, spec, take(reshape(x, [all, D]), paths), layerWeights, {
+      const made = part.forward(spec, config, {
+        x: normed(take(reshape(x, [all, D]), paths)),
+        params,
         form: 'fused',
         state: Object.fromEntries(state),
         positions: paths,
         angles,
         firstValues,
       });
-      firstValues ??= mixed.firstValues;
-      x = add(x, reshape(take(reshape(mixed.y, ['P*S', D]), home), [B, T, D]));
+      firstValues ??= made.firstValues;
+      mixed.push(reshape(take(reshape(made.y, ['P*S', D]), home), [B, T, D]));
     }
+    x = add(
+      x,
+      mixed.reduce((a, b) => add(a, b)),
+    );
     // Of the last layer nothing else is wanted.
     if (i === config.layers.length - 1) x = reshape(take(reshape(x, [all, D]), asked), [1, 'R', D]);
     x = mlpBlock(config, x, layerWeights);

@@ -23,4 +23,10 @@ export const EVERY_MIXER: { [K in MixerKind]: Extract<MixerSpec, { kind: K }> } 
     gateRank: 4,
     valueRank: 0,
   },
+  window_linear: {
+    kind: 'window_linear',
+    window: 5,
+    sinks: 2,
+    linear: { kind: 'gated_deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: true },
+  },
 };

@@ -248,7 +248,7 @@ describe('ids and templates', () => {
 });
 
 describe('is refused, naming layer, block and reason', () => {
-  const { head_attention, jet_block, sliding_window, gla, rwkv7 } = EVERY_MIXER;
+  const { head_attention, window_linear, jet_block, sliding_window, gla, rwkv7 } = EVERY_MIXER;
   test.each<[string, MixerSpec[], Partial<ModelConfig>, RegExp]>([
     ['JetBlock', [gdn, jet_block], {}, /layer 1 \(jet_block\): llama.cpp has no dynamic convolution/],
     ['window', [gdn, sliding_window], {}, /layer 1 \(sliding_window\): .*no sliding window beside/],
@@ -260,6 +260,12 @@ describe('is refused, naming layer, block and reason', () => {
       [attention, { ...sliding_window, sinks: 4 }],
       { qkNorm: false },
       /layer 1 \(sliding_window\): .*nor in models of the kinds of Llama/,
+    ],
+    [
+      'window + linear',
+      [attention, window_linear],
+      {},
+      /layer 1 \(window_linear\): .*no layer of a window and/,
     ],
     ['GLA', [gla, attention], {}, /layer 0 \(gla\): llama.cpp has no such block/],
     ['RWKV7', [attention, rwkv7], {}, /layer 1 \(rwkv7\): /],

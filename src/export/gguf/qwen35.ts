@@ -71,6 +71,8 @@ function whyNotLayer(spec: MixerSpec, first: GatedDeltaNetSpec | undefined, qkNo
       return 'llama.cpp has no dynamic convolution';
     case 'sliding_window':
       return 'llama.cpp has no sliding window beside Gated DeltaNet, nor in models of the kinds of Llama, Qwen2 and Qwen3';
+    case 'window_linear':
+      return 'llama.cpp has no layer of a window and a linear mixer';
     case 'head_attention':
       return 'llama.cpp has one reach for all KV heads of a layer';
     default:

@@ -20,7 +20,7 @@ import type { ModelConfig } from '../../model/config.ts';
 import { decoderLayer, embed, head, type MixerOptions, under, weightInputs } from '../../model/decoder.ts';
 import { layerPrefix, modelParameters } from '../../model/parameters.ts';
 import { rotationAngles } from './angles.ts';
-import { BATCH, cacheTypes, grows, layerState, PAST, TOKENS } from './layer-state.ts';
+import { BATCH, cacheTypes, grows, hasWindowBeside, layerState, PAST, TOKENS } from './layer-state.ts';
 
 /** A whole model as one graph, with the names that transformers.js looks for. */
 export interface RecordedDecoder {
@@ -64,7 +64,7 @@ export function recordDecoder(config: ModelConfig): RecordedDecoder {
     const valid = {
       ...(grows(spec) && { valid: slice(seen, 1, 0, P) }),
       ...(spec.kind === 'sliding_window' && { valid: places(spec) }),
-      ...(spec.kind === 'head_attention' && { window_valid: places(spec) }),
+      ...(hasWindowBeside(spec) && { window_valid: places(spec) }),
     };
     const layer = decoderLayer(config, spec, x, under(layerPrefix(i), weights), {
       ...common,

@@ -91,6 +91,16 @@ describe.each([
     [EVERY_MIXER.head_attention, SINKS, { ...EVERY_MIXER.head_attention, fullHeads: [0, 2], sinks: 0 }],
     { numKvHeads: 4 },
   ] as const,
+  [
+    'windows beside linear mixers, with and without sinks, with a state of one part and of several',
+    [
+      { ...EVERY_MIXER.window_linear, linear: EVERY_MIXER.gla },
+      SINKS,
+      { ...EVERY_MIXER.window_linear, window: 9, sinks: 0, linear: EVERY_MIXER.rwkv7 },
+      EVERY_MIXER.head_attention,
+    ],
+    {},
+  ] as const,
   ['windows alone', [EVERY_MIXER.sliding_window, EVERY_MIXER.sliding_window], {}] as const,
 ])('%s', (_, layers, more) => {
   const config = tinyConfig([...layers] as MixerSpec[], more);

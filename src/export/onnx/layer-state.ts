@@ -1,6 +1,6 @@
 import { concat, type Dim, input, type Shape, split, type Tensor } from '../../graph/index.ts';
 import { mixerOf } from '../../mixers/registry.ts';
-import type { MixerSpec } from '../../mixers/spec.ts';
+import type { HeadAttentionSpec, MixerSpec, WindowLinearSpec } from '../../mixers/spec.ts';
 import type { ModelConfig } from '../../model/config.ts';
 
 /**
@@ -27,27 +27,32 @@ export function grows({ kind }: MixerSpec): boolean {
   return kind === 'attention' || kind === 'head_attention';
 }
 
+/** Whether a layer has a window, whose state begins with `window_`, and a state of another kind. */
+export function hasWindowBeside(spec: MixerSpec): spec is HeadAttentionSpec | WindowLinearSpec {
+  return spec.kind === 'head_attention' || spec.kind === 'window_linear';
+}
+
 /**
  * What transformers.js is told of the states, as `layer_types` of config.json: of every layer whether it has a cache that
- * grows or a state of a fixed size. Attention of which some heads have windows has both, and a window's keys go under a
- * number after the last layer's. Where no cache grows there is one more: transformers.js asks it for the number of tokens.
+ * grows or a state of a fixed size. Attention of which some heads have windows has both, and a window beside a linear mixer
+ * two of a fixed size: there the window's keys go under a number after the last layer's. Where no cache grows there is one more: transformers.js asks it for the number of tokens.
  */
 export function cacheTypes(layers: readonly MixerSpec[]): {
   types: string[];
-  /** Of attention by heads, by its layer: the number of its windows' state. */
+  /** Of layers with windows and something else, by the layer: the number of the windows' state. */
   windowsOf: ReadonlyMap<number, number>;
   /** The number of the cache that only counts. */
   counter: number | undefined;
 } {
   const types: string[] = layers.map((spec) => (grows(spec) ? 'full_attention' : 'linear_attention'));
-  const byHeads = [...layers.keys()].filter((layer) => layers[layer]!.kind === 'head_attention');
-  const windowsOf = new Map(byHeads.map((layer, i) => [layer, layers.length + i]));
-  types.push(...byHeads.map(() => 'linear_attention'));
+  const both = [...layers.keys()].filter((layer) => hasWindowBeside(layers[layer]!));
+  const windowsOf = new Map(both.map((layer, i) => [layer, layers.length + i]));
+  types.push(...both.map(() => 'linear_attention'));
   if (types.includes('full_attention')) return { types, windowsOf, counter: undefined };
   return { types: [...types, 'full_attention'], windowsOf, counter: types.length };
 }
 
-/** @param windows number of the state of the windows beside full heads, where a layer has both */
+/** @param windows number of the state of the windows, where a layer has another state too */
 export function layerState(
   config: ModelConfig,
   spec: MixerSpec,
@@ -59,6 +64,10 @@ export function layerState(
       .state(spec, config)
       .map(({ name, shape }) => [name, named(shape)]),
   );
+  const near =
+    windows === undefined
+      ? NONE
+      : plain(parts, { window_k: fixed('conv', windows), window_v: fixed('recurrent', windows) });
   if (parts.has('k')) {
     // A window has a fixed number of places; which of them hold a token the attention mask says.
     const ports: Ports = grows(spec)
@@ -67,14 +76,10 @@ export function layerState(
           v: [`past_key_values.${layer}.value`, `present.${layer}.value`],
         }
       : { k: fixed('conv', layer), v: fixed('recurrent', layer) };
-    const near: Ports =
-      windows === undefined
-        ? {}
-        : { window_k: fixed('conv', windows), window_v: fixed('recurrent', windows) };
-    return plain(parts, { ...ports, ...near });
+    return together(plain(parts, ports), near);
   }
-  const inputs = [...parts.keys()].filter((name) => name !== 'recurrent');
-  const recurrent = plain(parts, { recurrent: fixed('recurrent', layer) });
+  const inputs = [...parts.keys()].filter((name) => name !== 'recurrent' && !name.startsWith('window_'));
+  const recurrent = together(plain(parts, { recurrent: fixed('recurrent', layer) }), near);
   if (inputs.length === 0) return recurrent;
   // The last inputs of the convolutions, [B, channels, ...] each, side by side.
   const [pastName, presentName] = fixed('conv', layer);
@@ -112,6 +117,16 @@ function plain(parts: ReadonlyMap<string, Shape>, ports: Ports): LayerState {
     state: Object.fromEntries(given.map(([name, , x]) => [name, x])),
     present: (state) =>
       Object.fromEntries(Object.entries(ports).map(([name, [, present]]) => [present, state[name]!])),
+  };
+}
+
+const NONE: LayerState = { past: {}, state: {}, present: () => ({}) };
+
+function together(a: LayerState, b: LayerState): LayerState {
+  return {
+    past: { ...a.past, ...b.past },
+    state: { ...a.state, ...b.state },
+    present: (state) => ({ ...a.present(state), ...b.present(state) }),
   };
 }
 

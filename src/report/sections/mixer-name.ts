@@ -8,6 +8,8 @@ export function mixerName(spec: MixerSpec): string {
       return 'full attention';
     case 'sliding_window':
       return `attention over a window of ${spec.window} tokens${spec.sinks ? ` and the first ${spec.sinks}` : ''}`;
+    case 'window_linear':
+      return `${mixerName({ ...spec, kind: 'sliding_window' })} + ${mixerName(spec.linear)}`;
     case 'head_attention':
       return `attention of which ${counted(spec.fullHeads.length, 'KV head')} ${spec.fullHeads.length === 1 ? 'sees' : 'see'} all tokens (${spec.fullHeads.join(', ')}), the others ${spec.window}${spec.sinks ? ` and the first ${spec.sinks}` : ''}`;
     case 'retnet':

@@ -1,5 +1,5 @@
 import { type Device, float32, memoryOf, type Program, type Value, type Values } from '../../graph/index.ts';
-import { mixerOf } from '../../mixers/registry.ts';
+import { needsLength } from '../../mixers/registry.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { refuseSinks } from '../../model/without-sinks.ts';
 import { InputError } from '../../util/errors.ts';
@@ -55,7 +55,7 @@ export class DeviceRuns implements Runs {
     private readonly head: Program,
     private readonly options: Pick<RunsOptions, 'device' | 'threads'>,
   ) {
-    const padded = config.layers.some((spec) => !mixerOf(spec).cached && !mixerOf(spec).fused);
+    const padded = config.layers.some(needsLength);
     this.longest = padded ? PADDED_PIECE : LONGEST_PIECE;
   }
 

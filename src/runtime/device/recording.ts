@@ -21,8 +21,8 @@ import {
   type Tensor,
   transpose,
 } from '../../graph/index.ts';
-import type { Form, Mixer } from '../../mixers/mixer.ts';
-import { isFullAttention, mixerOf } from '../../mixers/registry.ts';
+import type { Form } from '../../mixers/mixer.ts';
+import { isFullAttention, mixerOf, needsLength } from '../../mixers/registry.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } from '../../model/decoder.ts';
@@ -126,7 +126,7 @@ export function recordDecoder(config: ModelConfig, form: 'step' | 'piece', padTo
         .state(spec, config)
         .map(({ name, shape }) => [name, input(`${i}.${name}`, 'float32', [B, ...shape.slice(1)])] as const);
       const options: MixerOptions = {
-        form: formOf(mixer, form),
+        form: formOf(spec, form),
         state: Object.fromEntries(own),
         positions,
         angles,
@@ -146,9 +146,10 @@ export function recordDecoder(config: ModelConfig, form: 'step' | 'piece', padTo
   return { outputs, weights, rotated: [...tables.keys()] };
 }
 
-function formOf({ fused, cached }: Mixer<MixerSpec>, form: 'step' | 'piece'): Form {
-  if (form === 'step') return fused && !cached ? 'fused' : 'recurrent';
-  return fused || cached ? 'fused' : 'chunk';
+/** Attention, of which windows are, has one form whatever is said. */
+function formOf(spec: MixerSpec, form: 'step' | 'piece'): Form {
+  if (!needsLength(spec)) return 'fused';
+  return form === 'step' ? 'recurrent' : 'chunk';
 }
 
 /** Softmax attention over past, tail and the tokens at hand; each key is read once for its group of query heads. */

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { EVERY_MIXER } from '../../../test/support/every-mixer.ts';
 import { tinyConfig } from '../../../test/support/random-model.ts';
 import { evaluate, input, type NdArray, ndarray, type Tensor } from '../../graph/index.ts';
 import { float32 } from '../../graph/program.ts';
@@ -13,6 +14,7 @@ test.each<[string, MixerSpec, number[]]>([
   ['a window with sinks', { kind: 'sliding_window', window: 4, sinks: 3 }, [0, 1]],
   ['more sinks than the window', { kind: 'sliding_window', window: 2, sinks: 6 }, [0, 1]],
   ['a head of two', { kind: 'head_attention', fullHeads: [0], window: 4, sinks: 2 }, [1]],
+  ['a window beside a linear mixer', { ...EVERY_MIXER.window_linear, window: 4, sinks: 3 }, [0, 1]],
 ])('%s, from a device and to it', (_, spec, heads) => {
   const config = tinyConfig([{ kind: 'attention' }, spec]);
   const { headDim: d, hiddenSize: D } = config;

@@ -1,6 +1,6 @@
 import type { Values } from '../../graph/index.ts';
 import type { Parameter } from '../../mixers/mixer.ts';
-import { isLinear, mixerOf } from '../../mixers/registry.ts';
+import { hasLinear, isLinear, mixerOf } from '../../mixers/registry.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { ParameterVector } from '../../train/parameters.ts';
@@ -80,7 +80,7 @@ function startFrom(
   const weights = new Map(
     Object.entries(parent.weights).map(([name, { data }]) => [name, data as Float32Array]),
   );
-  if (!isLinear(parent.spec)) {
+  if (!isLinear(parent.spec) && !(hasLinear(parent.spec) && hasLinear(spec) && !isLinear(spec))) {
     return mixerOf(spec).fromAttention(spec, config, weights, random);
   }
   // The parent is a hybrid: what has the same name and size is copied, all of it for the same mixer.

@@ -1,14 +1,14 @@
 import { releasedJetBlock } from '../../mixers/jet-block.ts';
 import { customKinds } from '../../mixers/registry.ts';
-import type { BuiltInKind, CustomSpec, MixerKind, MixerSpec } from '../../mixers/spec.ts';
+import type { BuiltInKind, CustomSpec, LinearSpec } from '../../mixers/spec.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { InputError } from '../../util/errors.ts';
 
 /** The blocks that can take the place of attention, sized to their parent. */
-export type LinearKind = Exclude<MixerKind, 'attention' | 'sliding_window' | 'head_attention'>;
+export type LinearKind = LinearSpec['kind'];
 
 /** A block whose state is a matrix of key width x value width per head. */
-export type SizedSpec = Extract<MixerSpec, { kind: LinearKind }>;
+export type SizedSpec = LinearSpec;
 
 interface Size {
   heads: number;
@@ -26,7 +26,7 @@ function rwkv7Rank(hiddenSize: number, factor: number): number {
 }
 
 const SIZED: {
-  [K in LinearKind & BuiltInKind]: (size: Size, hiddenSize: number) => Extract<MixerSpec, { kind: K }>;
+  [K in LinearKind & BuiltInKind]: (size: Size, hiddenSize: number) => Extract<LinearSpec, { kind: K }>;
 } = {
   retnet: (size) => ({ kind: 'retnet', ...size }),
   gla: (size) => ({ kind: 'gla', ...size, gateRank: 16, rope: false }),

@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type Device, memoryOf, type Values } from '../../../graph/index.ts';
-import { isLinear } from '../../../mixers/registry.ts';
+import { hasLinear, isLinearWeight } from '../../../mixers/registry.ts';
+import type { MixerSpec } from '../../../mixers/spec.ts';
 import { type Checkpoint, hasWeights, openCheckpoint, saveCheckpoint } from '../../../model/checkpoint.ts';
 import { LayerPrograms } from '../../../model/layer-programs.ts';
 import { refuseInputs } from '../../../model/output-place.ts';
@@ -137,12 +138,13 @@ function claimHybrid({ out, teacher, student }: DistillSettings, stages: readonl
   }
 }
 
-/** The stages that have steps; `linear` says of each layer whether its mixer took attention's place. */
+/** The stages that have steps; `layers` are the student's. */
 function stagesOf(
   { features, logits, all, temperature }: DistillSettings,
-  linear: readonly boolean[],
+  layers: readonly MixerSpec[],
 ): Stage[] {
-  const isLinear = ({ layer, branch }: NetworkWeight) => branch !== undefined && linear[layer!]!;
+  const isLinear = ({ layer, branch, name }: NetworkWeight) =>
+    branch !== undefined && isLinearWeight(layers[layer!]!, name);
   const mixers = (weight: NetworkWeight) => (isLinear(weight) ? 1 : undefined);
   const everything = (weight: NetworkWeight) => (isLinear(weight) ? 1 : all.bodyRate);
   const vocabulary = (crossEntropy: number) => ({ vocabulary: { divergence: 1, temperature, crossEntropy } });
@@ -162,7 +164,7 @@ export function checkDistillation(settings: DistillSettings): {
 } {
   const [teacher, student] = [openCheckpoint(settings.teacher), openCheckpoint(settings.student)];
   const [from, to] = [teacher.config, student.config];
-  const stages = stagesOf(settings, to.layers.map(isLinear));
+  const stages = stagesOf(settings, to.layers);
   const { temperature, all } = settings;
   if (stages.length === 0) throw new InputError('nothing to do: no stage of the distillation has any steps');
   checkBound('temperature', temperature, bounds.temperature);
@@ -174,7 +176,7 @@ export function checkDistillation(settings: DistillSettings): {
       `the teacher has a vocabulary of ${from.vocabSize} tokens, the hybrid of ${to.vocabSize}: expected the same`,
     );
   }
-  const linear = to.layers.some(isLinear);
+  const linear = to.layers.some(hasLinear);
   for (const { name, training } of stages) {
     const { length } = training;
     const context = Math.min(from.maxPositionEmbeddings, to.maxPositionEmbeddings);
