@@ -263,6 +263,28 @@ describe('round trips', () => {
     expect(() => broken({ ...jet, conv_size: 0 })).toThrow(
       /conv_size is 0, expected a whole number of at least 1/,
     );
+    const both = { kind: 'window_linear', window: 8, sinks: 0, linear: { ...jet } };
+    const { sinks: _, ...same } = both;
+    const { layers } = read({ model_type: 'postnas', num_hidden_layers: 1, layers: [both] });
+    expect(layers.map(mixerToJson)).toEqual([same]);
+    for (const linear of [
+      undefined,
+      null,
+      'gla',
+      { kind: 'attention' },
+      { kind: 'sliding_window', window: 3 },
+      both,
+    ]) {
+      expect(() => broken({ ...both, linear })).toThrow(
+        /layers\[0\]: linear is .* expected a linear mixer, such/,
+      );
+    }
+    expect(() => broken({ ...both, linear: { ...jet, conv_size: 0 } })).toThrow(
+      /layers\[0\]: linear: conv_size is 0/,
+    );
+    expect(() => broken({ ...both, linear: { ...jet, size: 3 } })).toThrow(
+      /layers\[0\]: linear: size is no field of a jet_block mixer/,
+    );
     expect(() => read({ model_type: 'postnas', layers: [] })).toThrow(/layers has 0 entries/);
   });
 });

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { tinyConfig } from '../../test/support/random-model.ts';
-import type { MixerSpec } from '../mixers/spec.ts';
+import type { LinearSpec, MixerSpec } from '../mixers/spec.ts';
 import { fullHeadsOf, headMap, mixerGroups } from './mixer-lines.ts';
 
 const near = { window: 5, sinks: 2 };
 const window: MixerSpec = { kind: 'sliding_window', ...near };
-const linear: MixerSpec = { kind: 'retnet', heads: 2, keyDim: 8, valueDim: 8 };
+const linear: LinearSpec = { kind: 'retnet', heads: 2, keyDim: 8, valueDim: 8 };
 const heads = (...fullHeads: number[]): MixerSpec => ({ kind: 'head_attention', fullHeads, ...near });
 const layers = [window, heads(2), linear, { kind: 'attention' } as const, heads(0, 1), window];
 const config = tinyConfig(layers, { numHeads: 6, numKvHeads: 3 });
@@ -18,6 +18,14 @@ test('mixers that differ by their full heads alone are one', () => {
     { text: 'attention', layers: [3] },
   ]);
   expect(mixerGroups([heads(0), { ...heads(0), window: 9 } as MixerSpec])).toHaveLength(2);
+});
+
+test('a mixer within another one', () => {
+  const both: MixerSpec = { kind: 'window_linear', ...near, linear };
+  expect(mixerGroups([both, { ...both, linear: { ...linear, heads: 4 } }, both])).toEqual([
+    { text: 'window_linear window=5 sinks=2 linear=(retnet heads=2 key_dim=8 value_dim=8)', layers: [0, 2] },
+    { text: 'window_linear window=5 sinks=2 linear=(retnet heads=4 key_dim=8 value_dim=8)', layers: [1] },
+  ]);
 });
 
 test('the heads that see all tokens, by layer and as a map', () => {

@@ -22,13 +22,16 @@ const V: MixerSpec = {
   ...{ decayRank: 4, rateRank: 4, gateRank: 4, valueRank: 0 },
 };
 
+const L: MixerSpec = { kind: 'window_linear', window: 7, sinks: 2, linear: D };
+
 const STEPS = 6;
 
 describe.each([
   ['DAJ', [D, A, J], 'f32'],
-  ['every mixer', [A, W, H, G, R, N, M, D, J, K, V, { ...V, valueRank: 4 }], 'f32'],
+  ['every mixer', [A, W, H, G, R, N, M, D, J, K, V, L, { ...V, valueRank: 4 }], 'f32'],
   ['DAM of 8 bits', [D, A, M], 'q8'],
   ['DAM of 4 bits', [D, A, M], 'q4'],
+  ['LAL of 8 bits', [L, A, { ...L, window: 3, linear: M }], 'q8'],
   ['WHW of 8 bits', [W, H, { kind: 'sliding_window', window: 9, sinks: 4 }], 'q8'],
 ] as const)('%s', (_, layers, dtype) => {
   const config = tinyConfig([...layers], { intermediateSize: 64 });

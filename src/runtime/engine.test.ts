@@ -5,10 +5,12 @@ import { releasedJetBlock } from '../mixers/jet-block.ts';
 import type {
   GlaSpec,
   HeadAttentionSpec,
+  LinearSpec,
   Mamba2Spec,
   MixerSpec,
   RetNetSpec,
   SlidingWindowSpec,
+  WindowLinearSpec,
 } from '../mixers/spec.ts';
 import { Random } from '../util/random.ts';
 import { Engine } from './engine.ts';
@@ -18,12 +20,12 @@ const W: SlidingWindowSpec = { kind: 'sliding_window', window: 5 };
 const H: HeadAttentionSpec = { kind: 'head_attention', fullHeads: [1], window: 5, sinks: 2 };
 const G: GlaSpec = { kind: 'gla', heads: 2, keyDim: 8, valueDim: 16, gateRank: 4, rope: true };
 const R: RetNetSpec = { kind: 'retnet', heads: 2, keyDim: 8, valueDim: 16 };
-const N: MixerSpec = { kind: 'deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: true };
+const N: LinearSpec = { kind: 'deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: true };
 const M: Mamba2Spec = { kind: 'mamba2', heads: 4, keyDim: 8, valueDim: 4, headsPerGroup: 2, convSize: 4 };
-const D: MixerSpec = { kind: 'gated_deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
-const J: MixerSpec = releasedJetBlock({ heads: 2, keyDim: 8, valueDim: 16 });
-const K: MixerSpec = { kind: 'kda', heads: 2, keyDim: 8, valueDim: 8, gateRank: 4, convSize: 3 };
-const V: MixerSpec = {
+const D: LinearSpec = { kind: 'gated_deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
+const J: LinearSpec = releasedJetBlock({ heads: 2, keyDim: 8, valueDim: 16 });
+const K: LinearSpec = { kind: 'kda', heads: 2, keyDim: 8, valueDim: 8, gateRank: 4, convSize: 3 };
+const V: LinearSpec = {
   kind: 'rwkv7',
   heads: 2,
   keyDim: 8,
@@ -32,6 +34,11 @@ const V: MixerSpec = {
   rateRank: 4,
   gateRank: 4,
   valueRank: 0,
+};
+
+/** A window and a linear mixer. */
+const beside = (window: number, linear: LinearSpec, sinks = 0): WindowLinearSpec => {
+  return { kind: 'window_linear', window, linear, sinks };
 };
 
 function randomIds(count: number, seed = 7): number[] {
@@ -46,6 +53,8 @@ describe.each<[string, MixerSpec[]]>([
   ['HAH', [H, A, { ...H, fullHeads: [0], window: 80, sinks: 0 }]],
   ['HWG', [H, W, G]],
   ['WW', [W, { ...W, window: 100, sinks: 120 }]],
+  ['LAL', [beside(5, D, 2), A, beside(80, M)]],
+  ['LLG, one without a fused form', [beside(5, G), beside(60, V, 4), G]],
   ['GD', [G, D]],
   ['RNM', [R, N, M]],
   ['DAGWJK', [D, A, G, W, J, K]],
@@ -122,6 +131,11 @@ describe.each<{ title: string; layers: MixerSpec[]; window: number; sinks: numbe
     title: 'windows in a cache',
     layers: [near(2100, 5), byHead([1], 2060, 3), near(9, 2)],
     ...{ window: 2060, sinks: 3, tokens: 5000 },
+  },
+  {
+    title: 'beside linear mixers, in a ring and in a cache',
+    layers: [beside(2100, D, 5), beside(60, N, 3)],
+    ...{ window: 60, sinks: 3, tokens: 5000 },
   },
 ])('a text several times longer than its windows: $title', ({ layers, window, sinks, tokens = 1300 }) => {
   const more = { numHeads: 6, numKvHeads: 3, maxPositionEmbeddings: 8192 };
@@ -204,6 +218,13 @@ test('on a device windows with sinks are refused by layer', async () => {
   const config = tinyConfig([A, W, { ...W, sinks: 4 }]);
   await expect(Engine.create(config, randomWeights(config), { device: 'webgpu' })).rejects.toThrow(
     /layer 2 is a sliding_window with sinks \(4\)/,
+  );
+});
+
+test('on a device windows with sinks beside linear mixers are refused by layer', async () => {
+  const config = tinyConfig([A, beside(5, D), beside(5, D, 4)]);
+  await expect(Engine.create(config, randomWeights(config), { device: 'webgpu' })).rejects.toThrow(
+    /layer 2 is a window_linear with sinks \(4\)/,
   );
 });
 

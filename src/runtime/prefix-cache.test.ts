@@ -16,7 +16,8 @@ const A: MixerSpec = { kind: 'attention' };
 const W: MixerSpec = { kind: 'sliding_window', window: 600, sinks: 4 };
 const H: MixerSpec = { kind: 'head_attention', fullHeads: [0], window: 30 };
 const D: MixerSpec = { kind: 'gated_deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
-const config = tinyConfig([D, A, W, H], { maxPositionEmbeddings: 16_384 });
+const L: MixerSpec = { kind: 'window_linear', window: 40, sinks: 4, linear: D };
+const config = tinyConfig([D, A, W, H, L], { maxPositionEmbeddings: 16_384 });
 
 let engine: Engine;
 beforeAll(async () => {

@@ -19,6 +19,7 @@ const config = tinyConfig(
     { kind: 'sliding_window', window: WINDOW },
     EVERY_MIXER.head_attention,
     { kind: 'sliding_window', window: 300, sinks: 4 },
+    EVERY_MIXER.window_linear,
   ],
   { maxPositionEmbeddings: 8000 },
 );

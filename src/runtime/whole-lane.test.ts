@@ -10,6 +10,7 @@ const A: MixerSpec = { kind: 'attention' };
 const D: MixerSpec = { kind: 'gated_deltanet', heads: 3, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
 const W: MixerSpec = { kind: 'sliding_window', window: 100, sinks: 4 };
 const H: MixerSpec = { kind: 'head_attention', fullHeads: [1], window: 30 };
+const L: MixerSpec = { kind: 'window_linear', window: 60, sinks: 4, linear: D };
 const M: MixerSpec = { kind: 'mamba2', heads: 4, keyDim: 8, valueDim: 4, headsPerGroup: 2, convSize: 4 };
 const J: MixerSpec = releasedJetBlock({ heads: 2, keyDim: 8, valueDim: 16 });
 
@@ -24,6 +25,8 @@ test.each([
   ['DAMJA', [D, A, M, J, A], 'q8'],
   ['WHA', [W, H, A], undefined],
   ['WHA', [W, H, A], 'q8'],
+  ['LAL', [L, A, { ...L, linear: M }], undefined],
+  ['LA', [L, A], 'q8'],
 ] as const)('%s: whole steps are those that are cut, bit for bit', async (_, layers, dtype) => {
   const config = tinyConfig([...layers], {
     hiddenSize: 64,

@@ -113,6 +113,11 @@ const HYBRIDS: Record<string, MixerSpec[]> = {
     { kind: 'sliding_window', window: 3 },
     { kind: 'sliding_window', window: 70 },
   ],
+  'coupled rwkv7 beside windows': [
+    { ...EVERY_MIXER.window_linear, linear: EVERY_MIXER.rwkv7 },
+    { kind: 'attention' },
+    { ...EVERY_MIXER.window_linear, window: 2100, linear: rwkv7 },
+  ],
   'coupled rwkv7': [EVERY_MIXER.rwkv7, rwkv7, { kind: 'attention' }, rwkv7],
 };
 

@@ -37,9 +37,9 @@ export function randomWeights(config: ModelConfig, seed = 1): MemoryTensors {
   return new MemoryTensors(
     modelParameters(config).map(({ name, shape, init }) => {
       const data = Float32Array.from(init(random));
+      if (shape.length > 1) for (let i = 0; i < data.length; i++) data[i] = 0.3 * random.normal();
       // What starts at 0, a bias or a gate, would hide what it belongs to.
-      if (shape.length > 1 || data.every((value) => value === 0))
-        for (let i = 0; i < data.length; i++) data[i] = 0.3 * random.normal();
+      else if (data.every((value) => value === 0)) data.fill(0.5);
       return [name, { shape, data }];
     }),
   );

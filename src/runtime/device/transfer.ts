@@ -31,7 +31,7 @@ export async function contentOf(
       if (window < Number.POSITIVE_INFINITY) {
         const seen = Math.min(window, tokens);
         const last = async (part: string) => {
-          const all = await read(one.state[`${layer}.${part}`]!);
+          const all = await read(one.state[deviceName(config, layer, `${layer}.window_${part}`)]!);
           return copyNewest(all, new Float32Array((all.length / window) * seen), config, seen);
         };
         caches.push({ k: await last('k'), v: await last('v'), start: tokens - seen });
@@ -77,9 +77,12 @@ export async function rowsOf(
         copyNewest(rows, value.data as Float32Array, config, seen);
         return value;
       };
-      state[`${layer}.k`] = await memory.upload(newest(k));
-      state[`${layer}.v`] = await memory.upload(newest(v));
-      state[`${layer}.valid`] = await memory.upload(validPlaces({ window, sinks }, tokens));
+      const upload = async (part: string, value: Value) => {
+        state[deviceName(config, layer, `${layer}.window_${part}`)] = await memory.upload(value);
+      };
+      await upload('k', newest(k));
+      await upload('v', newest(v));
+      await upload('valid', validPlaces({ window, sinks }, tokens));
       continue;
     }
     const keys = pastAndTail(k, config, tokens, past, true);
