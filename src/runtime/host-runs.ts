@@ -8,7 +8,7 @@ import type { HostScoring } from './host-scoring.ts';
 import { HostSequence } from './host-sequence.ts';
 import type { KvDtype } from './kv/blocks.ts';
 import { KvCache } from './kv/cache.ts';
-import { type AttentionPrograms, CachedAttentionPrograms } from './kv/cached-attention.ts';
+import { type AttentionPrograms, CacheAttention } from './kv/cache-attention.ts';
 import { Packer } from './kv/packed-blocks.ts';
 import { Lane, like } from './lane.ts';
 import type { BatchGuard, EachLogits, Runs } from './runs.ts';
@@ -94,7 +94,7 @@ export class HostRuns implements Runs {
     const attention = new Map(
       cachedGroups(config).map(({ heads: { length: KV } }) => {
         const shape = { H: (numHeads / numKvHeads) * KV, KV, d };
-        return [KV, new CachedAttentionPrograms(shape, { threads: options.threads })];
+        return [KV, new CacheAttention(shape, { threads: options.threads })];
       }),
     );
     const runs = new HostRuns(config, source, embed, head, attention, later);

@@ -2,7 +2,7 @@ import { float32, type Value, type Values, zeros } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { AngleTables } from './angle-tables.ts';
 import type { KvCache } from './kv/cache.ts';
-import type { AttentionPrograms } from './kv/cached-attention.ts';
+import type { AttentionPrograms } from './kv/cache-attention.ts';
 import { PiecePlaces, type RingPlaces, StepPlaces } from './kv/ring.ts';
 import { headName, type Segments } from './segments.ts';
 import type { CachedGroup } from './sequence-parts.ts';

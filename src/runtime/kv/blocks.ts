@@ -65,10 +65,11 @@ export function rowsOf(
   return (block[part].data as Float32Array).subarray(at, at + count * width);
 }
 
-/** Keys or values of a block for the queries of a group one by one: [KV, 1, capacity, d], over the same memory. */
-export function rowsOfBlock({ data, dims }: Value): Value {
-  const [KV, ...rest] = dims as readonly [number, ...number[]];
-  return float32(data as Float32Array, [KV, 1, ...rest]);
+/** Keys and values of a block in parts of so many tokens [KV, capacity / tokens, tokens, d], over the same memory. */
+export function inParts({ capacity, k, v }: Block, tokens = capacity): Record<'k' | 'v', Value> {
+  const of = ({ data, dims }: Value) =>
+    float32(data as Float32Array, [dims[0]!, capacity / tokens, tokens, dims[2]!]);
+  return { k: of(k), v: of(v) };
 }
 
 /** Bytes of exact keys and values of a token. */

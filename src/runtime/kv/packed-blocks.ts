@@ -17,7 +17,7 @@ import {
 } from '../../graph/index.ts';
 import { KeptPrograms } from '../kept-programs.ts';
 import { BLOCK, type Block, type CacheShape, PART } from './blocks.ts';
-import { turnRows } from './turn-rows.ts';
+import { hadamardTransform } from './hadamard-transform.ts';
 
 /**
  * Full blocks in 8 bits, one behind the other in a store, which is only ever added to: sequences with a common beginning
@@ -152,7 +152,7 @@ export function unpack(
     const [first, step] = part === 'k' ? [matrix * PART * width + column, PART] : [token * width, 1];
     for (let c = 0; c < width; c++) rows[i * width + c] = (levels[first + c * step]! - zero) * factor;
   }
-  if (part === 'k') turnRows(rows, rotationSize(width));
+  if (part === 'k') hadamardTransform(rows, rotationSize(width));
 }
 
 /** Bytes of so many parts. */

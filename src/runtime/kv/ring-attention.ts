@@ -1,12 +1,10 @@
 import {
-  add,
   addDims,
   concat,
   type Dim,
   type DType,
   gather,
   input,
-  matmul,
   mul,
   mulDims,
   pad,
@@ -14,11 +12,11 @@ import {
   type Shape,
   scatter,
   slice,
-  softmax,
   type Tensor,
 } from '../../graph/index.ts';
-import { floored } from './block-attention.ts';
+import { attend } from './online-softmax.ts';
 import { type Ring, ringInput, type Window } from './ring.ts';
+import { exact, floored } from './source.ts';
 
 /**
  * Attention of heads that see a window, over the ring of their keys and values (ring.ts), within a larger graph. What
@@ -67,8 +65,8 @@ export class RingAttention {
     // Matrix by vector for each head: of other products ONNX Runtime copies the keys, as of those with a factor.
     const queries = mul(reshape(q, [B, KV, H / KV, 1, d]), d ** -0.5);
     const rows = (x: Tensor) => reshape(x, [B, KV, 1, places, d]);
-    const scores = add(matmul(queries, rows(keys), { transB: true }), reshape(hidden, [B, 1, 1, 1, places]));
-    const attended = matmul(softmax(floored(scores)), rows(values));
+    const source = exact(rows(keys), rows(values), { mask: reshape(hidden, [B, 1, 1, 1, places]) });
+    const attended = attend(queries, [floored(source)]);
     return { attended: reshape(attended, [B, H, 1, d]), k: keys, v: values };
   }
 
@@ -88,8 +86,8 @@ export class RingAttention {
     const blocks = (x: Tensor) => reshape(gather(x, 2, near), [1, KV, 1, N, S, d]);
     const rows = mulDims(N, Q);
     const queries = reshape(pad(q, 2, 0, addDims(rows, mulDims(T, -1))), [1, KV, G, N, Q, d]);
-    const scores = add(matmul(queries, blocks(keys), { transB: true, alpha: d ** -0.5 }), hidden);
-    const attended = reshape(matmul(softmax(scores), blocks(values)), [1, H, rows, d]);
+    const source = exact(blocks(keys), blocks(values), { mask: hidden, scale: d ** -0.5 });
+    const attended = reshape(attend(queries, [source]), [1, H, rows, d]);
     return {
       attended: slice(attended, 2, 0, T),
       k: gather(keys, 2, kept),

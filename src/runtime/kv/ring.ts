@@ -1,5 +1,5 @@
 import { float32, Value, type Values } from '../../graph/index.ts';
-import { HIDDEN } from './hidden-keys.ts';
+import { MASKED } from './mask.ts';
 
 /**
  * Keys and values of heads that see a window and the first tokens of a text, as a part of the state whose size no number of
@@ -84,7 +84,7 @@ export class StepPlaces implements RingPlaces {
         for (let head = 0; head < heads; head++) at[3 * (b * heads + head) + 2] = place;
         const row = hidden.subarray(b * (sinks + window), (b + 1) * (sinks + window));
         // Places are taken one after the other, the sinks' first.
-        row.fill(0, 0, position + 1).fill(HIDDEN, position + 1);
+        row.fill(0, 0, position + 1).fill(MASKED, position + 1);
       }
     }
   }
@@ -139,7 +139,7 @@ export class PiecePlaces implements RingPlaces {
       const token = tokenAt(ring, place, end);
       kept[place] = token < 0 ? BigInt(place) : placeOf(token);
     }
-    hidden.fill(HIDDEN);
+    hidden.fill(MASKED);
     for (let n = 0; n < N; n++) {
       const start = first + n * Q;
       const row = near.subarray(n * S, (n + 1) * S).fill(0n);

@@ -1,0 +1,44 @@
+import { float32, type Value } from '../../graph/index.ts';
+
+/** What is added to the scores of keys that a query must not see: finite, so that sums stay numbers. */
+export const MASKED = -1e30;
+
+/** Over T queries and some keys [T, keys]: 0 for the keys that query i sees, from the first to before the second number. */
+function mask(T: number, keys: number, seen: (i: number) => readonly [number, number]): Float32Array {
+  const values = new Float32Array(T * keys).fill(MASKED);
+  for (let i = 0; i < T; i++) {
+    const [from, to] = seen(i);
+    const [first, end] = [Math.max(0, from), Math.min(keys, to)];
+    if (first < end) values.fill(0, i * keys + first, i * keys + end);
+  }
+  return values;
+}
+
+/** Query i, which stands at place `at + i` of the keys, sees key j where 0 <= at + i - j < window. [T, keys] */
+export function causalMask(T: number, keys: number, at: number, window: number): Float32Array {
+  return mask(T, keys, (i) => [at + i + 1 - window, at + i + 1]);
+}
+
+/**
+ * Over the first tokens of a text, the sinks: query i, which stands at place `first + i` of the text, sees sink j here once
+ * its window has left it behind, that is where first + i - j >= window. [T, sinks]
+ */
+export function sinkMask(T: number, sinks: number, first: number, window: number): Float32Array {
+  return mask(T, sinks, (i) => [0, first + i + 1 - window]);
+}
+
+/** The newest mask of queries in groups, for the next layer, which asks for the same. */
+export class KeptMask {
+  private key = '';
+  private value: Value | null = null;
+
+  /** [groups, T / groups, keys] */
+  causal(T: number, keys: number, at: number, window: number, groups: number): Value {
+    const key = [T, keys, at, window, groups].join();
+    if (!this.value || this.key !== key) {
+      this.key = key;
+      this.value = float32(causalMask(T, keys, at, window), [groups, T / groups, keys]);
+    }
+    return this.value;
+  }
+}

@@ -1,0 +1,91 @@
+import {
+  add,
+  concat,
+  type Dim,
+  div,
+  exp,
+  input,
+  max,
+  maximum,
+  mul,
+  reciprocal,
+  softmax,
+  sub,
+  sum,
+  type Tensor,
+} from '../../graph/index.ts';
+import type { Source } from './source.ts';
+
+/**
+ * Softmax over keys that are not all scored at once (FlashAttention, arXiv 2205.14135): attention over some of them is the
+ * largest score m, the sum l of the e^(score - m), and the sum o of the values weighted by these [..., 1 | 1 | d]. Over the
+ * keys of two such parts
+ *
+ *   m = max(m1, m2),   l = e^(m1 - m) l1 + e^(m2 - m) l2,   o = e^(m1 - m) o1 + e^(m2 - m) o2
+ *
+ * and in the end attention is o / l, exactly what one softmax over all keys gives.
+ */
+export type Partial = Record<'m' | 'l' | 'o', Tensor>;
+
+/** Attention over all sources and what is known of earlier ones [..., d]. */
+export function attend(q: Tensor, sources: readonly Source[], earlier: readonly Partial[] = []): Tensor {
+  const [only] = sources;
+  if (only && sources.length + earlier.length === 1) return only.weigh(softmax(only.score(q)));
+  return normalised(attendPartly(q, sources, earlier));
+}
+
+/** The same while there are keys to come. */
+export function attendPartly(
+  q: Tensor,
+  sources: readonly Source[],
+  earlier: readonly Partial[] = [],
+): Partial {
+  return [...earlier, ...sources.map((source) => partial(q, source))].reduce(merge);
+}
+
+/** The op softmax takes a score in one pass over memory where exp and sum take three; its largest weight is e^0 / l. */
+export function partial(q: Tensor, source: Source): Partial {
+  const scores = source.score(q);
+  const weights = softmax(scores);
+  const l = reciprocal(max(weights, -1, true));
+  return { m: max(scores, -1, true), l, o: mul(source.weigh(weights), l) };
+}
+
+/** By the exponentials themselves, of which the largest is 1: for a source that rounds its weights. */
+export function partialByExp(q: Tensor, source: Source): Partial {
+  const scores = source.score(q);
+  const m = max(scores, -1, true);
+  const weights = exp(sub(scores, m));
+  return { m, l: sum(weights, -1, true), o: source.weigh(weights) };
+}
+
+export function merge(a: Partial, b: Partial): Partial {
+  const m = maximum(a.m, b.m);
+  const [x, y] = [exp(sub(a.m, m)), exp(sub(b.m, m))];
+  const both = (name: 'l' | 'o') => add(mul(x, a[name]), mul(y, b[name]));
+  return { m, l: both('l'), o: both('o') };
+}
+
+/** Over many parts, which lie along an axis of each of the given: the axis is 1 long then. */
+export function mergeAlong(axis: number, given: readonly Partial[]): Partial {
+  const all = (name: keyof Partial) =>
+    concat(
+      given.map((part) => part[name]),
+      axis,
+    );
+  const largest = all('m');
+  const m = max(largest, axis, true);
+  const shares = exp(sub(largest, m));
+  const total = (name: 'l' | 'o') => sum(mul(all(name), shares), axis, true);
+  return { m, l: total('l'), o: total('o') };
+}
+
+export function normalised({ l, o }: Partial): Tensor {
+  return div(o, l);
+}
+
+/** What an earlier run of a program has left, as its inputs `m`, `l` and `o` [...rows, 1 | 1 | d]. */
+export function carried(rows: readonly Dim[], d: number): Partial {
+  const of = (name: string, width: number) => input(name, 'float32', [...rows, width]);
+  return { m: of('m', 1), l: of('l', 1), o: of('o', d) };
+}
