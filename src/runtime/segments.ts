@@ -26,7 +26,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { head, type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } from '../model/decoder.ts';
 import { layerPrefix, modelParameters } from '../model/parameters.ts';
 import type { ByRow, EngineWeights, Reading } from './engine-weights.ts';
-import { attendBlock } from './kv/decode.ts';
+import { attendStep } from './kv/decode.ts';
 import type { PackedKind } from './kv/packed-attention.ts';
 import type { Ring } from './kv/ring.ts';
 import { RingAttention } from './kv/ring-attention.ts';
@@ -172,7 +172,7 @@ function record(config: ModelConfig, form: Form, padTo: number, packedType: Righ
   const [B, T]: [Dim, Dim] = [form === 'step' ? 'B' : 1, form === 'piece' ? 'T' : 1];
   const weights = weightInputs(modelParameters(config));
   const { hiddenSize, rmsNormEps } = config;
-  const rings = new RingAttention(form === 'piece');
+  const rings = new RingAttention(form === 'piece' ? 'prefill' : 'decode');
   const whole = form === 'whole' || form === 'whole, packed';
   const crossing: Recorded['crossing'] = new Map();
   const tables = new Map<number, { cos: Tensor; sin: Tensor }>();
@@ -215,7 +215,7 @@ function record(config: ModelConfig, form: Form, padTo: number, packedType: Righ
           send('attended', attended, group);
         } else if (whole) {
           Object.assign(outputs, { [`${i}.k`]: own.k, [`${i}.v`]: own.v });
-          return attendBlock(`${i}`, own, mask, packed);
+          return attendStep(`${i}`, own, mask, packed);
         } else {
           for (const part of ['q', 'k', 'v'] as const) send(part, own[part], group);
         }

@@ -3,10 +3,10 @@ import type { ModelConfig } from '../model/config.ts';
 import { AngleTables } from './angle-tables.ts';
 import type { Block } from './kv/blocks.ts';
 import type { KvCache } from './kv/cache.ts';
-import { blockInputs } from './kv/decode.ts';
+import { stepInputs } from './kv/decode.ts';
 import { MASKED } from './kv/mask.ts';
 import type { Packed } from './kv/packed-blocks.ts';
-import { StepPlaces } from './kv/ring.ts';
+import { DecodePlaces } from './kv/ring.ts';
 import type { Segments } from './segments.ts';
 import { cachedGroups } from './sequence-parts.ts';
 
@@ -26,7 +26,7 @@ export class WholeLane {
   readonly x: Float32Array;
   private readonly buffers: Values;
   private readonly tables: AngleTables;
-  private readonly places: StepPlaces;
+  private readonly places: DecodePlaces;
   /** With a cache. */
   private readonly layers: readonly number[];
   /** The run over these blocks, and what is added to the scores of their places. */
@@ -41,7 +41,7 @@ export class WholeLane {
     const { hiddenSize, headDim } = config;
     const groups = cachedGroups(config);
     this.tables = new AngleTables(config, segments.rotated, 1);
-    this.places = new StepPlaces(segments.rings, 1);
+    this.places = new DecodePlaces(segments.rings, 1);
     this.layers = groups.map(({ layer }) => layer);
     this.buffers = { x: zeros([1, 1, hiddenSize]), ...this.tables.values, ...this.places.values };
     for (const { layer, heads } of groups) {
@@ -91,7 +91,8 @@ export class WholeLane {
     const mask = new Float32Array(capacity).fill(MASKED);
     const feeds: Values = { ...this.buffers, ...this.state, mask: float32(mask, [1, capacity]) };
     for (const [n, { shape, packed }] of caches.entries()) {
-      Object.assign(feeds, blockInputs(`${this.layers[n]}`, shape, blocks[n]!, packed));
+      const before = packed.map((packed) => ({ packed, mask: null }));
+      Object.assign(feeds, stepInputs(`${this.layers[n]}`, shape, before, [], blocks[n]!));
     }
     const among = (names: readonly string[], values: Values) =>
       Object.fromEntries(names.map((name) => [name, values[name]!]));

@@ -1,8 +1,8 @@
 import { type Device, float32, type Values } from '../../graph/index.ts';
 import { KeptPrograms } from '../kept-programs.ts';
 import type { KvCache } from './cache.ts';
-import { blockPlan, blocksPlan } from './decode.ts';
-import { KeptMask } from './mask.ts';
+import { decodePlan } from './decode.ts';
+import { Masks } from './mask.ts';
 import type { Plan } from './plan.ts';
 import { prefillPlan, QUERIES } from './prefill.ts';
 import type { HeadShape } from './source.ts';
@@ -17,7 +17,7 @@ export type AttentionPrograms = ReadonlyMap<number, CacheAttention>;
  */
 export class CacheAttention {
   private readonly programs: KeptPrograms;
-  private readonly mask = new KeptMask();
+  private readonly masks = new Masks();
 
   constructor(
     private readonly shape: HeadShape,
@@ -35,53 +35,39 @@ export class CacheAttention {
   async attend(q: Float32Array, T: number, cache: KvCache, into: Float32Array): Promise<void> {
     const { H, d } = this.shape;
     const first = cache.length - T;
-    for (let from = 0; from < T; ) {
-      const count = Math.min(T - from, chunkAt(cache, first + from));
-      if (count === T) {
-        await this.attendChunk(q, T, first, cache, into);
-      } else {
-        const rows = (x: Float32Array, head: number) =>
-          x.subarray((head * T + from) * d, (head * T + from + count) * d);
-        const part = new Float32Array(H * count * d);
-        for (let head = 0; head < H; head++) part.set(rows(q, head), head * count * d);
-        const result = new Float32Array(part.length);
-        await this.attendChunk(part, count, first + from, cache, result);
-        for (let head = 0; head < H; head++) {
-          rows(into, head).set(result.subarray(head * count * d, (head + 1) * count * d));
-        }
-      }
-      from += count;
+    for (let from = 0, count: number; from < T; from += count) {
+      count = Math.min(T - from, chunkAt(cache, first + from));
+      /** Of the tokens of a head in x [H, tokens, d]. */
+      const rows = (x: Float32Array, head: number, tokens: number, at = 0) =>
+        x.subarray((head * tokens + at) * d, (head * tokens + at + count) * d);
+      const chunk = new Float32Array(H * count * d);
+      for (let head = 0; head < H; head++) rows(chunk, head, count).set(rows(q, head, T, from));
+      const result = await this.attendChunk(chunk, count, first + from, cache);
+      for (let head = 0; head < H; head++) rows(into, head, T, from).set(rows(result, head, count));
     }
   }
 
   /** Queries [H, T, d] of a chunk, the tokens from `first` on. */
-  private async attendChunk(
-    queries: Float32Array,
-    T: number,
-    first: number,
-    cache: KvCache,
-    into: Float32Array,
-  ): Promise<void> {
+  private async attendChunk(queries: Float32Array, T: number, first: number, cache: KvCache) {
     const { q, runs, oneThread } = this.plan(queries, T, first, cache);
     const options = oneThread ? { ...this.options, threads: 1 } : this.options;
-    const result = float32(into, q.dims);
+    const o = float32(new Float32Array(queries.length), q.dims);
     let left: Values = {};
     for (const [i, { kind, graph, inputs }] of runs.entries()) {
       const carry = { carries: i > 0, ends: i === runs.length - 1 };
       const key = JSON.stringify({ ...kind, ...carry });
       const program = await this.programs.get(key, () => graph(carry), options);
-      left = await program.run({ q, ...inputs(), ...left }, carry.ends ? { o: result } : {});
+      left = await program.run({ q, ...inputs(), ...left }, carry.ends ? { o } : {});
     }
+    return o.data as Float32Array;
   }
 
   private plan(queries: Float32Array, T: number, first: number, cache: KvCache): Plan {
-    const visible = visibleParts(cache, first, T);
+    const visible = visibleParts(cache, first, T, this.masks);
     const { sinks, packed, exact } = visible;
-    if (T === 1 && !sinks) {
-      if (exact.length === 1) return blockPlan(this.shape, cache.shape, visible, queries, first);
-      if (packed.length === 0) return blocksPlan(this.shape, cache.shape, exact, queries, first);
-    }
-    return prefillPlan(this.shape, cache.shape, visible, queries, T, first, this.mask);
+    return T === 1 && !sinks && (packed.length === 0 || exact.length === 1)
+      ? decodePlan(this.shape, cache.shape, visible, queries, first)
+      : prefillPlan(this.shape, cache.shape, visible, queries, T, first);
   }
 
   async dispose(): Promise<void> {

@@ -1,5 +1,3 @@
-import { float32, type Value } from '../../graph/index.ts';
-
 /** What is added to the scores of keys that a query must not see: finite, so that sums stay numbers. */
 export const MASKED = -1e30;
 
@@ -15,7 +13,7 @@ function mask(T: number, keys: number, seen: (i: number) => readonly [number, nu
 }
 
 /** Query i, which stands at place `at + i` of the keys, sees key j where 0 <= at + i - j < window. [T, keys] */
-export function causalMask(T: number, keys: number, at: number, window: number): Float32Array {
+function causalMask(T: number, keys: number, at: number, window: number): Float32Array {
   return mask(T, keys, (i) => [at + i + 1 - window, at + i + 1]);
 }
 
@@ -27,18 +25,13 @@ export function sinkMask(T: number, sinks: number, first: number, window: number
   return mask(T, sinks, (i) => [0, first + i + 1 - window]);
 }
 
-/** The newest mask of queries in groups, for the next layer, which asks for the same. */
-export class KeptMask {
-  private key = '';
-  private value: Value | null = null;
+/** Causal masks, of which the newest is kept for the next layer, which asks for the same. */
+export class Masks {
+  private newest: { key: string; mask: Float32Array } | null = null;
 
-  /** [groups, T / groups, keys] */
-  causal(T: number, keys: number, at: number, window: number, groups: number): Value {
-    const key = [T, keys, at, window, groups].join();
-    if (!this.value || this.key !== key) {
-      this.key = key;
-      this.value = float32(causalMask(T, keys, at, window), [groups, T / groups, keys]);
-    }
-    return this.value;
+  causal(T: number, keys: number, at: number, window: number): Float32Array {
+    const key = [T, keys, at, window].join();
+    if (this.newest?.key !== key) this.newest = { key, mask: causalMask(T, keys, at, window) };
+    return this.newest.mask;
   }
 }

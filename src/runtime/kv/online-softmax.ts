@@ -1,7 +1,6 @@
 import {
   add,
   concat,
-  type Dim,
   div,
   exp,
   input,
@@ -9,6 +8,8 @@ import {
   maximum,
   mul,
   reciprocal,
+  reshape,
+  type Shape,
   softmax,
   sub,
   sum,
@@ -31,15 +32,35 @@ export type Partial = Record<'m' | 'l' | 'o', Tensor>;
 export function attend(q: Tensor, sources: readonly Source[], earlier: readonly Partial[] = []): Tensor {
   const [only] = sources;
   if (only && sources.length + earlier.length === 1) return only.weigh(softmax(only.score(q)));
-  return normalised(attendPartly(q, sources, earlier));
+  const { l, o } = merged(q, sources, earlier);
+  return div(o, l);
 }
 
-/** The same while there are keys to come. */
-export function attendPartly(
+/** What a run of an attention program has to do with those before and after it. */
+export interface Carry {
+  /** It goes on from the `m`, `l` and `o` of the run before, as its inputs. */
+  carries: boolean;
+  /** It gives the result, `o`; else it leaves `m`, `l` and `o` to the next one. */
+  ends: boolean;
+}
+
+/** The same as outputs of such a run. */
+export function attendInRun(
   q: Tensor,
   sources: readonly Source[],
-  earlier: readonly Partial[] = [],
-): Partial {
+  earlier: readonly Partial[],
+  { carries, ends }: Carry,
+): Record<string, Tensor> {
+  const of = (name: string, width = 1) => input(name, 'float32', [...q.shape.slice(0, -1), width]);
+  const carried = { m: of('m'), l: of('l'), o: of('o', q.shape.at(-1) as number) };
+  const all = carries ? [...earlier, carried] : earlier;
+  if (ends) return { o: attend(q, sources, all) };
+  const { o, l, m } = merged(q, sources, all);
+  // The largest score comes last: before the softmax, ONNX Runtime would keep the scores beside the weights.
+  return { o, l, m };
+}
+
+function merged(q: Tensor, sources: readonly Source[], earlier: readonly Partial[]): Partial {
   return [...earlier, ...sources.map((source) => partial(q, source))].reduce(merge);
 }
 
@@ -59,15 +80,15 @@ export function partialByExp(q: Tensor, source: Source): Partial {
   return { m, l: sum(weights, -1, true), o: source.weigh(weights) };
 }
 
-export function merge(a: Partial, b: Partial): Partial {
+function merge(a: Partial, b: Partial): Partial {
   const m = maximum(a.m, b.m);
   const [x, y] = [exp(sub(a.m, m)), exp(sub(b.m, m))];
   const both = (name: 'l' | 'o') => add(mul(x, a[name]), mul(y, b[name]));
   return { m, l: both('l'), o: both('o') };
 }
 
-/** Over many parts, which lie along an axis of each of the given: the axis is 1 long then. */
-export function mergeAlong(axis: number, given: readonly Partial[]): Partial {
+/** Over many parts, which lie along an axis of each of the given. @returns [...rows, 1 | 1 | d] */
+export function mergeAlong(axis: number, given: readonly Partial[], rows: Shape): Partial {
   const all = (name: keyof Partial) =>
     concat(
       given.map((part) => part[name]),
@@ -77,15 +98,6 @@ export function mergeAlong(axis: number, given: readonly Partial[]): Partial {
   const m = max(largest, axis, true);
   const shares = exp(sub(largest, m));
   const total = (name: 'l' | 'o') => sum(mul(all(name), shares), axis, true);
-  return { m, l: total('l'), o: total('o') };
-}
-
-export function normalised({ l, o }: Partial): Tensor {
-  return div(o, l);
-}
-
-/** What an earlier run of a program has left, as its inputs `m`, `l` and `o` [...rows, 1 | 1 | d]. */
-export function carried(rows: readonly Dim[], d: number): Partial {
-  const of = (name: string, width: number) => input(name, 'float32', [...rows, width]);
-  return { m: of('m', 1), l: of('l', 1), o: of('o', d) };
+  const inRows = (x: Tensor) => reshape(x, [...rows, x.shape.at(-1)!]);
+  return { m: inRows(m), l: inRows(total('l')), o: inRows(total('o')) };
 }

@@ -126,6 +126,11 @@ export function packedInputs(shape: CacheShape, { store, first, parts }: Packed)
   return Object.fromEntries(NAMES.map((kind) => [kind, of(kind)])) as Record<Kind, Value>;
 }
 
+/** Of what type keys and values are. */
+export function bytesOf({ store }: Packed): RightBytes {
+  return store.memory.k instanceof Int8Array ? 'int8' : 'uint8';
+}
+
 /** Without the first so many parts. */
 export function without(packed: Packed, parts: number): Packed {
   return { ...packed, first: packed.first + parts, parts: packed.parts - parts };

@@ -8,17 +8,15 @@ import {
   subDims,
   type Tensor,
   unsqueeze,
-  type Value,
   type Values,
 } from '../../graph/index.ts';
 import { type CacheShape, inParts, PART } from './blocks.ts';
-import { type KeptMask, sinkMask } from './mask.ts';
-import { attend, attendPartly, carried } from './online-softmax.ts';
+import { attendInRun } from './online-softmax.ts';
 import { dequantized } from './packed-attention.ts';
-import { packedInputs } from './packed-blocks.ts';
+import { bytesOf, packedInputs } from './packed-blocks.ts';
 import type { Plan, Run } from './plan.ts';
 import { exact, type HeadShape, type Source } from './source.ts';
-import type { VisibleParts } from './visible.ts';
+import type { Mask, VisibleParts } from './visible.ts';
 
 /** Attention of prefill: many tokens of a prompt over its cache, a run for each block. */
 
@@ -36,76 +34,64 @@ interface Kind {
   /** What has a softmax of its own: a block, or the stretch of it that the queries stand in, and what comes before. */
   over: 'block' | 'block and stretch';
   /** Of what type keys and values are where they are packed. */
-  packed: RightBytes | null;
+  bytes: RightBytes | undefined;
   masked: boolean;
   /** That the queries of a head are cut into. */
   groups: number;
 }
 
-/** For queries q [H, T, d] of T tokens of a cache from a place on, all in one stretch of a block. */
+/** For queries [H, T, d] of T tokens from a place on, all in one stretch of a block. */
 export function prefillPlan(
   shape: HeadShape,
   cache: CacheShape,
-  visible: VisibleParts,
-  q: Float32Array,
+  { sinks, packed, exact }: VisibleParts,
+  queries: Float32Array,
   T: number,
   first: number,
-  kept: KeptMask,
 ): Plan {
   const { H, KV, d } = shape;
-  const { window } = cache;
   // ONNX Runtime gives each product of a batch to one thread: of three heads one of two threads would do two.
   const groups = [4, 2].find((count) => T % count === 0 && T / count >= 16) ?? 1;
+  const rows = [KV, H / KV, groups];
   const runs: Run[] = [];
-  const run = (kind: Omit<Kind, 'groups'>, keys: Values, mask: () => Value) => {
-    const full: Kind = { ...kind, groups };
+  const add = (
+    over: Kind['over'],
+    keys: Values,
+    mask: Mask,
+    tokens: number,
+    from = 0,
+    bytes?: RightBytes,
+  ) => {
+    const kind: Kind = { over, bytes, masked: mask !== null, groups };
     runs.push({
-      kind: full,
-      graph: ({ carries, ends }): Record<string, Tensor> => {
-        const rows = [KV, H / KV, groups, 'Q'];
-        const queries = input('q', 'float32', [...rows, d]);
-        const earlier = carries ? [carried(rows, d)] : [];
-        const sources = sourcesOf(shape, full);
-        if (ends) return { o: attend(queries, sources, earlier) };
-        const { o, l, m } = attendPartly(queries, sources, earlier);
-        // The largest score comes last: before the softmax, ONNX Runtime would keep the scores beside the weights.
-        return { o, l, m };
-      },
-      inputs: () => (kind.masked ? { ...keys, mask: mask() } : keys),
+      kind,
+      graph: (carry) =>
+        attendInRun(input('q', 'float32', [...rows, 'Q', d]), sourcesOf(shape, kind), [], carry),
+      inputs: () =>
+        mask ? { ...keys, mask: float32(mask(tokens, from), [groups, T / groups, tokens]) } : keys,
     });
   };
-  const causal = (keys: number, at: number) => () => kept.causal(T, keys, at, window, groups);
-  if (visible.sinks) {
-    const { capacity } = visible.sinks;
-    const masked = first + 1 < window + capacity;
-    run({ over: 'block', packed: null, masked }, inParts(visible.sinks), () =>
-      float32(sinkMask(T, capacity, first, window), [groups, T / groups, capacity]),
-    );
-  }
-  for (const { packed, start, masked } of visible.packed) {
-    for (let from = 0; from < packed.parts; from += PARTS) {
-      const parts = Math.min(PARTS, packed.parts - from);
-      const keys = packedInputs(cache, { ...packed, first: packed.first + from, parts });
-      const mask = causal(parts * PART, first - start - from * PART);
-      run({ over: 'block', packed: keys.k.type as RightBytes, masked }, keys, mask);
+  if (sinks) add('block', inParts(sinks.block), sinks.mask, sinks.block.capacity);
+  for (const { packed: part, mask } of packed) {
+    for (let from = 0; from < part.parts; from += PARTS) {
+      const parts = Math.min(PARTS, part.parts - from);
+      const keys = packedInputs(cache, { ...part, first: part.first + from, parts });
+      add('block', keys, mask, PART * parts, PART * from, bytesOf(part));
     }
   }
-  for (const [i, { block, start, masked }] of visible.exact.entries()) {
-    const { capacity } = block;
-    const row = first - start;
-    const before = row - (row % QUERIES);
-    const whole = i < visible.exact.length - 1 || start < first + T - window || before === 0;
+  for (const { block, start, mask } of exact) {
+    const before = QUERIES * Math.floor((first - start) / QUERIES);
+    const whole = start + block.capacity <= first || start < first + T - cache.window || before === 0;
     const from = whole ? 0 : before;
-    const mask = causal(capacity - from, row - from);
-    run({ over: whole ? 'block' : 'block and stretch', packed: null, masked }, inParts(block), mask);
+    add(whole ? 'block' : 'block and stretch', inParts(block), mask, block.capacity - from, from);
   }
-  return { q: float32(q, [KV, H / KV, groups, T / groups, d]), runs };
+  return { q: float32(queries, [...rows, T / groups, d]), runs };
 }
 
-function sourcesOf(shape: HeadShape, { over, packed, masked, groups }: Kind): Source[] {
+function sourcesOf(shape: HeadShape, { over, bytes, masked, groups }: Kind): Source[] {
   const { KV, d } = shape;
   const mask = (keys: Dim) => (masked ? input('mask', 'float32', [groups, 'Q', keys]) : undefined);
-  if (packed) return [dequantized(shape, packed, mask(mulDims('N', PART)))];
+  if (bytes) return [dequantized(shape, bytes, mask(mulDims('N', PART)))];
   const block = (name: string) => unsqueeze(input(name, 'float32', [KV, 1, 'C', d]), 1);
   const [k, v] = [block('k'), block('v')];
   const rows = (from: Dim, to: Dim, mask?: Tensor) =>

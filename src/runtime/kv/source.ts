@@ -32,8 +32,10 @@ export interface Source {
 }
 
 export interface ExactOptions {
-  /** Added to the scores. Of more axes than they have, it tells query heads of a group, here of axis -3, apart. */
+  /** Added to the scores. */
   mask?: Tensor | undefined;
+  /** Of so many query heads that each has one, which come with all their queries along one axis. */
+  heads?: number;
   /** Of the scores. By default 1: queries come multiplied by d^-0.5. */
   scale?: number;
   /** Keys are [..., d, K]. */
@@ -41,14 +43,16 @@ export interface ExactOptions {
 }
 
 /** Keys and values in float32 [..., K, d]. */
-export function exact(
-  k: Tensor,
-  v: Tensor,
-  { mask, scale = 1, transposed = false }: ExactOptions = {},
-): Source {
+export function exact(k: Tensor, v: Tensor, options: ExactOptions = {}): Source {
+  const { mask, heads, scale = 1, transposed = false } = options;
   return {
     keys: v.shape.at(-2)!,
-    score: (q) => masked(matmul(q, k, { transB: !transposed, alpha: scale }), mask),
+    score: (q) => {
+      const scores = matmul(q, k, { transB: !transposed, alpha: scale });
+      if (!mask || !heads) return mask ? add(scores, mask) : scores;
+      const byHead = [...scores.shape.slice(0, -2), heads, ...mask.shape.slice(-2)];
+      return reshape(add(reshape(scores, byHead), mask), scores.shape);
+    },
     weigh: (weights) => matmul(weights, v),
   };
 }
@@ -81,11 +85,4 @@ export function floored(source: Source): Source {
     return maximum(scores, sub(max(scores, -1, true), LEAST));
   };
   return { ...source, score };
-}
-
-export function masked(scores: Tensor, mask: Tensor | undefined): Tensor {
-  if (!mask) return scores;
-  if (mask.rank <= scores.rank) return add(scores, mask);
-  const byHead = reshape(scores, [...scores.shape.slice(0, -2), -1, ...mask.shape.slice(-2)]);
-  return reshape(add(byHead, mask), scores.shape);
 }
