@@ -6,7 +6,7 @@ import type { Packed } from './packed-blocks.ts';
 /** The mask of T queries over some tokens [T, tokens], which may be told: how many, and which is the first. */
 export type Mask = ((tokens?: number, from?: number) => Float32Array) | null;
 
-export interface Visible {
+interface Visible {
   /** Place of the first token in the text. */
   start: number;
   /** Where some of the tokens are masked for some of the queries. */
