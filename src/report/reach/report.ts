@@ -84,7 +84,9 @@ function settingsOf(result: ConversionResult): Html {
     ['Sinks', reach.sinks],
     [
       'Recall searched on',
-      reach.recall ? `${reach.recall.family}, ${reach.recall.texts.length} lengths` : 'none',
+      reach.recall
+        ? `searched by ${reach.recall.family}, ${reach.recall.texts.length} lengths; reported by ${reach.recall.reported ?? 'other examples of it'}`
+        : 'none',
     ],
     ['Text searched on', reach.text ? `${reach.text.name}, ${counted(reach.text.rows, 'row')}` : 'none'],
     [

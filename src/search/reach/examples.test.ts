@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadTokenizer } from '../../model/folder.ts';
-import { distanceBounds, familyOf, recallExamples, textExamples } from './examples.ts';
+import { distanceBounds, familiesOf, recallExamples, textExamples } from './examples.ts';
 
 const tokenizer = loadTokenizer(resolve(import.meta.dirname, '../../../models/base'));
 const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
@@ -26,7 +26,7 @@ describe.each([
   ['the world', true],
   ['English', false],
 ])('%s', (_, ofTheWorld) => {
-  const family = familyOf(ofTheWorld);
+  const family = familiesOf(ofTheWorld).searched;
   const [shortest, longest] = [256, 2048];
   const examples = recallExamples(family, longest, encode, { seed: 3, nearest: shortest });
 

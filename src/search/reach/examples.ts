@@ -1,6 +1,6 @@
 import { haystack } from '../../tasks/generated/haystack.ts';
 import { digits, things } from '../../tasks/generated/needles.ts';
-import { nouns } from '../../tasks/generated/words.ts';
+import { colors, nouns } from '../../tasks/generated/words.ts';
 import { planText, type TextHalf } from '../../tasks/held-out-text.ts';
 import { keys, values } from '../../tasks/lexicon.ts';
 import type { Encode } from '../../tasks/task.ts';
@@ -24,7 +24,7 @@ export interface Example {
   kinds?: readonly SecretKind[];
 }
 
-/** How secrets are told and asked for. No other task words it so: those can be reported as unseen. */
+/** How secrets are told and asked for. No task of `postnas eval` words it so: those are unseen too. */
 interface Family {
   name: string;
   head: string;
@@ -44,16 +44,34 @@ interface Secret {
 
 /** Heads that find numbers again need not find words: both are asked for. */
 const ENGLISH: Family = {
-  name: 'codes of four digits and passwords that are nouns, by the name of a thing',
-  head: 'Some things in this story are locked. Their codes and passwords are told along the way.\n\n',
+  name: 'codes of four digits and nicknames that are nouns, by the name of a thing',
+  head: 'Things in this story have codes or nicknames, which are told along the way.\n\n',
   names: things,
   secret: (random, name, i) => {
     const kind = i % 2 === 0 ? 'number' : 'word';
-    const [what, value] = kind === 'number' ? ['code', digits(random, 4)] : ['password', random.pick(nouns)];
+    const [what, value] = kind === 'number' ? ['code', digits(random, 4)] : ['nickname', random.pick(nouns)];
     return {
       kind,
       told: ` The ${what} of the ${name} is ${value}.`,
       question: `\n\nWhat is the ${what} of the ${name}? The ${what} of the ${name} is`,
+      answer: ` ${value}`,
+    };
+  },
+};
+
+/** In other words, of other things, with other answers. SmolLM2-135M finds most of both. */
+const ENGLISH_UNSEEN: Family = {
+  name: 'prices of three digits and colours, by the name of a thing',
+  head: 'Many things are for sale in this story. What they cost and how they look is said along the way.\n\n',
+  names: things,
+  secret: (random, name, i) => {
+    const kind = i % 2 === 0 ? 'number' : 'word';
+    const [what, value] = kind === 'number' ? ['price', digits(random, 3)] : ['color', random.pick(colors)];
+    const unit = kind === 'number' ? ' coins' : '';
+    return {
+      kind,
+      told: ` The ${what} of the ${name} is ${value}${unit}.`,
+      question: `\n\nTell me the ${what} of the ${name}. The ${what} of the ${name} is`,
       answer: ` ${value}`,
     };
   },
@@ -75,7 +93,9 @@ const WORLD: Family = {
   },
 };
 
-export const familyOf = (ofTheWorld: boolean): Family => (ofTheWorld ? WORLD : ENGLISH);
+/** What is searched by, and what the search never sees. */
+export const familiesOf = (ofTheWorld: boolean): { searched: Family; reported: Family } =>
+  ofTheWorld ? { searched: WORLD, reported: WORLD } : { searched: ENGLISH, reported: ENGLISH_UNSEEN };
 
 /** The nearest distance that is asked for: a window shows what is nearer. */
 const NEAREST = 256;

@@ -147,9 +147,13 @@ export class ReachJudge {
   }
 
   /** Judges one placement by whole passes. */
-  async whole(placement: ReachPlacement, stage: string): Promise<JudgedReach> {
+  async whole(
+    placement: ReachPlacement,
+    stage: string,
+    options: { longest?: number } = {},
+  ): Promise<JudgedReach> {
     this.readWith(placement);
-    return (await this.judge([placement], stage))[0]!;
+    return (await this.judge([placement], stage, options))[0]!;
   }
 
   /** @param longest leaves out texts of more tokens, in which secrets are told */

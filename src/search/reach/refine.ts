@@ -21,7 +21,7 @@ const [ROUNDS, READINGS] = [3, 4];
 const LEAST = 1e-4;
 
 /** Who judges: over texts that a placement has read, which the last whole judgement chose. */
-export type ReachJudging = Pick<ReachJudge, 'judge' | 'whole'>;
+export type ReachJudging = Pick<ReachJudge, 'judge' | 'whole' | 'readWith'>;
 
 export interface RefineOptions {
   budget: ReachBudget;

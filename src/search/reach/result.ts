@@ -83,7 +83,8 @@ export const reachSchema = fields({
   sinks: whole(0),
   budgets: list(budget),
   recall: fields({
-    family: text().describe('how secrets were told and asked for'),
+    family: text().describe('how secrets were told and asked for by the search'),
+    reported: text().optional().describe('and how, in words that it never saw, for what is reported'),
     distances: filled(
       fields({
         from: whole(0).describe('tokens between what was told and the answer, at least'),

@@ -19,7 +19,8 @@ import { thisMachine } from '../machine.ts';
 import { assemble, fits, type Unit } from './assemble.ts';
 import { inOrder, randomUnits, uniformLayers } from './baselines.ts';
 import { layerCosts, placementCost } from './costs.ts';
-import { distanceBounds, familyOf, recallExamples, textExamples } from './examples.ts';
+import { eliminate } from './eliminate.ts';
+import { distanceBounds, familiesOf, recallExamples, textExamples } from './examples.ts';
 import { shownForecast } from './forecast.ts';
 import { checkFullAttention, checkReachOptions, REACH, type SearchReachOptions } from './options.ts';
 import { fullHeadsOf, type ReachPlacement, shownPlacement } from './placement.ts';
@@ -27,7 +28,7 @@ import { type JudgedReach, type JudgeExamples, ReachJudge } from './reach-judge.
 import { ReachModel } from './reach-model.ts';
 import { refine, unitKey } from './refine.ts';
 import { type PlacedReach, REACH_FORMAT, type ReachBudget, type ReachResult, reachSchema } from './result.ts';
-import { scoreUnits, type UnitScores } from './scores.ts';
+import { LONGEST_FULL, scoreUnits, type UnitScores } from './scores.ts';
 
 /** Seeds of the examples that are searched by, and of those that are reported. */
 const [SEARCHED, REPORTED] = [31, 37];
@@ -56,10 +57,17 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
   const source = await textOf(tokenizer, options);
   const longest = Math.min(context, config.maxPositionEmbeddings);
   const nearest = Math.max(windows.at(-1)!, 2 * windows[0]!);
-  const family = familyOf(speaksOfTheWorld(tokenizer));
+  const families = familiesOf(speaksOfTheWorld(tokenizer));
   const examplesOf = (seed: number): JudgeExamples => ({
     bounds: recall ? distanceBounds(longest, nearest) : [],
-    recall: recall ? recallExamples(family, longest, readingOf(tokenizer).encode, { seed, nearest }) : [],
+    recall: recall
+      ? recallExamples(
+          seed === SEARCHED ? families.searched : families.reported,
+          longest,
+          readingOf(tokenizer).encode,
+          { seed, nearest },
+        )
+      : [],
     text: source
       ? textExamples(source.text, (text) => tokenizer.encode(text, { addSpecialTokens: false }), {
           ...textSizes(seed),
@@ -119,6 +127,21 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
     );
     for (const window of windows) add('windows', windowed(config, window, sinks));
     const changes = new Map<string, number>();
+    // What is needed is the same with all windows: the longest tell it with least noise.
+    const whole = windowed(config, windows.at(-1)!, sinks).map((layer, i) => ({
+      ...layer,
+      fullHeads: wholeLayer(i, config).heads,
+    }));
+    const orders = new Map<string, Promise<Unit[]>>();
+    const orderOf = (units: readonly Unit[], name: 'heads' | 'layers') => {
+      const known = orders.get(name);
+      if (known) return known;
+      const wanted = budgets.filter(({ layers }) => (layers === undefined) === (name === 'heads'));
+      const fewest = Math.min(...wanted.map((limits) => limits[name] ?? 1));
+      const order = eliminate(judge, whole, units, { fewest, name });
+      orders.set(name, order);
+      return order;
+    };
     let smaller: ReachPlacement | undefined;
     for (const [budget, limits] of budgets.entries()) {
       const plan = planOf(scores, limits, config);
@@ -136,24 +159,31 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
       const others = await Promise.all(
         uniform.map((window) => assemble({ ...choices, windows: [window] }, limits, costs)),
       );
-      const starts = [start, ...others, ...(smaller && fits(smaller, limits, costs) ? [smaller] : [])];
-      const refined = await refinedFrom(
-        judge,
-        starts.filter((each) => each !== null),
-        { ...{ budget: limits, costs, units: plan.units, changes }, name },
-      );
+      const assembled = [start, ...others].filter((each) => each !== null);
+      const order = fromFull
+        ? await orderOf(plan.units, limits.layers === undefined ? 'heads' : 'layers')
+        : [];
+      const starts = [
+        ...assembled,
+        ...assembled.map((own) => inOrder(withoutHeads(own), order, limits, costs)),
+        ...(smaller && fits(smaller, limits, costs) ? [smaller] : []),
+      ];
+      const refined = await refinedFrom(judge, starts, {
+        ...{ budget: limits, costs, units: plan.units, changes },
+        name,
+      });
       if (limits.layers === undefined) smaller = refined.placement;
       told(`${name}: ${shownPlacement(refined.placement)}, ${refined.judged.objective.toFixed(3)}`);
       add('refined', refined.placement, { budget, searched: refined.judged.objective });
       addBaseline('one-shot', start, { budget });
-      const base = start.map((layer) => ({ ...layer, fullHeads: [] }));
+      const base = withoutHeads(start);
       if (limits.layers === undefined) {
-        const order = [...scores.layers].sort((a, b) => a.objective - b.objective);
+        const byScore = [...scores.layers].sort((a, b) => a.objective - b.objective);
         addBaseline(
           'layers',
           inOrder(
             base,
-            order.map(({ layer }) => wholeLayer(layer, config)),
+            byScore.map(({ layer }) => wholeLayer(layer, config)),
             limits,
             costs,
           ),
@@ -189,7 +219,7 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
         scores,
         placements,
       },
-      recall: recall ? recallOf(family.name, examples) : null,
+      recall: recall ? recallOf(families, examples) : null,
       text: source
         ? {
             name: source.name,
@@ -208,7 +238,7 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
   }
 }
 
-/** The best of what is refined from several starts, of which only the one that is judged best is. */
+/** The best of what is refined from several starts, of which only the one that is best over texts that are read soon is. */
 async function refinedFrom(
   judge: ReachJudge,
   starts: readonly ReachPlacement[],
@@ -216,7 +246,7 @@ async function refinedFrom(
 ): ReturnType<typeof refine> {
   let best: { placement: ReachPlacement; judged: JudgedReach } | undefined;
   for (const placement of starts) {
-    const judged = await judge.whole(placement, `${options.name}: read`);
+    const judged = await judge.whole(placement, `${options.name}: start`, { longest: LONGEST_FULL });
     if (!best || judged.objective < best.judged.objective) best = { placement, judged };
   }
   return refine(judge, best!.placement, options);
@@ -226,6 +256,9 @@ const wholeLayer = (layer: number, { numKvHeads }: ModelConfig): Unit => ({
   layer,
   heads: Array.from({ length: numKvHeads }, (_, head) => head),
 });
+
+const withoutHeads = (placement: ReachPlacement): ReachPlacement =>
+  placement.map((layer) => ({ ...layer, fullHeads: [] }));
 
 function windowed({ layers }: ModelConfig, window: number, sinks: number): ReachPlacement {
   return layers.map(() => ({ fullHeads: [], window, sinks }));
@@ -275,10 +308,13 @@ function qualityOf({ recall, text }: JudgedReach): PlacedReach['quality'] {
   return { recall, text };
 }
 
-function recallOf(family: string, { recall, bounds }: JudgeExamples): ReachResult['recall'] {
+function recallOf(
+  { searched, reported }: ReturnType<typeof familiesOf>,
+  { recall, bounds }: JudgeExamples,
+): ReachResult['recall'] {
   const asked = recall.flatMap(({ distances }) => distances!);
   return {
-    family,
+    ...{ family: searched.name, reported: reported.name },
     distances: bounds.map(([from, to], i) => ({
       ...{ from, to },
       questions: asked.filter(

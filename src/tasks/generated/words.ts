@@ -16,3 +16,5 @@ export const nouns = words(`
   market mirror monkey moon mountain mouse needle ocean orange oven paper pencil pepper piano pillow pilot planet
   pocket potato prince rabbit rain ribbon river rocket roof rope salt shadow sheep ship shirt shoe singer smoke snake
   soldier spider spoon square star stone storm sugar table teacher temple thunder ticket tiger tower train tree tunnel`);
+
+export const colors = words('red blue green yellow black white purple orange brown pink');
