@@ -233,11 +233,11 @@ function record(config: ModelConfig, form: Form, padTo: number, packedType: Righ
       x = add(x, cached.output(attended, params));
     } else {
       const parts = mixer.state(spec, config);
-      const turned = new Set(parts.filter(({ turns }) => turns).map(({ name }) => name));
-      const turn = (name: string, x: Tensor) => (turned.has(name) ? swapLast(x) : x);
-      const own = parts.map(({ name, shape, turns }) => {
-        const given = input(`${i}.${name}`, 'float32', [B, ...hostShape(shape.slice(1), turns)]);
-        return [name, turn(name, given)] as const;
+      const transposed = new Set(parts.filter(({ transposed }) => transposed).map(({ name }) => name));
+      const swapped = (name: string, x: Tensor) => (transposed.has(name) ? swapLast(x) : x);
+      const own = parts.map(({ name, shape, transposed }) => {
+        const given = input(`${i}.${name}`, 'float32', [B, ...hostShape(shape.slice(1), transposed)]);
+        return [name, swapped(name, given)] as const;
       });
       const options: MixerOptions = {
         form: mixer.fused ? 'fused' : form === 'piece' ? 'chunk' : 'recurrent',
@@ -250,7 +250,7 @@ function record(config: ModelConfig, form: Form, padTo: number, packedType: Righ
         mixerBlock(config, spec, x, layerWeights, { ...options, ...more });
       const mixed = options.form === 'chunk' ? padded(x, positions, padTo, block) : block(x);
       for (const [name, tensor] of Object.entries(mixed.state)) {
-        outputs[`${i}.${name}`] = turn(name, tensor);
+        outputs[`${i}.${name}`] = swapped(name, tensor);
       }
       firstValues ??= mixed.firstValues;
       x = add(x, mixed.y);

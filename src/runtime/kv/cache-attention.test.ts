@@ -44,6 +44,7 @@ test.each([
   ['with as many sinks as a window has, and more', 3, [2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 300, 1], 4, 6],
   ['with sinks of more than a block', 40, [100, 1, 200, 1, 300, 1, 300], 4, 300],
   ['with sinks beside a window of several blocks', 700, [600, 1, 900, 1, 1200, 1, 1], 4, 4],
+  ['with sinks, at the end of a full block', 4500, [8191, 1, 1], 4, 4],
 ])('attends as its definition does, %s', async (_, window, parts, H = 4, sinks = 0) => {
   const programs = new CacheAttention({ H, KV, d }, { threads: 1 });
   const random = new Random(1);

@@ -12,8 +12,10 @@ import { visibleParts } from './visible.ts';
 export type AttentionPrograms = ReadonlyMap<number, CacheAttention>;
 
 /**
- * Softmax attention of queries over a cache, in programs of its own. Each key and value is read once for all query heads of
- * its group. The programs hold no weights: all layers, sequences and engines of a shape share them.
+ * Softmax attention of queries over a cache, in programs of its own: what of the cache they see (visible.ts) are sources of keys
+ * (source.ts), which a decode step (decode.ts) and prefill (prefill.ts) score and weigh under one softmax
+ * (online-softmax.ts). Each key and value is read once for all query heads of its group. The programs hold no weights: all
+ * layers, sequences and engines of a shape share them.
  */
 export class CacheAttention {
   private readonly programs: KeptPrograms;
@@ -37,21 +39,30 @@ export class CacheAttention {
     const first = cache.length - T;
     for (let from = 0, count: number; from < T; from += count) {
       count = Math.min(T - from, chunkAt(cache, first + from));
+      // Copies of a whole call would be a twentieth of a short prompt's time.
+      if (count === T) return this.attendChunk(q, T, first, cache, into);
       /** Of the tokens of a head in x [H, tokens, d]. */
       const rows = (x: Float32Array, head: number, tokens: number, at = 0) =>
         x.subarray((head * tokens + at) * d, (head * tokens + at + count) * d);
       const chunk = new Float32Array(H * count * d);
+      const result = new Float32Array(H * count * d);
       for (let head = 0; head < H; head++) rows(chunk, head, count).set(rows(q, head, T, from));
-      const result = await this.attendChunk(chunk, count, first + from, cache);
+      await this.attendChunk(chunk, count, first + from, cache, result);
       for (let head = 0; head < H; head++) rows(into, head, T, from).set(rows(result, head, count));
     }
   }
 
   /** Queries [H, T, d] of a chunk, the tokens from `first` on. */
-  private async attendChunk(queries: Float32Array, T: number, first: number, cache: KvCache) {
+  private async attendChunk(
+    queries: Float32Array,
+    T: number,
+    first: number,
+    cache: KvCache,
+    into: Float32Array,
+  ): Promise<void> {
     const { q, runs, oneThread } = this.plan(queries, T, first, cache);
     const options = oneThread ? { ...this.options, threads: 1 } : this.options;
-    const o = float32(new Float32Array(queries.length), q.dims);
+    const o = float32(into, q.dims);
     let left: Values = {};
     for (const [i, { kind, graph, inputs }] of runs.entries()) {
       const carry = { carries: i > 0, ends: i === runs.length - 1 };
@@ -59,7 +70,6 @@ export class CacheAttention {
       const program = await this.programs.get(key, () => graph(carry), options);
       left = await program.run({ q, ...inputs(), ...left }, carry.ends ? { o } : {});
     }
-    return o.data as Float32Array;
   }
 
   private plan(queries: Float32Array, T: number, first: number, cache: KvCache): Plan {

@@ -151,7 +151,7 @@ export function decodePlan(
         const given = stepInputs(NAME, cache, before, older, ends ? block : null);
         if (!ends) return given;
         // The newest token is in its block by now, where it must not be seen a second time.
-        const seen = mask ? mask().slice() : new Float32Array(block.capacity);
+        const seen = mask!().slice();
         seen[row] = MASKED;
         const own = (part: 'k' | 'v') => float32(rowAt(block, part, row), [KV, 1, 1, d]);
         return { ...given, k: own('k'), v: own('v'), mask: float32(seen, [1, block.capacity]) };

@@ -19,12 +19,11 @@ import type { Source } from './source.ts';
 
 /**
  * Softmax over keys that are not all scored at once (FlashAttention, arXiv 2205.14135): attention over some of them is the
- * largest score m, the sum l of the e^(score - m), and the sum o of the values weighted by these [..., 1 | 1 | d]. Over the
- * keys of two such parts
+ * largest score m, the sum l of the e^(score - m), and the result o [..., 1 | 1 | d]. Over the keys of two such parts
  *
- *   m = max(m1, m2),   l = e^(m1 - m) l1 + e^(m2 - m) l2,   o = e^(m1 - m) o1 + e^(m2 - m) o2
+ *   m = max(m1, m2),   x = e^(m1 - m) l1,   y = e^(m2 - m) l2,   l = x + y,   o = (x o1 + y o2) / l
  *
- * and in the end attention is o / l, exactly what one softmax over all keys gives.
+ * exactly what one softmax over all keys gives.
  */
 export type Partial = Record<'m' | 'l' | 'o', Tensor>;
 
@@ -32,8 +31,7 @@ export type Partial = Record<'m' | 'l' | 'o', Tensor>;
 export function attend(q: Tensor, sources: readonly Source[], earlier: readonly Partial[] = []): Tensor {
   const [only] = sources;
   if (only && sources.length + earlier.length === 1) return only.weigh(softmax(only.score(q)));
-  const { l, o } = merged(q, sources, earlier);
-  return div(o, l);
+  return merged(q, sources, earlier).o;
 }
 
 /** What a run of an attention program has to do with those before and after it. */
@@ -68,23 +66,14 @@ function merged(q: Tensor, sources: readonly Source[], earlier: readonly Partial
 export function partial(q: Tensor, source: Source): Partial {
   const scores = source.score(q);
   const weights = softmax(scores);
-  const l = reciprocal(max(weights, -1, true));
-  return { m: max(scores, -1, true), l, o: mul(source.weigh(weights), l) };
-}
-
-/** By the exponentials themselves, of which the largest is 1: for a source that rounds its weights. */
-export function partialByExp(q: Tensor, source: Source): Partial {
-  const scores = source.score(q);
-  const m = max(scores, -1, true);
-  const weights = exp(sub(scores, m));
-  return { m, l: sum(weights, -1, true), o: source.weigh(weights) };
+  return { m: max(scores, -1, true), l: reciprocal(max(weights, -1, true)), o: source.weigh(weights) };
 }
 
 function merge(a: Partial, b: Partial): Partial {
   const m = maximum(a.m, b.m);
-  const [x, y] = [exp(sub(a.m, m)), exp(sub(b.m, m))];
-  const both = (name: 'l' | 'o') => add(mul(x, a[name]), mul(y, b[name]));
-  return { m, l: both('l'), o: both('o') };
+  const [x, y] = [a, b].map((part) => mul(exp(sub(part.m, m)), part.l)) as [Tensor, Tensor];
+  const l = add(x, y);
+  return { m, l, o: add(mul(div(x, l), a.o), mul(div(y, l), b.o)) };
 }
 
 /** Over many parts, which lie along an axis of each of the given. @returns [...rows, 1 | 1 | d] */
@@ -96,8 +85,9 @@ export function mergeAlong(axis: number, given: readonly Partial[], rows: Shape)
     );
   const largest = all('m');
   const m = max(largest, axis, true);
-  const shares = exp(sub(largest, m));
-  const total = (name: 'l' | 'o') => sum(mul(all(name), shares), axis, true);
+  const shares = mul(all('l'), exp(sub(largest, m)));
+  const l = sum(shares, axis, true);
+  const o = div(sum(mul(all('o'), shares), axis, true), l);
   const inRows = (x: Tensor) => reshape(x, [...rows, x.shape.at(-1)!]);
-  return { m: inRows(m), l: inRows(total('l')), o: inRows(total('o')) };
+  return { m: inRows(m), l: inRows(l), o: inRows(o) };
 }

@@ -4,6 +4,8 @@ import {
   cast,
   constant,
   div,
+  exp,
+  hadamardRows,
   input,
   integerProduct,
   lastByte,
@@ -19,12 +21,11 @@ import {
   sum,
   type Tensor,
   transpose,
-  turnedRows,
   unsqueeze,
   ZERO_BYTE,
 } from '../../graph/index.ts';
 import { PART } from './blocks.ts';
-import { mergeAlong, type Partial, partialByExp } from './online-softmax.ts';
+import { mergeAlong, type Partial } from './online-softmax.ts';
 import { exact, type HeadShape, type Source } from './source.ts';
 
 /** Attention over packed blocks (packed-blocks.ts). Inputs are those of `packedInputs`. */
@@ -43,7 +44,8 @@ export interface PackedKind {
 /**
  * In a decode step products of integers read keys and values as they lie. Queries are rounded to 8 bits as keys are, after
  * the same Hadamard transform, with one factor for all heads. Weights, multiplied by the factors of the values, are rounded to
- * 16 bits of the largest possible in their part: two bytes, which are two rows of one product.
+ * 16 bits of the largest possible in their part: two bytes, which are two rows of one product. So they are exponentials, of which
+ * the largest is 1, where softmax would round most of them away.
  *
  * @param q [KV, G, 1, d], multiplied by d^-0.5
  * @param name how the names of the inputs begin; `{name}.mask` [N, 1, 1, PART]
@@ -53,30 +55,26 @@ export function attendPacked(q: Tensor, name: string, N: string, { masked, bytes
   const [KV, G, , d] = q.shape as [number, number, 1, number];
   const of = (kind: string, dtype: 'float32' | RightBytes, ...dims: number[]) =>
     input(`${name}.${kind}`, dtype, [N, KV, ...dims]);
+  const transformed = reshape(hadamardRows(q), [KV * G * d]);
+  const size = maximum(max(abs(transformed), 0), SMALLEST_ROUNDED);
+  const levels = nearestByte(mul(transformed, div(127, size)), ZERO_BYTE);
+  const products = integerProduct(reshape(levels, [1, KV, G, d]), of('k', bytes, d, PART), {
+    zero: ZERO_BYTE,
+    scale: mul(size, 1 / 127),
+    scales: of('kFactors', 'float32', 1, PART),
+  });
+  // [N, KV, G, PART]
+  const scores = masked ? add(products, input(`${name}.mask`, 'float32', [N, 1, 1, PART])) : products;
+  const m = max(scores, -1, true);
+  const weights = exp(sub(scores, m));
+  const l = sum(weights, -1, true);
   /** [N, KV, 2, ...]: each multiplied for the higher and the lower byte. */
   const byDigit = (x: Tensor, factors: number[]) => mul(unsqueeze(x, 2), constant(factors, [2, 1, 1]));
-  /** Scores [N, KV, G, PART] */
-  const parts: Source = {
-    keys: PART,
-    score: (q) => {
-      const transformed = reshape(turnedRows(q), [KV * G * d]);
-      const largest = maximum(max(abs(transformed), 0), SMALLEST_ROUNDED);
-      const levels = nearestByte(mul(transformed, div(127, largest)), ZERO_BYTE);
-      const scores = integerProduct(reshape(levels, [1, KV, G, d]), of('k', bytes, d, PART), {
-        zero: ZERO_BYTE,
-        scale: mul(largest, 1 / 127),
-        scales: of('kFactors', 'float32', 1, PART),
-      });
-      return masked ? add(scores, input(`${name}.mask`, 'float32', [N, 1, 1, PART])) : scores;
-    },
-    weigh: (weights) => {
-      const shares = byDigit(of('vShares', 'float32', 1, PART), [TOP / BYTE, TOP]);
-      const digits = reshape(lastByte(mul(unsqueeze(weights, 2), shares)), [N, KV, 2 * G, PART]);
-      const sums = reshape(integerProduct(digits, of('v', bytes, PART, d)), [N, KV, 2, G, d]);
-      return sum(mul(sums, byDigit(of('vLargest', 'float32', 1, 1), [BYTE / TOP, 1 / TOP])), 2);
-    },
-  };
-  return mergeAlong(0, [partialByExp(q, parts)], [KV, G, 1]);
+  const shares = byDigit(of('vShares', 'float32', 1, PART), [TOP / BYTE, TOP]);
+  const digits = reshape(lastByte(mul(unsqueeze(weights, 2), shares)), [N, KV, 2 * G, PART]);
+  const sums = reshape(integerProduct(digits, of('v', bytes, PART, d)), [N, KV, 2, G, d]);
+  const factors = byDigit(div(of('vLargest', 'float32', 1, 1), l), [BYTE / TOP, 1 / TOP]);
+  return mergeAlong(0, [{ m, l, o: sum(mul(sums, factors), 2) }], [KV, G, 1]);
 }
 
 /** In prefill: the parts as float32, side by side [KV, 1, 1, N PART, d]. */
@@ -93,5 +91,5 @@ export function dequantized({ KV, d }: HeadShape, bytes: RightBytes, mask?: Tens
   const rows = (x: Tensor, axes: readonly number[]) =>
     reshape(transpose(x, axes), [KV, 1, 1, mulDims('N', PART), d]);
   const source = exact(rows(k, [1, 0, 3, 2]), rows(v, [1, 0, 2, 3]), { mask, scale: d ** -0.5 });
-  return { ...source, score: (q) => source.score(turnedRows(q)) };
+  return { ...source, score: (q) => source.score(hadamardRows(q)) };
 }

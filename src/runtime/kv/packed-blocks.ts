@@ -1,6 +1,7 @@
 import {
   div,
   float32,
+  hadamardRows,
   input,
   max,
   mul,
@@ -11,7 +12,6 @@ import {
   roundedRows,
   type Tensor,
   transpose,
-  turnedRows,
   Value,
   ZERO_BYTE,
 } from '../../graph/index.ts';
@@ -24,8 +24,8 @@ import { hadamardTransform } from './hadamard-transform.ts';
  * share it.
  *
  * Every key and value has one factor, its largest entry over 127; that of a value is kept as a share of the largest one of
- * its part and head. Keys are turned before they are rounded, by Hadamard matrices of `rotationSize(d)` along the
- * diagonal, which spreads a large entry over its neighbours; queries are turned by whoever compares them. The layout is
+ * its part and head. Keys are multiplied before they are rounded by Hadamard matrices of `rotationSize(d)` along
+ * the diagonal, which spreads a large entry over its neighbours; queries are so by whoever compares them. The layout is
  * what products of integers read fastest: parts of PART tokens, whose keys are columns and whose values are rows.
  */
 
@@ -176,7 +176,7 @@ function packing({ heads, width }: CacheShape, bytes: RightBytes): Record<Kind, 
     const { levels, largest } = roundedRows(x, bytes);
     return { levels, factors: reshape(mul(largest, 1 / 127), [BLOCK_PARTS, heads, 1, PART]) };
   };
-  const k = rounded(turnedRows(rows('k')));
+  const k = rounded(hadamardRows(rows('k')));
   const v = rounded(rows('v'));
   const vLargest = max(v.factors, -1, true);
   return {

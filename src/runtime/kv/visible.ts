@@ -31,7 +31,8 @@ export function visibleParts(cache: KvCache, first: number, T: number, masks: Ma
   let { start } = cache;
   const visible = <P extends object>(part: P, tokens: number): (P & Visible)[] => {
     const at = first - start;
-    const masked = at + T > window || at + 1 < tokens;
+    // Where the queries themselves stand, there always is one.
+    const masked = at + T > window || at < tokens;
     const mask: Mask = (count = tokens, from = 0) => masks.causal(T, count, at - from, window);
     const found = { ...part, start, mask: masked ? mask : null };
     start += tokens;
