@@ -1,7 +1,7 @@
 /** The cache that the Hub's Python tools share: files as blobs by hash, snapshots of links to them, listings by commit. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { getRepoFolderName, type ListFileEntry } from '@huggingface/hub';
+import type { ListFileEntry } from '@huggingface/hub';
 import { writeFileAtomic } from '../util/files.ts';
 import { Folder } from './folder.ts';
 import { cacheFolder } from './hub-settings.ts';
@@ -25,7 +25,7 @@ interface Snapshot {
 export type RepoKind = 'model' | 'dataset';
 
 export function storageOf(repo: string, kind: RepoKind): string {
-  return join(cacheFolder(), getRepoFolderName({ name: repo, type: kind }));
+  return join(cacheFolder(), [`${kind}s`, ...repo.split('/')].join('--'));
 }
 
 /** The commit of a branch, tag or commit, as far as the cache knows it. */

@@ -49,7 +49,7 @@ export async function datasetFiles(
     writeFileAtomic(join(hub.storage, 'refs', revision), sha);
     return paths.map((path) => join(hub.snapshot(sha), path));
   } catch (error) {
-    throw hub.explained(error, revision);
+    throw await hub.explained(error, revision);
   }
 }
 

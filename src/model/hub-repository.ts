@@ -1,18 +1,14 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  datasetInfo,
-  downloadFile,
-  HubApiError,
-  type ListFileEntry,
-  listFiles,
-  modelInfo,
-} from '@huggingface/hub';
+import type { ListFileEntry } from '@huggingface/hub';
 import { InputError } from '../util/errors.ts';
 import { HASH, type RepoKind, storageOf } from './hub-cache.ts';
 import { fetchBlob, linkFile } from './hub-download.ts';
 import { accessToken, endpoint } from './hub-settings.ts';
 import type { HubOptions } from './model-files.ts';
+
+/** Loaded where something is asked of the Hub: most commands ask nothing, and would start later for it. */
+const client = () => import('@huggingface/hub');
 
 /** The Hub does not have the repository, or is out of reach. */
 export class NotGiven extends InputError {}
@@ -41,6 +37,7 @@ export class HubRepository {
   /** The commit of a branch or tag, and its files by their paths. */
   async list(revision: string): Promise<{ sha: string; files: Map<string, ListFileEntry> }> {
     const { name, kind, access } = this;
+    const { datasetInfo, listFiles, modelInfo } = await client();
     const asked = { name, revision, ...access };
     const { sha } =
       kind === 'model'
@@ -79,6 +76,7 @@ export class HubRepository {
     const { path } = entry;
     const blob = join(storage, 'blobs', this.checkedHash(entry.lfs?.oid ?? entry.xetHash ?? entry.oid));
     if (!existsSync(blob)) {
+      const { downloadFile } = await client();
       const remote = await downloadFile({ repo: { type: kind, name }, path, revision: sha, ...access });
       if (!remote) throw new InputError(`${name}: ${path} is listed but not there`);
       let loaded = 0;
@@ -97,9 +95,10 @@ export class HubRepository {
   }
 
   /** An error in words for people; NotGiven where the repository cannot be had. */
-  explained(error: unknown, revision: string): unknown {
+  async explained(error: unknown, revision: string): Promise<unknown> {
     const { name, hubUrl } = this;
     this.options.signal?.throwIfAborted();
+    const { HubApiError } = await client();
     if (error instanceof HubApiError && [401, 403, 404].includes(error.statusCode)) {
       return new NotGiven(
         `${hubUrl} gives no ${name} (${revision}): ${error.statusCode}. It does not exist, or is private or gated: set HF_TOKEN`,

@@ -97,6 +97,6 @@ async function download(repo: string, revision: string, options: HubOptions): Pr
     if (revision !== sha) writeFileAtomic(join(hub.storage, 'refs', revision), sha);
     return snapshot;
   } catch (error) {
-    throw hub.explained(error, revision);
+    throw await hub.explained(error, revision);
   }
 }

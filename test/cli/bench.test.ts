@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { postnas } from '../support/command.ts';
+import { postnas, postnasHere } from '../support/command.ts';
 
 const BASE = 'models/base';
 const QUICK = ['--tokens', '2', '--rounds', '2', '--threads', '1', '--quiet'];
@@ -67,13 +67,13 @@ test('a page of one model, and of results side by side', async () => {
     expect(readFileSync(page, 'utf8')).toContain('models/base decodes');
     const result = join(folder, 'bench.json');
     writeFileSync(result, stdout);
-    const both = await postnas(['report', result, result, '-o', join(folder, 'both.html')]);
+    const both = await postnasHere(['report', result, result, '-o', join(folder, 'both.html')]);
     expect(both).toMatchObject({ code: 0, stderr: '' });
     expect(readFileSync(join(folder, 'both.html'), 'utf8')).toContain('times as fast as');
-    const mixed = await postnas(['report', result, 'docs/nano/result.json']);
+    const mixed = await postnasHere(['report', result, 'docs/nano/result.json']);
     expect(mixed.stderr).toContain('only results of postnas bench go on one page together');
     writeFileSync(result, stdout.replace('"batch": 1', '"batch": 0'));
-    expect((await postnas(['report', result])).stderr).toMatch(
+    expect((await postnasHere(['report', result])).stderr).toMatch(
       /bench\.json: rows\[0\]\.batch is 0, expected a whole number of at least 1/,
     );
   } finally {
@@ -110,7 +110,7 @@ test.each([
   [['--iterations', '2'], /--iterations 2 is for --memory <size>, which is not given/],
   [['--dtype', 'q1'], /Expected one of f32, q8, q4/],
 ])('%j is refused', async (args, message) => {
-  const { code, stdout, stderr } = await postnas(['bench', BASE, ...args, ...QUICK]);
+  const { code, stdout, stderr } = await postnasHere(['bench', BASE, ...args, ...QUICK]);
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
   expect(stderr).toMatch(message);
 });

@@ -2,7 +2,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Finished, postnas, root } from '../support/command.ts';
+import { type Finished, postnas, postnasHere, root } from '../support/command.ts';
 
 let dir: string;
 let first: Finished;
@@ -33,7 +33,7 @@ test('a table, a verdict, the files, and the hybrid’s card with the user’s t
 
 test('again it is read from what was kept, as JSON, and postnas report makes the same page', async () => {
   const card = readFileSync(at('hybrid/README.md'), 'utf8');
-  const { code, stdout } = await postnas([...args(), ...few, ...more, '--no-card', '--json', '--quiet']);
+  const { code, stdout } = await postnasHere([...args(), ...few, ...more, '--no-card', '--json', '--quiet']);
   expect(code).toBe(0);
   const found = JSON.parse(stdout);
   expect(found).toMatchObject({ format: 'postnas-compare-1', context: 128 });
@@ -42,12 +42,18 @@ test('again it is read from what was kept, as JSON, and postnas report makes the
   expect(found.command).toMatch(/ --no-speed$/);
   expect(found.command).not.toMatch(/--speed|--card/);
   expect(readFileSync(at('hybrid/README.md'), 'utf8')).toBe(card);
-  expect((await postnas(['report', at('out'), '-o', at('page.html')])).code).toBe(0);
+  expect((await postnasHere(['report', at('out'), '-o', at('page.html')])).code).toBe(0);
   expect(readFileSync(at('page.html'), 'utf8')).toBe(readFileSync(at('out/report.html'), 'utf8'));
 });
 
 test('mistakes are told before anything is measured', async () => {
-  const { code, stderr } = await postnas(['compare', join(root, 'models/base'), at('none'), '-o', at('x')]);
+  const { code, stderr } = await postnasHere([
+    'compare',
+    join(root, 'models/base'),
+    at('none'),
+    '-o',
+    at('x'),
+  ]);
   expect(code).toBe(1);
   expect(stderr).toMatch(/none is neither a folder nor the name of a model|there is no folder/);
   expect(existsSync(at('x'))).toBe(false);

@@ -2,7 +2,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Finished, postnas, root } from '../support/command.ts';
+import { type Finished, postnas, postnasHere, root } from '../support/command.ts';
 
 let dir: string;
 let first: Finished;
@@ -42,9 +42,9 @@ test('the placement is a few hundred bytes, stands in the folder of the model, a
 
 test('again it is read from what was kept, as JSON, and postnas report makes the same page', async () => {
   const page = readFileSync(at('out/report.html'), 'utf8');
-  expect((await postnas(['report', at('out'), '-o', at('page.html')])).code).toBe(0);
+  expect((await postnasHere(['report', at('out'), '-o', at('page.html')])).code).toBe(0);
   expect(readFileSync(at('page.html'), 'utf8')).toBe(page);
-  const { code, stdout } = await postnas([...args(), ...few, '--no-compare', '--json', '--quiet']);
+  const { code, stdout } = await postnasHere([...args(), ...few, '--no-compare', '--json', '--quiet']);
   expect(code).toBe(0);
   const found = JSON.parse(stdout);
   expect(found).toMatchObject({ format: 'postnas-convert-1', name: '128-3-heads', comparison: null });
@@ -52,7 +52,7 @@ test('again it is read from what was kept, as JSON, and postnas report makes the
 }, 120_000);
 
 test('mistakes are told before anything is measured', async () => {
-  const other = (...more: string[]) => postnas([...args().slice(0, 4), '-o', at('x'), ...more]);
+  const other = (...more: string[]) => postnasHere([...args().slice(0, 4), '-o', at('x'), ...more]);
   const hours = await other('--hours', '2');
   expect(hours.stderr).toContain('--hours 2: expected 0');
   const heads = await other('--full-heads', '32');
@@ -67,6 +67,6 @@ test('mistakes are told before anything is measured', async () => {
   const short = await other('--context', '200');
   expect(short.stderr).toMatch(/a context of 200 tokens.*expected more than the longest window \(256\)/s);
   const hybrid = ['convert', join(root, 'models/hybrid'), '--data', join(root, 'docs/LOG.md'), '-o', at('x')];
-  expect((await postnas(hybrid)).stderr).toContain('expected full attention in all layers');
+  expect((await postnasHere(hybrid)).stderr).toContain('expected full attention in all layers');
   expect(existsSync(at('x'))).toBe(false);
 });

@@ -10,7 +10,7 @@ import { hybridOf } from '../../src/search/network/hybrid.ts';
 import { linearMixer } from '../../src/search/network/linear-mixer.ts';
 import { Network } from '../../src/search/network/network.ts';
 import type { Result } from '../../src/search/result.ts';
-import { postnas } from '../support/command.ts';
+import { postnas, postnasHere } from '../support/command.ts';
 
 let folder: string;
 let hybrid: string;
@@ -87,7 +87,7 @@ test.each([
   [['--length', '1024'], /stage features has rows of 1024 tokens, expected 2 to 512/],
   [['--cache-logits', 'x', '--cache-limit', '1B'], /would take \S+ GB in x, allowed are/],
 ])('refuses %s with exit code 1', async (options, message) => {
-  const { code, stderr } = await postnas(distill('refused', ...options));
+  const { code, stderr } = await postnasHere(distill('refused', ...options));
   expect(stderr).toMatch(message);
   expect(code).toBe(1);
 });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { saveCheckpoint } from '../../src/model/checkpoint.ts';
-import { postnas } from '../support/command.ts';
+import { postnas, postnasHere } from '../support/command.ts';
 import { EVERY_MIXER } from '../support/every-mixer.ts';
 import { randomWeights, tinyConfig } from '../support/random-model.ts';
 
@@ -39,13 +39,13 @@ test('--gguf: once, and again with --overwrite only; what it cannot hold', async
   const file = join(dir, 'base.gguf');
   const args = ['export', base, '--gguf', file, '--dtype', 'q8'];
   expect(await postnas(args)).toMatchObject({ code: 0, stdout: `written to ${file} (architecture qwen3)\n` });
-  const again = await postnas(args);
+  const again = await postnasHere(args);
   expect(again).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('choose another name, or --overwrite'),
   });
-  expect((await postnas([...args, '--overwrite'])).code).toBe(0);
-  const refused = await postnas(['export', hybrid, '--gguf', join(dir, 'no.gguf')]);
+  expect((await postnasHere([...args, '--overwrite'])).code).toBe(0);
+  const refused = await postnasHere(['export', hybrid, '--gguf', join(dir, 'no.gguf')]);
   expect(refused.code).toBe(1);
   expect(refused.stderr).toContain('layer 0 (jet_block): llama.cpp has no dynamic convolution');
 });
@@ -59,9 +59,9 @@ test('--jet: says which code goes beside the model', async () => {
 });
 
 test('one format at a time, in a type that it has', async () => {
-  const none = await postnas(['export', base]);
+  const none = await postnasHere(['export', base]);
   expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('one of --onnx, --gguf and --jet') });
-  const wrong = await postnas(['export', base, '--gguf', join(dir, 'x.gguf'), '--dtype', 'bf16']);
+  const wrong = await postnasHere(['export', base, '--gguf', join(dir, 'x.gguf'), '--dtype', 'bf16']);
   expect(wrong).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('expected one of f32, f16, q8, q4'),

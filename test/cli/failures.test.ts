@@ -15,9 +15,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { failureOf, Interrupted } from '../../src/cli/failure.ts';
-import { createProgram } from '../../src/cli/program.ts';
 import { InputError } from '../../src/util/errors.ts';
-import { command, postnas, root } from '../support/command.ts';
+import { command, postnas, postnasHere, root } from '../support/command.ts';
 
 let folder: string;
 let file: string;
@@ -30,20 +29,11 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Parses and runs a command in this process, and gives what it failed with. */
+/** What a command says, and that it fails. */
 async function failure(...args: string[]): Promise<string> {
-  const program = await createProgram(args[0]);
-  let said = '';
-  for (const command of [program, ...program.commands]) {
-    command.exitOverride().configureOutput({ writeErr: (text) => (said += text) });
-  }
-  try {
-    await program.parseAsync(args, { from: 'user' });
-  } catch (error) {
-    if ((error as { code?: string }).code?.startsWith('commander.')) return said.trim();
-    return failureOf(error).text;
-  }
-  throw new Error(`${args.join(' ')} did not fail`);
+  const { code, stderr } = await postnasHere(args);
+  expect(code).toBe(1);
+  return stderr.trim();
 }
 
 const base = 'models/base';

@@ -1,9 +1,9 @@
-/** `postnas init` and `postnas info` as processes: what they print where, and their exit codes. */
+/** `postnas init` and `postnas info`: what they print where, and their exit codes. */
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { postnas } from '../support/command.ts';
+import { postnas, postnasHere } from '../support/command.ts';
 
 const gla = { kind: 'gla', heads: 4, key_dim: 8, value_dim: 8, gate_rank: 4, rope: true };
 const config = {
@@ -80,19 +80,19 @@ test('a sequence longer than the context of the model is said to be', async () =
     original_max_position_embeddings: 1024,
   };
   writeFileSync(short, JSON.stringify({ ...config, max_position_embeddings: 8192, rope_scaling }));
-  const beyond = await postnas(['info', short, '--context', '65536']);
+  const beyond = await postnasHere(['info', short, '--context', '65536']);
   expect(beyond.stdout).toMatch(
     /\ncontext +8,192 tokens \(max_position_embeddings; RoPE scaling llama3, factor 8, from 1,024\)\n/,
   );
   expect(beyond.stdout).toContain("longer than this model's context of 8,192 tokens");
-  const within = await postnas(['info', short, '--context', '8192']);
+  const within = await postnasHere(['info', short, '--context', '8192']);
   expect(within.stdout).not.toContain('longer than');
 });
 
 test('a mistake in one line', async () => {
   const broken = join(dir, 'broken.json');
   writeFileSync(broken, JSON.stringify({ ...config, hidden_size: '32' }));
-  expect(await postnas(['init', join(dir, 'none'), '--config', broken])).toEqual({
+  expect(await postnasHere(['init', join(dir, 'none'), '--config', broken])).toEqual({
     code: 1,
     stdout: '',
     stderr: `postnas: ${broken}: hidden_size is "32", expected a whole number of at least 1\n`,

@@ -9,7 +9,7 @@ import { readRecipe } from '../../src/search/read-recipe.ts';
 import { readResult } from '../../src/search/read-result.ts';
 import type { Result } from '../../src/search/result.ts';
 import type { Estimate } from '../../src/search/run/estimate.ts';
-import { command, postnas, root } from '../support/command.ts';
+import { command, postnas, postnasHere, root } from '../support/command.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -31,7 +31,14 @@ describe('--estimate says what will be done and for how long, and writes nothing
     ['distill', [base, 'models/hybrid', '--task', 'recall:accuracy:2'], 'final', 1],
   ])('%s', async (command, args, stage, trials) => {
     const out = join(folder, 'estimated');
-    const { code, stdout, stderr } = await postnas([command, ...args, '--out', out, '--estimate', '--json']);
+    const { code, stdout, stderr } = await postnasHere([
+      command,
+      ...args,
+      '--out',
+      out,
+      '--estimate',
+      '--json',
+    ]);
     expect(code, stderr).toBe(0);
     const { stages, recipe } = JSON.parse(stdout) as Estimate & { recipe: Result['recipe'] };
     expect(stages.map(({ name, trials }) => [name, trials])).toEqual([[stage, trials]]);
@@ -148,7 +155,7 @@ test.each([
   ],
   [['distill', base, 'nowhere'], /nowhere is neither a folder nor the name of a model/],
 ])('%s is refused', async (args, message) => {
-  const { code, stderr } = await postnas([...args, '--out', join(folder, 'refused')]);
+  const { code, stderr } = await postnasHere([...args, '--out', join(folder, 'refused')]);
   expect(stderr).toMatch(message);
   expect(code).toBe(1);
   expect(existsSync(join(folder, 'refused'))).toBe(false);
@@ -160,7 +167,7 @@ test('what an earlier version has left of a recipe of one stage is not mixed wit
   writeFileSync(recipe, JSON.stringify({ model: base, tasks: ['recall:accuracy:2'], placement: {} }));
   mkdirSync(join(out, 'placement'), { recursive: true });
   writeFileSync(join(out, 'placement/stage.json'), '{}');
-  const { code, stderr } = await postnas(['run', recipe, '--out', out, '--quiet']);
+  const { code, stderr } = await postnasHere(['run', recipe, '--out', out, '--quiet']);
   expect(stderr).toBe(
     `postnas: ${out} holds a run of another command (placement/stage.json); give another --out\n`,
   );

@@ -1,4 +1,4 @@
-/** `--placement` of all commands that run, measure or write a model, as processes. */
+/** `--placement` of all commands that run, measure or write a model; `serve` as a process. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { openCheckpoint, saveCheckpoint } from '../../src/model/checkpoint.ts';
 import { writePlacement } from '../../src/model/placed-folder.ts';
 import { type Placement, placementOf } from '../../src/model/placement.ts';
 import { weightsHash } from '../../src/model/weights-hash.ts';
-import { command, postnas, root } from '../support/command.ts';
+import { command, postnasHere, root } from '../support/command.ts';
 
 let dir: string;
 let model: string;
@@ -43,7 +43,7 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 async function json<T>(...args: string[]): Promise<T> {
   const threads = ['info', 'quantize', 'export'].includes(args[0]!) ? [] : ['--threads', '1'];
-  const { code, stdout, stderr } = await postnas([...args, ...threads, '--quiet', '--json']);
+  const { code, stdout, stderr } = await postnasHere([...args, ...threads, '--quiet', '--json']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   return JSON.parse(stdout) as T;
 }
@@ -63,7 +63,7 @@ test('info lists placements, and shows the model under one', async () => {
   const { layers: shown } = under as { layers: { fullHeads: number[] }[] };
   expect(shown.map(({ fullHeads }) => fullHeads)).toEqual([[], [], [0, 3], [], [], [0, 1, 2, 3], [], []]);
   writeFileSync(join(model, 'placements/broken.json'), '{"format":"postnas-placement"}');
-  const text = (await postnas(['info', model, '--placement', 'near'])).stdout;
+  const text = (await postnasHere(['info', model, '--placement', 'near'])).stdout;
   expect(text).toContain('architecture  WWHWWAWW\n');
   expect(text).toContain('placement     near\n');
   expect(text).toContain('head_attention full_heads=2.0,2.3 window=6 sinks=2, layer 2\n');
@@ -81,7 +81,7 @@ test('info lists placements, and shows the model under one', async () => {
   expect(text).toMatch(/\nbroken .*broken\.json: version is missing, expected 1\n/);
   expect(text).toMatch(/\nnear +6 +6 +2 +\S+ \w+\n/);
   rmSync(join(model, 'placements/broken.json'));
-  const configAlone = await postnas(['info', join(model, 'config.json'), '--placement', 'near']);
+  const configAlone = await postnasHere(['info', join(model, 'config.json'), '--placement', 'near']);
   expect(configAlone.stderr).toMatch(
     /config\.json has no weights: expected those that placement near is for/,
   );
@@ -119,7 +119,7 @@ test('eval: scores of one placement are not taken for those of another', async (
   const near = await scored(model, '--placement', 'near');
   expect(near.placement).toBe('near');
   expect(near.config).toMatchObject({ placement: 'near' });
-  const refused = await postnas(['eval', model, ...tasks, '--threads', '1', '--quiet']);
+  const refused = await postnasHere(['eval', model, ...tasks, '--threads', '1', '--quiet']);
   expect(refused.code).toBe(1);
   expect(refused.stderr).toContain('placement');
   rmSync(out, { recursive: true });
@@ -185,7 +185,7 @@ test('a placement for other weights is refused by all, with both hashes; an unkn
     ['compare', '--out', nothing],
   ];
   const refused = async (given: string, message: RegExp, [name, ...args]: [string, ...string[]]) => {
-    const { code, stderr } = await postnas([name, model, ...args, '--placement', given, '--quiet']);
+    const { code, stderr } = await postnasHere([name, model, ...args, '--placement', given, '--quiet']);
     expect({ name, code, stderr }).toEqual({ name, code: 1, stderr: expect.stringMatching(message) });
   };
   for (const each of commands) await refused('other', other, each);

@@ -1,10 +1,10 @@
-/** `postnas quantize` and `postnas eval` as processes: what weights of few bits take and cost. */
+/** `postnas quantize` and `postnas eval`: what weights of few bits take and cost. */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { postnas } from '../support/command.ts';
+import { postnas, postnasHere } from '../support/command.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -60,7 +60,7 @@ test('texts from several files, folders and globs, in the field that is named', 
   writeFileSync(join(texts, 'a.jsonl'), lines('Tom'));
   writeFileSync(join(texts, 'below/b.jsonl.gz'), gzipSync(lines('Ana')));
   const evaluate = (...args: string[]) =>
-    postnas([
+    postnasHere([
       'eval',
       'models/base',
       ...args,
@@ -96,7 +96,7 @@ test('texts from several files, folders and globs, in the field that is named', 
 test('never over its input, and over another model by --overwrite alone', async () => {
   const [model, other] = [join(folder, 'input'), join(folder, 'other')];
   const quantize = async (...args: string[]) => {
-    const { code, stderr } = await postnas(['quantize', ...args, '--dtype', 'BF16', '--quiet']);
+    const { code, stderr } = await postnasHere(['quantize', ...args, '--dtype', 'BF16', '--quiet']);
     return { code, stderr };
   };
   expect(await quantize('models/hybrid', model)).toMatchObject({ code: 0 });
@@ -136,7 +136,7 @@ test.each([
   [['eval', 'models/base', '--task', 'chess'], /unknown task 'chess'/],
   [['generate', 'models/base', '--prompt', 'a', '--logit-bias', 'much'], /such as 42=-5/],
 ])('%j is refused', async (args, message) => {
-  const { code, stderr } = await postnas(args);
+  const { code, stderr } = await postnasHere(args);
   expect(stderr).toMatch(message);
   expect(code).toBe(1);
 });

@@ -1,4 +1,4 @@
-/** `postnas report` as a process. */
+/** `postnas report`. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { readResult } from '../../src/search/read-result.ts';
 import type { Result } from '../../src/search/result.ts';
 import { sampleResult, wholeOf } from '../report/sample-result.ts';
 import { sampleBlocks, sampleRun } from '../report/sample-run.ts';
-import { postnas } from '../support/command.ts';
+import { postnas, postnasHere } from '../support/command.ts';
 
 const run = (...args: string[]) => postnas(['report', ...args]);
 
@@ -42,7 +42,7 @@ test('a folder stands for its result, whatever stages that has', async () => {
     const at = join(folder, name);
     mkdirSync(at);
     writeFileSync(join(at, 'result.json'), JSON.stringify(result));
-    expect(await run(at)).toMatchObject({ code: 0, stderr: '' });
+    expect(await postnasHere(['report', at])).toMatchObject({ code: 0, stderr: '' });
     expect(readFileSync(join(at, 'report.html'), 'utf8')).toBe(
       renderReport(readResult(join(at, 'result.json')) as Result),
     );
@@ -52,7 +52,7 @@ test('a folder stands for its result, whatever stages that has', async () => {
 test('a wrong file is named in one line', async () => {
   const wrong = join(folder, 'config.json');
   writeFileSync(wrong, '{"model_type": "llama"}');
-  expect(await run(wrong)).toEqual({
+  expect(await postnasHere(['report', wrong])).toEqual({
     code: 1,
     stdout: '',
     stderr: `postnas: ${wrong}: format is missing, expected "postnas-result-2", "postnas-bench-1", "postnas-compare-1", "postnas-convert-1", "postnas-search-1", "postnas-blocks-1" or "postnas-run-1": this is no result\n`,

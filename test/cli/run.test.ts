@@ -8,7 +8,7 @@ import { openCheckpoint, saveCheckpoint } from '../../src/model/checkpoint.ts';
 import { readRecipe } from '../../src/search/read-recipe.ts';
 import type { Recipe } from '../../src/search/recipe.ts';
 import type { Result } from '../../src/search/result.ts';
-import { postnas } from '../support/command.ts';
+import { postnas, postnasHere } from '../support/command.ts';
 import { randomWeights, tinyConfig } from '../support/random-model.ts';
 
 let folder: string;
@@ -89,7 +89,7 @@ test('killed with its workers and run again, it ends with the same result and mo
   // With other settings: before any work, in words, with what can be done about it.
   const other = join(folder, 'other.json');
   writeFileSync(other, JSON.stringify({ ...JSON.parse(readFileSync(recipe, 'utf8')), rows: 3 }));
-  const { code, stderr } = await postnas(['run', other, '--out', join(folder, 'killed'), '--quiet']);
+  const { code, stderr } = await postnasHere(['run', other, '--out', join(folder, 'killed'), '--quiet']);
   expect(stderr).toMatch(
     /^postnas: \S+killed holds a run with other settings:\n {2}placement\/stage\.json: placement rows: 2 -> 3\nGive another --out, or --restart/,
   );
@@ -99,7 +99,7 @@ test('killed with its workers and run again, it ends with the same result and mo
   writeFileSync(other, JSON.stringify(longer));
   const line = ['run', other, '--out', join(folder, 'killed'), '--quiet'];
   const steps = `${longer.final!.allSteps - 1} -> ${longer.final!.allSteps}`;
-  expect((await postnas(line)).stderr).toMatch(
+  expect((await postnasHere(line)).stderr).toMatch(
     new RegExp(
       `holds a run with other settings:\\n {2}final/stage\\.json: final allSteps: ${steps}\\n` +
         '--restart-from final removes the work of that and of the stages that use it, and keeps placement, blocks',
@@ -110,7 +110,7 @@ test('killed with its workers and run again, it ends with the same result and mo
   const edited = await postnas([...line, '--restart-from', 'final']);
   expect(edited.code, edited.stderr).toBe(0);
   expect(statSync(search).mtimeMs).toBe(before);
-  expect((await postnas([...line, '--restart-from', 'last'])).stderr).toMatch(
+  expect((await postnasHere([...line, '--restart-from', 'last'])).stderr).toMatch(
     /Expected stages, of placement, .*mlps/,
   );
 
@@ -120,11 +120,11 @@ test('killed with its workers and run again, it ends with the same result and mo
   };
   writeFileSync(other, JSON.stringify(twice));
   const hybrid = join(folder, 'killed/final/seed-1/hybrid/config.json');
-  const refused = await postnas([...line, '--restart-from', 'final']);
+  const refused = await postnasHere([...line, '--restart-from', 'final']);
   expect(refused.code).toBe(1);
   expect(refused.stderr).toContain('placement/stage.json: placement alignSteps: 2 -> 3');
   expect(existsSync(hybrid)).toBe(true);
-  expect((await postnas([...line, '--restart-from', 'mlps'])).stderr).toMatch(
+  expect((await postnasHere([...line, '--restart-from', 'mlps'])).stderr).toMatch(
     /--restart-from mlps: the recipe has no such stage; expected some of placement, blocks, final/,
   );
   expect(existsSync(hybrid)).toBe(true);

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LEFTOVERS, removeRun } from '../../src/cli/restart.ts';
 import { saveCheckpoint } from '../../src/model/checkpoint.ts';
 import type { Result } from '../../src/search/result.ts';
-import { postnas } from '../support/command.ts';
+import { postnas, postnasHere } from '../support/command.ts';
 import { randomWeights, tinyConfig } from '../support/random-model.ts';
 import { tinyTokenizerFiles } from '../support/tiny-tokenizer.ts';
 
@@ -62,7 +62,7 @@ test('a pretraining stopped by Ctrl-C goes on to the same model', async () => {
   expect(scores.map(({ name }) => name)).toContain('recall');
 
   // A mistake in an option loses nothing.
-  const wide = await postnas([...pretrain('stopped'), ...steps, '--restart', '--width', '33']);
+  const wide = await postnasHere([...pretrain('stopped'), ...steps, '--restart', '--width', '33']);
   expect(wide.stderr).toContain('--width 33: expected a multiple of 32');
   expect(weights('stopped').equals(weights('straight'))).toBe(true);
 });
@@ -149,7 +149,7 @@ describe('a second search into the same folder', () => {
   ];
 
   test('with other settings: what differs, and what can be done', async () => {
-    const { code, stderr } = await postnas(again('--mixer', 'gla', '--rate', '0.1', '--quiet'));
+    const { code, stderr } = await postnasHere(again('--mixer', 'gla', '--rate', '0.1', '--quiet'));
     expect(stderr).toBe(
       `postnas: ${out()} holds a run with other settings:\n` +
         '  stage.json: placement mixer: "gated_deltanet+rope" -> "gla"\n' +
@@ -175,7 +175,7 @@ describe('a second search into the same folder', () => {
 });
 
 test('a folder that another command has written is refused', async () => {
-  const { code, stderr } = await postnas(['search', 'models/base', '--out', join(folder, 'straight')]);
+  const { code, stderr } = await postnasHere(['search', 'models/base', '--out', join(folder, 'straight')]);
   expect(stderr).toBe(
     `postnas: ${join(folder, 'straight')} holds a run of another command (state.safetensors); give another --out\n`,
   );
@@ -186,7 +186,7 @@ test('another model than the embedded one needs a text', async () => {
   const other = join(folder, 'other');
   const config = tinyConfig([{ kind: 'attention' }, { kind: 'attention' }]);
   await saveCheckpoint(other, config, randomWeights(config, 3), { dtype: 'F32', files: tinyTokenizerFiles });
-  const { code, stderr } = await postnas(['search', other, '--out', join(folder, 'none'), '--quiet']);
+  const { code, stderr } = await postnasHere(['search', other, '--out', join(folder, 'none'), '--quiet']);
   expect(stderr).toBe(
     `postnas: ${other} is not a model of the generated world: it needs text to train on, of which 1 % are held out ` +
       'to judge it by unless other text is given, such as\n' +
@@ -206,7 +206,7 @@ test.each([
   [['--data', '/nowhere.txt'], /\/nowhere\.txt: no such file/],
   [['--length', '1024'], /512/],
 ])('refuses %s with exit code 1', async (options, message) => {
-  const { code, stderr } = await postnas([
+  const { code, stderr } = await postnasHere([
     'search',
     'models/base',
     '--out',
@@ -220,7 +220,7 @@ test.each([
 test('refuses an empty corpus', async () => {
   const empty = join(folder, 'empty.txt');
   writeFileSync(empty, ' \n');
-  const { code, stderr } = await postnas([
+  const { code, stderr } = await postnasHere([
     'search',
     'models/base',
     '--out',

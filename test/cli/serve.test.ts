@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { command, postnas, root } from '../support/command.ts';
+import { command, postnas, postnasHere, root } from '../support/command.ts';
 
 const run = promisify(execFile);
 
@@ -112,10 +112,10 @@ test('Ctrl-C: the answer is finished, another one ends at once; 130 both times',
 });
 
 test('what cannot be served, in one line', async () => {
-  const { code, stderr } = await postnas(['serve', 'models/none', '--quiet']);
+  const { code, stderr } = await postnasHere(['serve', 'models/none', '--quiet']);
   expect(code).toBe(1);
   expect(stderr).toMatch(/^postnas: .*models\/none/);
-  const open = await postnas(['serve', 'models/base', '--host', '0.0.0.0', '--quiet']);
+  const open = await postnasHere(['serve', 'models/base', '--host', '0.0.0.0', '--quiet']);
   expect(open.stderr).toBe(
     'postnas: 0.0.0.0 can be reached by other machines: give an API key, or serve on 127.0.0.1\n',
   );

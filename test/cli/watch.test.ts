@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Result } from '../../src/search/result.ts';
 import { parsePage } from '../report/markup.ts';
-import { type Finished, postnas } from '../support/command.ts';
+import { type Finished, postnas, postnasHere } from '../support/command.ts';
 import { readEvents } from '../support/events.ts';
 
 let folder: string;
@@ -107,6 +107,6 @@ test('a client reads the page while it trains, is refused writing, and follows a
 });
 
 test('a port that no one may have', async () => {
-  const { code, stderr } = await postnas(['run', recipe, '--watch', '--port', '99999']);
+  const { code, stderr } = await postnasHere(['run', recipe, '--watch', '--port', '99999']);
   expect([code, stderr]).toEqual([1, expect.stringContaining('Expected a port, 0 to 65535')]);
 });

@@ -1,3 +1,4 @@
+// Isolated: the memory and time that readers take are those of the process.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { InputError } from '../../src/util/errors.ts';

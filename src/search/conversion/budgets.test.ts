@@ -8,7 +8,7 @@ const near = { windows: [16, 32], sinks: 4, cache: 'f32' } as const;
 const config = tinyConfig(Array.from({ length: 15 }, () => ({ kind: 'attention' })));
 
 test('where nothing is wanted, a ladder of heads', () => {
-  expect(budgetsOf({ context: 4096 }, config, near)).toEqual([1, 2, 3, 4, 6].map((heads) => ({ heads })));
+  expect(budgetsOf({ context: 4096 }, config, near)).toEqual([1, 2, 4, 6, 9].map((heads) => ({ heads })));
   const small = { ...config, layers: config.layers.slice(0, 2) };
   expect(budgetsOf({ context: 4096 }, small, near)).toEqual([{ heads: 1 }]);
 });

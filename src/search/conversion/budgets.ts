@@ -34,7 +34,7 @@ interface Kept {
 }
 
 /** Shares of all KV heads that are tried where a user wants nothing in particular. */
-const SHARES = [1 / 30, 1 / 15, 1 / 10, 2 / 15, 1 / 5];
+const SHARES = [1 / 30, 1 / 15, 2 / 15, 1 / 5, 3 / 10];
 
 /**
  * @throws InputError for a budget in which no placement fits, or that the parent fits already

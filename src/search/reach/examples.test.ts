@@ -76,6 +76,12 @@ describe.each([
     expect(recallExamples(family, longest, encode, { seed: 4, nearest: shortest })).not.toEqual(examples);
   });
 
+  test('as many texts of each length as ask so many questions', () => {
+    const more = recallExamples(family, longest, encode, { seed: 3, nearest: shortest, questions: 15 });
+    expect(more.map(({ tails }) => tails.length)).toEqual([4, 4, 10, 10]);
+    expect(more[0]).not.toEqual(more[1]);
+  });
+
   test('a context that windows show is refused', () => {
     expect(() => recallExamples(family, 256, encode, { seed: 3, nearest: 256 })).toThrow(
       'expected more than 256',

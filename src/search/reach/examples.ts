@@ -115,13 +115,14 @@ export function distanceBounds(context: number, nearest = NEAREST): [from: numbe
  * Texts that tell secrets: as long as the context, a quarter of that and so on.
  *
  * @param encode with the token that begins a text, where a tokenizer has one
+ * @param options as many texts of each length as ask `questions` at least
  * @throws InputError for a context that does not hold a text with its questions
  */
 export function recallExamples(
   family: Family,
   context: number,
   encode: Encode,
-  { seed, nearest = NEAREST }: { seed: number; nearest?: number },
+  { seed, nearest = NEAREST, questions = 1 }: { seed: number; nearest?: number; questions?: number },
 ): Example[] {
   const random = new Random(seed);
   const bounds = distanceBounds(context, nearest);
@@ -131,12 +132,13 @@ export function recallExamples(
     );
   }
   const lengths = bounds.map((_, i) => i).filter((i) => (bounds.length - 1 - i) % 2 === 0);
-  return lengths.map((last) => {
-    const octaves = bounds
-      .slice(0, last + 1)
-      .map(([from, to], i) => ({ from, to, count: i === last ? FAR : NEAR }));
-    return oneText(random, family, bounds[last]![1], octaves, encode);
-  });
+  const octavesOf = (last: number) =>
+    bounds.slice(0, last + 1).map(([from, to], i) => ({ from, to, count: i === last ? FAR : NEAR }));
+  const asked = lengths.flatMap(octavesOf).reduce((sum, { count }) => sum + count, 0);
+  const texts = Array.from({ length: Math.ceil(questions / asked) });
+  return lengths.flatMap((last) =>
+    texts.map(() => oneText(random, family, bounds[last]![1], octavesOf(last), encode)),
+  );
 }
 
 function oneText(

@@ -33,9 +33,11 @@ import { LONGEST_FULL, scoreUnits, type UnitScores } from './scores.ts';
 /** Seeds of the examples that are searched by, and of those that are reported. */
 const [SEARCHED, REPORTED] = [31, 37];
 /** Rows of a user's text, tokens of each, and how many of its last are judged. */
-const TEXT = { rows: 3, length: 689, judged: 48 };
+const TEXT = { rows: 3, length: 673, judged: 32 };
 /** The same for what is reported. */
-const REPORTED_TEXT = { rows: 4, length: 1089, judged: 64 };
+const REPORTED_TEXT = { rows: 6, length: 1089, judged: 256 };
+/** Questions that are asked at least: few of them would be learnt by heart. */
+const QUESTIONS = { searched: 14, reported: 20 };
 /** What the objective is made of: shares of what windows lose, of answers on average and at the worst distance, and of text. */
 const WEIGHTS = { mean: 0.4, worst: 0.4, text: 0.2 };
 
@@ -65,7 +67,7 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
           seed === SEARCHED ? families.searched : families.reported,
           longest,
           readingOf(tokenizer).encode,
-          { seed, nearest },
+          { seed, nearest, questions: seed === SEARCHED ? QUESTIONS.searched : QUESTIONS.reported },
         )
       : [],
     text: source
