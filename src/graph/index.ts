@@ -37,7 +37,7 @@ export {
   rotationSize,
 } from './quantized.ts';
 export { rightBytes } from './right-bytes.ts';
-export { roundedRows, SMALLEST_ROUNDED, turnedRows } from './rounded.ts';
+export { hadamardRows, roundedRows, SMALLEST_ROUNDED } from './rounded.ts';
 export { RowQuantizer } from './row-quantized.ts';
 export { swappedFrom } from './swapped-from.ts';
 export { type DType, GraphError, isFloat, Tensor, topologicalOrder } from './tensor.ts';

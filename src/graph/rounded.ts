@@ -14,7 +14,7 @@ import type { Tensor } from './tensor.ts';
 export const SMALLEST_ROUNDED = 1e-30;
 
 /** Rows multiplied by Hadamard matrices of `rotationSize(K)` along the diagonal, which spreads large values. */
-export function turnedRows(x: Tensor): Tensor {
+export function hadamardRows(x: Tensor): Tensor {
   const K = x.shape.at(-1) as number;
   const size = rotationSize(K);
   const parts = reshape(x, [...x.shape.slice(0, -1), K / size, size]);

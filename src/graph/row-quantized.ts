@@ -3,7 +3,7 @@ import { cast, div, mul, sub } from './ops/elementwise.ts';
 import { reshape, slice, stack, swapLast } from './ops/shape.ts';
 import { float32, Program, Value } from './program.ts';
 import { type Bits, QUANTIZED_BLOCK, type Quantized, type RowQuantized } from './quantized.ts';
-import { roundedRows, turnedRows } from './rounded.ts';
+import { hadamardRows, roundedRows } from './rounded.ts';
 import type { Tensor } from './tensor.ts';
 
 /** Values that are laid out at once: as float32 they are there several times. */
@@ -51,7 +51,7 @@ export class RowQuantizer implements AsyncDisposable {
 
 /** `levels` [K, N], -127 to 127, and the `largest` value of each row [N, 1], both when turned. */
 function record(shape: readonly [number, number], bits: Bits): Record<string, Tensor> {
-  const { levels, largest } = roundedRows(turnedRows(dequantized(shape, bits)));
+  const { levels, largest } = roundedRows(hadamardRows(dequantized(shape, bits)));
   return { levels: swapLast(levels), largest };
 }
 

@@ -94,12 +94,12 @@ export function deltaHeadState(spec: DeltaHeads): StateTensor[] {
   const dynamic = LETTERS.filter((letter) => convolution(spec, letter) === 'dynamic');
   return [
     { name: 'recurrent', shape: ['B', heads, keyDim, valueDim] },
-    ...(together > 0 ? [{ name: 'conv', shape: ['B', together, convSize] as Dim[], turns: true }] : []),
+    ...(together > 0 ? [{ name: 'conv', shape: ['B', together, convSize] as Dim[], transposed: true }] : []),
     ...dynamic.map(
       (letter): StateTensor => ({
         name: `conv_${letter}`,
         shape: ['B', channels(spec, letter), convSize],
-        turns: true,
+        transposed: true,
       }),
     ),
   ];

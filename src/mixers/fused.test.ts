@@ -37,10 +37,10 @@ for (const [name, spec] of Object.entries(SPECS)) {
       positions: new Value('int64', positions, [2, T]),
     };
     for (const { name, shape } of mixer.parameters(spec, context)) feeds[name] = normal(shape, 0.3);
-    for (const { name, shape, turns } of mixer.state(spec, context)) {
+    for (const { name, shape, transposed } of mixer.state(spec, context)) {
       const past = normal(shape.map((dim) => (dim === 'B' ? 2 : (dim as number))));
       feeds[`past.${name}`] = past;
-      if (!turns) continue;
+      if (!transposed) continue;
       const [B, D, W] = past.dims as [number, number, number];
       const swapped = Float32Array.from({ length: past.size }, (_, i) => {
         const [b, w, d] = [Math.floor(i / (D * W)), Math.floor(i / D) % W, i % D];
@@ -48,7 +48,7 @@ for (const [name, spec] of Object.entries(SPECS)) {
       });
       feeds[`kept.${name}`] = float32(swapped, [B, W, D]);
     }
-    /** @param kept states that turn are given as [B, W, D] */
+    /** @param kept states that are kept transposed are given as [B, W, D] */
     const run = async (form: Form, tokens: number | 'T', kept = false) => {
       const declared = new Map<string, Tensor>();
       const declare = (name: string) => {
@@ -61,8 +61,8 @@ for (const [name, spec] of Object.entries(SPECS)) {
         x: declare('x'),
         params: Object.fromEntries(mixer.parameters(spec, context).map(({ name }) => [name, declare(name)])),
         state: Object.fromEntries(
-          mixer.state(spec, context).map(({ name, turns }) => {
-            return [name, kept && turns ? swapLast(declare(`kept.${name}`)) : declare(`past.${name}`)];
+          mixer.state(spec, context).map(({ name, transposed }) => {
+            return [name, kept && transposed ? swapLast(declare(`kept.${name}`)) : declare(`past.${name}`)];
           }),
         ),
         form,

@@ -144,7 +144,7 @@ export const mamba2: Mixer<Mamba2Spec> = {
     const { values, keys } = widths(spec);
     return [
       { name: 'recurrent', shape: ['B', spec.heads, spec.keyDim, spec.valueDim] },
-      { name: 'conv', shape: ['B', values + 2 * keys, spec.convSize], turns: true },
+      { name: 'conv', shape: ['B', values + 2 * keys, spec.convSize], transposed: true },
     ];
   },
   forward,

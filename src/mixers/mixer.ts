@@ -27,7 +27,7 @@ export interface StateTensor {
    * Of inputs that are remembered, [B, D, W]: a token of the fused form is fastest where they are kept as [B, W, D] and
    * given as `swapLast` of that.
    */
-  turns?: boolean;
+  transposed?: boolean;
 }
 
 /**

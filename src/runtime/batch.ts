@@ -1,7 +1,7 @@
 import { float32, type Program, type Value, type Values } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { HostSequence } from './host-sequence.ts';
-import type { AttentionPrograms } from './kv/cached-attention.ts';
+import type { AttentionPrograms } from './kv/cache-attention.ts';
 import { Lane } from './lane.ts';
 import type { BatchGuard } from './runs.ts';
 import { argMaxOf } from './sampler.ts';

@@ -8,7 +8,7 @@ import type { HostScoring } from './host-scoring.ts';
 import { HostSequence } from './host-sequence.ts';
 import type { KvDtype } from './kv/blocks.ts';
 import { KvCache } from './kv/cache.ts';
-import { type AttentionPrograms, CachedAttentionPrograms } from './kv/cached-attention.ts';
+import { type AttentionPrograms, CacheAttention } from './kv/cache-attention.ts';
 import { Packer } from './kv/packed-blocks.ts';
 import { Lane, like } from './lane.ts';
 import type { BatchGuard, EachLogits, Runs } from './runs.ts';
@@ -94,7 +94,7 @@ export class HostRuns implements Runs {
     const attention = new Map(
       cachedGroups(config).map(({ heads: { length: KV } }) => {
         const shape = { H: (numHeads / numKvHeads) * KV, KV, d };
-        return [KV, new CachedAttentionPrograms(shape, { threads: options.threads })];
+        return [KV, new CacheAttention(shape, { threads: options.threads })];
       }),
     );
     const runs = new HostRuns(config, source, embed, head, attention, later);
@@ -144,7 +144,7 @@ export class HostRuns implements Runs {
 
   async content({ state, caches }: HostSequence): Promise<SequenceContent> {
     return {
-      state: this.turned(state),
+      state: this.reordered(state),
       caches: caches.map((cache) => ({ k: cache.rows('k'), v: cache.rows('v'), start: cache.start })),
     };
   }
@@ -155,16 +155,16 @@ export class HostRuns implements Runs {
       const { k, v, start } = caches[i]!;
       await cache.restore(k, v, start, tokens);
     }
-    sequence.restore(this.turned(state), tokens);
+    sequence.restore(this.reordered(state), tokens);
     return sequence;
   }
 
   /** States from the order that files have to the one that is kept here, or back. */
-  private turned(state: Values): Values {
+  private reordered(state: Values): Values {
     return Object.fromEntries(
-      fixedState(this.config).map(({ name, turns }) => {
+      fixedState(this.config).map(({ name, transposed }) => {
         const value = state[name]!;
-        if (!turns) return [name, value];
+        if (!transposed) return [name, value];
         const [a, b] = value.dims.slice(-2) as [number, number];
         const rows = value.data as Float32Array;
         const columns = rows.map((_, i) => rows[(i % a) * b + Math.floor(i / a)]!);

@@ -2,8 +2,8 @@ import { float32, type Value, type Values, zeros } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { AngleTables } from './angle-tables.ts';
 import type { KvCache } from './kv/cache.ts';
-import type { AttentionPrograms } from './kv/cached-attention.ts';
-import { PiecePlaces, type RingPlaces, StepPlaces } from './kv/ring.ts';
+import type { AttentionPrograms } from './kv/cache-attention.ts';
+import { DecodePlaces, PrefillPlaces, type RingPlaces } from './kv/ring.ts';
 import { headName, type Segments } from './segments.ts';
 import type { CachedGroup } from './sequence-parts.ts';
 
@@ -34,7 +34,7 @@ export class Lane {
   ) {
     const { hiddenSize, headDim } = config;
     const { rings } = segments;
-    this.places = segments.form === 'piece' ? new PiecePlaces(rings, T) : new StepPlaces(rings, B);
+    this.places = segments.form === 'piece' ? new PrefillPlaces(rings, T) : new DecodePlaces(rings, B);
     const buffers: Values = {
       x: zeros([B, T, hiddenSize]),
       ...this.places.values,

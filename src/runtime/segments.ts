@@ -26,14 +26,15 @@ import type { ModelConfig } from '../model/config.ts';
 import { head, type MixerOptions, mlpBlock, under, weightInputs } from '../model/decoder.ts';
 import { layerPrefix, modelParameters } from '../model/parameters.ts';
 import type { ByRow, EngineWeights, Reading } from './engine-weights.ts';
-import { attendToBlock } from './kv/block-attention.ts';
+import { attendStep } from './kv/decode.ts';
+import type { PackedKind } from './kv/packed-attention.ts';
 import type { Ring } from './kv/ring.ts';
 import { RingAttention } from './kv/ring-attention.ts';
 import { type CachedGroup, hostShape, keptGroups, linearPart } from './sequence-parts.ts';
 
 /**
  * The decoder cut at every layer with keys and values in a cache: a program runs up to the heads of such a layer, the
- * attention of those over a cache is computed outside (cached-attention.ts), and the next program goes on from what they
+ * attention of those over a cache is computed outside (cache-attention.ts), and the next program goes on from what they
  * got. Weights are initialisers. What is recorded is a step, one token of each of B sequences; or a piece, T tokens of
  * one sequence; or a whole step, one token of one sequence whose caches are a block each, or what is packed and a block,
  * which is not cut.
@@ -167,11 +168,11 @@ interface Recorded {
   firstShape: number[] | null;
 }
 
-function record(config: ModelConfig, form: Form, padTo: number, packed: RightBytes | null): Recorded {
+function record(config: ModelConfig, form: Form, padTo: number, packedType: RightBytes | null): Recorded {
   const [B, T]: [Dim, Dim] = [form === 'step' ? 'B' : 1, form === 'piece' ? 'T' : 1];
   const weights = weightInputs(modelParameters(config));
   const { hiddenSize, rmsNormEps } = config;
-  const rings = new RingAttention(form === 'piece');
+  const rings = new RingAttention(form === 'piece' ? 'prefill' : 'decode');
   const whole = form === 'whole' || form === 'whole, packed';
   const crossing: Recorded['crossing'] = new Map();
   const tables = new Map<number, { cos: Tensor; sin: Tensor }>();
@@ -184,7 +185,8 @@ function record(config: ModelConfig, form: Form, padTo: number, packed: RightByt
   // Rows of the tables of angles: those are given for the tokens at hand.
   const positions = reshape(arange(mulDims(B, T)), [B, T]);
   const segments: Recorded['segments'] = [];
-  const hidden = input('hidden', 'float32', [1, 'C']);
+  const mask = input('mask', 'float32', [1, 'C']);
+  const packed: PackedKind[] = packedType ? [{ masked: false, bytes: packedType }] : [];
   /** Whether a layer from i on takes values from another. */
   const coupled = (i: number) => config.layers.slice(i).some((spec) => mixerOf(spec).coupled?.(spec));
   let outputs: Record<string, Tensor> = {};
@@ -214,9 +216,8 @@ function record(config: ModelConfig, form: Form, padTo: number, packed: RightByt
           if (cut.length === 0) return attended;
           send('attended', attended, group);
         } else if (whole) {
-          const { attended, k, v } = attendToBlock(`${i}`, own, hidden, packed);
-          Object.assign(outputs, { [`${i}.k`]: k, [`${i}.v`]: v });
-          return attended;
+          Object.assign(outputs, { [`${i}.k`]: own.k, [`${i}.v`]: own.v });
+          return attendStep(`${i}`, own, mask, packed);
         } else {
           for (const part of ['q', 'k', 'v'] as const) send(part, own[part], group);
         }
@@ -236,11 +237,11 @@ function record(config: ModelConfig, form: Form, padTo: number, packed: RightByt
     const linear = linearPart(mixer);
     if (linear) {
       const parts = linear.state(spec, config);
-      const turned = new Set(parts.filter(({ turns }) => turns).map(({ name }) => name));
-      const turn = (name: string, x: Tensor) => (turned.has(name) ? swapLast(x) : x);
-      const own = parts.map(({ name, shape, turns }) => {
-        const given = input(`${i}.${name}`, 'float32', [B, ...hostShape(shape.slice(1), turns)]);
-        return [name, turn(name, given)] as const;
+      const transposed = new Set(parts.filter(({ transposed }) => transposed).map(({ name }) => name));
+      const swapped = (name: string, x: Tensor) => (transposed.has(name) ? swapLast(x) : x);
+      const own = parts.map(({ name, shape, transposed }) => {
+        const given = input(`${i}.${name}`, 'float32', [B, ...hostShape(shape.slice(1), transposed)]);
+        return [name, swapped(name, given)] as const;
       });
       const options: MixerOptions = {
         form: mixer.fused ? 'fused' : form === 'piece' ? 'chunk' : 'recurrent',
@@ -253,7 +254,7 @@ function record(config: ModelConfig, form: Form, padTo: number, packed: RightByt
         linear.forward(spec, config, { x, params, ...options, ...more });
       const made = options.form === 'chunk' ? padded(normed(), positions, padTo, block) : block(normed());
       for (const [name, tensor] of Object.entries(made.state)) {
-        outputs[`${i}.${name}`] = turn(name, tensor);
+        outputs[`${i}.${name}`] = swapped(name, tensor);
       }
       firstValues ??= made.firstValues;
       mixed.push(made.y);

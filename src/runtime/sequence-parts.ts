@@ -13,7 +13,7 @@ export interface FixedState {
   shape: number[];
   layer: number;
   /** Whether the host keeps the last of its axes before the one before it (StateTensor). */
-  turns?: boolean;
+  transposed?: boolean;
   /** Of what window it holds keys or values (ring.ts). */
   ring?: Window;
 }
@@ -32,8 +32,8 @@ export function fixedState(config: ModelConfig): FixedState[] {
     const linear = linearPart(mixer)?.state(spec, config) ?? [];
     return [
       ...rings,
-      ...linear.map(({ name, shape, turns = false }) => {
-        return { name: `${layer}.${name}`, shape: shape.slice(1) as number[], layer, turns };
+      ...linear.map(({ name, shape, transposed = false }) => {
+        return { name: `${layer}.${name}`, shape: shape.slice(1) as number[], layer, transposed };
       }),
     ];
   });
@@ -46,12 +46,12 @@ export function linearPart(mixer: Mixer<MixerSpec>): Pick<Mixer<MixerSpec>, 'sta
 
 /** The same as the host keeps it. */
 export function hostState(config: ModelConfig): FixedState[] {
-  return fixedState(config).map((part) => ({ ...part, shape: hostShape(part.shape, part.turns) }));
+  return fixedState(config).map((part) => ({ ...part, shape: hostShape(part.shape, part.transposed) }));
 }
 
-/** A shape [..., D, W] of which the last axes are exchanged where they turn. */
-export function hostShape<T>(shape: readonly T[], turns = false): T[] {
-  return turns ? [...shape.slice(0, -2), ...shape.slice(-2).reverse()] : [...shape];
+/** A shape [..., D, W] of which the last axes are exchanged where it is transposed. */
+export function hostShape<T>(shape: readonly T[], transposed = false): T[] {
+  return transposed ? [...shape.slice(0, -2), ...shape.slice(-2).reverse()] : [...shape];
 }
 
 /** Key and value heads of a layer that see equally far, and whether they are kept as a ring or else in a cache. */

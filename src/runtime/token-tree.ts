@@ -1,4 +1,4 @@
-import { HIDDEN } from './kv/hidden-keys.ts';
+import { MASKED } from './kv/mask.ts';
 
 /**
  * Sequences with common beginnings as one list of tokens, each of which is there once: a token follows the tokens on the
@@ -37,7 +37,7 @@ export interface Sight {
 }
 
 /**
- * Writes what is added to the scores of each token over all others: 0 where it sees them, HIDDEN elsewhere.
+ * Writes what is added to the scores of each token over all others: 0 where it sees them, MASKED elsewhere.
  *
  * @param into [T, T] for T of at least the tree's tokens; rows of what is no token see the first key
  */
@@ -47,7 +47,7 @@ export function writeBias(
   T: number,
   into: Float32Array,
 ): void {
-  into.fill(HIDDEN);
+  into.fill(MASKED);
   const positions = positionsOf({ ids: [], parents });
   for (let i = 0; i < T; i++) {
     if (i >= parents.length) {

@@ -5,12 +5,10 @@ import {
   fill,
   float32,
   input,
-  matmul,
   mulDims,
   type Program,
   reshape,
   rmsNorm,
-  softmax,
   type Tensor,
   take,
   Value,
@@ -23,6 +21,8 @@ import { mlpBlock, under, weightInputs } from '../model/decoder.ts';
 import { layerPrefix, modelParameters } from '../model/parameters.ts';
 import { AngleTables } from './angle-tables.ts';
 import type { EngineWeights } from './engine-weights.ts';
+import { attend } from './kv/online-softmax.ts';
+import { exact } from './kv/source.ts';
 import { compileWith } from './segments.ts';
 import { linearPart } from './sequence-parts.ts';
 import { pathsOf, positionsOf, type Sight, type TokenTree, writeBias } from './token-tree.ts';
@@ -191,10 +191,9 @@ function record(config: ModelConfig): Recorded {
 function attendWith({ q, k, v }: Record<'q' | 'k' | 'v', Tensor>, bias: Tensor): Tensor {
   const [B, H, T, d] = q.shape as [Dim, number, Dim, number];
   const KV = k.shape[1] as number;
-  const rows = mulDims(H / KV, T);
-  const scores = matmul(reshape(q, [B, KV, rows, d]), k, { transB: true, alpha: d ** -0.5 });
-  const seen = softmax(add(reshape(scores, [B, KV, H / KV, T, T]), bias));
-  return reshape(matmul(reshape(seen, [B, KV, rows, T]), v), [B, H, T, d]);
+  const queries = reshape(q, [B, KV, mulDims(H / KV, T), d]);
+  const source = exact(k, v, { mask: bias, heads: H / KV, scale: d ** -0.5 });
+  return reshape(attend(queries, [source]), q.shape);
 }
 
 function indices(places: readonly number[]): Value {

@@ -1,11 +1,12 @@
 import { float32, type Value, type Values, zeros } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { AngleTables } from './angle-tables.ts';
-import { type Block, rowsOfBlock } from './kv/blocks.ts';
+import type { Block } from './kv/blocks.ts';
 import type { KvCache } from './kv/cache.ts';
-import { HIDDEN } from './kv/hidden-keys.ts';
-import { type Packed, packedInputs } from './kv/packed-blocks.ts';
-import { StepPlaces } from './kv/ring.ts';
+import { stepInputs } from './kv/decode.ts';
+import { MASKED } from './kv/mask.ts';
+import type { Packed } from './kv/packed-blocks.ts';
+import { DecodePlaces } from './kv/ring.ts';
 import type { Segments } from './segments.ts';
 import { cachedGroups } from './sequence-parts.ts';
 
@@ -15,7 +16,7 @@ interface Prepared {
   blocks: readonly Block[];
   packed: readonly (Packed | undefined)[];
   /** What is added to the scores of their places, of which so many are seen. */
-  hidden: Float32Array;
+  mask: Float32Array;
   seen: number;
 }
 
@@ -25,7 +26,7 @@ export class WholeLane {
   readonly x: Float32Array;
   private readonly buffers: Values;
   private readonly tables: AngleTables;
-  private readonly places: StepPlaces;
+  private readonly places: DecodePlaces;
   /** With a cache. */
   private readonly layers: readonly number[];
   /** The run over these blocks, and what is added to the scores of their places. */
@@ -40,7 +41,7 @@ export class WholeLane {
     const { hiddenSize, headDim } = config;
     const groups = cachedGroups(config);
     this.tables = new AngleTables(config, segments.rotated, 1);
-    this.places = new StepPlaces(segments.rings, 1);
+    this.places = new DecodePlaces(segments.rings, 1);
     this.layers = groups.map(({ layer }) => layer);
     this.buffers = { x: zeros([1, 1, hiddenSize]), ...this.tables.values, ...this.places.values };
     for (const { layer, heads } of groups) {
@@ -69,7 +70,7 @@ export class WholeLane {
     const prepared = this.over(caches);
     // Tokens that have come since, in pieces perhaps, can be seen from now on.
     const seen = position - (caches[0]?.exactStart ?? 0);
-    prepared.hidden.fill(0, prepared.seen, seen);
+    prepared.mask.fill(0, prepared.seen, seen);
     prepared.seen = seen;
     await prepared.run();
     for (const [n, cache] of caches.entries()) {
@@ -87,15 +88,11 @@ export class WholeLane {
     if (known && same) return known;
     const [{ program }] = this.segments.segments as [Segments['segments'][number]];
     const capacity = blocks[0]?.capacity ?? 0;
-    const hidden = new Float32Array(capacity).fill(HIDDEN);
-    const feeds: Values = { ...this.buffers, ...this.state, hidden: float32(hidden, [1, capacity]) };
-    for (const [n, { k, v }] of blocks.entries()) {
-      const name = this.layers[n];
-      Object.assign(feeds, { [`${name}.k`]: rowsOfBlock(k), [`${name}.v`]: rowsOfBlock(v) });
-      const far = packed[n];
-      for (const [kind, value] of Object.entries(far ? packedInputs(caches[n]!.shape, far) : {})) {
-        feeds[`${name}.packed.${kind}`] = value;
-      }
+    const mask = new Float32Array(capacity).fill(MASKED);
+    const feeds: Values = { ...this.buffers, ...this.state, mask: float32(mask, [1, capacity]) };
+    for (const [n, { shape, packed }] of caches.entries()) {
+      const before = packed.map((packed) => ({ packed, mask: null }));
+      Object.assign(feeds, stepInputs(`${this.layers[n]}`, shape, before, [], blocks[n]!));
     }
     const among = (names: readonly string[], values: Values) =>
       Object.fromEntries(names.map((name) => [name, values[name]!]));
@@ -103,7 +100,7 @@ export class WholeLane {
       among(program.inputNames, feeds),
       among(program.outputNames, { ...this.buffers, ...this.state }),
     );
-    this.prepared = { run, blocks, packed, hidden, seen: 0 };
+    this.prepared = { run, blocks, packed, mask, seen: 0 };
     return this.prepared;
   }
 }

@@ -7,7 +7,7 @@ import { AngleTables } from '../angle-tables.ts';
 import type { Batch } from '../batch.ts';
 import type { EngineWeights } from '../engine-weights.ts';
 import type { RunsOptions } from '../host-runs.ts';
-import { HIDDEN } from '../kv/hidden-keys.ts';
+import { MASKED } from '../kv/mask.ts';
 import type { BatchGuard, EachLogits, Runs } from '../runs.ts';
 import { compileHead, compileWith } from '../segments.ts';
 import type { SequenceContent } from '../sequence-content.ts';
@@ -388,8 +388,8 @@ function bias({ starts, past, tail }: Rows, T: number): Float32Array {
   for (const [b, start] of starts.entries()) {
     for (let t = 0; t < T; t++) {
       const row = values.subarray((b * T + t) * S, (b * T + t + 1) * S);
-      row.fill(HIDDEN, 0, Math.max(0, Math.min(tail, start - past)));
-      row.fill(HIDDEN, tail + t + 1);
+      row.fill(MASKED, 0, Math.max(0, Math.min(tail, start - past)));
+      row.fill(MASKED, tail + t + 1);
     }
   }
   return values;

@@ -14,7 +14,6 @@ import {
   reshape,
   rmsNorm,
   slice,
-  softmax,
   sub,
   sum,
   swapLast,
@@ -27,6 +26,8 @@ import type { MixerSpec } from '../../mixers/spec.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } from '../../model/decoder.ts';
 import { layerPrefix, modelParameters } from '../../model/parameters.ts';
+import { attend } from '../kv/online-softmax.ts';
+import { exact, type Source, sideBySide } from '../kv/source.ts';
 import { padded } from '../segments.ts';
 import type { FixedState } from '../sequence-parts.ts';
 
@@ -160,42 +161,21 @@ function attendToAll(
 ): Record<'attended' | 'tailK' | 'tailV', Tensor> {
   const [B, H, T, d] = q.shape as [Dim, number, Dim, number];
   const KV = k.shape[1] as number;
-  const past = (part: string, shape: readonly Dim[]) =>
-    input(`${name}.${part}`, 'float32', [B, KV, ...shape]);
-  // Keys lie along the last axis: turning them for the product would be a copy of all of them.
-  const tailK = concat([past('tailK', [d, 'R']), swapLast(k)], 3);
-  const tailV = concat([past('tailV', ['R', d]), v], 2);
-  const S = addDims('R', T);
-  const G = H / KV;
-  const rows = mulDims(G, T);
-  const queries = reshape(q, [B, KV, rows, d]);
-  const scores = (keys: Tensor) => matmul(queries, keys, { alpha: d ** -0.5 });
   const P = mulDims(BLOCK, 'N');
-  const early = add(scores(past('pastK', [d, P])), reshape(hidden, [B, 1, 1, P]));
-  const late = reshape(add(reshape(scores(tailK), [B, KV, G, T, S]), reshape(bias, [B, 1, 1, T, S])), [
-    B,
-    KV,
-    rows,
-    S,
-  ]);
-  const pastV = past('pastV', [P, d]);
-  const sums =
-    T === 1 ? sumsByBlock({ early, late, pastV, tailV }) : sumsAtOnce({ early, late, pastV, tailV });
-  return { attended: reshape(sums, [B, H, T, d]), tailK, tailV };
-}
-
-interface Scored {
-  /** Scores [B, KV, rows, P] and [B, KV, rows, S] of past and tail, and their values [B, KV, P, d], [B, KV, S, d]. */
-  early: Tensor;
-  late: Tensor;
-  pastV: Tensor;
-  tailV: Tensor;
-}
-
-function sumsAtOnce({ early, late, pastV, tailV }: Scored): Tensor {
-  const P = early.shape[3]!;
-  const weights = softmax(concat([early, late], 3));
-  return add(matmul(slice(weights, 3, 0, P), pastV), matmul(slice(weights, 3, P), tailV));
+  const kept = (part: string, shape: readonly Dim[]) =>
+    input(`${name}.${part}`, 'float32', [B, KV, ...shape]);
+  const tailK = concat([kept('tailK', [d, 'R']), swapLast(k)], 3);
+  const tailV = concat([kept('tailV', ['R', d]), v], 2);
+  const queries = reshape(q, [B, KV, mulDims(H / KV, T), d]);
+  // Keys lie along the last axis: transposing them for the product would be a copy of all of them.
+  const options = { scale: d ** -0.5, transposed: true };
+  const pastV = kept('pastV', [P, d]);
+  const past = exact(kept('pastK', [d, P]), pastV, { ...options, mask: reshape(hidden, [B, 1, 1, P]) });
+  const mask = reshape(bias, [B, 1, 1, T, addDims('R', T)]);
+  const tail = exact(tailK, tailV, { ...options, mask, heads: H / KV });
+  const attended =
+    T === 1 ? attendByBlock(queries, past, pastV, tail) : attend(queries, [sideBySide(past, tail)]);
+  return { attended: reshape(attended, q.shape), tailK, tailV };
 }
 
 /**
@@ -203,13 +183,13 @@ function sumsAtOnce({ early, late, pastV, tailV }: Scored): Tensor {
  * blocks, so that the whole device has something to do. softmax is spelt out, since past and tail together are no multiple
  * of anything, for which kernels are slow.
  */
-function sumsByBlock({ early, late, pastV, tailV }: Scored): Tensor {
-  const [B, KV, rows] = early.shape as [Dim, number, Dim];
-  const d = pastV.shape[3]!;
+function attendByBlock(q: Tensor, past: Source, pastV: Tensor, tail: Source): Tensor {
+  const [B, KV, rows, d] = q.shape as [Dim, number, Dim, number];
+  const [early, late] = [past.score(q), tail.score(q)];
   const blocks = (x: Tensor) => reshape(x, [B, KV, rows, 'N', BLOCK]);
   const largest = maximum(max(max(blocks(early), -1, false), -1, true), max(late, -1, true));
   const [before, after] = [exp(sub(early, largest)), exp(sub(late, largest))];
   const total = add(sum(sum(blocks(before), -1, false), -1, true), sum(after, -1, true));
   const parts = matmul(transpose(blocks(before), [0, 1, 3, 2, 4]), reshape(pastV, [B, KV, 'N', BLOCK, d]));
-  return div(add(sum(parts, 2), matmul(after, tailV)), total);
+  return div(add(sum(parts, 2), tail.weigh(after)), total);
 }

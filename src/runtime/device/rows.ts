@@ -1,6 +1,6 @@
 import { float32, type Memory, type Value, type Values, zeros } from '../../graph/index.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { HIDDEN } from '../kv/hidden-keys.ts';
+import { MASKED } from '../kv/mask.ts';
 import { BLOCK, deviceState, growingLayers } from './recording.ts';
 import { Tools } from './tools.ts';
 
@@ -266,7 +266,7 @@ export class Rows implements RowsContent {
 function hiding(store: RowsStore, starts: readonly number[], past: number): Promise<Value> {
   const values = new Float32Array(starts.length * past);
   for (const [b, start] of starts.entries()) {
-    values.fill(HIDDEN, b * past, b * past + Math.min(start, past));
+    values.fill(MASKED, b * past, b * past + Math.min(start, past));
   }
   return store.memory.upload(float32(values, [starts.length, past / BLOCK, BLOCK]));
 }

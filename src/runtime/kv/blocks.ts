@@ -65,10 +65,19 @@ export function rowsOf(
   return (block[part].data as Float32Array).subarray(at, at + count * width);
 }
 
-/** Keys or values of a block for the queries of a group one by one: [KV, 1, capacity, d], over the same memory. */
-export function rowsOfBlock({ data, dims }: Value): Value {
-  const [KV, ...rest] = dims as readonly [number, ...number[]];
-  return float32(data as Float32Array, [KV, 1, ...rest]);
+/** A token's row of every head [KV d]. */
+export function rowAt(block: Block, part: 'k' | 'v', row: number): Float32Array {
+  const [KV, , d] = block[part].dims as [number, number, number];
+  const rows = new Float32Array(KV * d);
+  for (let head = 0; head < KV; head++) rows.set(rowsOf(block, part, head, row, 1, d), head * d);
+  return rows;
+}
+
+/** Keys and values of a block in parts of so many tokens [KV, capacity / tokens, tokens, d], over the same memory. */
+export function inParts({ capacity, k, v }: Block, tokens = capacity): Record<'k' | 'v', Value> {
+  const of = ({ data, dims }: Value) =>
+    float32(data as Float32Array, [dims[0]!, capacity / tokens, tokens, dims[2]!]);
+  return { k: of(k), v: of(v) };
 }
 
 /** Bytes of exact keys and values of a token. */

@@ -3,7 +3,7 @@ import { hadamard, type RightBytes, rotationSize } from '../../graph/index.ts';
 import { Random } from '../../util/random.ts';
 import { PART } from './blocks.ts';
 import { KvCache } from './cache.ts';
-import { CachedAttentionPrograms } from './cached-attention.ts';
+import { CacheAttention } from './cache-attention.ts';
 import { Packer, packedInputs } from './packed-blocks.ts';
 
 /** What is packed is told of the machine, in place of what was found out. Programs know better. */
@@ -18,9 +18,9 @@ afterEach(() => {
 
 const [H, KV, d] = [4, 2, 12];
 
-let programs: CachedAttentionPrograms;
+let programs: CacheAttention;
 beforeAll(() => {
-  programs = new CachedAttentionPrograms({ H, KV, d }, { threads: 1 });
+  programs = new CacheAttention({ H, KV, d }, { threads: 1 });
 });
 const packer = new Packer({ threads: 1, longest: 16_384 });
 afterAll(async () => {

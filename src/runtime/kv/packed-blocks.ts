@@ -1,6 +1,7 @@
 import {
   div,
   float32,
+  hadamardRows,
   input,
   max,
   mul,
@@ -11,21 +12,20 @@ import {
   roundedRows,
   type Tensor,
   transpose,
-  turnedRows,
   Value,
   ZERO_BYTE,
 } from '../../graph/index.ts';
 import { KeptPrograms } from '../kept-programs.ts';
 import { BLOCK, type Block, type CacheShape, PART } from './blocks.ts';
-import { turnRows } from './turn-rows.ts';
+import { hadamardTransform } from './hadamard-transform.ts';
 
 /**
  * Full blocks in 8 bits, one behind the other in a store, which is only ever added to: sequences with a common beginning
  * share it.
  *
  * Every key and value has one factor, its largest entry over 127; that of a value is kept as a share of the largest one of
- * its part and head. Keys are turned before they are rounded, by Hadamard matrices of `rotationSize(d)` along the
- * diagonal, which spreads a large entry over its neighbours; queries are turned by whoever compares them. The layout is
+ * its part and head. Keys are multiplied before they are rounded by Hadamard matrices of `rotationSize(d)` along
+ * the diagonal, which spreads a large entry over its neighbours; queries are so by whoever compares them. The layout is
  * what products of integers read fastest: parts of PART tokens, whose keys are columns and whose values are rows.
  */
 
@@ -126,6 +126,11 @@ export function packedInputs(shape: CacheShape, { store, first, parts }: Packed)
   return Object.fromEntries(NAMES.map((kind) => [kind, of(kind)])) as Record<Kind, Value>;
 }
 
+/** Of what type keys and values are. */
+export function bytesOf({ store }: Packed): RightBytes {
+  return store.memory.k instanceof Int8Array ? 'int8' : 'uint8';
+}
+
 /** Without the first so many parts. */
 export function without(packed: Packed, parts: number): Packed {
   return { ...packed, first: packed.first + parts, parts: packed.parts - parts };
@@ -152,7 +157,7 @@ export function unpack(
     const [first, step] = part === 'k' ? [matrix * PART * width + column, PART] : [token * width, 1];
     for (let c = 0; c < width; c++) rows[i * width + c] = (levels[first + c * step]! - zero) * factor;
   }
-  if (part === 'k') turnRows(rows, rotationSize(width));
+  if (part === 'k') hadamardTransform(rows, rotationSize(width));
 }
 
 /** Bytes of so many parts. */
@@ -171,7 +176,7 @@ function packing({ heads, width }: CacheShape, bytes: RightBytes): Record<Kind, 
     const { levels, largest } = roundedRows(x, bytes);
     return { levels, factors: reshape(mul(largest, 1 / 127), [BLOCK_PARTS, heads, 1, PART]) };
   };
-  const k = rounded(turnedRows(rows('k')));
+  const k = rounded(hadamardRows(rows('k')));
   const v = rounded(rows('v'));
   const vLargest = max(v.factors, -1, true);
   return {

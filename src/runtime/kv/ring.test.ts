@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isRing, PiecePlaces, ringInput, ringPlace, StepPlaces, tokenAt } from './ring.ts';
+import { DecodePlaces, isRing, PrefillPlaces, ringInput, ringPlace, tokenAt } from './ring.ts';
 
 /** Tokens that the query at place p sees, by the definition. */
 function sightOf({ window, sinks }: { window: number; sinks: number }, p: number): number[] {
@@ -24,26 +24,26 @@ test.each([
     for (const count of parts) {
       if (count === 1) {
         // The second of two sequences, of which the first is elsewhere.
-        const step = new StepPlaces([{ ...ring, heads }], 2);
+        const step = new DecodePlaces([{ ...ring, heads }], 2);
         step.fill([first + 7, first]);
         const at = [...(step.values[ringInput(ring, `at.${heads}`)]!.data as BigInt64Array)].map(Number);
         expect(at.slice(6)).toEqual([1, 0, ringPlace(ring, first), 1, 1, ringPlace(ring, first)]);
         tokens[at.at(-1)!] = first;
-        const hidden = (step.values[ringInput(ring, 'hidden')]!.data as Float32Array).subarray(places);
-        const seen = tokens.filter((_, place) => hidden[place] === 0);
+        const mask = (step.values[ringInput(ring, 'mask')]!.data as Float32Array).subarray(places);
+        const seen = tokens.filter((_, place) => mask[place] === 0);
         expect(seen.sort((a, b) => a - b)).toEqual(sightOf(ring, first));
       } else {
-        const piece = new PiecePlaces([{ ...ring, heads }], count);
+        const piece = new PrefillPlaces([{ ...ring, heads }], count);
         piece.fill(Array.from({ length: count }, (_, i) => first + i));
-        const [near, hidden, kept] = ['near', 'hidden', 'kept'].map(
+        const [near, mask, kept] = ['near', 'mask', 'kept'].map(
           (part) => piece.values[ringInput(ring, part)]!,
         );
-        const [, Q, S] = hidden!.dims as [number, number, number];
+        const [, Q, S] = mask!.dims as [number, number, number];
         const all = [...tokens, ...Array.from({ length: count }, (_, i) => first + i)];
         const index = [...(near!.data as BigInt64Array)].map(Number);
         for (let i = 0; i < count; i++) {
           const row = Math.floor(i / Q) * S;
-          const bias = (hidden!.data as Float32Array).subarray(i * S, (i + 1) * S);
+          const bias = (mask!.data as Float32Array).subarray(i * S, (i + 1) * S);
           const seen = [...bias.keys()].filter((j) => bias[j] === 0).map((j) => all[index[row + j]!]!);
           expect(seen.sort((a, b) => a - b)).toEqual(sightOf(ring, first + i));
         }

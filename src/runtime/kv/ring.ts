@@ -1,5 +1,5 @@
 import { float32, Value, type Values } from '../../graph/index.ts';
-import { HIDDEN } from './hidden-keys.ts';
+import { MASKED } from './mask.ts';
 
 /**
  * Keys and values of heads that see a window and the first tokens of a text, as a part of the state whose size no number of
@@ -54,8 +54,8 @@ export interface RingPlaces {
   fill(positions: readonly number[]): void;
 }
 
-/** For a token of each of B sequences: `at.{heads}` [B, heads, 1, 3], where it goes, and `hidden` [B, places]. */
-export class StepPlaces implements RingPlaces {
+/** For a token of each of B sequences: `at.{heads}` [B, heads, 1, 3], where it goes, and `mask` [B, places]. */
+export class DecodePlaces implements RingPlaces {
   readonly values: Values = {};
 
   constructor(
@@ -70,7 +70,7 @@ export class StepPlaces implements RingPlaces {
       }
       this.values[ringInput(ring, `at.${heads}`)] = new Value('int64', at, [B, heads, 1, 3]);
       const places = sinks + window;
-      this.values[ringInput(ring, 'hidden')] ??= float32(new Float32Array(B * places), [B, places]);
+      this.values[ringInput(ring, 'mask')] ??= float32(new Float32Array(B * places), [B, places]);
     }
   }
 
@@ -78,13 +78,13 @@ export class StepPlaces implements RingPlaces {
     for (const ring of this.rings) {
       const { window, sinks, heads } = ring;
       const at = this.values[ringInput(ring, `at.${heads}`)]!.data as BigInt64Array;
-      const hidden = this.values[ringInput(ring, 'hidden')]!.data as Float32Array;
+      const mask = this.values[ringInput(ring, 'mask')]!.data as Float32Array;
       for (const [b, position] of positions.entries()) {
         const place = BigInt(ringPlace(ring, position));
         for (let head = 0; head < heads; head++) at[3 * (b * heads + head) + 2] = place;
-        const row = hidden.subarray(b * (sinks + window), (b + 1) * (sinks + window));
+        const row = mask.subarray(b * (sinks + window), (b + 1) * (sinks + window));
         // Places are taken one after the other, the sinks' first.
-        row.fill(0, 0, position + 1).fill(HIDDEN, position + 1);
+        row.fill(0, 0, position + 1).fill(MASKED, position + 1);
       }
     }
   }
@@ -95,9 +95,9 @@ const QUERIES = 64;
 
 /**
  * For T tokens of one sequence, in N blocks of Q: `near` [N, S], the places among those of ring and tokens that a block is
- * given, sinks, window and own; `hidden` [N, Q, S]; and `kept` [places], where the ring's tokens come from.
+ * given, sinks, window and own; `mask` [N, Q, S]; and `kept` [places], where the ring's tokens come from.
  */
-export class PiecePlaces implements RingPlaces {
+export class PrefillPlaces implements RingPlaces {
   readonly values: Values = {};
   private readonly windows: readonly Window[];
   private readonly blocks: number;
@@ -115,7 +115,7 @@ export class PiecePlaces implements RingPlaces {
       const places = ring.sinks + ring.window;
       const S = places + Q;
       this.values[ringInput(ring, 'near')] = new Value('int64', new BigInt64Array(N * S), [N, S]);
-      this.values[ringInput(ring, 'hidden')] = float32(new Float32Array(N * Q * S), [N, Q, S]);
+      this.values[ringInput(ring, 'mask')] = float32(new Float32Array(N * Q * S), [N, Q, S]);
       this.values[ringInput(ring, 'kept')] = new Value('int64', new BigInt64Array(places), [places]);
     }
   }
@@ -130,7 +130,7 @@ export class PiecePlaces implements RingPlaces {
     const places = sinks + window;
     const S = places + Q;
     const near = this.values[ringInput(ring, 'near')]!.data as BigInt64Array;
-    const hidden = this.values[ringInput(ring, 'hidden')]!.data as Float32Array;
+    const mask = this.values[ringInput(ring, 'mask')]!.data as Float32Array;
     const kept = this.values[ringInput(ring, 'kept')]!.data as BigInt64Array;
     const end = first + tokens;
     /** Among the places of ring and tokens. */
@@ -139,7 +139,7 @@ export class PiecePlaces implements RingPlaces {
       const token = tokenAt(ring, place, end);
       kept[place] = token < 0 ? BigInt(place) : placeOf(token);
     }
-    hidden.fill(HIDDEN);
+    mask.fill(MASKED);
     for (let n = 0; n < N; n++) {
       const start = first + n * Q;
       const row = near.subarray(n * S, (n + 1) * S).fill(0n);
@@ -149,7 +149,7 @@ export class PiecePlaces implements RingPlaces {
       for (let j = Math.max(sinks, -from); j < Math.min(S, end - from); j++) row[j] = placeOf(from + j);
       for (let i = 0; i < Q; i++) {
         const query = start + i;
-        const seen = hidden.subarray((n * Q + i) * S, (n * Q + i + 1) * S);
+        const seen = mask.subarray((n * Q + i) * S, (n * Q + i + 1) * S);
         const last = Math.min(query, end - 1);
         const earliest = Math.max(0, last + 1 - window);
         seen.fill(0, earliest - from, last - from + 1);

@@ -1,6 +1,6 @@
 import { float32, type Value, type Values } from '../../graph/index.ts';
 import type { MixerContext } from '../../mixers/spec.ts';
-import { HIDDEN } from '../../runtime/kv/hidden-keys.ts';
+import { MASKED } from '../../runtime/kv/mask.ts';
 import type { LayerReach } from './placement.ts';
 import { keptNames } from './reach-programs.ts';
 
@@ -92,7 +92,7 @@ export function masks(length: number, n: number, { window, sinks }: LayerReach):
   const mask = (keys: readonly number[], sees: (query: number, key: number) => boolean) => {
     const data = new Float32Array(n * keys.length);
     for (let i = 0; i < n; i++) {
-      for (const [j, key] of keys.entries()) data[i * keys.length + j] = sees(length + i, key) ? 0 : HIDDEN;
+      for (const [j, key] of keys.entries()) data[i * keys.length + j] = sees(length + i, key) ? 0 : MASKED;
     }
     return float32(data, [n, keys.length]);
   };

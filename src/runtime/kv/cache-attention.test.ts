@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Random } from '../../util/random.ts';
 import { KvCache } from './cache.ts';
-import { CachedAttentionPrograms } from './cached-attention.ts';
+import { CacheAttention } from './cache-attention.ts';
 
 const [KV, d] = [2, 3];
 
@@ -44,8 +44,9 @@ test.each([
   ['with as many sinks as a window has, and more', 3, [2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 300, 1], 4, 6],
   ['with sinks of more than a block', 40, [100, 1, 200, 1, 300, 1, 300], 4, 300],
   ['with sinks beside a window of several blocks', 700, [600, 1, 900, 1, 1200, 1, 1], 4, 4],
+  ['with sinks, at the end of a full block', 4500, [8191, 1, 1], 4, 4],
 ])('attends as its definition does, %s', async (_, window, parts, H = 4, sinks = 0) => {
-  const programs = new CachedAttentionPrograms({ H, KV, d }, { threads: 1 });
+  const programs = new CacheAttention({ H, KV, d }, { threads: 1 });
   const random = new Random(1);
   const cache = new KvCache({ heads: KV, width: d, window, sinks });
   const [keys, values] = [0, 1].map(() => Array.from({ length: KV }, () => [] as number[][]));
@@ -89,7 +90,7 @@ test.each([
   { window: 300, sinks: 4 },
 ])('a query gets the same bits whatever others come with it: window $window, sinks $sinks', async (seen) => {
   const shape = { H: 9, KV: 3, d: 64 };
-  const attention = new CachedAttentionPrograms(shape, { threads: 2 });
+  const attention = new CacheAttention(shape, { threads: 2 });
   const tokens = 4700;
   const random = new Random(2);
   const [q, k, v] = [shape.H, shape.KV, shape.KV].map((heads) =>

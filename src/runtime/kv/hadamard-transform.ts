@@ -2,7 +2,7 @@
  * Multiplies rows by Hadamard matrices of a size along the diagonal, in place; they are their own inverse. The fast
  * transform.
  */
-export function turnRows(rows: Float32Array, size: number): Float32Array {
+export function hadamardTransform(rows: Float32Array, size: number): Float32Array {
   for (let half = 1; half < size; half *= 2) {
     for (let from = 0; from < rows.length; from += 2 * half) {
       for (let i = from; i < from + half; i++) {
