@@ -58,6 +58,11 @@ export interface MixerInput {
   maxPositions?: number;
   /** Tables of rotation angles for heads of a width, which `positions` are rows of; computed when absent. */
   angles?: (width: number) => { cos: Tensor; sin: Tensor };
+  /**
+   * 1 for a row in which a window counts, 0 for one in which the linear mixer beside it is alone, for training: float32
+   * [B]; all count when absent. Of use to mixers that have both.
+   */
+  windowKept?: Tensor;
   /** What the first layer that gives `firstValues` gave; absent for that layer itself. */
   firstValues?: Tensor | undefined;
 }

@@ -11,9 +11,10 @@ import {
   named,
   recordGradients,
   recordMixer,
+  slice,
 } from '../../test/mixers/harness.ts';
 import { mixerSuite } from '../../test/mixers/suite.ts';
-import { ndarray } from '../graph/index.ts';
+import { input, type NdArray, ndarray, type Tensor } from '../graph/index.ts';
 import { Random } from '../util/random.ts';
 import { releasedJetBlock } from './jet-block.ts';
 import { isLinearWeight, mixerOf, registerMixer } from './registry.ts';
@@ -121,6 +122,35 @@ describe.each(LINEAR.map((linear) => [linear.kind, linear] as const))('beside a 
       }
       for (const [name, value] of Object.entries(far.state)) expect(both.state[name], name).toEqual(value);
     }
+  });
+
+  test('rows whose window is left out have the gated mixer alone', () => {
+    const outputs = (rows?: number[]) => {
+      const given = { x: call.x, ...Object.fromEntries(Object.entries(parameters)) };
+      const inputs = Object.fromEntries(
+        Object.entries(given).map(([name, { shape }]) => [name, input(name, 'float32', shape)]),
+      );
+      const { x, ...params } = inputs as { x: Tensor } & Record<string, Tensor>;
+      const windowKept = rows && input('kept', 'float32', [2]);
+      const { y } = mixerOf(spec).forward(spec, context, {
+        x,
+        params,
+        form: 'chunk',
+        ...(windowKept && { windowKept }),
+      });
+      const all = windowKept ? { ...inputs, kept: windowKept } : inputs;
+      return evaluateAll({ y }, all, { ...given, ...(rows && { kept: ndarray([2], rows) }) }).y!;
+    };
+    const row = (y: NdArray, b: number) => slice(y, 0, b, b + 1);
+    const alone = exactly({ spec: linear, context }, 'chunk', under('linear.', parameters), { x: call.x });
+    const gate = parameters.linear_gate!.data;
+    const gated = ndarray(
+      alone.y.shape,
+      alone.y.data.map((value, i) => gate[i % gate.length]! * value),
+    );
+    const [whole, kept] = [outputs(), outputs([0, 1])];
+    expectClose('left out', row(kept, 0), row(gated, 0), 1e-12);
+    expect(row(kept, 1)).toEqual(row(whole, 1));
   });
 
   test('with a gate of 0 it is the window bit by bit', async () => {

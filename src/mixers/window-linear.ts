@@ -1,4 +1,4 @@
-import { add, mul, type Tensor } from '../graph/index.ts';
+import { add, mul, reshape, type Tensor } from '../graph/index.ts';
 import { attentionParameters, slidingWindow } from './attention.ts';
 import { type Mixer, type MixerInput, type MixerOutput, type StateTensor, vector } from './mixer.ts';
 import type { LinearSpec, MixerContext, SlidingWindowSpec, WindowLinearSpec } from './spec.ts';
@@ -12,6 +12,8 @@ import type { LinearSpec, MixerContext, SlidingWindowSpec, WindowLinearSpec } fr
  * factor for each channel [D], is `linear_gate`. It starts at 0, so that untrained the layer is its window, and is the
  * first that learns, as the other's weights get gradients only through it (ReZero, Bachlechner et al. 2020, arXiv
  * 2003.04887; by channel as in CaiT, Touvron et al. 2021, arXiv 2103.17239).
+ *
+ * While it is trained the window can be left out of some rows, so that the linear mixer is used (`windowKept`).
  */
 
 const LINEAR = 'linear.';
@@ -73,7 +75,9 @@ export function windowLinear(linear: Mixer<LinearSpec>): Mixer<WindowLinearSpec>
     forward: (spec, context, input) => {
       const near = attend(spec, context, input);
       const { y, state, ...rest } = gated(spec, context, input);
-      return { y: add(near.y, y), state: { ...near.state, ...state }, ...rest };
+      const kept = input.windowKept;
+      const nearY = kept ? mul(near.y, reshape(kept, [kept.shape[0]!, 1, 1])) : near.y;
+      return { y: add(nearY, y), state: { ...near.state, ...state }, ...rest };
     },
     cached: {
       reach: (spec, context) => slidingWindow.cached!.reach(windowOf(spec), context),

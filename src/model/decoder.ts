@@ -32,7 +32,15 @@ export function under(prefix: string, weights: Weights): Record<string, Tensor> 
 /** What a mixer is given beside its input and weights. */
 export type MixerOptions = Pick<
   MixerInput,
-  'form' | 'state' | 'mask' | 'paddedLeft' | 'positions' | 'maxPositions' | 'angles' | 'firstValues'
+  | 'form'
+  | 'state'
+  | 'mask'
+  | 'paddedLeft'
+  | 'positions'
+  | 'maxPositions'
+  | 'angles'
+  | 'firstValues'
+  | 'windowKept'
 >;
 
 /**

@@ -99,15 +99,36 @@ export class LayerPrograms {
     return (await this.memory.run(program, feeds)).y!;
   }
 
-  /** x through a layer: what its mixer adds, and the hidden states after it. */
-  async layer(spec: MixerSpec, x: Value, weights: Values): Promise<{ mixed: Value; y: Value }> {
-    const program = await this.compiled(`layer ${JSON.stringify(spec)}`, () => {
+  /** By row, whether the window counts (MixerInput): symbolic, under the name of the feed. */
+  windowKept(): Tensor {
+    return input('window_kept', 'float32', [this.shape.batch]);
+  }
+
+  /**
+   * x through a layer: what its mixer adds, and the hidden states after it.
+   *
+   * @param kept of which rows the window counts, where not of all [B]
+   */
+  async layer(
+    spec: MixerSpec,
+    x: Value,
+    weights: Values,
+    kept?: Value,
+  ): Promise<{ mixed: Value; y: Value }> {
+    const program = await this.compiled(`layer ${!!kept} ${JSON.stringify(spec)}`, () => {
       const hidden = this.hidden('x');
       const inputs = weightInputs(layerParameters(this.config, spec));
-      const { y: mixed } = mixerBlock(this.config, spec, hidden, inputs, { form: 'chunk' });
+      const { y: mixed } = mixerBlock(this.config, spec, hidden, inputs, {
+        form: 'chunk',
+        ...(kept && { windowKept: this.windowKept() }),
+      });
       return { mixed, y: mlpBlock(this.config, add(hidden, mixed), inputs) };
     });
-    const { mixed, y } = await this.memory.run(program, { x, ...(await this.memory.place(weights)) });
+    const { mixed, y } = await this.memory.run(program, {
+      x,
+      ...(await this.memory.place(weights)),
+      ...(kept && { window_kept: kept }),
+    });
     return { mixed: mixed!, y: y! };
   }
 

@@ -61,6 +61,8 @@ export const bounds = {
   bytes: whole(1, 2 ** 49),
   /** A weight beside another of 1. */
   weight: number(0, 1000),
+  /** Share of the rows in which something is left out. */
+  dropout: number(0, 1),
   temperature: number(0, 1000, { above: true }),
 };
 

@@ -64,6 +64,7 @@ const NUMBERS: [string, number, number][] = [
   ['final.allRate', 1e-9, 100],
   ['final.bodyRate', 0, 1000],
   ['final.crossEntropy', 0, 1000],
+  ['final.windowDropout', 0, 1],
   ['final.temperature', 1e-9, 1000],
   ['final.examples', 1, 1e6],
   ['final.cacheLimit', 1, 2 ** 49],

@@ -188,6 +188,11 @@ const final = z.strictObject({
   crossEntropy: bounds.weight
     .default(DEFAULTS.final.crossEntropy)
     .describe('weight of the cross-entropy beside the KL divergence while all weights are trained'),
+  windowDropout: bounds.dropout
+    .optional()
+    .describe(
+      'share of rows in which windows that have a linear mixer beside them are left out, falling to 0 over the steps of each of the three; none when absent',
+    ),
   temperature: bounds.temperature
     .default(DEFAULTS.final.temperature)
     .describe('by which logits are divided where predictions are compared'),

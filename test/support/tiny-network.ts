@@ -1,4 +1,4 @@
-import type { MixerSpec } from '../../src/mixers/spec.ts';
+import type { LinearSpec, MixerSpec } from '../../src/mixers/spec.ts';
 import type { ModelConfig } from '../../src/model/config.ts';
 import { BranchWeights } from '../../src/search/network/branches.ts';
 import { Network } from '../../src/search/network/network.ts';
@@ -6,7 +6,7 @@ import type { TrainingData } from '../../src/train/batches.ts';
 import { randomWeights, tinyConfig } from './random-model.ts';
 
 /** A GLA that fits tiny attention layers of two heads. */
-export const tinyGla: MixerSpec = { kind: 'gla', heads: 2, keyDim: 8, valueDim: 8, gateRank: 4, rope: true };
+export const tinyGla: LinearSpec = { kind: 'gla', heads: 2, keyDim: 8, valueDim: 8, gateRank: 4, rope: true };
 
 /** A parent of width 16 with random weights and these layers. */
 export function tinyParent(
@@ -19,7 +19,7 @@ export function tinyParent(
 }
 
 /** The parent with a branch beside every layer, as a search has it after alignment. */
-export function tinySupernet(parent = tinyParent(), spec = tinyGla): BranchWeights {
+export function tinySupernet(parent = tinyParent(), spec: MixerSpec = tinyGla): BranchWeights {
   const branches = new BranchWeights(
     parent,
     parent.branches.map((_, layer) => layer),

@@ -56,6 +56,12 @@ export function distillCommand(): Command {
       decimal,
       byDefault.crossEntropy,
     )
+    .option(
+      '--window-dropout <x>',
+      'share of rows, from 0 to 1, in which windows that have a linear mixer beside them are left out, so that it is used; it ' +
+        'falls to 0 over the steps of each stage',
+      decimal,
+    )
     .addOption(
       new Option(
         '--cache-logits <folder>',

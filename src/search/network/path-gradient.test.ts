@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { tinyBatches, tinyParent, tinySupernet } from '../../../test/support/tiny-network.ts';
+import { tinyBatches, tinyGla, tinyParent, tinySupernet } from '../../../test/support/tiny-network.ts';
 import {
   add,
   div,
   evaluate,
+  float32,
   grad,
   input,
   logSoftmax,
@@ -41,10 +42,12 @@ interface Given {
   trained: TrainedWeights;
   path: Path;
   losses: PathLosses;
+  /** Of which rows windows count, by layer of the student. */
+  kept?: ReadonlyMap<number, number[]>;
 }
 
 /** Loss and gradient of a path as one float64 graph, all of it differentiated at once. */
-function atOnce({ teacher, student, trained: { vector }, path, losses }: Given) {
+function atOnce({ teacher, student, trained: { vector }, path, losses, kept }: Given) {
   const feeds = new Map<Tensor, NdArray>();
   const known = new Map<Value['data'], Tensor>();
   const views = new Map<Tensor, Float32Array>();
@@ -67,7 +70,11 @@ function atOnce({ teacher, student, trained: { vector }, path, losses }: Given) 
     for (const [layer, branch] of along.entries()) {
       const { spec } = network.branches[layer]![branch]!;
       const own = weights(network.layerValues(layer, branch));
-      list.push(decoderLayer(network.config, spec, list.at(-1)!, own, { form: 'recurrent' }).y);
+      const rows = network === student ? kept?.get(layer) : undefined;
+      const windowKept = rows && input(`kept ${layer}`, 'float32', [shape.batch]);
+      if (windowKept) feeds.set(windowKept, ndarray([shape.batch], rows));
+      const options = { form: 'recurrent', ...(windowKept && { windowKept }) } as const;
+      list.push(decoderLayer(network.config, spec, list.at(-1)!, own, options).y);
     }
     return list;
   };
@@ -198,6 +205,24 @@ describe('layer by layer it is the gradient of the whole path', () => {
       },
     ],
     [
+      'linear mixers beside windows that are left out of some rows, a frozen layer of both between them',
+      () => {
+        const [teacher, student] = [tinyParent(), tinyParent()];
+        const spec: MixerSpec = { kind: 'window_linear', window: 2, sinks: 1, linear: tinyGla };
+        const { vector } = tinySupernet(student, spec);
+        for (const layer of [0, 1, 2]) vector.view(`${layer}.linear_gate`).fill(0.5);
+        const ofBranch = ({ branch, layer }: { branch?: number; layer?: number }) =>
+          branch === 1 && layer !== 1 ? 1 : undefined;
+        const trained = gatherWeights(student, ofBranch);
+        const kept = new Map([
+          [0, [1, 0]],
+          [1, [0, 1]],
+          [2, [0, 0]],
+        ]);
+        return { teacher, student, trained, path: [1, 1, 1], losses: { features, vocabulary: both }, kept };
+      },
+    ],
+    [
       'the head alone',
       () => {
         const { teacher, student } = hybrid([1, 0, 1]);
@@ -206,15 +231,18 @@ describe('layer by layer it is the gradient of the whole path', () => {
       },
     ],
   ])('%s', async (_, given, logits) => {
-    const { path, ...rest } = given();
-    const expected = atOnce({ path, ...rest });
+    const { path, kept, ...rest } = given();
+    const expected = atOnce({ path, ...rest, ...(kept && { kept }) });
     const step = new PathGradient({ ...rest, shape, threads: 1, logits });
     const { vector } = rest.trained;
     const gradient = vector.like();
     // It holds every element, whatever was there.
     gradient.data.fill(7);
     const before = vector.data.slice();
-    const { loss, ...parts } = await step.compute(path, ids, gradient);
+    const rows = new Map(
+      [...(kept ?? [])].map(([layer, each]) => [layer, float32(Float32Array.from(each), [shape.batch])]),
+    );
+    const { loss, ...parts } = await step.compute(path, ids, gradient, () => {}, rows);
     await step.dispose();
     expect(loss).toBeCloseTo(expected.loss, 4);
     for (const part of Object.values(parts)) expect(part).toBeGreaterThan(0);

@@ -114,12 +114,14 @@ export class PathGradient {
    * @param ids [B * T]
    * @param gradient receives the gradient, every element of it
    * @param onPart told how much of it is done, from 0 to 1
+   * @param kept by layer of the student, of which rows its window counts, where not of all [B]
    */
   async compute(
     path: Path,
     ids: Int32Array,
     gradient: ParameterVector,
     onPart: (part: number) => void = () => {},
+    kept: ReadonlyMap<number, Value> = new Map(),
   ): Promise<{ loss: number; [part: string]: number }> {
     const { memory } = this;
     memory.clear(gradient.data);
@@ -131,7 +133,7 @@ export class PathGradient {
     if (lowest < 0 && this.head.size === 0) return { loss: 0 };
     const states = new Set<Value>();
     try {
-      return await this.through(path, ids, gradient, lowest < 0 ? path.length : lowest, states, onPart);
+      return await this.through(path, ids, gradient, lowest < 0 ? path.length : lowest, states, onPart, kept);
     } finally {
       memory.free(...states);
     }
@@ -145,6 +147,7 @@ export class PathGradient {
     first: number,
     states: Set<Value>,
     onPart: (part: number) => void,
+    kept: ReadonlyMap<number, Value>,
   ): Promise<{ loss: number; [part: string]: number }> {
     const { memory } = this;
     const { teacher, student, losses, signal } = this.options;
@@ -154,7 +157,7 @@ export class PathGradient {
     const known = vocabulary && (await this.options.topTokens?.(ids, async () => (await teach()).at(-1)!));
     const taught = features || (!known && vocabulary!.divergence > 0) ? await teach() : undefined;
     onPart(FORWARD / 2);
-    const hidden = await this.forward(path, ids, taught, vocabulary ? count : count - 1, states);
+    const hidden = await this.forward(path, ids, taught, vocabulary ? count : count - 1, states, kept);
 
     let loss = 0;
     let parts: Record<string, number> = {};
@@ -183,6 +186,7 @@ export class PathGradient {
         above: above ?? this.nothing,
         weight,
         gradient,
+        kept: kept.get(layer),
       });
       if (step.loss) {
         errors.push(step.loss);
@@ -223,9 +227,10 @@ export class PathGradient {
     layer: number,
     branch: number,
     x: Value,
+    kept?: Value,
   ): Promise<Value> {
     const { spec } = network.branches[layer]![branch]!;
-    const { mixed, y } = await programs.layer(spec, x, network.layerValues(layer, branch));
+    const { mixed, y } = await programs.layer(spec, x, network.layerValues(layer, branch), kept);
     this.memory.free(mixed);
     return y;
   }
@@ -237,9 +242,12 @@ export class PathGradient {
     taught: Value[] | undefined,
     upTo: number,
     held: Set<Value>,
+    kept: ReadonlyMap<number, Value>,
   ): Promise<Value[]> {
     const { teacher, student, signal } = this.options;
-    const parting = path.findIndex((branch, layer) => !this.layers[layer]![branch]!.teachers);
+    const parting = path.findIndex(
+      (branch, layer) => !this.layers[layer]![branch]!.teachers || kept.has(layer),
+    );
     const shared = parting < 0 ? path.length : parting;
     const states =
       taught && student.embedding.data === teacher.embedding.data
@@ -248,7 +256,8 @@ export class PathGradient {
     held.add(states[0]!);
     for (let layer = states.length - 1; layer < upTo; layer++) {
       signal?.throwIfAborted();
-      states.push(await this.after(this.programs, student, layer, path[layer]!, states[layer]!));
+      const next = this.after(this.programs, student, layer, path[layer]!, states[layer]!, kept.get(layer));
+      states.push(await next);
       held.add(states.at(-1)!);
     }
     return states;
@@ -261,19 +270,29 @@ export class PathGradient {
   private async backward(
     layer: number,
     branch: number,
-    given: { x: Value; target?: Value; above: Value; weight: number; gradient: ParameterVector },
+    given: {
+      x: Value;
+      target?: Value;
+      above: Value;
+      weight: number;
+      gradient: ParameterVector;
+      kept: Value | undefined;
+    },
   ): Promise<{ loss: Value | undefined; below: Value }> {
     const { programs, memory } = this;
     const { student } = this.options;
     const { spec } = student.branches[layer]![branch]!;
     const { trained } = this.layers[layer]![branch]!;
-    const { x, target, above, weight, gradient } = given;
+    const { x, target, above, weight, gradient, kept } = given;
     const names = [...trained.keys()];
-    const key = `backward ${!!target} ${names} ${JSON.stringify(spec)}`;
+    const key = `backward ${!!target} ${!!kept} ${names} ${JSON.stringify(spec)}`;
     const program = await programs.compiled(key, () => {
       const x = programs.hidden('x');
       const weights = weightInputs(layerParameters(student.config, spec));
-      const { y } = decoderLayer(student.config, spec, x, weights, { form: 'chunk' });
+      const { y } = decoderLayer(student.config, spec, x, weights, {
+        form: 'chunk',
+        ...(kept && { windowKept: programs.windowKept() }),
+      });
       const loss = target && relativeError(y, programs.hidden('target'));
       const [below, ...found] = gradients(
         [
@@ -289,6 +308,7 @@ export class PathGradient {
     const feeds: Values = {
       ...(await memory.place({ x, above, ...(target ? { target } : {}), ...values })),
       ...(target ? { weight: float32(Float32Array.of(weight), []) } : {}),
+      ...(kept && { window_kept: kept }),
     };
     const places = Object.entries(placesOf(trained, gradient));
     const { loss, below } = await memory.run(

@@ -2,7 +2,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { tinyBatches, tinyParent, tinySupernet } from '../../../../test/support/tiny-network.ts';
+import { tinyBatches, tinyGla, tinyParent, tinySupernet } from '../../../../test/support/tiny-network.ts';
+import type { MixerSpec } from '../../../mixers/spec.ts';
 import { openCheckpoint, saveCheckpoint } from '../../../model/checkpoint.ts';
 import { SafetensorsFile } from '../../../model/safetensors.ts';
 import type { TensorSource } from '../../../model/tensor-source.ts';
@@ -176,6 +177,71 @@ describe('a distillation', () => {
     expect(stages).toHaveLength(2);
     await expect(distill(settings('refused', { teacher: other }))).rejects.toThrow(
       /the teacher has 1 layers of width 32, the hybrid 3 of 16/,
+    );
+  });
+});
+
+describe('a window beside a linear mixer', () => {
+  const spec: MixerSpec = { kind: 'window_linear', window: 3, sinks: 1, linear: tinyGla };
+  let beside: string;
+  beforeAll(async () => {
+    beside = join(dir, 'beside');
+    const { network } = tinySupernet(
+      tinyParent(undefined, { tieWordEmbeddings: true, maxPositionEmbeddings: 16 }),
+      spec,
+    );
+    const { config, weights } = hybridOf(network, [1, 0, 1]);
+    await saveCheckpoint(beside, config, weights, { dtype: 'F32' });
+  });
+  const { features } = settings('');
+  const none = { ...shape, steps: 0, rate: 1 };
+  const alone = () => ({
+    student: beside,
+    features,
+    logits: none,
+    all: { ...none, bodyRate: 1, crossEntropy: 0 },
+  });
+
+  test('what is linear is trained, the window’s own weights are not, but with all weights', async () => {
+    await distill(settings('beside', alone()));
+    const [before, after] = [openCheckpoint(beside), openCheckpoint(join(dir, 'beside', 'hybrid'))];
+    const linear = before.weights
+      .names()
+      .filter((name) => /layers\.[02]\.self_attn\.linear[._]/.test(name));
+    expect(changed(after.weights, before.weights).sort()).toEqual(linear.sort());
+    await distill(settings('beside, all', { ...alone(), features: none, all: settings('').all }));
+    const all = openCheckpoint(join(dir, 'beside, all', 'hybrid')).weights;
+    expect(changed(all, before.weights).sort()).toEqual(before.weights.names().sort());
+  });
+
+  test('windows left out of rows: another model, the same when it is stopped and goes on', async () => {
+    const dropped = { ...alone(), windowDropout: 0.7 };
+    await distill(settings('dropped', dropped));
+    expect(file('dropped').equals(file('beside'))).toBe(false);
+    const controller = new AbortController();
+    const stopped = distill(
+      settings('dropped, stopped', {
+        ...dropped,
+        signal: controller.signal,
+        onProgress: ({ done }) => {
+          if (done === 5 * 16) controller.abort();
+        },
+      }),
+    );
+    await expect(stopped).rejects.toThrow(/abort/i);
+    await distill(settings('dropped, stopped', dropped));
+    expect(file('dropped, stopped').equals(file('dropped'))).toBe(true);
+    // None are as if nothing had been said, down to the states of a run.
+    const { stages } = await distill(settings('beside', { ...alone(), windowDropout: 0 }));
+    expect(stages).toHaveLength(1);
+  });
+
+  test('windows are left out where there is something beside them, and in shares', async () => {
+    await expect(distill(settings('refused', { windowDropout: 0.5 }))).rejects.toThrow(
+      /window dropout is for layers of a window and a linear mixer, of which .*student has none/,
+    );
+    await expect(distill(settings('refused', { ...alone(), windowDropout: 1.5 }))).rejects.toThrow(
+      /window dropout 1.5: expected a number from 0 to 1/,
     );
   });
 });

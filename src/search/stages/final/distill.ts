@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type Device, memoryOf, type Values } from '../../../graph/index.ts';
-import { hasLinear, isLinearWeight } from '../../../mixers/registry.ts';
+import { hasLinear, isLinearWeight, mixerOf } from '../../../mixers/registry.ts';
 import type { MixerSpec } from '../../../mixers/spec.ts';
 import { type Checkpoint, hasWeights, openCheckpoint, saveCheckpoint } from '../../../model/checkpoint.ts';
 import { LayerPrograms } from '../../../model/layer-programs.ts';
@@ -18,6 +18,7 @@ import { Network } from '../../network/network.ts';
 import { PathGradient, type PathLosses } from '../../network/path-gradient.ts';
 import { retied, untied } from '../../network/tied-embeddings.ts';
 import { gatherWeights, type NetworkWeight } from '../../network/trained-weights.ts';
+import { keptWindows, shareAt } from '../../train/window-dropout.ts';
 import { dataHash, scheduleOf, type TrainingSettings, tokensOf } from '../../train/settings.ts';
 import { cachedBytes, TeacherCache } from './teacher-cache.ts';
 
@@ -44,6 +45,8 @@ export interface DistillSettings {
     /** Weight of the cross-entropy beside the divergence from the teacher. */
     crossEntropy: number;
   };
+  /** Share of rows in which windows that have a linear mixer beside them are left out, falling to 0 over each stage. */
+  windowDropout?: number;
   /** By which logits are divided where the student is compared with the teacher. */
   temperature: number;
   /** A folder for the teacher's most probable tokens; then only they are compared with. */
@@ -176,6 +179,14 @@ export function checkDistillation(settings: DistillSettings): {
       `the teacher has a vocabulary of ${from.vocabSize} tokens, the hybrid of ${to.vocabSize}: expected the same`,
     );
   }
+  if (settings.windowDropout !== undefined) {
+    checkBound('window dropout', settings.windowDropout, bounds.dropout);
+    if (settings.windowDropout > 0 && !to.layers.some((spec) => mixerOf(spec).beside)) {
+      throw new InputError(
+        `window dropout is for layers of a window and a linear mixer, of which ${settings.student} has none`,
+      );
+    }
+  }
   const linear = to.layers.some(hasLinear);
   for (const { name, training } of stages) {
     const { length } = training;
@@ -246,7 +257,8 @@ async function run(
   { teacher, student, fingerprint }: { teacher: Network; student: Network; fingerprint: object },
 ) {
   const { out, batches, threads, signal, onProgress, onNotice, cacheLogits: folder } = settings;
-  const { batch, length } = training;
+  const { windowDropout = 0 } = settings;
+  const { batch, length, steps } = training;
   const shape = { batch, length };
   const trained = gatherWeights(student, rateOf);
   const memory = memoryOf(settings.device);
@@ -269,9 +281,11 @@ async function run(
   const ownPath = student.branches.map(() => 0);
   const ids = new Int32Array(batch * length);
   const objective: Objective = {
-    gradient(random, gradient, _step, onPart) {
+    gradient(random, gradient, step, onPart) {
       batches.fill(ids, length, random);
-      return path.compute(ownPath, ids, gradient, onPart);
+      const share = shareAt(windowDropout, step, steps);
+      const kept = keptWindows(student.config.layers, batch, share, random);
+      return path.compute(ownPath, ids, gradient, onPart, kept);
     },
   };
   try {
@@ -286,7 +300,11 @@ async function run(
       threads,
       tokensPerStep: batch * length,
       folder: join(out, name),
-      fingerprint: { ...fingerprint, training, losses, cached: cache !== undefined },
+      fingerprint: {
+        ...fingerprint,
+        ...{ training, losses, cached: cache !== undefined },
+        ...(windowDropout > 0 && { windowDropout }),
+      },
       onProgress: onProgress && ((event) => onProgress({ ...event, stage: `distil ${name}` })),
       signal,
     });

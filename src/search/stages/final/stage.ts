@@ -69,7 +69,7 @@ export function trainingsOf({ recipe }: RunContext) {
 /** The training of a seed, from the model to the student. */
 export function distillation(context: RunContext, seed: number, student: string): DistillSettings {
   const { model, batches, recipe, threads, device, signal } = context;
-  const { temperature, cacheLogits, cacheLimit, dtype } = recipe.final!;
+  const { temperature, cacheLogits, cacheLimit, dtype, windowDropout } = recipe.final!;
   return {
     ...trainingsOf(context),
     teacher: model,
@@ -77,6 +77,7 @@ export function distillation(context: RunContext, seed: number, student: string)
     out: seedFolder(context, seed),
     ...{ seed, batches, temperature, cacheLimit, dtype, threads, device, signal },
     ...(cacheLogits !== undefined && { cacheLogits }),
+    ...(windowDropout !== undefined && { windowDropout }),
   };
 }
 
