@@ -115,7 +115,7 @@ export function modelArgument(name = 'model'): Argument {
 }
 
 export function mixerOption(): Option {
-  const meaning = `block that takes the place of attention: ${linearKinds().join(', ')}; +rope rotates its queries and keys as the model's attention does`;
+  const meaning = `block that takes the place of attention: ${linearKinds().join(', ')}; +rope rotates its queries and keys as the model's attention does, +window128 puts it beside attention over 128 tokens and the first 4`;
   return new Option('--mixer <kind>', meaning).default(DEFAULTS.placement.mixer);
 }
 

@@ -1,3 +1,4 @@
+import { sizedPart } from '../search/network/linear-mixer.ts';
 import type { BlockFindings, BlocksResult, BlocksStage } from '../search/stages/blocks/result.ts';
 import { median, type Spread, spreadOf } from '../util/statistics.ts';
 import { type Measure, overallMeasure, taskMeasures } from './measure.ts';
@@ -89,11 +90,18 @@ function candidateOf(found: BlockFindings, stage: BlocksStage, { choice }: Block
 
 const VARIANTS: Record<string, string> = { rope: 'RoPE', qk_norm: 'QK norm' };
 
+/** 'QK norm', 'window 128', '8 sinks'. */
+function variantLabel(variant: string): string {
+  const [, what, count] = /^(window|sinks)(\d+)$/.exec(variant) ?? [];
+  if (what) return what === 'window' ? `window ${count}` : `${count} sinks`;
+  return VARIANTS[variant] ?? variant;
+}
+
 function labelOf({ name, spec }: BlockFindings, stage: BlocksStage): string {
   if (stage === 'dimensions') return name.replaceAll('x', '×');
   if (stage === 'design') return designName(name);
-  const kind = traitsOf(spec.kind)?.name ?? spec.kind;
+  const { kind } = sizedPart(spec);
   const [first, ...variants] = name.split('+');
-  if (first !== spec.kind) return name;
-  return [kind, ...variants.map((variant) => VARIANTS[variant] ?? variant)].join(' + ');
+  if (first !== kind) return name;
+  return [traitsOf(kind)?.name ?? kind, ...variants.map(variantLabel)].join(' + ');
 }

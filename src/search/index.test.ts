@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { randomWeights, tinyConfig } from '../../test/support/random-model.ts';
 import { tinyTokenizerFiles } from '../../test/support/tiny-tokenizer.ts';
 import { openCheckpoint, saveCheckpoint } from '../model/checkpoint.ts';
+import { Engine } from '../runtime/engine.ts';
 import type { ProgressEvent } from '../util/progress.ts';
 import {
   blocks,
@@ -296,4 +297,22 @@ describe('refused before any work', () => {
   ])('a recipe with %s', async (_, stages, message) => {
     await expect(run({ ...shared, ...stages }, { out: at('refused') })).rejects.toThrow(message);
   });
+});
+
+test('a block beside a window starts as that window, bit by bit', async () => {
+  const out = await startHybrid({
+    ...{ model: at('model'), out: at('beside'), layers: [2] },
+    mixer: 'gated_deltanet+rope+window8+sinks2',
+  });
+  const { config, weights } = openCheckpoint(out);
+  expect(config.layers.map(({ kind }) => kind)).toEqual(['window_linear', 'window_linear', 'attention']);
+  const window = { kind: 'sliding_window', window: 8, sinks: 2 } as const;
+  const layers = [window, window, config.layers[2]!];
+  await using both = await Engine.create(config, weights, { threads: 1 });
+  await using alone = await Engine.create({ ...config, layers }, weights, { threads: 1 });
+  const [one, other] = [both.start(), alone.start()];
+  const ids = Array.from({ length: 40 }, (_, i) => (7 * i) % config.vocabSize);
+  for (const part of [ids.slice(0, 30), ...ids.slice(30).map((id) => [id])]) {
+    expect(await both.append(one, part)).toEqual(await alone.append(other, part));
+  }
 });

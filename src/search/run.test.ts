@@ -403,6 +403,14 @@ test.each<[string, object, RegExp]>([
   ['rows of the last', { final: { ...small.final, length: 65 } }, /final, features has rows of 65/],
   ['an unknown design', { design: { ...training, designs: ['none'] } }, /unknown design 'none'/],
   ['a block that knows no rotation', { blocks: { ...training, mixers: ['mamba2+rope'] } }, /mamba2\+rope/],
+  [
+    'windows left out where a block may be chosen that has none',
+    {
+      blocks: { ...training, mixers: ['gla+window4', 'gla'] },
+      final: { ...small.final, windowDropout: 0.5 },
+    },
+    /windowDropout is for blocks beside a window, .* not for gla$/,
+  ],
   ['an objective of windows', { windows: { size: 4, budget: 1, objective: ['chess'] } }, /objective 'chess'/],
   [
     'a prompt beyond the context',

@@ -29,7 +29,8 @@ const KNOWN: Record<keyof StartHybridOptions, true> = {
 
 /**
  * Puts a linear block in the place of attention, started from the attention's weights, and trains nothing: what `distill` begins
- * with where the layers are known. The hybrid is of no use before it is trained.
+ * with where the layers are known. The hybrid is of no use before it is
+ * trained, but for a block beside a window (`+window128`), which starts as that window.
  *
  * @returns the folder of the hybrid
  * @throws InputError for layers that the model does not have, and for a mixer that does not exist

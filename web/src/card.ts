@@ -7,6 +7,8 @@ import type { Loaded } from './protocol.ts';
 const NAMES: Record<string, string> = {
   attention: 'full attention',
   sliding_window: 'sliding window',
+  head_attention: 'some heads full',
+  window_linear: 'window + linear',
   gated_deltanet: 'Gated DeltaNet',
   jet_block: 'JetBlock',
   retnet: 'RetNet',
@@ -18,7 +20,11 @@ const NAMES: Record<string, string> = {
 };
 
 const classOf = (kind: string) =>
-  kind === 'attention' ? 'full' : kind === 'sliding_window' ? 'window' : 'linear';
+  kind === 'attention' || kind === 'head_attention'
+    ? 'full'
+    : kind === 'sliding_window'
+      ? 'window'
+      : 'linear';
 
 export function showCard(model: Loaded): void {
   const letters = [...model.architecture];

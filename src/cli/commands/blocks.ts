@@ -55,7 +55,8 @@ export function blocks(): Command {
       new Option(
         '--mixers <kind...>',
         `blocks to compare: ${linearKinds().join(', ')}; with +rope or +qk_norm behind a name, queries and keys are ` +
-          'rotated or normalised as the parent does it',
+          'rotated or normalised as the parent does it; with +window128, the block stands beside attention over 128 tokens ' +
+          'and the first 4, or those of +sinks8',
       ).default(comparedMixers(), 'all, and the best so far'),
     )
     .addHelpText(

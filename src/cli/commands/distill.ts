@@ -12,7 +12,7 @@ import {
   sizeOption,
   writtenDtypeOption,
 } from '../options.ts';
-import { byteCountIn, decimal, natural, positive } from '../parsers.ts';
+import { byteCountIn, decimal, natural, positive, share } from '../parsers.ts';
 import { folderToWrite } from '../paths.ts';
 import { type RunOptions, recipeCommand } from '../recipe-command.ts';
 import { LEFTOVERS } from '../restart.ts';
@@ -60,7 +60,7 @@ export function distillCommand(): Command {
       '--window-dropout <x>',
       'share of rows, from 0 to 1, in which windows that have a linear mixer beside them are left out, so that it is used; it ' +
         'falls to 0 over the steps of each stage',
-      decimal,
+      share,
     )
     .addOption(
       new Option(

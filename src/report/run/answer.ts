@@ -1,4 +1,4 @@
-import type { SizedSpec } from '../../search/network/linear-mixer.ts';
+import { sizedPart } from '../../search/network/linear-mixer.ts';
 import type { WindowsResult } from '../../search/stages/windows-result.ts';
 import { median } from '../../util/statistics.ts';
 import { architectureBlocks, architectureKey, fullLayers, lettersOf } from '../architecture.ts';
@@ -167,11 +167,10 @@ function foundBy({ result: { runs } }: Findings, placement: readonly number[]): 
 /** '4 heads, keys 32 and values 32 wide', or the name of the candidate. */
 function decisionOf({ taken, stage }: Comparison): string {
   if (stage !== 'dimensions') return taken.label;
-  const { heads, keyDim, valueDim } = taken.found.spec as SizedSpec;
+  const spec = sizedPart(taken.found.spec);
+  const { heads, keyDim, valueDim } = spec;
   const size = `${counted(heads, 'head')}, keys ${keyDim} and values ${valueDim} wide`;
-  return 'convSize' in taken.found.spec
-    ? `${size}, ${counted(Number(taken.found.spec.convSize), 'tap')}`
-    : size;
+  return 'convSize' in spec ? `${size}, ${counted(Number(spec.convSize), 'tap')}` : size;
 }
 
 function windowsDecision(windows: WindowsResult): Cell[] {

@@ -1,3 +1,4 @@
+import { sizedPart } from '../../search/network/linear-mixer.ts';
 import { changeCell, numberCell, spreadCell } from '../cells.ts';
 import { type CandidateFindings, type Comparison, changeOver, spreadOfCandidate } from '../comparison.ts';
 import { type Figure, legendOf, renderFigure } from '../figure.ts';
@@ -15,7 +16,7 @@ export function blocksSection(comparison: Comparison): Html {
   const yesNo =
     (trait: 'gate' | 'delta') =>
     ({ found }: CandidateFindings) => {
-      const traits = traitsOf(found.spec.kind);
+      const traits = traitsOf(sizedPart(found.spec).kind);
       return traits && (traits[trait] ? 'yes' : 'no');
     };
   return html`${renderFigure(scoresFigure(comparison))}

@@ -1,4 +1,4 @@
-import type { SizedSpec } from '../../search/network/linear-mixer.ts';
+import { sizedPart } from '../../search/network/linear-mixer.ts';
 import { numberCell } from '../cells.ts';
 import { type CandidateFindings, type Comparison, changeOver } from '../comparison.ts';
 import { renderFigure } from '../figure.ts';
@@ -16,7 +16,7 @@ export function dimensionsSection(comparison: Comparison, slack?: number): Html 
   const size =
     (field: 'heads' | 'keyDim' | 'valueDim') =>
     ({ found }: CandidateFindings) =>
-      numberCell((found.spec as SizedSpec)[field]);
+      numberCell(sizedPart(found.spec)[field]);
   return html`${renderFigure(paretoFigure(comparison))}
 ${claimNotes(dimensionClaims(comparison, slack))}
 ${comparisonTable(comparison, {

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { mixerOf } from '../../mixers/registry.ts';
+import { hasLinear } from '../../mixers/registry.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import { stateBytes, totalBytes } from '../../mixers/state-bytes.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
@@ -159,7 +159,7 @@ export function cutToBytes(config: ModelConfig, bytes: number, tokens: number): 
 
 function windowed({ layers }: ModelConfig, window: number): MixerSpec[] {
   return layers.map((spec) => {
-    if (!mixerOf(spec).cached) {
+    if (hasLinear(spec)) {
       throw new InputError(
         `the parent has a layer of ${spec.kind}: expected a model of attention, which can be cut to windows`,
       );

@@ -70,6 +70,11 @@ export class BranchWeights implements TrainedWeights {
   }
 }
 
+/** Whether a mixer has attention and a linear mixer beside it. */
+function isBoth(spec: MixerSpec): boolean {
+  return hasLinear(spec) && !isLinear(spec);
+}
+
 /** First weights of a mixer that takes the place of the parent's. */
 function startFrom(
   parent: Branch,
@@ -80,7 +85,7 @@ function startFrom(
   const weights = new Map(
     Object.entries(parent.weights).map(([name, { data }]) => [name, data as Float32Array]),
   );
-  if (!isLinear(parent.spec) && !(hasLinear(parent.spec) && hasLinear(spec) && !isLinear(spec))) {
+  if (!isLinear(parent.spec) && !(isBoth(parent.spec) && isBoth(spec))) {
     return mixerOf(spec).fromAttention(spec, config, weights, random);
   }
   // The parent is a hybrid: what has the same name and size is copied, all of it for the same mixer.

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
 import { tinyConfig } from '../../../test/support/random-model.ts';
 import { mixerOf } from '../../mixers/registry.ts';
-import { linearKinds, linearMixer } from './linear-mixer.ts';
+import { linearKinds, linearMixer, type SizedSpec, sizedPart, withSizedPart } from './linear-mixer.ts';
 
 const size = { heads: 4, keyDim: 8, valueDim: 8 };
+const size4: SizedSpec = { kind: 'retnet', heads: 1, keyDim: 4, valueDim: 4 };
 const config = tinyConfig([{ kind: 'attention' }], { numHeads: size.heads, headDim: size.keyDim });
 
 test.each(linearKinds())('%s has the heads of the attention', (kind) => {
@@ -33,7 +34,43 @@ test('queries and keys normalised as in the parent', () => {
       `mixer '${kind}+qk_norm': a ${kind} block normalises its queries and keys by itself`,
     );
   for (const name of ['gla+norm', 'gla+rope+rope', 'gla+'])
-    expect(() => linearMixer(name, config)).toThrow('expected +rope or +qk_norm, each once');
+    expect(() => linearMixer(name, config)).toThrow('expected +rope, +qk_norm, +window128 or +sinks4, each once');
+});
+
+test.each(linearKinds())('%s beside a window', (kind) => {
+  const linear = linearMixer(kind, config);
+  const window = { kind: 'window_linear', window: 128 };
+  expect(linearMixer(`${kind}+window128`, config)).toEqual({ ...window, sinks: 4, linear });
+  expect(linearMixer(`${kind}+window128+sinks8`, config)).toEqual({ ...window, sinks: 8, linear });
+  expect(linearMixer(`${kind}+sinks0+window128`, config)).toEqual({ ...window, linear });
+});
+
+test('a window beside a block with other variants', () => {
+  const block = linearMixer('gla+window9+rope+qk_norm', config);
+  const linear = linearMixer('gla+rope+qk_norm', config);
+  expect(block).toEqual({ kind: 'window_linear', window: 9, sinks: 4, linear });
+  expect(sizedPart(block)).toEqual(linear);
+  expect(withSizedPart(block, size4)).toEqual({ ...block, linear: size4 });
+  expect([sizedPart(linear), withSizedPart(linear, size4)]).toEqual([linear, size4]);
+});
+
+test('a window that is none', () => {
+  for (const [name, message] of [
+    ['gla+window0', '+window0, expected 1 to 16777216 tokens'],
+    ['gla+window16777217', 'expected 1 to 16777216'],
+    ['gla+window9+sinks16777217', '+sinks16777217, expected 0 to 16777216'],
+    ['gla+window09', '+window09, expected +rope'],
+    ['gla+window', '+window, expected +rope'],
+    ['gla+window-1', '+window-1, expected +rope'],
+    ['gla+window8+window9', '+window9, expected +rope'],
+    ['gla+sinks4', '+sinks4 goes with a window, such as +window128'],
+    ['window128', "unknown mixer 'window128'"],
+    ['retnet+window9+rope', 'a retnet block has no rotation to choose'],
+  ] as const) {
+    expect(() => linearMixer(name, config), name).toThrow(
+      expect.objectContaining({ name: 'InputError', message: expect.stringContaining(message) }),
+    );
+  }
 });
 
 test('an unknown kind', () => {

@@ -1,6 +1,6 @@
 import { releasedJetBlock } from '../../mixers/jet-block.ts';
 import { customKinds } from '../../mixers/registry.ts';
-import type { BuiltInKind, CustomSpec, LinearSpec } from '../../mixers/spec.ts';
+import type { BuiltInKind, CustomSpec, LinearSpec, WindowLinearSpec } from '../../mixers/spec.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { InputError } from '../../util/errors.ts';
 
@@ -9,6 +9,22 @@ export type LinearKind = LinearSpec['kind'];
 
 /** A block whose state is a matrix of key width x value width per head. */
 export type SizedSpec = LinearSpec;
+
+/** Such a block, or one beside attention over a window. */
+export type BlockSpec = SizedSpec | WindowLinearSpec;
+
+/** The part of a block that has the matrix. */
+export function sizedPart(spec: BlockSpec): SizedSpec {
+  return spec.kind === 'window_linear' ? spec.linear : spec;
+}
+
+/** A block with another part in the place of the one that has the matrix. */
+export function withSizedPart(spec: BlockSpec, part: SizedSpec): BlockSpec {
+  return spec.kind === 'window_linear' ? { ...spec, linear: part } : part;
+}
+
+/** Tokens of the longest window: those of the longest text that there can be. */
+const MOST_TOKENS = 2 ** 24;
 
 interface Size {
   heads: number;
@@ -78,16 +94,28 @@ const VARIANTS: Record<string, (spec: SizedSpec) => SizedSpec | string> = {
         'mamba2 have this variant',
 };
 
+/** Variants that put a block beside attention over a window of so many tokens, and over so many first ones of the text. */
+const NEAR = /^(window|sinks)(0|[1-9]\d*)$/;
+/** The first tokens beside a window, where nothing is said of them. */
+const SINKS = 4;
+
+interface Name {
+  kind: string;
+  variants: readonly string[];
+  /** Where there is a window. */
+  near: { window: number; sinks: number } | undefined;
+}
+
 /**
- * A linear mixer with as many heads as the parent's attention has query heads, of the same width, so that the
- * attention's weights can be copied into it, and that every kind has a state of the same size.
+ * A block with as many heads as the parent's attention has query heads, of the same width, so that the attention's
+ * weights can be copied into it, and that every kind has a state of the same size.
  *
- * @param name a kind as its authors define it, or one with variants behind it: `gla+rope+qk_norm`
+ * @param name a kind as its authors define it, or one with variants behind it: `gla+rope+qk_norm`; with `+window128`
+ *   stands beside attention over 128 tokens and the first 4, or those of `+sinks8`
  * @throws InputError for a kind or a variant that does not exist, or that do not go together
  */
-export function linearMixer(name: string, { numHeads, headDim, hiddenSize }: ModelConfig): SizedSpec {
-  const [kind = '', ...variants] = name.split('+');
-  checkName(name);
+export function linearMixer(name: string, { numHeads, headDim, hiddenSize }: ModelConfig): BlockSpec {
+  const { kind, variants, near } = read(name);
   const size = { heads: numHeads, keyDim: headDim, valueDim: headDim };
   let spec: SizedSpec = Object.hasOwn(SIZED, kind)
     ? SIZED[kind as keyof typeof SIZED](size, hiddenSize)
@@ -97,21 +125,47 @@ export function linearMixer(name: string, { numHeads, headDim, hiddenSize }: Mod
     if (typeof made === 'string') throw new InputError(`mixer '${name}': ${made}`);
     spec = made;
   }
-  return spec;
+  if (!near) return spec;
+  const { window, sinks } = near;
+  return { kind: 'window_linear', window, ...(sinks > 0 ? { sinks } : {}), linear: spec };
 }
 
 /** @throws InputError for a name that is no kind's with variants of which each stands once */
 export function checkName(name: string): void {
-  const [kind = '', ...variants] = name.split('+');
+  read(name);
+}
+
+function read(name: string): Name {
+  const [kind = '', ...all] = name.split('+');
   const known: readonly string[] = linearKinds();
   if (!known.includes(kind)) {
     throw new InputError(`unknown mixer '${kind}'; expected one of ${known.join(', ')}`);
   }
-  const wrong = variants.find(
-    (variant, i) => !Object.hasOwn(VARIANTS, variant) || variants.indexOf(variant) !== i,
-  );
-  if (wrong !== undefined) {
-    const all = Object.keys(VARIANTS).map((variant) => `+${variant}`);
-    throw new InputError(`mixer '${name}': +${wrong}, expected ${all.join(' or ')}, each once`);
+  const numbers = new Map<string, number>();
+  const seen = new Set<string>();
+  for (const variant of all) {
+    const [, near, count] = NEAR.exec(variant) ?? [];
+    const what = near ?? variant;
+    if (seen.has(what) || !(near || Object.hasOwn(VARIANTS, variant))) {
+      const others = [...Object.keys(VARIANTS), 'window128'].map((each) => `+${each}`).join(', ');
+      throw new InputError(`mixer '${name}': +${variant}, expected ${others} or +sinks${SINKS}, each once`);
+    }
+    seen.add(what);
+    if (near) numbers.set(near, checkedNumber(name, variant, near, Number(count)));
   }
+  const [window, sinks] = [numbers.get('window'), numbers.get('sinks')];
+  if (sinks !== undefined && window === undefined) {
+    throw new InputError(`mixer '${name}': +sinks${sinks} goes with a window, such as +window128`);
+  }
+  return {
+    kind,
+    variants: all.filter((variant) => Object.hasOwn(VARIANTS, variant)),
+    near: window === undefined ? undefined : { window, sinks: sinks ?? SINKS },
+  };
+}
+
+function checkedNumber(name: string, variant: string, near: string, count: number): number {
+  const least = near === 'window' ? 1 : 0;
+  if (count >= least && count <= MOST_TOKENS) return count;
+  throw new InputError(`mixer '${name}': +${variant}, expected ${least} to ${MOST_TOKENS} tokens`);
 }

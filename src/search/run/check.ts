@@ -1,5 +1,7 @@
+import { mixerOf } from '../../mixers/registry.ts';
 import { InputError } from '../../util/errors.ts';
 import { checkTraining } from '../bounds.ts';
+import { DEFAULTS } from '../defaults.ts';
 import { linearMixer } from '../network/linear-mixer.ts';
 import { checkComparison } from '../stages/blocks/compare.ts';
 import { longestPrompt } from '../stages/blocks/decode-speed.ts';
@@ -10,6 +12,19 @@ import { distillation, trainingsOf } from '../stages/final/stage.ts';
 import { checkSearch } from '../stages/placement/search.ts';
 import { searchSettings } from '../stages/placement/stage.ts';
 import { ledBy, type RunContext, training } from './context.ts';
+
+/** @throws InputError where a block may be chosen that has no window to leave out */
+function checkWindowDropout({ recipe, config }: RunContext): void {
+  const { final, placement, blocks, design } = recipe;
+  if (!final?.windowDropout || final.hybrid !== undefined) return;
+  const kinds = blocks?.mixers ?? [placement?.mixer ?? DEFAULTS.placement.mixer];
+  const without = kinds.find((kind) => !mixerOf(linearMixer(kind, config)).beside);
+  if (without === undefined && !design) return;
+  throw new InputError(
+    `final.windowDropout is for blocks beside a window, such as gated_deltanet+rope+window128, and not for ` +
+      `${without ?? 'the designs of the JetBlock'}`,
+  );
+}
 
 /**
  * Whether a model allows all that a recipe wants of it, before the first of its stages begins: what a later stage would
@@ -35,6 +50,7 @@ export function checkRun(context: RunContext): void {
     checkTraining(`${stage}, training`, training(recipe, own, own.trainSteps, own.rate), config, { held });
   }
   for (const kind of recipe.blocks?.mixers ?? []) linearMixer(kind, config);
+  checkWindowDropout(context);
   const { numHeads: heads, headDim } = config;
   designsNamed(recipe.design?.designs ?? [], { heads, keyDim: headDim, valueDim: headDim });
   if (recipe.windows) ledBy(tasks, recipe.windows.objective);

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import { hashOf } from '../../util/store/identity.ts';
 import { measured } from '../measured.ts';
-import { linearMixer, type SizedSpec } from '../network/linear-mixer.ts';
+import { type BlockSpec, linearMixer, sizedPart, withSizedPart } from '../network/linear-mixer.ts';
 import { Network } from '../network/network.ts';
 import { conditionsOf, costsOf } from '../run/cost.ts';
 import { type MakeStage, stageFolder } from '../run/stage.ts';
@@ -62,25 +62,29 @@ interface Variant {
   name: string;
   series: ThroughputResult['points'][number]['series'];
   placement: readonly number[];
-  spec: SizedSpec;
+  spec: BlockSpec;
 }
 
 /** Factors of the state size beside 1. */
 const SIZES = [0.25, 0.5, 2, 4];
 
 function variantsOf(
-  grid: readonly SizedSpec[],
-  chosen: SizedSpec,
+  grid: readonly BlockSpec[],
+  chosen: BlockSpec,
   placement: readonly number[],
   layers: number,
 ): Variant[] {
-  const name = ({ heads, keyDim, valueDim }: SizedSpec) => `${heads}x${keyDim}x${valueDim}`;
+  const name = (spec: BlockSpec) => {
+    const { heads, keyDim, valueDim } = sizedPart(spec);
+    return `${heads}x${keyDim}x${valueDim}`;
+  };
+  const part = sizedPart(chosen);
   const counts = new Set([0, 1, 2, 4, 8, 16, 32, layers].filter((count) => count <= layers));
   return [
     ...grid.map((spec): Variant => ({ name: name(spec), series: 'dimensions', placement, spec })),
-    ...SIZES.map((factor) => ({ ...chosen, valueDim: Math.round(chosen.valueDim * factor) })).map(
-      (spec): Variant => ({ name: name(spec), series: 'state size', placement, spec }),
-    ),
+    ...SIZES.map((factor) =>
+      withSizedPart(chosen, { ...part, valueDim: Math.round(part.valueDim * factor) }),
+    ).map((spec): Variant => ({ name: name(spec), series: 'state size', placement, spec })),
     ...[...counts].map(
       (count): Variant => ({
         name: `${count} full`,

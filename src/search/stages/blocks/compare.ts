@@ -15,7 +15,7 @@ import { bounds, checkBound, checkSeeds, checkTraining } from '../../bounds.ts';
 import { objectiveOf, pathOf } from '../../judge/judge.ts';
 import { measured } from '../../measured.ts';
 import { hybridOf } from '../../network/hybrid.ts';
-import type { SizedSpec } from '../../network/linear-mixer.ts';
+import type { BlockSpec } from '../../network/linear-mixer.ts';
 import { Network } from '../../network/network.ts';
 import { type TrainingSettings, tokensOf } from '../../train/settings.ts';
 import { asPlacement, checkBudget, checkLayers, type Judged } from '../placement/searcher.ts';
@@ -37,7 +37,7 @@ import { untrainedHybrid } from './untrained.ts';
 export interface Candidate {
   /** Unique in the comparison; also the name of its folder. */
   name: string;
-  spec: SizedSpec;
+  spec: BlockSpec;
 }
 
 export interface CompareSettings {

@@ -22,6 +22,13 @@ test('every point of the grid has the state size of the block, which comes first
   }
 });
 
+test('a block beside a window keeps it', () => {
+  const beside = linearMixer('gated_deltanet+window9', { numHeads: 4, headDim: 32 } as never);
+  const [alone, grid] = [spec, beside].map((each) => sameStateSize(each, { heads: [2, 4], aspect: 4 }));
+  expect(grid).toEqual(alone!.map((each) => ({ ...each, spec: { ...beside, linear: each.spec } })));
+  expect(stateSize(beside)).toBe(4096);
+});
+
 test('a wider aspect has more points', () => {
   const grid = sameStateSize(spec, { heads: [4], aspect: 16 });
   expect(grid.map(({ name }) => name)).toEqual(['4x32x32', '4x8x128', '4x16x64', '4x64x16', '4x128x8']);

@@ -1,9 +1,10 @@
 import { InputError } from '../../../util/errors.ts';
-import type { SizedSpec } from '../../network/linear-mixer.ts';
+import { type BlockSpec, type SizedSpec, sizedPart, withSizedPart } from '../../network/linear-mixer.ts';
 import type { Candidate } from './compare.ts';
 
 /** Heads x key width x value width: the numbers that a step reads and writes. */
-export function stateSize({ heads, keyDim, valueDim }: SizedSpec): number {
+export function stateSize(spec: BlockSpec): number {
+  const { heads, keyDim, valueDim } = sizedPart(spec);
   return heads * keyDim * valueDim;
 }
 
@@ -25,7 +26,8 @@ export interface Grid {
  *
  * @throws InputError for numbers of heads that leave no other dimensions, and for taps of a block without convolution
  */
-export function sameStateSize(spec: SizedSpec, { heads, aspect, convSizes = [] }: Grid): Candidate[] {
+export function sameStateSize(block: BlockSpec, { heads, aspect, convSizes = [] }: Grid): Candidate[] {
+  const spec = sizedPart(block);
   const size = stateSize(spec);
   const found = new Map<string, SizedSpec>();
   const put = (each: SizedSpec) => found.set(dimensionsName(each), each);
@@ -50,7 +52,7 @@ export function sameStateSize(spec: SizedSpec, { heads, aspect, convSizes = [] }
         `per layer with one width at most ${aspect} times the other`,
     );
   }
-  return [...found].map(([name, each]) => ({ name, spec: each }));
+  return [...found].map(([name, each]) => ({ name, spec: withSizedPart(block, each) }));
 }
 
 /** Half, once and twice so many heads. */

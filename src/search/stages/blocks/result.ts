@@ -1,16 +1,21 @@
 import { z } from 'zod';
 import { fields, filled, list, number, text, whole } from '../../../util/schema.ts';
-import type { SizedSpec } from '../../network/linear-mixer.ts';
+import type { BlockSpec } from '../../network/linear-mixer.ts';
 import { conditions, type Frame, judged, objective, placement, rates } from '../../result-fields.ts';
 
 /** What the candidates of a comparison differ in: the kind of block, the design of the JetBlock, or its dimensions. */
 export type BlocksStage = 'blocks' | 'design' | 'dimensions';
 
 /** A block by its kind and the size of its state; what else its kind has is not looked at. */
-const spec = z.looseObject(
+const sized = z.looseObject(
   { kind: text(), heads: whole(1), keyDim: whole(1), valueDim: whole(1) },
   { error: 'an object' },
-) as unknown as z.ZodType<SizedSpec>;
+);
+const beside = z.looseObject(
+  { kind: z.literal('window_linear'), window: whole(1), linear: sized },
+  { error: 'an object' },
+);
+const spec = z.union([beside, sized]) as unknown as z.ZodType<BlockSpec>;
 
 function candidate(frame: Frame) {
   return fields({

@@ -1,4 +1,4 @@
-import { linearMixer, type SizedSpec } from '../../network/linear-mixer.ts';
+import { type BlockSpec, linearMixer, sizedPart } from '../../network/linear-mixer.ts';
 import { type RunContext, training } from '../../run/context.ts';
 import { type Findings, type MakeStage, type Stage, stageFolder } from '../../run/stage.ts';
 import { tokensOf } from '../../train/settings.ts';
@@ -89,10 +89,10 @@ function candidatesOf(
   const spec = blockBefore('dimensions', recipe.placement!.mixer, config, findings);
   return {
     candidates: sameStateSize(spec, {
-      heads: heads ?? nearbyHeads(spec.heads),
+      heads: heads ?? nearbyHeads(sizedPart(spec).heads),
       aspect,
       // Which block it would be was not known when the recipe was written.
-      convSizes: 'convSize' in spec ? convSizes : [],
+      convSizes: 'convSize' in sizedPart(spec) ? convSizes : [],
     }),
     rule: asFastThenBest(slack),
   };
@@ -110,7 +110,7 @@ function blockBefore(
   mixer: string,
   config: RunContext['config'],
   findings: Findings,
-): SizedSpec {
+): BlockSpec {
   const earlier = CHOOSING.slice(CHOOSING.indexOf(stage) + 1);
   return lastChoice(earlier, findings)?.candidate.spec ?? linearMixer(mixer, config);
 }
@@ -128,7 +128,7 @@ function lastChoice(
     const result = findings[stage];
     if (!result) return [];
     const found = result.candidates.find(({ name }) => name === result.choice.name)!;
-    const candidate = { name: found.name, spec: found.spec as SizedSpec };
+    const candidate = { name: found.name, spec: found.spec as BlockSpec };
     return [{ stage, mean: meanScore(found), candidate }];
   });
   const [last, ...rest] = choices;

@@ -1,7 +1,7 @@
 import type { TokenBatches } from '../../../train/batches.ts';
 import { pathOf, replacedLayers } from '../../judge/judge.ts';
 import { BranchWeights } from '../../network/branches.ts';
-import type { SizedSpec } from '../../network/linear-mixer.ts';
+import type { BlockSpec } from '../../network/linear-mixer.ts';
 import type { Network } from '../../network/network.ts';
 import { scheduleOf, type TrainingSettings, tokensOf } from '../../train/settings.ts';
 import { trainSuperNetwork } from '../../train/super-network.ts';
@@ -18,7 +18,7 @@ const TIMED_STEPS = 2;
 export async function measureTraining(
   network: Network,
   placement: Placement,
-  spec: SizedSpec,
+  spec: BlockSpec,
   {
     batches,
     train,

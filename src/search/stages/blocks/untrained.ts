@@ -1,7 +1,7 @@
 import { pathOf, replacedLayers } from '../../judge/judge.ts';
 import { BranchWeights } from '../../network/branches.ts';
 import { hybridOf } from '../../network/hybrid.ts';
-import type { SizedSpec } from '../../network/linear-mixer.ts';
+import type { BlockSpec } from '../../network/linear-mixer.ts';
 import type { Network } from '../../network/network.ts';
 import type { Placement } from '../placement/searcher.ts';
 
@@ -10,7 +10,7 @@ import type { Placement } from '../placement/searcher.ts';
  *
  * @param network the parent, which gets the branches
  */
-export function untrainedHybrid(network: Network, placement: Placement, spec: SizedSpec) {
+export function untrainedHybrid(network: Network, placement: Placement, spec: BlockSpec) {
   const layers = replacedLayers(placement, network.branches.length);
   if (layers.length > 0) {
     const branches = new BranchWeights(network, layers, spec);
