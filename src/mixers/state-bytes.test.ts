@@ -34,3 +34,16 @@ test('a recurrent state is float32 whatever the caches are, the inputs of convol
   expect(bytes(spec, 7, 4)).toEqual({ cache: 0, recurrent, inputs: 4 * inputs });
   expect(totalBytes(bytes({ ...spec, convSize: 0 }, 1e6))).toBe(recurrent);
 });
+
+test('a window beside a linear mixer takes the bytes of both', () => {
+  const linear = { kind: 'gated_deltanet', heads: 3, keyDim: 4, valueDim: 6, convSize: 4, rope: false } as const;
+  const window = { window: 64, sinks: 4 };
+  for (const tokens of [10, 1000]) {
+    const [both, near, far] = [
+      bytes({ kind: 'window_linear', ...window, linear }, tokens),
+      bytes({ kind: 'sliding_window', ...window }, tokens),
+      bytes(linear, tokens),
+    ];
+    expect(both).toEqual({ cache: near.cache, recurrent: far.recurrent, inputs: far.inputs });
+  }
+});

@@ -1,4 +1,5 @@
 import { add, mul, reshape, type Tensor } from '../graph/index.ts';
+import { InputError } from '../util/errors.ts';
 import { attentionParameters, slidingWindow } from './attention.ts';
 import { type Mixer, type MixerInput, type MixerOutput, type StateTensor, vector } from './mixer.ts';
 import type { LinearSpec, MixerContext, SlidingWindowSpec, WindowLinearSpec } from './spec.ts';
@@ -49,6 +50,13 @@ export function windowLinear(linear: Mixer<LinearSpec>): Mixer<WindowLinearSpec>
   const stateOfWindow = (spec: WindowLinearSpec, context: MixerContext): StateTensor[] =>
     slidingWindow.state(windowOf(spec), context).map((part) => ({ ...part, name: `${WINDOW}${part.name}` }));
 
+  const stateOfLinear = ({ linear: spec }: WindowLinearSpec, context: MixerContext): StateTensor[] => {
+    const parts = linear.state(spec, context);
+    const taken = parts.find(({ name }) => name.startsWith(WINDOW));
+    if (!taken) return parts;
+    throw new InputError(`the mixer ${spec.kind} has a state ${taken.name}: beside a window, names with ${WINDOW} are its`);
+  };
+
   const attend = (spec: WindowLinearSpec, context: MixerContext, input: MixerInput): MixerOutput => {
     const before = input.state && { state: below(WINDOW, input.state) };
     const { y, state } = slidingWindow.forward(windowOf(spec), context, { ...input, ...before });
@@ -71,7 +79,7 @@ export function windowLinear(linear: Mixer<LinearSpec>): Mixer<WindowLinearSpec>
     ...(linear.anyLength ? { anyLength: true } : {}),
     coupled: (spec) => linear.coupled?.(spec.linear) ?? false,
     parameters,
-    state: (spec, context) => [...stateOfWindow(spec, context), ...linear.state(spec.linear, context)],
+    state: (spec, context) => [...stateOfWindow(spec, context), ...stateOfLinear(spec, context)],
     forward: (spec, context, input) => {
       const near = attend(spec, context, input);
       const { y, state, ...rest } = gated(spec, context, input);
@@ -85,7 +93,7 @@ export function windowLinear(linear: Mixer<LinearSpec>): Mixer<WindowLinearSpec>
       output: slidingWindow.cached!.output,
     },
     beside: {
-      state: (spec, context) => linear.state(spec.linear, context),
+      state: stateOfLinear,
       forward: gated,
       owns: (name) => name === GATE || name.startsWith(LINEAR),
     },

@@ -53,7 +53,7 @@ test.each<[string, MixerSpec[]]>([
     tables.fill(Array.from({ length: count }, (_, i) => at + i));
     const rows = ids.slice(at, at + count).flatMap((id) => [...table.subarray(id * D, (id + 1) * D)]);
     const feeds = { x: float32(Float32Array.from(rows), [1, count, D]), ...tables.values, ...state };
-    const { last, x: _, ...after } = await program.run(feeds);
+    const { last, x: _all, ...after } = await program.run(feeds);
     await program.dispose();
     expect(Object.keys(after).sort()).toEqual(Object.keys(state).sort());
     state = after;

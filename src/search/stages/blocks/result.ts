@@ -6,16 +6,22 @@ import { conditions, type Frame, judged, objective, placement, rates } from '../
 /** What the candidates of a comparison differ in: the kind of block, the design of the JetBlock, or its dimensions. */
 export type BlocksStage = 'blocks' | 'design' | 'dimensions';
 
-/** A block by its kind and the size of its state; what else its kind has is not looked at. */
 const sized = z.looseObject(
   { kind: text(), heads: whole(1), keyDim: whole(1), valueDim: whole(1) },
   { error: 'an object' },
 );
-const beside = z.looseObject(
-  { kind: z.literal('window_linear'), window: whole(1), linear: sized },
-  { error: 'an object' },
-);
-const spec = z.union([beside, sized]) as unknown as z.ZodType<BlockSpec>;
+
+/**
+ * A block by its kind and the size of its state, which beside a window is that of its linear part; what else its kind has
+ * is not looked at.
+ */
+const spec = z.looseObject({ kind: text() }, { error: 'an object' }).superRefine((block, { addIssue }) => {
+  const at = block.kind === 'window_linear' ? ['linear'] : [];
+  const read = sized.safeParse(at.length > 0 ? block.linear : block);
+  for (const { path, message } of read.error?.issues ?? []) {
+    addIssue({ code: 'custom', path: [...at, ...path], message });
+  }
+}) as unknown as z.ZodType<BlockSpec>;
 
 function candidate(frame: Frame) {
   return fields({
