@@ -15,7 +15,10 @@ export class BranchWeights implements TrainedWeights {
   /** Which branch of its layer each of them has become. */
   private readonly attached = new Map<number, number>();
 
-  /** @throws InputError for a layer that the network does not have, one given twice, or none */
+  /**
+   * @throws InputError for a layer that the network does not have, one given twice, or none; for a block beside a window
+   *   where a layer has no attention to start it from
+   */
   constructor(
     readonly network: Network,
     /** The layers that get a branch. */
@@ -26,6 +29,11 @@ export class BranchWeights implements TrainedWeights {
     const wrong = layers.find((layer, i) => !network.branches[layer] || layers.indexOf(layer) !== i);
     if (layers.length === 0 || wrong !== undefined) {
       throw new InputError(`layers [${layers}]: expected different ones of 0 to ${count - 1}`);
+    }
+    const linear = layers.find((layer) => isLinear(network.branches[layer]![0]!.spec));
+    if (isBoth(spec) && linear !== undefined) {
+      const { kind } = network.branches[linear]![0]!.spec;
+      throw new InputError(`layer ${linear} is ${kind}: a block beside a window starts from attention`);
     }
     const own = mixerOf(spec).parameters(spec, network.config);
     this.vector = new ParameterVector(

@@ -2,7 +2,9 @@ import { expect, test } from 'vitest';
 import { randomWeights, tinyConfig } from '../../../test/support/random-model.ts';
 import { tinyGla, tinyParent, tinySupernet } from '../../../test/support/tiny-network.ts';
 import { showArchitecture } from '../../mixers/registry.ts';
+import type { MixerSpec } from '../../mixers/spec.ts';
 import { modelParameters } from '../../model/parameters.ts';
+import { BranchWeights } from './branches.ts';
 import { hybridOf } from './hybrid.ts';
 import { Network } from './network.ts';
 
@@ -18,6 +20,20 @@ test('a path is an architecture with the weights of its branches around the froz
   branches.vector.view('1.q_proj.weight')[0] = 42;
   expect(network.layerValues(1, 1)['self_attn.q_proj.weight']!.data[0]).toBe(42);
   expect(network.addBranch(0, { spec: tinyGla, weights: branches.values(0) })).toBe(2);
+});
+
+test('a block beside a window starts from attention, from its like with all of its weights', () => {
+  const spec: MixerSpec = { kind: 'window_linear', window: 4, sinks: 1, linear: tinyGla };
+  expect(() => new BranchWeights(tinyParent([{ kind: 'attention' }, tinyGla]), [0, 1], spec)).toThrow(
+    /layer 1 is gla: a block beside a window starts from attention/,
+  );
+  const parent = tinyParent([{ kind: 'attention' }, { kind: 'sliding_window', window: 3 }, spec]);
+  const { network } = tinySupernet(parent, spec);
+  for (const layer of [0, 1, 2]) {
+    const [own, branch] = [network.branches[layer]![0]!.weights, network.branches[layer]![1]!.weights];
+    for (const [name, { data }] of Object.entries(own)) expect(branch[name]!.data, name).toEqual(data);
+  }
+  expect(new Set(network.branches[1]![1]!.weights.linear_gate!.data)).toEqual(new Set([0]));
 });
 
 test('a mixer that takes values from another layer is refused', () => {
