@@ -126,7 +126,7 @@ describe.each(LINEAR.map((linear) => [linear.kind, linear] as const))('beside a 
 
   test('rows whose window is left out have the gated mixer alone', () => {
     const outputs = (rows?: number[]) => {
-      const given = { x: call.x, ...Object.fromEntries(Object.entries(parameters)) };
+      const given: Arrays = { x: call.x, ...parameters };
       const inputs = Object.fromEntries(
         Object.entries(given).map(([name, { shape }]) => [name, input(name, 'float32', shape)]),
       );
