@@ -11,6 +11,7 @@ import { placementOf } from '../../model/placement.ts';
 import type { TensorSource } from '../../model/tensor-source.ts';
 import { weightsHash } from '../../model/weights-hash.ts';
 import { readResult } from '../read-result.ts';
+import { startHybrid } from '../start-hybrid.ts';
 import { compare } from './compare.ts';
 import type { CompareOptions } from './options.ts';
 import type { CompareResult } from './result.ts';
@@ -196,6 +197,17 @@ describe('is refused', () => {
   ])('%s', async (_, more, message) => {
     await expect(compare({ ...settings, out: at('refused'), ...more() })).rejects.toThrow(message);
     expect(existsSync(at('refused'))).toBe(false);
+  });
+
+  test('a parent with linear mixers, alone or beside windows: it cannot be cut to windows', async () => {
+    for (const [mixer, kind] of [
+      ['gla', 'gla'],
+      ['gla+window8', 'window_linear'],
+    ] as const) {
+      const parent = await startHybrid({ model: BASE, out: at(kind), layers: [7], mixer });
+      const wrong = compare({ ...settings, parent, out: at('refused') });
+      await expect(wrong).rejects.toThrow(`the parent has a layer of ${kind}: expected a model of attention`);
+    }
   });
 
   test('models whose tokenizers differ, by name and token; a model that needs a text', async () => {
