@@ -36,7 +36,14 @@ test('a recurrent state is float32 whatever the caches are, the inputs of convol
 });
 
 test('a window beside a linear mixer takes the bytes of both', () => {
-  const linear = { kind: 'gated_deltanet', heads: 3, keyDim: 4, valueDim: 6, convSize: 4, rope: false } as const;
+  const linear = {
+    kind: 'gated_deltanet',
+    heads: 3,
+    keyDim: 4,
+    valueDim: 6,
+    convSize: 4,
+    rope: false,
+  } as const;
   const window = { window: 64, sinks: 4 };
   for (const tokens of [10, 1000]) {
     const [both, near, far] = [

@@ -203,6 +203,12 @@ test('a mixer from outside whose state has the name of a window’s is refused b
   const { forward, parameters, fromAttention } = mixerOf<LinearSpec>({ kind: 'retnet', ...size });
   const state = () => [{ name: 'window_k', shape: ['B', 1] }];
   registerMixer({ kind: 'custom_taken', letter: '8', forward, state, parameters, fromAttention });
-  const spec: WindowLinearSpec = { ...windowed, kind: 'window_linear', linear: { kind: 'custom_taken', ...size } };
-  expect(() => mixerOf(spec).state(spec, context)).toThrow(/custom_taken has a state window_k: beside a window/);
+  const spec: WindowLinearSpec = {
+    ...windowed,
+    kind: 'window_linear',
+    linear: { kind: 'custom_taken', ...size },
+  };
+  expect(() => mixerOf(spec).state(spec, context)).toThrow(
+    /custom_taken has a state window_k: beside a window/,
+  );
 });

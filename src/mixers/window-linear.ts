@@ -54,7 +54,9 @@ export function windowLinear(linear: Mixer<LinearSpec>): Mixer<WindowLinearSpec>
     const parts = linear.state(spec, context);
     const taken = parts.find(({ name }) => name.startsWith(WINDOW));
     if (!taken) return parts;
-    throw new InputError(`the mixer ${spec.kind} has a state ${taken.name}: beside a window, names with ${WINDOW} are its`);
+    throw new InputError(
+      `the mixer ${spec.kind} has a state ${taken.name}: beside a window, names with ${WINDOW} are its`,
+    );
   };
 
   const attend = (spec: WindowLinearSpec, context: MixerContext, input: MixerInput): MixerOutput => {

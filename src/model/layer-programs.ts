@@ -109,12 +109,7 @@ export class LayerPrograms {
    *
    * @param kept of which rows the window counts, where not of all [B]
    */
-  async layer(
-    spec: MixerSpec,
-    x: Value,
-    weights: Values,
-    kept?: Value,
-  ): Promise<{ mixed: Value; y: Value }> {
+  async layer(spec: MixerSpec, x: Value, weights: Values, kept?: Value): Promise<{ mixed: Value; y: Value }> {
     const program = await this.compiled(`layer ${!!kept} ${JSON.stringify(spec)}`, () => {
       const hidden = this.hidden('x');
       const inputs = weightInputs(layerParameters(this.config, spec));

@@ -1,4 +1,4 @@
-import { sizedPart } from '../search/network/linear-mixer.ts';
+import { sizedPart } from '../mixers/sized-part.ts';
 import type { BlockFindings, BlocksResult, BlocksStage } from '../search/stages/blocks/result.ts';
 import { median, type Spread, spreadOf } from '../util/statistics.ts';
 import { type Measure, overallMeasure, taskMeasures } from './measure.ts';

@@ -228,6 +228,13 @@ test('on a device windows with sinks beside linear mixers are refused by layer',
   );
 });
 
+test('on a device a mixer without a fused form beside a window is refused by layer', async () => {
+  const config = tinyConfig([A, beside(5, V)]);
+  await expect(Engine.create(config, randomWeights(config), { device: 'webgpu' })).rejects.toThrow(
+    /layer 1 is a window_linear: on device 'webgpu' the mixer beside the window needs a fused form/,
+  );
+});
+
 test('on a device heads that see differently far are refused by layer', async () => {
   const config = tinyConfig([A, H]);
   await expect(Engine.create(config, randomWeights(config), { device: 'webgpu' })).rejects.toThrow(

@@ -1,4 +1,4 @@
-import { sizedPart } from '../../search/network/linear-mixer.ts';
+import { sizedPart } from '../../mixers/sized-part.ts';
 import type { WindowsResult } from '../../search/stages/windows-result.ts';
 import { median } from '../../util/statistics.ts';
 import { architectureBlocks, architectureKey, fullLayers, lettersOf } from '../architecture.ts';

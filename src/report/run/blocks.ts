@@ -1,4 +1,4 @@
-import { sizedPart } from '../../search/network/linear-mixer.ts';
+import { sizedPart } from '../../mixers/sized-part.ts';
 import { changeCell, numberCell, spreadCell } from '../cells.ts';
 import { type CandidateFindings, type Comparison, changeOver, spreadOfCandidate } from '../comparison.ts';
 import { type Figure, legendOf, renderFigure } from '../figure.ts';

@@ -1,4 +1,4 @@
-import { sizedPart } from '../../search/network/linear-mixer.ts';
+import { sizedPart } from '../../mixers/sized-part.ts';
 import { numberCell } from '../cells.ts';
 import { type CandidateFindings, type Comparison, changeOver } from '../comparison.ts';
 import { renderFigure } from '../figure.ts';

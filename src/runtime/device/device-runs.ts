@@ -72,6 +72,12 @@ export class DeviceRuns implements Runs {
         `layer ${byHead} is head_attention: on device '${options.device}' all heads of a layer see equally far`,
       );
     }
+    const spelt = config.layers.findIndex((spec) => spec.kind === 'window_linear' && needsLength(spec));
+    if (spelt >= 0) {
+      throw new InputError(
+        `layer ${spelt} is a window_linear: on device '${options.device}' the mixer beside the window needs a fused form`,
+      );
+    }
     const embed = weights.embedding();
     const steps = await compileDecoder(config, 'step', weights, options);
     const memory = memoryOf(options.device);

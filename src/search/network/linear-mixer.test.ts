@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { tinyConfig } from '../../../test/support/random-model.ts';
 import { mixerOf } from '../../mixers/registry.ts';
-import { linearKinds, linearMixer, type SizedSpec, sizedPart, withSizedPart } from './linear-mixer.ts';
+import { sizedPart, withSizedPart } from '../../mixers/sized-part.ts';
+import { linearKinds, linearMixer, type SizedSpec } from './linear-mixer.ts';
 
 const size = { heads: 4, keyDim: 8, valueDim: 8 };
 const size4: SizedSpec = { kind: 'retnet', heads: 1, keyDim: 4, valueDim: 4 };
@@ -34,7 +35,9 @@ test('queries and keys normalised as in the parent', () => {
       `mixer '${kind}+qk_norm': a ${kind} block normalises its queries and keys by itself`,
     );
   for (const name of ['gla+norm', 'gla+rope+rope', 'gla+'])
-    expect(() => linearMixer(name, config)).toThrow('expected +rope, +qk_norm, +window128 or +sinks4, each once');
+    expect(() => linearMixer(name, config)).toThrow(
+      'expected +rope, +qk_norm, +window128 or +sinks4, each once',
+    );
 });
 
 test.each(linearKinds())('%s beside a window', (kind) => {

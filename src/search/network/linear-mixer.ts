@@ -13,16 +13,6 @@ export type SizedSpec = LinearSpec;
 /** Such a block, or one beside attention over a window. */
 export type BlockSpec = SizedSpec | WindowLinearSpec;
 
-/** The part of a block that has the matrix. */
-export function sizedPart(spec: BlockSpec): SizedSpec {
-  return spec.kind === 'window_linear' ? spec.linear : spec;
-}
-
-/** A block with another part in the place of the one that has the matrix. */
-export function withSizedPart(spec: BlockSpec, part: SizedSpec): BlockSpec {
-  return spec.kind === 'window_linear' ? { ...spec, linear: part } : part;
-}
-
 /** Tokens of the longest window: those of the longest text that there can be. */
 const MOST_TOKENS = 2 ** 24;
 

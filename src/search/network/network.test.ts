@@ -33,7 +33,9 @@ test('a block beside a window starts from attention, from its like with all of i
     const [own, branch] = [network.branches[layer]![0]!.weights, network.branches[layer]![1]!.weights];
     for (const [name, { data }] of Object.entries(own)) expect(branch[name]!.data, name).toEqual(data);
   }
-  expect([...(network.branches[1]![1]!.weights.linear_gate!.data as Float32Array)]).toEqual(new Array(16).fill(0));
+  expect([...(network.branches[1]![1]!.weights.linear_gate!.data as Float32Array)]).toEqual(
+    new Array(16).fill(0),
+  );
 });
 
 test('a mixer that takes values from another layer is refused', () => {

@@ -66,7 +66,15 @@ const RECIPE = {
   windows: { size: 4, sinks: 2, budget: 1, beam: 2, objective: ['pick'] },
   final: {
     ...{ featureSteps: 1, logitSteps: 1, allSteps: 1, featureRate: 1e-3, logitRate: 1e-3, allRate: 1e-3 },
-    ...{ bodyRate: 0.1, crossEntropy: 0.1, windowDropout: 0.5, temperature: 1, rows: 3, length: 10, examples: 6 },
+    ...{
+      bodyRate: 0.1,
+      crossEntropy: 0.1,
+      windowDropout: 0.5,
+      temperature: 1,
+      rows: 3,
+      length: 10,
+      examples: 6,
+    },
     ...{ cacheLogits: 'cache', cacheLimit: 1e9, dtype: 'F32' },
   },
 } satisfies Recipe;

@@ -1,5 +1,6 @@
+import { sizedPart } from '../../mixers/sized-part.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { BEST_MIXER, linearMixer, sizedPart } from '../network/linear-mixer.ts';
+import { BEST_MIXER, linearMixer } from '../network/linear-mixer.ts';
 import type { Recipe } from '../recipe.ts';
 import { jetDesigns } from '../stages/blocks/designs.ts';
 import { nearbyHeads, sameStateSize } from '../stages/blocks/dimensions.ts';
@@ -59,5 +60,6 @@ const ONE_HEAD = { heads: 1, keyDim: 8, valueDim: 8 };
 function gridSize({ dimensions }: Recipe, config: ModelConfig): number {
   const { heads, aspect, convSizes } = dimensions!;
   const spec = linearMixer(BEST_MIXER, config);
-  return sameStateSize(spec, { heads: heads ?? nearbyHeads(sizedPart(spec).heads), aspect, convSizes }).length;
+  return sameStateSize(spec, { heads: heads ?? nearbyHeads(sizedPart(spec).heads), aspect, convSizes })
+    .length;
 }

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
+import { sizedPart, withSizedPart } from '../../mixers/sized-part.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import { hashOf } from '../../util/store/identity.ts';
 import { measured } from '../measured.ts';
-import { type BlockSpec, linearMixer, sizedPart, withSizedPart } from '../network/linear-mixer.ts';
+import { type BlockSpec, linearMixer } from '../network/linear-mixer.ts';
 import { Network } from '../network/network.ts';
 import { conditionsOf, costsOf } from '../run/cost.ts';
 import { type MakeStage, stageFolder } from '../run/stage.ts';

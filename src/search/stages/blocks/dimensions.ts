@@ -1,5 +1,6 @@
+import { sizedPart, withSizedPart } from '../../../mixers/sized-part.ts';
 import { InputError } from '../../../util/errors.ts';
-import { type BlockSpec, type SizedSpec, sizedPart, withSizedPart } from '../../network/linear-mixer.ts';
+import type { BlockSpec, SizedSpec } from '../../network/linear-mixer.ts';
 import type { Candidate } from './compare.ts';
 
 /** Heads x key width x value width: the numbers that a step reads and writes. */

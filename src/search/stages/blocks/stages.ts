@@ -1,4 +1,5 @@
-import { type BlockSpec, linearMixer, sizedPart } from '../../network/linear-mixer.ts';
+import { sizedPart } from '../../../mixers/sized-part.ts';
+import { type BlockSpec, linearMixer } from '../../network/linear-mixer.ts';
 import { type RunContext, training } from '../../run/context.ts';
 import { type Findings, type MakeStage, type Stage, stageFolder } from '../../run/stage.ts';
 import { tokensOf } from '../../train/settings.ts';

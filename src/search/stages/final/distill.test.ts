@@ -193,11 +193,10 @@ describe('a window beside a linear mixer', () => {
     const { config, weights } = hybridOf(network, [1, 0, 1]);
     await saveCheckpoint(beside, config, weights, { dtype: 'F32' });
   });
-  const { features } = settings('');
   const none = { ...shape, steps: 0, rate: 1 };
   const alone = () => ({
     student: beside,
-    features,
+    features: settings('').features,
     logits: none,
     all: { ...none, bodyRate: 1, crossEntropy: 0 },
   });
@@ -205,9 +204,7 @@ describe('a window beside a linear mixer', () => {
   test('what is linear is trained, the window’s own weights are not, but with all weights', async () => {
     await distill(settings('beside', alone()));
     const [before, after] = [openCheckpoint(beside), openCheckpoint(join(dir, 'beside', 'hybrid'))];
-    const linear = before.weights
-      .names()
-      .filter((name) => /layers\.[02]\.self_attn\.linear[._]/.test(name));
+    const linear = before.weights.names().filter((name) => /layers\.[02]\.self_attn\.linear[._]/.test(name));
     expect(changed(after.weights, before.weights).sort()).toEqual(linear.sort());
     await distill(settings('beside, all', { ...alone(), features: none, all: settings('').all }));
     const all = openCheckpoint(join(dir, 'beside, all', 'hybrid')).weights;

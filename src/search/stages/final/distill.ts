@@ -18,8 +18,8 @@ import { Network } from '../../network/network.ts';
 import { PathGradient, type PathLosses } from '../../network/path-gradient.ts';
 import { retied, untied } from '../../network/tied-embeddings.ts';
 import { gatherWeights, type NetworkWeight } from '../../network/trained-weights.ts';
-import { keptWindows, shareAt } from '../../train/window-dropout.ts';
 import { dataHash, scheduleOf, type TrainingSettings, tokensOf } from '../../train/settings.ts';
+import { keptWindows, shareAt } from '../../train/window-dropout.ts';
 import { cachedBytes, TeacherCache } from './teacher-cache.ts';
 
 /**
