@@ -23,7 +23,7 @@ import { eliminate } from './eliminate.ts';
 import { distanceBounds, familiesOf, recallExamples, textExamples } from './examples.ts';
 import { shownForecast } from './forecast.ts';
 import { checkFullAttention, checkReachOptions, REACH, type SearchReachOptions } from './options.ts';
-import { fullHeadsOf, type ReachPlacement, shownPlacement } from './placement.ts';
+import { fullHeadsOf, type ReachPlacement, shownPlacement, windowed, withAllHeads } from './placement.ts';
 import { type JudgedReach, type JudgeExamples, ReachJudge } from './reach-judge.ts';
 import { ReachModel } from './reach-model.ts';
 import { refine, unitKey } from './refine.ts';
@@ -123,17 +123,11 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
         ...{ heads: fullHeadsOf(placement), cost: placementCost(placement, costs), searched: null },
         ...more,
       });
-    add(
-      'full',
-      allWindows.map((layer, i) => ({ ...layer, fullHeads: wholeLayer(i, config).heads })),
-    );
+    add('full', withAllHeads(allWindows, config));
     for (const window of windows) add('windows', windowed(config, window, sinks));
     const changes = new Map<string, number>();
     // What is needed is the same with all windows: the longest tell it with least noise.
-    const whole = windowed(config, windows.at(-1)!, sinks).map((layer, i) => ({
-      ...layer,
-      fullHeads: wholeLayer(i, config).heads,
-    }));
+    const whole = withAllHeads(windowed(config, windows.at(-1)!, sinks), config);
     const orders = new Map<string, Promise<Unit[]>>();
     const orderOf = (units: readonly Unit[], name: 'heads' | 'layers') => {
       const known = orders.get(name);
@@ -261,10 +255,6 @@ const wholeLayer = (layer: number, { numKvHeads }: ModelConfig): Unit => ({
 
 const withoutHeads = (placement: ReachPlacement): ReachPlacement =>
   placement.map((layer) => ({ ...layer, fullHeads: [] }));
-
-function windowed({ layers }: ModelConfig, window: number, sinks: number): ReachPlacement {
-  return layers.map(() => ({ fullHeads: [], window, sinks }));
-}
 
 /**
  * What a budget chooses from, with the scores of single choices: what a head brings to windows and what the whole model loses
