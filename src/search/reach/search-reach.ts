@@ -99,12 +99,16 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
     const reported = judgeOf(REPORTED, 'reported.json');
     const costs = layerCosts(config, { tokens: context, sinks, cache, times });
     const told = noticeBy(onProgress, 'search');
+    const fewestOf = (name: 'heads' | 'layers') => {
+      const wanted = budgets.filter(({ layers }) => (layers === undefined) === (name === 'heads'));
+      return Math.min(...wanted.map((limits) => limits[name] ?? 1));
+    };
     const before = { ...judge.spent };
     await judge.calibrate(allWindows);
     const [tokens, seconds] = [judge.spent.tokens - before.tokens, judge.spent.seconds - before.seconds];
     if (tokens > 0) {
       const ahead = {
-        ...{ config, windows, fromFull, budgets: budgets.length },
+        ...{ config, windows, fromFull, budgets: budgets.length, fewest: fewestOf('heads') },
         searched: judge.examples,
         reported: reported.examples,
         // One-shot, whole layers, uniform layers and what was refined of each budget; the parent and all windows.
@@ -132,9 +136,7 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
     const orderOf = (units: readonly Unit[], name: 'heads' | 'layers') => {
       const known = orders.get(name);
       if (known) return known;
-      const wanted = budgets.filter(({ layers }) => (layers === undefined) === (name === 'heads'));
-      const fewest = Math.min(...wanted.map((limits) => limits[name] ?? 1));
-      const order = eliminate(judge, whole, units, { fewest, name });
+      const order = eliminate(judge, whole, units, { fewest: fewestOf(name), name });
       orders.set(name, order);
       return order;
     };
