@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { BLOCK } from '../src/runtime/kv/blocks.ts';
 import { writeFileAtomic } from '../src/util/files.ts';
@@ -97,7 +97,7 @@ export async function main(args: string[]): Promise<void> {
   ];
 
   const memory = Number(values.memory) * 1e9;
-  const cache = join(process.cwd(), values.cache);
+  const cache = resolve(values.cache);
   const versions = installPeers(cache);
   // What an interrupted run has left: an expanded state is as large as its cache.
   rmSync(join(cache, 'states'), { recursive: true, force: true });

@@ -83,9 +83,9 @@ function settingsOf(result: ConversionResult): Html {
     ['Windows tried', reach.windows.join(', ')],
     ['Sinks', reach.sinks],
     [
-      'Recall searched on',
+      'Recall',
       reach.recall
-        ? `searched by ${reach.recall.family}, ${reach.recall.texts.length} lengths; reported by ${reach.recall.reported ?? 'other examples of it'}`
+        ? `searched by ${reach.recall.family}, ${counted(reach.recall.texts.length, 'text')}; reported by ${reach.recall.reported ?? 'other examples of it'}`
         : 'none',
     ],
     ['Text searched on', reach.text ? `${reach.text.name}, ${counted(reach.text.rows, 'row')}` : 'none'],

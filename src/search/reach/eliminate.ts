@@ -10,8 +10,12 @@ import { LONGEST_FULL } from './scores.ts';
 
 /** Share of the units that is left by a step. */
 const LEFT = 0.75;
+
+/** How many of them are left by a step, of which no less than `fewest` are to stay. */
+export const leftOf = (count: number, fewest: number) =>
+  Math.max(fewest, 1, Math.min(count - 1, Math.ceil(LEFT * count)));
 /** As long as more of them than this see everything, longer texts take longer than all else. */
-const MANY = 1 / 4;
+export const MANY = 1 / 4;
 
 /**
  * @param fewest units of the smallest placement that is wanted: no more are taken away
@@ -35,7 +39,7 @@ export async function eliminate(
     );
     const missed = new Map(left.map((unit, i) => [unitKey(unit), without[i]!.objective]));
     left.sort((a, b) => missed.get(unitKey(b))! - missed.get(unitKey(a))!);
-    const gone = left.splice(Math.max(fewest, 1, Math.min(left.length - 1, Math.ceil(LEFT * left.length))));
+    const gone = left.splice(leftOf(left.length, fewest));
     placement = gone.reduce(withoutUnit, placement);
     order.unshift(...gone);
   }

@@ -42,40 +42,50 @@ interface Secret {
   answer: string;
 }
 
-/** Heads that find numbers again need not find words: both are asked for. */
-const ENGLISH: Family = {
+/** Numbers and words in turn, by the name of a thing: heads that find numbers again need not find words. */
+function english(family: {
+  name: string;
+  head: string;
+  /** What is told of a thing: a number of so many digits, and one of these words. */
+  number: { what: string; digits: number; unit: string };
+  word: { what: string; words: readonly string[] };
+  /** What comes between a story and its answer, before the sentence is begun again. */
+  ask(what: string, name: string): string;
+}): Family {
+  const { number, word, ask } = family;
+  return {
+    ...{ name: family.name, head: family.head, names: things },
+    secret: (random, name, i) => {
+      const kind = i % 2 === 0 ? 'number' : 'word';
+      const [what, value, unit] =
+        kind === 'number'
+          ? [number.what, digits(random, number.digits), number.unit]
+          : [word.what, random.pick(word.words), ''];
+      const sentence = ` The ${what} of the ${name} is`;
+      return {
+        ...{ kind, told: `${sentence} ${value}${unit}.`, answer: ` ${value}` },
+        question: `\n\n${ask(what, name)}${sentence}`,
+      };
+    },
+  };
+}
+
+const ENGLISH = english({
   name: 'codes of four digits and nicknames that are nouns, by the name of a thing',
   head: 'Things in this story have codes or nicknames, which are told along the way.\n\n',
-  names: things,
-  secret: (random, name, i) => {
-    const kind = i % 2 === 0 ? 'number' : 'word';
-    const [what, value] = kind === 'number' ? ['code', digits(random, 4)] : ['nickname', random.pick(nouns)];
-    return {
-      kind,
-      told: ` The ${what} of the ${name} is ${value}.`,
-      question: `\n\nWhat is the ${what} of the ${name}? The ${what} of the ${name} is`,
-      answer: ` ${value}`,
-    };
-  },
-};
+  number: { what: 'code', digits: 4, unit: '' },
+  word: { what: 'nickname', words: nouns },
+  ask: (what, name) => `What is the ${what} of the ${name}?`,
+});
 
 /** In other words, of other things, with other answers. SmolLM2-135M finds most of both. */
-const ENGLISH_UNSEEN: Family = {
+const ENGLISH_UNSEEN = english({
   name: 'prices of three digits and colours, by the name of a thing',
   head: 'Many things are for sale in this story. What they cost and how they look is said along the way.\n\n',
-  names: things,
-  secret: (random, name, i) => {
-    const kind = i % 2 === 0 ? 'number' : 'word';
-    const [what, value] = kind === 'number' ? ['price', digits(random, 3)] : ['color', random.pick(colors)];
-    const unit = kind === 'number' ? ' coins' : '';
-    return {
-      kind,
-      told: ` The ${what} of the ${name} is ${value}${unit}.`,
-      question: `\n\nTell me the ${what} of the ${name}. The ${what} of the ${name} is`,
-      answer: ` ${value}`,
-    };
-  },
-};
+  number: { what: 'price', digits: 3, unit: ' coins' },
+  word: { what: 'color', words: colors },
+  ask: (what, name) => `Tell me the ${what} of the ${name}.`,
+});
 
 /** Models of the generated world know no other words. */
 const WORLD: Family = {

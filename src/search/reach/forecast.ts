@@ -1,4 +1,5 @@
 import type { ModelConfig } from '../../model/config.ts';
+import { leftOf, MANY } from './eliminate.ts';
 import type { Example } from './examples.ts';
 import { tailTokens } from './reach-judge.ts';
 import { LONGEST_FULL } from './scores.ts';
@@ -11,24 +12,34 @@ interface Ahead {
   reported: readonly Example[];
   windows: readonly number[];
   fromFull: boolean;
+  /** Heads of the smallest placement that is wanted. */
+  fewest: number;
   /** Budgets, and placements that are judged at the end. */
   budgets: number;
   placements: number;
 }
 
 /** Exchanges of a budget, as they went in the searches of docs/LOG.md: readings, rounds between two, placements judged in a round. */
-const [READINGS, ROUNDS, JUDGED] = [2.5, 2, 60];
+const [READINGS, ROUNDS, JUDGED] = [1.5, 2, 60];
 
 /** Tokens through all layers that the stages of a search take, about. */
-export function tokensAhead(ahead: Ahead): { scores: number; exchanges: number; judgement: number } {
-  const { config, searched, reported, windows, fromFull, budgets, placements } = ahead;
+export function tokensAhead(
+  ahead: Ahead,
+): Record<'scores' | 'elimination' | 'exchanges' | 'judgement', number> {
+  const { config, searched, reported, windows, fromFull, fewest, budgets, placements } = ahead;
   const [layers, heads] = [config.layers.length, config.layers.length * config.numKvHeads];
   const read = (examples: readonly Example[]) => sum(examples.map(({ prefix }) => prefix.length));
   const followed = (examples: readonly Example[], count: number) =>
     sum(examples.map((example) => tailTokens(example, count)));
   const whole = (examples: readonly Example[]) => read(examples) + followed(examples, 1);
   const short = searched.filter(({ prefix, distances }) => !distances || prefix.length <= LONGEST_FULL);
+  let elimination = 0;
+  for (let left = heads; fromFull && left > Math.max(1, fewest); left = leftOf(left, fewest)) {
+    const texts = left > MANY * heads ? short : searched;
+    elimination += read(texts) + followed(texts, left);
+  }
   return {
+    elimination,
     scores:
       followed(searched, 1 + heads + windows.length * layers) +
       (fromFull ? read(short) + followed(short, 1 + heads) : 0),

@@ -1,5 +1,6 @@
 import { attentionSpec } from '../../mixers/head-attention.ts';
 import type { MixerContext, MixerSpec } from '../../mixers/spec.ts';
+import type { ModelConfig } from '../../model/config.ts';
 
 /** How far each KV head of a model sees. */
 
@@ -15,6 +16,24 @@ export interface LayerReach {
 
 /** A layer's reach for each layer of a model. */
 export type ReachPlacement = readonly LayerReach[];
+
+/** Windows in all layers. */
+export function windowed(
+  { layers }: Pick<ModelConfig, 'layers'>,
+  window: number,
+  sinks: number,
+): ReachPlacement {
+  return layers.map(() => ({ fullHeads: [], window, sinks }));
+}
+
+/** The same with all heads seeing everything: the parent, whatever the windows. */
+export function withAllHeads(
+  placement: ReachPlacement,
+  { numKvHeads }: Pick<MixerContext, 'numKvHeads'>,
+): ReachPlacement {
+  const fullHeads = Array.from({ length: numKvHeads }, (_, head) => head);
+  return placement.map((layer) => ({ ...layer, fullHeads }));
+}
 
 /** The mixers of a model whose heads see so far. */
 export function placementSpecs(

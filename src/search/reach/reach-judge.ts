@@ -5,7 +5,7 @@ import { hashOf, type Identity } from '../../util/store/identity.ts';
 import { keep, recall } from '../../util/store/kept.ts';
 import type { Example } from './examples.ts';
 import type { KeptKeys } from './kept-keys.ts';
-import type { ReachPlacement } from './placement.ts';
+import { type ReachPlacement, withAllHeads } from './placement.ts';
 import type { ReachModel } from './reach-model.ts';
 import type { ReachResult } from './result.ts';
 import type { TailJudged } from './tail-answers.ts';
@@ -125,7 +125,9 @@ export class ReachJudge {
         answers: recall.map((_, e) => this.known.get(`${key} ${e}`)!.map(({ loss }) => loss)),
       };
     };
-    const parent = recall.length ? (await judgedAnswers(this.full, 'the parent')).answers : [];
+    const parent = recall.length
+      ? (await judgedAnswers(withAllHeads(windows, this.model.config), 'the parent')).answers
+      : [];
     const cut = await judgedAnswers(windows, 'windows in all layers');
     const lost = new Map<string, number[]>();
     for (const [e, { kinds }] of recall.entries()) {
@@ -138,12 +140,6 @@ export class ReachJudge {
       kinds: new Map([...lost].map(([kind, own]) => [kind, Math.max(LEAST_LOST.answer, average(own))])),
       kl: text.length ? Math.max(LEAST_LOST.kl, cut.judged.text!.kl) : 1,
     };
-  }
-
-  private get full(): ReachPlacement {
-    const { numKvHeads, layers } = this.model.config;
-    const fullHeads = Array.from({ length: numKvHeads }, (_, head) => head);
-    return layers.map(() => ({ fullHeads, window: 1, sinks: 0 }));
   }
 
   /** Judges one placement by whole passes. */
@@ -227,8 +223,9 @@ export class ReachJudge {
   private async referenceOf(example: Example): Promise<Float32Array[]> {
     const known = this.references.get(example);
     if (known) return known;
-    const kept = await this.model.read(example.prefix, this.full, { signal: this.options.signal });
-    const made = await this.model.reference(kept, example.prefix.length, example.tails, this.full);
+    const full = withAllHeads(this.reader, this.model.config);
+    const kept = await this.model.read(example.prefix, full, { signal: this.options.signal });
+    const made = await this.model.reference(kept, example.prefix.length, example.tails, full);
     this.references.set(example, made);
     return made;
   }

@@ -1,5 +1,5 @@
 import type { ModelConfig } from '../../model/config.ts';
-import type { ReachPlacement } from './placement.ts';
+import { windowed, withAllHeads } from './placement.ts';
 import type { JudgedReach, ReachJudge } from './reach-judge.ts';
 import { withoutUnit, withUnit } from './refine.ts';
 import type { ReachResult } from './result.ts';
@@ -21,8 +21,8 @@ export async function scoreUnits(
   const layers = config.layers.map((_, layer) => layer);
   const heads = Array.from({ length: config.numKvHeads }, (_, head) => head);
   const each = layers.flatMap((layer) => heads.map((head) => ({ layer, head })));
-  const near: ReachPlacement = layers.map(() => ({ fullHeads: [], window: windows[0]!, sinks }));
-  const full: ReachPlacement = near.map((layer) => ({ ...layer, fullHeads: heads }));
+  const near = windowed(config, windows[0]!, sinks);
+  const full = withAllHeads(near, config);
   const longer = windows.slice(1).flatMap((window) => layers.map((layer) => ({ layer, window })));
 
   judge.readWith(near);

@@ -23,7 +23,7 @@ import { eliminate } from './eliminate.ts';
 import { distanceBounds, familiesOf, recallExamples, textExamples } from './examples.ts';
 import { shownForecast } from './forecast.ts';
 import { checkFullAttention, checkReachOptions, REACH, type SearchReachOptions } from './options.ts';
-import { fullHeadsOf, type ReachPlacement, shownPlacement } from './placement.ts';
+import { fullHeadsOf, type ReachPlacement, shownPlacement, windowed, withAllHeads } from './placement.ts';
 import { type JudgedReach, type JudgeExamples, ReachJudge } from './reach-judge.ts';
 import { ReachModel } from './reach-model.ts';
 import { refine, unitKey } from './refine.ts';
@@ -99,12 +99,16 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
     const reported = judgeOf(REPORTED, 'reported.json');
     const costs = layerCosts(config, { tokens: context, sinks, cache, times });
     const told = noticeBy(onProgress, 'search');
+    const fewestOf = (name: 'heads' | 'layers') => {
+      const wanted = budgets.filter(({ layers }) => (layers === undefined) === (name === 'heads'));
+      return Math.min(...wanted.map((limits) => limits[name] ?? 1));
+    };
     const before = { ...judge.spent };
     await judge.calibrate(allWindows);
     const [tokens, seconds] = [judge.spent.tokens - before.tokens, judge.spent.seconds - before.seconds];
     if (tokens > 0) {
       const ahead = {
-        ...{ config, windows, fromFull, budgets: budgets.length },
+        ...{ config, windows, fromFull, budgets: budgets.length, fewest: fewestOf('heads') },
         searched: judge.examples,
         reported: reported.examples,
         // One-shot, whole layers, uniform layers and what was refined of each budget; the parent and all windows.
@@ -123,24 +127,16 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
         ...{ heads: fullHeadsOf(placement), cost: placementCost(placement, costs), searched: null },
         ...more,
       });
-    add(
-      'full',
-      allWindows.map((layer, i) => ({ ...layer, fullHeads: wholeLayer(i, config).heads })),
-    );
+    add('full', withAllHeads(allWindows, config));
     for (const window of windows) add('windows', windowed(config, window, sinks));
     const changes = new Map<string, number>();
     // What is needed is the same with all windows: the longest tell it with least noise.
-    const whole = windowed(config, windows.at(-1)!, sinks).map((layer, i) => ({
-      ...layer,
-      fullHeads: wholeLayer(i, config).heads,
-    }));
+    const whole = withAllHeads(windowed(config, windows.at(-1)!, sinks), config);
     const orders = new Map<string, Promise<Unit[]>>();
     const orderOf = (units: readonly Unit[], name: 'heads' | 'layers') => {
       const known = orders.get(name);
       if (known) return known;
-      const wanted = budgets.filter(({ layers }) => (layers === undefined) === (name === 'heads'));
-      const fewest = Math.min(...wanted.map((limits) => limits[name] ?? 1));
-      const order = eliminate(judge, whole, units, { fewest, name });
+      const order = eliminate(judge, whole, units, { fewest: fewestOf(name), name });
       orders.set(name, order);
       return order;
     };
@@ -261,10 +257,6 @@ const wholeLayer = (layer: number, { numKvHeads }: ModelConfig): Unit => ({
 
 const withoutHeads = (placement: ReachPlacement): ReachPlacement =>
   placement.map((layer) => ({ ...layer, fullHeads: [] }));
-
-function windowed({ layers }: ModelConfig, window: number, sinks: number): ReachPlacement {
-  return layers.map(() => ({ fullHeads: [], window, sinks }));
-}
 
 /**
  * What a budget chooses from, with the scores of single choices: what a head brings to windows and what the whole model loses
