@@ -17,11 +17,11 @@ import { checkKnown } from '../util/known-options.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { hashOf } from '../util/store/identity.ts';
 import { DEFAULTS } from './defaults.ts';
-import { filesIdentity } from './evaluation/files-identity.ts';
 import { type JudgedTask, publicTasksOf, wholeTextTask } from './evaluation/judged-task.ts';
 import { type HarnessResults, harnessResults, resultsTable, type TaskResult } from './evaluation/results.ts';
 import { writeSamples } from './evaluation/samples.ts';
 import { scoreInParts, writeInParts } from './evaluation/score.ts';
+import { filesIdentity } from './files-identity.ts';
 
 export interface EvaluateOptions {
   /** A folder, or the name of a model on the Hub. */
@@ -126,7 +126,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const tasks = await judgedTasks(model, asked, { ...options, maxLength: contextLength });
   // What the placement says counts, not its name.
   const placed = placement !== undefined && { placement: hashOf(model.config.layers) };
-  const identity = { model: filesIdentity(model.files), ...how, ...placed };
+  const identity = { model: filesIdentity(model.files.path), ...how, ...placed };
   const keeping = out === undefined ? undefined : { folder: out, identity };
   const control = { keeping, onProgress, signal };
   const scorer = new EngineScorer(model.engine);
