@@ -20,8 +20,10 @@ import {
   type Tensor,
   transpose,
 } from '../../graph/index.ts';
-import type { Form } from '../../mixers/mixer.ts';
-import { isFullAttention, mixerOf, needsLength } from '../../mixers/registry.ts';
+import { attendWithin, placesOf } from '../../mixers/attention.ts';
+import { attendByGroup } from '../../mixers/head-attention.ts';
+import type { Form, MixerInput } from '../../mixers/mixer.ts';
+import { mixerOf, needsLength } from '../../mixers/registry.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } from '../../model/decoder.ts';
@@ -29,7 +31,7 @@ import { layerPrefix, modelParameters } from '../../model/parameters.ts';
 import { attend } from '../kv/online-softmax.ts';
 import { exact, type Source, sideBySide } from '../kv/source.ts';
 import { padded } from '../segments.ts';
-import type { FixedState } from '../sequence-parts.ts';
+import { cachedGroups, type FixedState } from '../sequence-parts.ts';
 
 /**
  * The whole decoder in one program, for a device, where starting a run costs more than on the host and a value, once
@@ -40,28 +42,25 @@ import type { FixedState } from '../sequence-parts.ts';
 /** Places of the past come in so many, some of them hidden: kernels are fastest on multiples. */
 export const BLOCK = 128;
 
-/** Bytes of the keys of so many tokens in a layer. */
-export function keyBytes({ numKvHeads, headDim }: ModelConfig, tokens: number): number {
-  return 4 * numKvHeads * headDim * tokens;
+/** Bytes of the keys of so many tokens in the layer that has most of them. */
+export function keyBytes(config: ModelConfig, tokens: number): number {
+  return 4 * Math.max(0, ...growingLayers(config).values()) * config.headDim * tokens;
 }
 
 /** Parts of the state of a size that no number of tokens changes: linear mixers, and windows as the mixers have them. */
 export function deviceState(config: ModelConfig): FixedState[] {
-  return config.layers.flatMap((spec, layer) => {
-    if (isGrowing(config, layer)) return [];
-    return mixerOf(spec)
+  return config.layers.flatMap((spec, layer) =>
+    mixerOf(spec)
       .state(spec, config)
-      .map(({ name, shape }) => ({ name: `${layer}.${name}`, shape: shape.slice(1) as number[], layer }));
-  });
+      .filter(({ shape }) => !shape.includes('P'))
+      .map(({ name, shape }) => ({ name: `${layer}.${name}`, shape: shape.slice(1) as number[], layer })),
+  );
 }
 
-/** Layers that keep the keys and values of all tokens. */
-export function growingLayers(config: ModelConfig): number[] {
-  return [...config.layers.keys()].filter((layer) => isGrowing(config, layer));
-}
-
-function isGrowing({ layers }: ModelConfig, layer: number): boolean {
-  return isFullAttention(layers[layer]!);
+/** Of layers that keep the keys and values of all tokens: how many heads do. */
+export function growingLayers(config: ModelConfig): Map<number, number> {
+  const growing = cachedGroups(config).filter(({ window }) => window === Number.POSITIVE_INFINITY);
+  return new Map(growing.map(({ layer, heads }) => [layer, heads.length]));
 }
 
 export interface RecordedDecoder {
@@ -79,7 +78,7 @@ export interface RecordedDecoder {
 /**
  * Inputs: `x` [B, T, D]; tables of angles `cos.{width}` and `sin.{width}` [B * T, width / 2]; the state by its names; of
  * growing layers `{layer}.pastK` [B, KV, d, P], `.pastV` [B, KV, P, d] with P = N BLOCK, `.tailK` [B, KV, d, R], `.tailV`
- * [B, KV, R, d]; and what is added to scores, `hidden` [B, N, BLOCK] for the past and `bias` [B, T, R + T] for the rest.
+ * [B, KV, R, d], of the KV heads that see all; and what is added to scores, `hidden` [B, N, BLOCK] for the past and `bias` [B, T, R + T] for the rest.
  *
  * @param form a step, one token of each of B sequences; or a piece, T tokens of one
  * @param padTo tokens of a piece are padded to so many where a mixer has no fused form
@@ -95,44 +94,49 @@ export function recordDecoder(config: ModelConfig, form: 'step' | 'piece', padTo
     return known;
   };
   const positions = reshape(arange(mulDims(B, T)), [B, T]);
-  const hides = growingLayers(config).length > 0;
-  const hiding = hides
-    ? {
-        hidden: input('hidden', 'float32', [B, 'N', BLOCK]),
-        bias: input('bias', 'float32', [B, T, addDims('R', T)]),
-      }
-    : null;
+  const growing = growingLayers(config);
+  const fixed = deviceState(config);
+  const hiding =
+    growing.size > 0
+      ? {
+          hidden: input('hidden', 'float32', [B, 'N', BLOCK]),
+          bias: input('bias', 'float32', [B, T, addDims('R', T)]),
+        }
+      : null;
   const outputs: Record<string, Tensor> = {};
   let x = input('x', 'float32', [B, T, config.hiddenSize]);
   let firstValues: Tensor | undefined;
   for (const [i, spec] of config.layers.entries()) {
     const mixer = mixerOf(spec);
     const layer = under(layerPrefix(i), weights);
-    if (isGrowing(config, i)) {
+    const own = fixed.filter(({ layer }) => layer === i);
+    const state = Object.fromEntries(
+      own.map(({ name, shape }) => [name.slice(`${i}.`.length), input(name, 'float32', [B, ...shape])]),
+    );
+    if (growing.has(i)) {
       const params = under('self_attn.', layer);
       const normed = rmsNorm(x, layer['input_layernorm.weight']!, config.rmsNormEps);
-      const heads = mixer.cached!.heads(spec, config, {
-        x: normed,
-        params,
-        form: 'recurrent',
-        positions,
-        angles,
-      });
-      const { attended, tailK, tailV } = attendToAll(`${i}`, heads, hiding!);
-      outputs[`${i}.tailK`] = tailK;
-      outputs[`${i}.tailV`] = tailV;
-      x = add(x, mixer.cached!.output(attended, params));
+      const given: MixerInput = { x: normed, params, form: 'recurrent', positions, angles, state };
+      const { heads, reach, output } = mixer.cached!;
+      const attended = attendByGroup(
+        heads(spec, config, given),
+        reach(spec, config),
+        config,
+        (own, group) => {
+          if (group.window === Number.POSITIVE_INFINITY) {
+            const { attended, tailK, tailV } = attendToAll(`${i}`, own, hiding!);
+            outputs[`${i}.tailK`] = tailK;
+            outputs[`${i}.tailV`] = tailV;
+            return attended;
+          }
+          const near = attendWithin(given, own, placesOf(given, 'window_'), group);
+          for (const [name, tensor] of Object.entries(near.state)) outputs[`${i}.window_${name}`] = tensor;
+          return near.attended;
+        },
+      );
+      x = add(x, output(attended, params));
     } else {
-      const own = mixer
-        .state(spec, config)
-        .map(({ name, shape }) => [name, input(`${i}.${name}`, 'float32', [B, ...shape.slice(1)])] as const);
-      const options: MixerOptions = {
-        form: formOf(spec, form),
-        state: Object.fromEntries(own),
-        positions,
-        angles,
-        firstValues,
-      };
+      const options: MixerOptions = { form: formOf(spec, form), state, positions, angles, firstValues };
       const block = (x: Tensor, more: Partial<MixerOptions> = {}) =>
         mixerBlock(config, spec, x, layer, { ...options, ...more });
       const mixed = options.form === 'chunk' ? padded(x, positions, padTo, block) : block(x);
