@@ -38,7 +38,7 @@ export interface EvaluateOptions {
   heldOutRows?: number;
   /** Tokens of a row; 512 unless told. */
   length?: number;
-  /** Of each generated task that does not say. */
+  /** Of each task that does not say; unless told, 128 of generated ones and all of public ones. */
   examples?: number;
   /** Documents of each public set, the first ones; all unless told. Of generated tasks that do not say, their examples. */
   limit?: number;
@@ -154,7 +154,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     ...harnessResults(results, {
       model: options.model,
       ...how,
-      limit: limit ?? null,
+      limit: limit ?? options.examples ?? null,
       fewshot_seed: seed,
       num_fewshot: shots,
     }),
@@ -202,7 +202,7 @@ async function judgedTasks(
     heldOutRows: rows = EVALUATED.heldOutRows,
     length = EVALUATED.length,
   } = options;
-  const { limit, shots, seed, dataDir: folder, maxLength, onProgress, signal } = options;
+  const { limit = options.examples, shots, seed, dataDir: folder, maxLength, onProgress, signal } = options;
   const { tokenizer } = model;
   if (!tokenizer) throw new InputError(`${options.model} has no tokenizer.json, which texts and tasks need`);
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
