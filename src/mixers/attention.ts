@@ -90,15 +90,14 @@ export type Places = Record<'k' | 'v' | 'valid', Tensor>;
  * @returns what the queries get [B, H, T, d], the state with the call's tokens behind it
  */
 export function attendAfter(
-  input: MixerInput,
+  { mask }: Pick<MixerInput, 'mask'>,
   { q, ...own }: Record<'q' | 'k' | 'v', Tensor>,
   state: Places | undefined,
   window: number,
   count = 0,
 ): { attended: Tensor; state: Places; sinks?: Sinks } {
-  const { x, mask } = input;
-  const [B, T] = x.shape as [Dim, Dim];
-  const sinks = count > 0 ? sinksOf({ x, mask, state }, own, count) : undefined;
+  const [B, , T] = q.shape as [Dim, Dim, Dim];
+  const sinks = count > 0 ? sinksOf({ mask, state }, own, count) : undefined;
   let { k, v } = own;
   let valid = sinks?.others ?? mask;
   if (state) {
@@ -120,15 +119,15 @@ export function attendAfter(
  * newest of all others, the last token last.
  */
 export function attendWithin(
-  input: MixerInput,
+  input: Pick<MixerInput, 'mask' | 'paddedLeft'>,
   own: Record<'q' | 'k' | 'v', Tensor>,
   before: Places | undefined,
   { window, sinks: count = 0 }: Pick<SlidingWindowSpec, 'window' | 'sinks'>,
 ): { attended: Tensor; state: Places } {
   const { attended, state, sinks } = attendAfter(input, own, before, window, count);
+  const [B] = own.q.shape as [Dim];
   // At the start of a sequence the places before the first token are zeros.
   const newest = (x: Tensor) => newestPlaces(before ? x : pad(x, 2, window, 0), window, trailing(input));
-  const [B] = input.x.shape as [Dim];
   const places = newest(reshape(state.valid, [B, 1, state.valid.shape[1]!, 1]));
   const last = { k: newest(state.k), v: newest(state.v), valid: reshape(places, [B, window]) };
   if (!sinks) return { attended, state: last };
@@ -150,7 +149,7 @@ export function copyAttention(
 }
 
 /** The places of a state, whose names begin with `prefix`. */
-export function placesOf({ state }: MixerInput, prefix = ''): Places | undefined {
+export function placesOf({ state }: Pick<MixerInput, 'state'>, prefix = ''): Places | undefined {
   if (!state) return undefined;
   const of = (name: string) => state[`${prefix}${name}`]!;
   return { k: of('k'), v: of('v'), valid: of('valid') };

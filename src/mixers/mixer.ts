@@ -125,6 +125,9 @@ interface CachedAttention<S extends MixerSpec> {
   output(attended: Tensor, params: Readonly<Record<string, Tensor>>): Tensor;
 }
 
+/** What is linear in a mixer. */
+export type LinearPart = Pick<Mixer, 'state' | 'forward'>;
+
 /** The linear part of a mixer that has attention too: functions of the whole mixer's input, weights and state. */
 interface BesideAttention<S extends MixerSpec> extends Pick<Mixer<S>, 'state' | 'forward'> {
   /** Whether a weight is its own, and none of the attention's. */

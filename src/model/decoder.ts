@@ -43,6 +43,98 @@ export type MixerOptions = Pick<
   | 'windowKept'
 >;
 
+/** The residual stream where a layer finds it. What is recorded in pieces puts other tensors in the place of these. */
+export interface Stream {
+  /** [B, T, D] */
+  x: Tensor;
+  /** Values of the first layer that gives some (RWKV7). */
+  firstValues?: Tensor | undefined;
+}
+
+/** A layer while it is recorded. */
+export interface Layer {
+  index: number;
+  spec: MixerSpec;
+  /** Weights of the mixer. */
+  params: Weights;
+  /** RMSNorm(x), of x as the stream has it now. */
+  normed(): Tensor;
+}
+
+/** What a layer's mixer adds to x. */
+export type Mix = (layer: Layer, stream: Stream) => Tensor;
+
+/**
+ * One layer: x += mix, x += MLP(RMSNorm(x)). `weights` are the layer's, relative to its prefix.
+ *
+ * @param narrow which rows of x go on to the MLP, where not all are wanted
+ */
+export function recordLayer(
+  config: ModelConfig,
+  { index, spec }: Pick<Layer, 'index' | 'spec'>,
+  stream: Stream,
+  weights: Weights,
+  mix: Mix,
+  narrow: (x: Tensor) => Tensor = (x) => x,
+): void {
+  let known: { x: Tensor; normed: Tensor } | undefined;
+  const normed = () => {
+    if (known?.x !== stream.x)
+      known = { x: stream.x, normed: normBefore(config, 'input_layernorm', stream.x, weights) };
+    return known.normed;
+  };
+  const mixed = mix({ index, spec, params: under('self_attn.', weights), normed }, stream);
+  stream.x = mlpBlock(config, narrow(add(stream.x, mixed)), weights);
+}
+
+/**
+ * All layers, one after the other. Every recording of the decoder goes through here: the plain one below, the engine's, whose
+ * attention is over caches, and the exported one.
+ *
+ * @param weights of the whole model
+ * @param narrow which rows go on to the last MLP, where not all are wanted
+ */
+export function recordLayers(
+  config: ModelConfig,
+  stream: Stream,
+  weights: Weights,
+  mix: Mix,
+  narrow?: (x: Tensor) => Tensor,
+): void {
+  for (const [index, spec] of config.layers.entries()) {
+    const last = index === config.layers.length - 1;
+    recordLayer(
+      config,
+      { index, spec },
+      stream,
+      under(layerPrefix(index), weights),
+      mix,
+      last ? narrow : undefined,
+    );
+  }
+}
+
+/** A mixer as it is defined, of whose outputs `also` is told. */
+export function forward(
+  config: ModelConfig,
+  optionsOf: (layer: Layer) => MixerOptions,
+  also: (layer: Layer, output: MixerOutput) => void = () => {},
+): Mix {
+  return (layer, stream) => {
+    const { spec, params } = layer;
+    const options = { ...optionsOf(layer), firstValues: stream.firstValues };
+    const input = { x: layer.normed(), params, ...options };
+    const output = mixerOf(spec).forward(spec, config, input);
+    stream.firstValues ??= output.firstValues;
+    also(layer, output);
+    return output.y;
+  };
+}
+
+function normBefore(config: ModelConfig, name: string, x: Tensor, weights: Weights): Tensor {
+  return rmsNorm(x, weights[`${name}.weight`]!, config.rmsNormEps);
+}
+
 /**
  * The mixer of a layer with the norm before it, without the residual: RMSNorm(x) mixed. `weights` are the
  * layer's, relative to its prefix.
@@ -54,27 +146,39 @@ export function mixerBlock(
   weights: Weights,
   options: MixerOptions,
 ): MixerOutput {
-  const normed = rmsNorm(x, weights['input_layernorm.weight']!, config.rmsNormEps);
+  const normed = normBefore(config, 'input_layernorm', x, weights);
   return mixerOf(spec).forward(spec, config, { x: normed, params: under('self_attn.', weights), ...options });
 }
 
 /** x + MLP(RMSNorm(x)), MLP = down(silu(gate) * up). x [B, T, D]; `weights` relative to the layer's prefix. */
-export function mlpBlock(config: ModelConfig, x: Tensor, weights: Weights): Tensor {
-  const normed = rmsNorm(x, weights['post_attention_layernorm.weight']!, config.rmsNormEps);
+function mlpBlock(config: ModelConfig, x: Tensor, weights: Weights): Tensor {
+  const normed = normBefore(config, 'post_attention_layernorm', x, weights);
   const gate = silu(project(normed, weights, 'mlp.gate_proj'));
   return add(x, project(mul(gate, project(normed, weights, 'mlp.up_proj')), weights, 'mlp.down_proj'));
 }
 
-/** One layer: [B, T, D] -> [B, T, D], with the mixer's new state. */
+/**
+ * One layer by itself: [B, T, D] -> `y` [B, T, D], `mixed`, what its mixer adds, and the mixer's new state. `weights` relative
+ * to the layer's prefix.
+ */
 export function decoderLayer(
   config: ModelConfig,
   spec: MixerSpec,
   x: Tensor,
   weights: Weights,
   options: MixerOptions,
-): MixerOutput {
-  const { y, ...rest } = mixerBlock(config, spec, x, weights, options);
-  return { y: mlpBlock(config, add(x, y), weights), ...rest };
+): MixerOutput & { mixed: Tensor } {
+  const stream: Stream = { x, firstValues: options.firstValues };
+  let output: MixerOutput | undefined;
+  const mix = forward(
+    config,
+    () => options,
+    (_, made) => {
+      output = made;
+    },
+  );
+  recordLayer(config, { index: 0, spec }, stream, weights, mix);
+  return { ...output!, mixed: output!.y, y: stream.x };
 }
 
 /** Token ids [B, T] -> [B, T, D]. */
@@ -84,19 +188,18 @@ export function embed(ids: Tensor, weights: Weights): Tensor {
 
 /** The hidden states after the last layer, [.., D] -> logits [.., vocabulary]. */
 export function head(config: ModelConfig, x: Tensor, weights: Weights): Tensor {
-  const normed = rmsNorm(x, weights['model.norm.weight']!, config.rmsNormEps);
+  const normed = normBefore(config, 'model.norm', x, weights);
   return linear(normed, weights[config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight']!);
 }
 
 /** Token ids [B, T] -> hidden states after the last layer, before the final norm, from the start of sequences. */
 export function decoder(config: ModelConfig, ids: Tensor, weights: Weights, options: MixerOptions): Tensor {
-  let x = embed(ids, weights);
-  let firstValues: Tensor | undefined;
-  for (const [i, spec] of config.layers.entries()) {
-    const layerWeights = under(layerPrefix(i), weights);
-    const layer = decoderLayer(config, spec, x, layerWeights, { ...options, firstValues });
-    x = layer.y;
-    firstValues ??= layer.firstValues;
-  }
-  return x;
+  const stream: Stream = { x: embed(ids, weights) };
+  recordLayers(
+    config,
+    stream,
+    weights,
+    forward(config, () => options),
+  );
+  return stream.x;
 }

@@ -1,5 +1,4 @@
 import {
-  add,
   argMax,
   type Dim,
   float32,
@@ -21,7 +20,7 @@ import { vector } from '../mixers/mixer.ts';
 import { mixerOf } from '../mixers/registry.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import type { ModelConfig } from './config.ts';
-import { head, mixerBlock, mlpBlock, weightInputs } from './decoder.ts';
+import { decoderLayer, head, mixerBlock, weightInputs } from './decoder.ts';
 import { mlpParameters } from './parameters.ts';
 import type { TensorSource } from './tensor-source.ts';
 
@@ -111,13 +110,12 @@ export class LayerPrograms {
    */
   async layer(spec: MixerSpec, x: Value, weights: Values, kept?: Value): Promise<{ mixed: Value; y: Value }> {
     const program = await this.compiled(`layer ${!!kept} ${JSON.stringify(spec)}`, () => {
-      const hidden = this.hidden('x');
       const inputs = weightInputs(layerParameters(this.config, spec));
-      const { y: mixed } = mixerBlock(this.config, spec, hidden, inputs, {
+      const { mixed, y } = decoderLayer(this.config, spec, this.hidden('x'), inputs, {
         form: 'chunk',
         ...(kept && { windowKept: this.windowKept() }),
       });
-      return { mixed, y: mlpBlock(this.config, add(hidden, mixed), inputs) };
+      return { mixed, y };
     });
     const { mixed, y } = await this.memory.run(program, {
       x,

@@ -1,6 +1,26 @@
-import { type Value, type Values, zeros } from '../graph/index.ts';
+import { type Dim, input, type Tensor, type Value, type Values, zeros } from '../graph/index.ts';
 import { ropeFrequencies, ropeMagnitude } from '../mixers/rope.ts';
 import type { ModelConfig } from '../model/config.ts';
+
+/** Inputs for tables of angles of so many tokens, where a mixer asks for them. */
+export class AngleInputs {
+  private readonly tables = new Map<number, Record<'cos' | 'sin', Tensor>>();
+
+  constructor(private readonly tokens: Dim) {}
+
+  /** For heads of a width. */
+  readonly of = (width: number): Record<'cos' | 'sin', Tensor> => {
+    const table = (name: string) => input(`${name}.${width}`, 'float32', [this.tokens, width / 2]);
+    const known = this.tables.get(width) ?? { cos: table('cos'), sin: table('sin') };
+    this.tables.set(width, known);
+    return known;
+  };
+
+  /** Those that were asked for. */
+  get widths(): number[] {
+    return [...this.tables.keys()];
+  }
+}
 
 /** The tables of angles that programs take, `cos.{width}` and `sin.{width}` [tokens, width / 2], filled for each run. */
 export class AngleTables {

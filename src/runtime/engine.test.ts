@@ -214,13 +214,6 @@ describe.each<{ title: string; layers: MixerSpec[]; window: number; sinks: numbe
   });
 });
 
-test('on a device a mixer without a fused form beside a window is refused by layer', async () => {
-  const config = tinyConfig([A, beside(5, V)]);
-  await expect(Engine.create(config, randomWeights(config), { device: 'webgpu' })).rejects.toThrow(
-    /layer 1 is a window_linear: on device 'webgpu' the mixer beside the window needs a fused form/,
-  );
-});
-
 test('a hybrid sees what came before its pieces', async () => {
   const config = tinyConfig([G, D]);
   await using engine = await Engine.create(config, randomWeights(config), { threads: 1 });

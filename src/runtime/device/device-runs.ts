@@ -1,7 +1,6 @@
 import { type Device, float32, memoryOf, type Program, type Value, type Values } from '../../graph/index.ts';
 import { needsLength } from '../../mixers/registry.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { InputError } from '../../util/errors.ts';
 import { AngleTables } from '../angle-tables.ts';
 import type { Batch } from '../batch.ts';
 import type { EngineWeights } from '../engine-weights.ts';
@@ -64,12 +63,6 @@ export class DeviceRuns implements Runs {
     weights: EngineWeights,
     options: RunsOptions & { device: Device },
   ): Promise<DeviceRuns> {
-    const spelt = config.layers.findIndex((spec) => spec.kind === 'window_linear' && needsLength(spec));
-    if (spelt >= 0) {
-      throw new InputError(
-        `layer ${spelt} is a window_linear: on device '${options.device}' the mixer beside the window needs a fused form`,
-      );
-    }
     const embed = weights.embedding();
     const steps = await compileDecoder(config, 'step', weights, options);
     const memory = memoryOf(options.device);

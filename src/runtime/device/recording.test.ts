@@ -23,6 +23,10 @@ test.each<[string, MixerSpec[]]>([
   ['full attention', [EVERY_MIXER.attention, EVERY_MIXER.gla]],
   ['windows with sinks', [{ kind: 'sliding_window', window: 5, sinks: 3 }, EVERY_MIXER.window_linear]],
   [
+    'beside a mixer without a fused form',
+    [near(EVERY_MIXER.rwkv7, 5), EVERY_MIXER.rwkv7, EVERY_MIXER.attention],
+  ],
+  [
     'heads that see everything beside windows',
     [
       EVERY_MIXER.head_attention,

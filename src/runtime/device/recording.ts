@@ -12,7 +12,6 @@ import {
   maximum,
   mulDims,
   reshape,
-  rmsNorm,
   slice,
   sub,
   sum,
@@ -22,15 +21,16 @@ import {
 } from '../../graph/index.ts';
 import { attendWithin, placesOf } from '../../mixers/attention.ts';
 import { attendByGroup } from '../../mixers/head-attention.ts';
-import type { Form, MixerInput } from '../../mixers/mixer.ts';
-import { mixerOf, needsLength } from '../../mixers/registry.ts';
-import type { MixerSpec } from '../../mixers/spec.ts';
+import type { LinearPart } from '../../mixers/mixer.ts';
+import { linearPart, mixerOf } from '../../mixers/registry.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } from '../../model/decoder.ts';
-import { layerPrefix, modelParameters } from '../../model/parameters.ts';
+import { type Layer, recordLayers, type Stream, weightInputs } from '../../model/decoder.ts';
+import { type Heads, mixByParts } from '../../model/mix-by-parts.ts';
+import { modelParameters } from '../../model/parameters.ts';
+import { AngleInputs } from '../angle-tables.ts';
 import { attend } from '../kv/online-softmax.ts';
 import { exact, type Source, sideBySide } from '../kv/source.ts';
-import { padded } from '../segments.ts';
+import { formOf, linearOf } from '../linear-part.ts';
 import { cachedGroups, type FixedState } from '../sequence-parts.ts';
 
 /**
@@ -47,14 +47,25 @@ export function keyBytes(config: ModelConfig, tokens: number): number {
   return 4 * Math.max(0, ...growingLayers(config).values()) * config.headDim * tokens;
 }
 
-/** Parts of the state of a size that no number of tokens changes: linear mixers, and windows as the mixers have them. */
+/** Parts of the state of a size that no number of tokens changes: of linear mixers, and windows with the places they have. */
 export function deviceState(config: ModelConfig): FixedState[] {
-  return config.layers.flatMap((spec, layer) =>
-    mixerOf(spec)
-      .state(spec, config)
-      .filter(({ shape }) => !shape.includes('P'))
-      .map(({ name, shape }) => ({ name: `${layer}.${name}`, shape: shape.slice(1) as number[], layer })),
-  );
+  return config.layers.flatMap((spec, layer) => {
+    const mixer = mixerOf(spec);
+    const windows = (mixer.cached?.reach(spec, config) ?? []).filter(({ window }) => Number.isFinite(window));
+    const ofWindows = windows.flatMap(({ heads, window, sinks }) => {
+      const keys = [heads.length, sinks + window, config.headDim];
+      return [
+        { name: 'window_k', shape: keys },
+        { name: 'window_v', shape: keys },
+        { name: 'window_valid', shape: [sinks + window] },
+      ];
+    });
+    const linear = linearPart(mixer)?.state(spec, config) ?? [];
+    return [
+      ...ofWindows,
+      ...linear.map(({ name, shape }) => ({ name, shape: shape.slice(1) as number[] })),
+    ].map(({ name, shape }) => ({ name: `${layer}.${name}`, shape, layer }));
+  });
 }
 
 /** Of layers that keep the keys and values of all tokens: how many heads do. */
@@ -86,13 +97,7 @@ export interface RecordedDecoder {
 export function recordDecoder(config: ModelConfig, form: 'step' | 'piece', padTo: number): RecordedDecoder {
   const [B, T]: [Dim, Dim] = form === 'step' ? ['B', 1] : [1, 'T'];
   const weights = weightInputs(modelParameters(config));
-  const tables = new Map<number, { cos: Tensor; sin: Tensor }>();
-  const angles = (width: number) => {
-    const table = (name: string) => input(`${name}.${width}`, 'float32', [mulDims(B, T), width / 2]);
-    const known = tables.get(width) ?? { cos: table('cos'), sin: table('sin') };
-    tables.set(width, known);
-    return known;
-  };
+  const angles = new AngleInputs(mulDims(B, T));
   const positions = reshape(arange(mulDims(B, T)), [B, T]);
   const growing = growingLayers(config);
   const fixed = deviceState(config);
@@ -104,57 +109,42 @@ export function recordDecoder(config: ModelConfig, form: 'step' | 'piece', padTo
         }
       : null;
   const outputs: Record<string, Tensor> = {};
-  let x = input('x', 'float32', [B, T, config.hiddenSize]);
-  let firstValues: Tensor | undefined;
-  for (const [i, spec] of config.layers.entries()) {
-    const mixer = mixerOf(spec);
-    const layer = under(layerPrefix(i), weights);
-    const own = fixed.filter(({ layer }) => layer === i);
-    const state = Object.fromEntries(
-      own.map(({ name, shape }) => [name.slice(`${i}.`.length), input(name, 'float32', [B, ...shape])]),
+  const stream: Stream = { x: input('x', 'float32', [B, T, config.hiddenSize]) };
+  const stateOf = (index: number) =>
+    Object.fromEntries(
+      fixed
+        .filter(({ layer }) => layer === index)
+        .map(({ name, shape }) => [name.slice(`${index}.`.length), input(name, 'float32', [B, ...shape])]),
     );
-    if (growing.has(i)) {
-      const params = under('self_attn.', layer);
-      const normed = rmsNorm(x, layer['input_layernorm.weight']!, config.rmsNormEps);
-      const given: MixerInput = { x: normed, params, form: 'recurrent', positions, angles, state };
-      const { heads, reach, output } = mixer.cached!;
-      const attended = attendByGroup(
-        heads(spec, config, given),
-        reach(spec, config),
-        config,
-        (own, group) => {
-          if (group.window === Number.POSITIVE_INFINITY) {
-            const { attended, tailK, tailV } = attendToAll(`${i}`, own, hiding!);
-            outputs[`${i}.tailK`] = tailK;
-            outputs[`${i}.tailV`] = tailV;
-            return attended;
-          }
-          const near = attendWithin(given, own, placesOf(given, 'window_'), group);
-          for (const [name, tensor] of Object.entries(near.state)) outputs[`${i}.window_${name}`] = tensor;
-          return near.attended;
-        },
-      );
-      x = add(x, output(attended, params));
-    } else {
-      const options: MixerOptions = { form: formOf(spec, form), state, positions, angles, firstValues };
-      const block = (x: Tensor, more: Partial<MixerOptions> = {}) =>
-        mixerBlock(config, spec, x, layer, { ...options, ...more });
-      const mixed = options.form === 'chunk' ? padded(x, positions, padTo, block) : block(x);
-      for (const [name, tensor] of Object.entries(mixed.state)) outputs[`${i}.${name}`] = tensor;
-      firstValues ??= mixed.firstValues;
-      x = add(x, mixed.y);
-    }
-    x = mlpBlock(config, x, layer);
-  }
+  const remember = (index: number, state: Record<string, Tensor>, prefix = '') => {
+    for (const [name, tensor] of Object.entries(state)) outputs[`${index}.${prefix}${name}`] = tensor;
+  };
+  const attend = (heads: Heads, { index, spec }: Layer) => {
+    const state = stateOf(index);
+    return attendByGroup(heads, mixerOf(spec).cached!.reach(spec, config), config, (own, group) => {
+      if (group.window === Number.POSITIVE_INFINITY) {
+        const { attended, ...tail } = attendToAll(`${index}`, own, hiding!);
+        remember(index, tail);
+        return attended;
+      }
+      const { attended, state: after } = attendWithin({}, own, placesOf({ state }, 'window_'), group);
+      remember(index, after, 'window_');
+      return attended;
+    });
+  };
+  const linear = (part: LinearPart, layer: Layer) => {
+    const { index, spec } = layer;
+    const { firstValues } = stream;
+    const options = { form: formOf(spec, form === 'piece'), positions, angles: angles.of, firstValues };
+    const made = linearOf(config, part, layer, { ...options, state: stateOf(index) }, padTo);
+    remember(index, made.state);
+    return made;
+  };
+  recordLayers(config, stream, weights, mixByParts(config, { positions, angles: angles.of, attend, linear }));
+  const { x } = stream;
   outputs.last = T === 1 ? x : slice(x, 1, -1);
   if (form === 'piece') outputs.x = x;
-  return { outputs, weights, rotated: [...tables.keys()] };
-}
-
-/** Attention, of which windows are, has one form whatever is said. */
-function formOf(spec: MixerSpec, form: 'step' | 'piece'): Form {
-  if (!needsLength(spec)) return 'fused';
-  return form === 'step' ? 'recurrent' : 'chunk';
+  return { outputs, weights, rotated: angles.widths };
 }
 
 /** Softmax attention over past, tail and the tokens at hand; each key is read once for its group of query heads. */

@@ -4,7 +4,7 @@ import type { CachedTokens, SequenceContent } from '../sequence-content.ts';
 import { cachedGroups, fixedState } from '../sequence-parts.ts';
 import { BLOCK } from './recording.ts';
 import { Rows, type RowsStore } from './rows.ts';
-import { deviceName, turnedWindow, validPlaces } from './windows.ts';
+import { turnedWindow, validPlaces } from './windows.ts';
 
 /** Between what a device remembers of a sequence and what a file has of it. */
 
@@ -21,8 +21,8 @@ export async function contentOf(
   try {
     const read = (value: Value) => store.tools.read(value);
     const state: Values = {};
-    for (const { name, layer, ring } of fixedState(config)) {
-      const own = one.state[deviceName(config, layer, name)]!;
+    for (const { name, ring } of fixedState(config)) {
+      const own = one.state[name]!;
       const value = float32((await read(own)).slice(), own.dims);
       state[name] = ring ? turnedWindow(value, ring, tokens, 'ring') : value;
     }
@@ -32,7 +32,7 @@ export async function contentOf(
       if (window < Number.POSITIVE_INFINITY) {
         const seen = Math.min(window, tokens);
         const last = async (part: string) => {
-          const all = await read(one.state[deviceName(config, layer, `${layer}.window_${part}`)]!);
+          const all = await read(one.state[`${layer}.window_${part}`]!);
           return copyNewest(all, new Float32Array((all.length / window) * seen), shape, seen);
         };
         caches.push({ k: await last('k'), v: await last('v'), start: tokens - seen });
@@ -62,8 +62,8 @@ export async function rowsOf(
   const state: Values = {};
   for (const { name, layer, ring } of fixedState(config)) {
     const value = ring ? turnedWindow(given[name]!, ring, tokens, 'device') : given[name]!;
-    state[deviceName(config, layer, name)] = await memory.upload(value);
-    const valid = deviceName(config, layer, `${layer}.window_valid`);
+    state[name] = await memory.upload(value);
+    const valid = `${layer}.window_valid`;
     if (ring) state[valid] ??= await memory.upload(validPlaces(ring, tokens));
   }
   const growing: Rows['growing'] = new Map();
@@ -80,7 +80,7 @@ export async function rowsOf(
         return value;
       };
       const upload = async (part: string, value: Value) => {
-        state[deviceName(config, layer, `${layer}.window_${part}`)] = await memory.upload(value);
+        state[`${layer}.window_${part}`] = await memory.upload(value);
       };
       await upload('k', newest(k));
       await upload('v', newest(v));

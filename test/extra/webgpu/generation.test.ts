@@ -37,14 +37,17 @@ const M: MixerSpec = { kind: 'mamba2', heads: 4, keyDim: 8, valueDim: 4, headsPe
 const D: MixerSpec = { kind: 'gated_deltanet', heads: 3, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
 const J: MixerSpec = releasedJetBlock({ heads: 2, keyDim: 8, valueDim: 16 });
 const K: MixerSpec = { kind: 'kda', heads: 2, keyDim: 8, valueDim: 8, gateRank: 4, convSize: 3 };
-const V: MixerSpec = {
+const V: LinearSpec = {
   ...{ kind: 'rwkv7', heads: 2, keyDim: 8, valueDim: 16 },
   ...{ decayRank: 4, rateRank: 4, gateRank: 4, valueRank: 0 },
 };
 
-const config = tinyConfig([A, W, G, R, H, N, M, S, D, J, K, A, L, V, { ...V, valueRank: 4 }], {
-  intermediateSize: 64,
-});
+const config = tinyConfig(
+  [A, W, G, R, H, N, M, S, D, J, K, A, L, { ...L, linear: V }, V, { ...V, valueRank: 4 }],
+  {
+    intermediateSize: 64,
+  },
+);
 const weights = randomWeights(config);
 const random = new Random(3);
 const randomIds = (count: number) => Array.from({ length: count }, () => random.below(64));
