@@ -4,6 +4,7 @@
  */
 import type { ModelConfig } from './config.ts';
 import { type Fields, isObject, type JsonObject } from './json-fields.ts';
+import { type Parent, parentOf } from './parents.ts';
 
 type ModelType = ModelConfig['modelType'];
 
@@ -113,11 +114,12 @@ function changing(config: ModelConfig): Record<string, readonly unknown[]> {
 }
 
 /** @throws InputError for a field that would change what the model computes, naming its value and those that would not */
-export function refuseUnsupported(fields: Fields, config: ModelConfig): void {
+export function refuseUnsupported(fields: Fields, config: ModelConfig, parent?: Parent): void {
   const { object } = fields;
+  const family = fields.string('model_type');
   const refuse = (name: string, expected: string) => {
     const error = fields.wrong(name, expected);
-    error.message += ` (model_type '${config.modelType}')`;
+    error.message += ` (model_type '${family}')`;
     throw error;
   };
   if (!['silu', 'swish'].includes(fields.string('hidden_act', 'silu'))) refuse('hidden_act', "'silu'");
@@ -127,16 +129,16 @@ export function refuseUnsupported(fields: Fields, config: ModelConfig): void {
     refuse('quantization_config', `weights in F32, F16 or BF16, or quant_method '${QUANT_METHOD}'`);
   }
   for (const [name, neutral] of Object.entries(changing(config))) {
-    if (!fields.has(name) || neutral.includes(object[name])) continue;
+    if (!fields.has(name) || neutral.includes(object[name]) || parent?.reads.includes(name)) continue;
     const none = neutral.length > 0 ? neutral.map((value) => JSON.stringify(value)).join(' or ') : 'none';
     refuse(name, `${none}: another value changes what is computed, and is not supported`);
   }
   const ropes = fields.has('no_rope_layers') ? fields.list('no_rope_layers') : [];
   if (ropes.some((rotated) => rotated !== 1)) refuse('no_rope_layers', 'rotation (1) in all layers');
-  if (config.modelType !== 'llama') return;
+  if (config.modelType !== 'llama' || parent?.layers) return;
   const window = fields.has('sliding_window') && object.use_sliding_window !== false;
   if (window && fields.integer('sliding_window') < config.maxPositionEmbeddings) {
-    refuse('sliding_window', `none: the family 'llama' has no windows`);
+    refuse('sliding_window', `none: the family '${family}' has no windows`);
   }
   const types = fields.has('layer_types') ? fields.list('layer_types') : [];
   if (types.some((type) => type !== 'full_attention'))
@@ -148,6 +150,7 @@ export function unknownFields(json: JsonObject, config: ModelConfig): string[] {
   const known = new Set([
     ...READ,
     ...(READ_BY[config.modelType] ?? []),
+    ...(parentOf(String(json.model_type))?.reads ?? []),
     ...Object.keys(changing(config)),
     'no_rope_layers',
   ]);

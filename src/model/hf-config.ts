@@ -10,6 +10,7 @@ import { QUANT_METHOD, refuseUnsupported } from './config-fields.ts';
 import { jetLayersFromHf, jetLayersToHf, whyNotJetNemotron } from './jet-nemotron.ts';
 import { Fields, type JsonObject } from './json-fields.ts';
 import { mixerFromJson, mixerToJson } from './mixer-json.ts';
+import { biasesOf, PARENTS, type Parent, parentOf } from './parents.ts';
 import { readRope, ropeScalingToHf } from './rope-config.ts';
 
 const SUPPORTED = ['llama', 'qwen2', 'qwen3', 'jet_nemotron', 'postnas'] as const;
@@ -29,6 +30,7 @@ interface Defaults {
   ropeTheta: number;
   tieWordEmbeddings: boolean;
   numKvHeads?: number;
+  rmsNormEps?: number;
 }
 
 const COMMON = { maxPositions: 32768, ropeTheta: 10000, tieWordEmbeddings: false };
@@ -47,14 +49,17 @@ const DEFAULTS: Record<ModelType, Defaults> = {
  */
 export function configFromHf(path: string, json: JsonObject): ModelConfig {
   const fields = new Fields(path, json);
-  const modelType = fields.string('model_type') as ModelType;
+  const family = fields.string('model_type');
+  const parent = parentOf(family);
+  // What is read as something that is known already is called so.
+  const modelType = (parent ? 'llama' : family) as ModelType;
   if (!SUPPORTED.includes(modelType)) {
     throw new InputError(
-      `${path}: model_type '${modelType}' is not supported; supported are ${SUPPORTED.join(', ')}`,
+      `${path}: model_type '${family}' is not supported; supported are ${[...SUPPORTED, ...Object.keys(PARENTS)].join(', ')}`,
     );
   }
 
-  const defaults = DEFAULTS[modelType];
+  const defaults: Defaults = parent ?? DEFAULTS[modelType];
   const hiddenSize = fields.integer('hidden_size');
   const numHeads = fields.integer('num_attention_heads');
   // null, unlike a field that is absent, says "as many as query heads".
@@ -78,18 +83,18 @@ export function configFromHf(path: string, json: JsonObject): ModelConfig {
     numHeads,
     numKvHeads,
     headDim,
-    rmsNormEps: fields.positive('rms_norm_eps', 1e-6),
+    rmsNormEps: fields.positive('rms_norm_eps', defaults.rmsNormEps ?? 1e-6),
     ...readRope(fields, defaults.ropeTheta, maxPositionEmbeddings),
-    ...readBiases(fields, modelType),
+    ...(parent ? biasesOf(parent, fields) : readBiases(fields, modelType)),
     qkNorm: modelType === 'qwen3' || (modelType === 'postnas' && fields.boolean('qk_norm', false)),
     tieWordEmbeddings: fields.boolean('tie_word_embeddings', defaults.tieWordEmbeddings),
     maxPositionEmbeddings,
     initializerRange: fields.positive('initializer_range', 0.02),
     bosTokenId: bosIds[0] ?? null,
     eosTokenIds: fields.tokenIds('eos_token_id'),
-    layers: readLayers(fields, modelType),
+    layers: readLayers(fields, modelType, parent),
   };
-  refuseUnsupported(fields, config);
+  refuseUnsupported(fields, config, parent);
   checkSizes(path, config);
   return config;
 }
@@ -118,8 +123,9 @@ function readBiases(fields: Fields, modelType: ModelType) {
   }
 }
 
-function readLayers(fields: Fields, modelType: ModelType): MixerSpec[] {
+function readLayers(fields: Fields, modelType: ModelType, parent: Parent | undefined): MixerSpec[] {
   const count = fields.integer('num_hidden_layers', undefined, 1, MOST_LAYERS);
+  if (parent?.layers) return parent.layers(fields, count);
   if (modelType === 'postnas') {
     const list = fields.list('layers');
     if (list.length !== count) {

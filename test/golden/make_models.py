@@ -26,7 +26,8 @@ Run from the repository root, deterministic:
     ~/postnas-venv/bin/python test/golden/make_models.py [name ...]
 
 Written with Python 3.11, torch 2.15.0 (CPU), transformers 5.23.0. The logits may differ in the last digit
-with another build of torch. `llama-yarn` and `qwen2-own-head`: transformers 5.24.0.
+with another build of torch. `llama-yarn`, `qwen2-own-head` and the families after
+`qwen3-bf16`: transformers 5.24.0.
 """
 
 import json
@@ -69,6 +70,19 @@ LLAMA_TIED = {**LLAMA, "num_hidden_layers": 3, "intermediate_size": 40, "tie_wor
 QWEN2_TIED = {**QWEN2, "num_key_value_heads": 1, "tie_word_embeddings": True, "rope_theta": 1000000.0}
 QWEN3_TIED = {**QWEN3, "tie_word_embeddings": True, "rope_theta": 1000000, "rope_scaling": None}
 
+# Of the families below what is written is what the hub has, in one layer or two.
+MISTRAL = {**COMMON, "model_type": "mistral", "architectures": ["MistralForCausalLM"], "sliding_window": 6,
+           "tie_word_embeddings": False, "rope_theta": 10000.0}
+MINISTRAL = {**COMMON, "model_type": "ministral", "architectures": ["MinistralForCausalLM"], "sliding_window": 6,
+             "head_dim": 12, "tie_word_embeddings": True, "rope_theta": 10000.0,
+             "layer_types": ["sliding_attention", "full_attention"]}
+GRANITE = {**COMMON, "model_type": "granite", "architectures": ["GraniteForCausalLM"], "attention_bias": True,
+           "mlp_bias": True, "tie_word_embeddings": True, "rope_theta": 10000.0, "embedding_multiplier": 6.0,
+           "logits_scaling": 0.5, "residual_multiplier": 0.7, "attention_multiplier": 0.2}
+PHI3 = {**COMMON, "model_type": "phi3", "architectures": ["Phi3ForCausalLM"], "sliding_window": 9, "pad_token_id": 0,
+        "original_max_position_embeddings": 256, "tie_word_embeddings": False, "rope_theta": 10000.0,
+        "rope_scaling": None, "resid_pdrop": 0.0, "embd_pdrop": 0.0}
+
 # name -> (config.json as on the hub, seed, dtype of the file, shard size, keep transformers' own config.json)
 MODELS = {
     "llama": (LLAMA_TIED, 21, "float32", None, False),
@@ -95,6 +109,10 @@ MODELS = {
     "qwen2-own-head": ({**QWEN2_TIED, "num_hidden_layers": 1}, 13, "float32", None, False),
     "qwen3": (QWEN3_TIED, 24, "float32", None, False),
     "qwen3-bf16": (QWEN3_TIED, 24, "bfloat16", None, True),
+    "mistral": (MISTRAL, 2, "float32", None, False),
+    "ministral": (MINISTRAL, 1, "float32", None, True),
+    "granite": (GRANITE, 12, "float32", None, False),
+    "phi3": (PHI3, 1, "float32", None, False),
 }
 
 
