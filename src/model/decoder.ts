@@ -1,10 +1,10 @@
-import { add, input, linear, mul, rmsNorm, silu, type Tensor, take } from '../graph/index.ts';
+import { add, input, linear, mul, rmsNorm, silu, type Tensor, take, tanh } from '../graph/index.ts';
 import { project } from '../mixers/attention.ts';
 import type { MixerInput, MixerOutput, Parameter } from '../mixers/mixer.ts';
 import { mixerOf } from '../mixers/registry.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import type { ModelConfig } from './config.ts';
-import { layerPrefix } from './parameters.ts';
+import { layerNorms, layerPrefix } from './parameters.ts';
 
 /**
  * The decoder as graph: embed, then in each layer x += mixer(RMSNorm(x)) and x += MLP(RMSNorm(x)), then RMSNorm
@@ -65,7 +65,8 @@ export interface Layer {
 export type Mix = (layer: Layer, stream: Stream) => Tensor;
 
 /**
- * One layer: x += mix, x += MLP(RMSNorm(x)). `weights` are the layer's, relative to its prefix.
+ * One layer: x += mix, x += MLP(RMSNorm(x)), with the norms where the model has them. `weights` are the layer's, relative to
+ * its prefix.
  *
  * @param narrow which rows of x go on to the MLP, where not all are wanted
  */
@@ -77,14 +78,17 @@ export function recordLayer(
   mix: Mix,
   narrow: (x: Tensor) => Tensor = (x) => x,
 ): void {
+  const { beforeMixer, afterMixer, beforeMlp, afterMlp } = layerNorms(config);
+  const norm = (name: string | undefined, x: Tensor) =>
+    name === undefined ? x : normalise(config, name, x, weights);
   let known: { x: Tensor; normed: Tensor } | undefined;
   const normed = () => {
-    if (known?.x !== stream.x)
-      known = { x: stream.x, normed: normBefore(config, 'input_layernorm', stream.x, weights) };
+    if (known?.x !== stream.x) known = { x: stream.x, normed: norm(beforeMixer, stream.x) };
     return known.normed;
   };
   const mixed = mix({ index, spec, params: under('self_attn.', weights), normed }, stream);
-  stream.x = mlpBlock(config, narrow(add(stream.x, mixed)), weights);
+  const x = narrow(add(stream.x, norm(afterMixer, mixed)));
+  stream.x = add(x, norm(afterMlp, mlp(config, norm(beforeMlp, x), weights)));
 }
 
 /**
@@ -131,12 +135,12 @@ export function forward(
   };
 }
 
-function normBefore(config: ModelConfig, name: string, x: Tensor, weights: Weights): Tensor {
+function normalise(config: ModelConfig, name: string, x: Tensor, weights: Weights): Tensor {
   return rmsNorm(x, weights[`${name}.weight`]!, config.rmsNormEps);
 }
 
 /**
- * The mixer of a layer with the norm before it, without the residual: RMSNorm(x) mixed. `weights` are the
+ * The mixer of a layer with the norm before it, if there is one, without the residual: RMSNorm(x) mixed. `weights` are the
  * layer's, relative to its prefix.
  */
 export function mixerBlock(
@@ -146,15 +150,22 @@ export function mixerBlock(
   weights: Weights,
   options: MixerOptions,
 ): MixerOutput {
-  const normed = normBefore(config, 'input_layernorm', x, weights);
+  const { beforeMixer } = layerNorms(config);
+  const normed = beforeMixer === undefined ? x : normalise(config, beforeMixer, x, weights);
   return mixerOf(spec).forward(spec, config, { x: normed, params: under('self_attn.', weights), ...options });
 }
 
-/** x + MLP(RMSNorm(x)), MLP = down(silu(gate) * up). x [B, T, D]; `weights` relative to the layer's prefix. */
-function mlpBlock(config: ModelConfig, x: Tensor, weights: Weights): Tensor {
-  const normed = normBefore(config, 'post_attention_layernorm', x, weights);
-  const gate = silu(project(normed, weights, 'mlp.gate_proj'));
-  return add(x, project(mul(gate, project(normed, weights, 'mlp.up_proj')), weights, 'mlp.down_proj'));
+/** down(silu(gate) * up), or another activation. x [B, T, D]; `weights` relative to the layer's prefix. */
+function mlp({ activation }: ModelConfig, x: Tensor, weights: Weights): Tensor {
+  const gate = project(x, weights, 'mlp.gate_proj');
+  const active = activation === 'gelu_tanh' ? geluTanh(gate) : silu(gate);
+  return project(mul(active, project(x, weights, 'mlp.up_proj')), weights, 'mlp.down_proj');
+}
+
+/** x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) */
+function geluTanh(x: Tensor): Tensor {
+  const inner = mul(mul(x, Math.sqrt(2 / Math.PI)), add(1, mul(mul(x, x), 0.044715)));
+  return mul(mul(x, 0.5), add(1, tanh(inner)));
 }
 
 /**
@@ -188,7 +199,7 @@ export function embed(ids: Tensor, weights: Weights): Tensor {
 
 /** The hidden states after the last layer, [.., D] -> logits [.., vocabulary]. */
 export function head(config: ModelConfig, x: Tensor, weights: Weights): Tensor {
-  const normed = normBefore(config, 'model.norm', x, weights);
+  const normed = normalise(config, 'model.norm', x, weights);
   return linear(normed, weights[config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight']!);
 }
 

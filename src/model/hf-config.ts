@@ -2,6 +2,7 @@
  * Hugging Face's config.json <-> ModelConfig. Defaults and meanings follow the
  * configuration classes of `transformers` (models/llama, models/qwen2, models/qwen3) and of Jet-Nemotron.
  */
+import { attentionForm } from '../mixers/head-attention.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
 import { checkSizes, MOST_LAYERS } from './check-sizes.ts';
@@ -10,8 +11,11 @@ import { QUANT_METHOD, refuseUnsupported } from './config-fields.ts';
 import { jetLayersFromHf, jetLayersToHf, whyNotJetNemotron } from './jet-nemotron.ts';
 import { Fields, type JsonObject } from './json-fields.ts';
 import { mixerFromJson, mixerToJson } from './mixer-json.ts';
-import { biasesOf, PARENTS, type Parent, parentOf } from './parents.ts';
+import { biasesOf, llamaBiases, PARENTS, type Parent, parentOf } from './parents.ts';
 import { readRope, ropeScalingToHf } from './rope-config.ts';
+
+/** The tanh form of GELU, as Hugging Face calls it. */
+const GELU_TANH = 'gelu_pytorch_tanh';
 
 const SUPPORTED = ['llama', 'qwen2', 'qwen3', 'jet_nemotron', 'postnas'] as const;
 type ModelType = ModelConfig['modelType'];
@@ -68,10 +72,11 @@ export function configFromHf(path: string, json: JsonObject): ModelConfig {
   if (numHeads % numKvHeads !== 0) {
     throw fields.wrong('num_key_value_heads', `a divisor of num_attention_heads (${numHeads})`);
   }
-  if (!fields.has('head_dim') && modelType !== 'qwen3' && hiddenSize % numHeads !== 0) {
+  const usualHead = parent?.headDim ?? (modelType === 'qwen3' ? 128 : undefined);
+  if (!fields.has('head_dim') && usualHead === undefined && hiddenSize % numHeads !== 0) {
     throw fields.wrong('hidden_size', `a multiple of num_attention_heads (${numHeads}), or head_dim given`);
   }
-  const headDim = fields.integer('head_dim', modelType === 'qwen3' ? 128 : hiddenSize / numHeads);
+  const headDim = fields.integer('head_dim', usualHead ?? hiddenSize / numHeads);
   if (headDim % 2 !== 0) throw fields.wrong('head_dim', 'an even number (rotary pairs)');
   const bosIds = fields.tokenIds('bos_token_id');
   const maxPositionEmbeddings = fields.integer('max_position_embeddings', defaults.maxPositions);
@@ -84,7 +89,8 @@ export function configFromHf(path: string, json: JsonObject): ModelConfig {
     numKvHeads,
     headDim,
     rmsNormEps: fields.positive('rms_norm_eps', defaults.rmsNormEps ?? 1e-6),
-    ...readRope(fields, defaults.ropeTheta, maxPositionEmbeddings),
+    ...(parent?.rope?.(fields, maxPositionEmbeddings) ??
+      readRope(fields, defaults.ropeTheta, maxPositionEmbeddings)),
     ...(parent ? biasesOf(parent, fields) : readBiases(fields, modelType)),
     qkNorm: modelType === 'qwen3' || (modelType === 'postnas' && fields.boolean('qk_norm', false)),
     tieWordEmbeddings: fields.boolean('tie_word_embeddings', defaults.tieWordEmbeddings),
@@ -93,7 +99,10 @@ export function configFromHf(path: string, json: JsonObject): ModelConfig {
     bosTokenId: bosIds[0] ?? null,
     eosTokenIds: fields.tokenIds('eos_token_id'),
     layers: readLayers(fields, modelType, parent),
+    ...parent?.form,
+    ...(modelType === 'postnas' && readForm(fields)),
   };
+  if (parent && !isPlain(config)) config.modelType = 'postnas';
   refuseUnsupported(fields, config, parent);
   checkSizes(path, config);
   return config;
@@ -106,7 +115,7 @@ function readBiases(fields: Fields, modelType: ModelType) {
   const attention = fields.boolean('attention_bias', false);
   switch (modelType) {
     case 'llama':
-      return { qkvBias: attention, oBias: attention, mlpBias: fields.boolean('mlp_bias', false) };
+      return llamaBiases(fields);
     case 'qwen2':
     case 'jet_nemotron':
       return { qkvBias: true, oBias: false, mlpBias: false };
@@ -121,6 +130,31 @@ function readBiases(fields: Fields, modelType: ModelType) {
     default:
       return modelType satisfies never;
   }
+}
+
+/** What `postnas` says of a decoder that is not Llama's. */
+function readForm(fields: Fields): Partial<ModelConfig> {
+  const norms = fields.has('norms') && (fields.choice('norms', ['after', 'around']) as 'after' | 'around');
+  return {
+    ...(fields.string('hidden_act', 'silu') === GELU_TANH && { activation: 'gelu_tanh' }),
+    ...(norms && { norms }),
+    ...(fields.boolean('qk_norm_of_all', false) && { qkNormOfAll: true }),
+    ...(fields.has('local_rope_theta') && { localRopeTheta: fields.positive('local_rope_theta') }),
+  };
+}
+
+function formToHf({ norms, qkNormOfAll, localRopeTheta }: ModelConfig): JsonObject {
+  return {
+    ...(norms && { norms }),
+    ...(qkNormOfAll && { qk_norm_of_all: true }),
+    ...(localRopeTheta !== undefined && { local_rope_theta: localRopeTheta }),
+  };
+}
+
+/** Whether all but the mixers is as in Llama, Qwen 2 and Qwen 3. */
+function isPlain({ activation, norms, qkNormOfAll, layers }: ModelConfig): boolean {
+  const own = (spec: MixerSpec) => Object.keys(attentionForm(spec)).length > 0;
+  return !activation && !norms && !qkNormOfAll && !layers.some(own);
 }
 
 function readLayers(fields: Fields, modelType: ModelType, parent: Parent | undefined): MixerSpec[] {
@@ -179,7 +213,7 @@ export function configToHf(config: ModelConfig, dtype: HfDtype): JsonObject {
     num_attention_heads: config.numHeads,
     num_key_value_heads: config.numKvHeads,
     head_dim: config.headDim,
-    hidden_act: 'silu',
+    hidden_act: config.activation ? GELU_TANH : 'silu',
     rms_norm_eps: config.rmsNormEps,
     rope_theta: config.ropeTheta,
     rope_scaling: ropeScalingToHf(config.ropeScaling),
@@ -209,6 +243,7 @@ export function configToHf(config: ModelConfig, dtype: HfDtype): JsonObject {
         o_bias: config.oBias,
         mlp_bias: config.mlpBias,
         qk_norm: config.qkNorm,
+        ...formToHf(config),
         layers: config.layers.map(mixerToJson),
       };
     default:
@@ -228,7 +263,7 @@ function familyOf(config: ModelConfig): ModelType {
     jet_nemotron: () => whyNotJetNemotron(config) === null,
     postnas: () => true,
   };
-  return fits[modelType]() ? modelType : 'postnas';
+  return isPlain(config) && fits[modelType]() ? modelType : 'postnas';
 }
 
 /** Qwen2 has no head_dim in some versions of transformers: it is the width divided by the heads. */

@@ -20,7 +20,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { head, type Layer, recordLayers, type Stream, weightInputs } from '../model/decoder.ts';
 import { type Heads, mixByParts } from '../model/mix-by-parts.ts';
 import { modelParameters } from '../model/parameters.ts';
-import { AngleInputs } from './angle-tables.ts';
+import { AngleInputs, type Rotation } from './angle-tables.ts';
 import type { ByRow, EngineWeights, Reading } from './engine-weights.ts';
 import { attendStep } from './kv/decode.ts';
 import type { PackedKind } from './kv/packed-attention.ts';
@@ -84,8 +84,8 @@ export class Segments {
     readonly crossing: ReadonlyMap<string, number>,
     /** Of the layers. */
     readonly rings: readonly Ring[],
-    /** Widths of heads that are rotated. */
-    readonly rotated: readonly number[],
+    /** Tables of angles that it takes. */
+    readonly rotated: readonly Rotation[],
     /** Shape of `first` but for B, where there is such a thing. */
     readonly firstShape: readonly number[] | null,
   ) {}
@@ -161,7 +161,7 @@ interface Recorded {
   weights: Record<string, Tensor>;
   crossing: Map<string, number>;
   rings: Ring[];
-  rotated: number[];
+  rotated: Rotation[];
   firstShape: number[] | null;
 }
 
@@ -243,5 +243,5 @@ function record(config: ModelConfig, form: Form, padTo: number, packedType: Righ
   segments.push({ outputs: { ...outputs, x: stream.x }, groups: [] });
   const { firstValues } = stream;
   const firstShape = firstValues ? (firstValues.shape.slice(1) as number[]) : null;
-  return { segments, crossing, weights, rings: rings.all, rotated: angles.widths, firstShape };
+  return { segments, crossing, weights, rings: rings.all, rotated: angles.rotations, firstShape };
 }

@@ -19,7 +19,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { type Layer, recordLayers, type Stream, weightInputs } from '../model/decoder.ts';
 import { type Heads, mixByParts } from '../model/mix-by-parts.ts';
 import { modelParameters } from '../model/parameters.ts';
-import { AngleInputs, AngleTables } from './angle-tables.ts';
+import { AngleInputs, AngleTables, type Rotation } from './angle-tables.ts';
 import type { EngineWeights } from './engine-weights.ts';
 import { attend } from './kv/online-softmax.ts';
 import { exact } from './kv/source.ts';
@@ -93,8 +93,8 @@ export class TreeReader {
 interface Recorded {
   outputs: Record<string, Tensor>;
   weights: Record<string, Tensor>;
-  /** Widths of heads that are rotated. */
-  rotated: readonly number[];
+  /** Tables of angles that it takes. */
+  rotated: readonly Rotation[];
   /** What attention layers see. */
   sights: readonly Sight[];
   /** Whether there are linear layers. */
@@ -155,7 +155,7 @@ function record(config: ModelConfig): Recorded {
   return {
     outputs: { hidden: reshape(stream.x, ['R', D]) },
     weights,
-    rotated: angles.widths,
+    rotated: angles.rotations,
     sights: [...biases.values()].map(({ sight }) => sight),
     linear: hasLinear,
   };

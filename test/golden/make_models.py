@@ -82,6 +82,20 @@ GRANITE = {**COMMON, "model_type": "granite", "architectures": ["GraniteForCausa
 PHI3 = {**COMMON, "model_type": "phi3", "architectures": ["Phi3ForCausalLM"], "sliding_window": 9, "pad_token_id": 0,
         "original_max_position_embeddings": 256, "tie_word_embeddings": False, "rope_theta": 10000.0,
         "rope_scaling": None, "resid_pdrop": 0.0, "embd_pdrop": 0.0}
+SMOLLM3 = {**COMMON, "model_type": "smollm3", "architectures": ["SmolLM3ForCausalLM"], "no_rope_layers": [1, 0],
+           "no_rope_layer_interval": 4, "tie_word_embeddings": True, "rope_theta": 10000.0, "rope_scaling": None,
+           "pad_token_id": 0, "use_sliding_window": False, "sliding_window": None}
+OLMO2 = {**COMMON, "model_type": "olmo2", "architectures": ["Olmo2ForCausalLM"], "attention_bias": False,
+         "tie_word_embeddings": False, "rope_theta": 10000.0, "pad_token_id": 0}
+GEMMA = {**COMMON, "model_type": "gemma", "architectures": ["GemmaForCausalLM"], "head_dim": 12, "hidden_act": "gelu",
+         "hidden_activation": None, "attention_bias": False, "tie_word_embeddings": True, "rope_theta": 10000.0,
+         "pad_token_id": 0}
+GEMMA3 = {**COMMON, "model_type": "gemma3_text", "architectures": ["Gemma3ForCausalLM"], "head_dim": 12,
+          "num_hidden_layers": 3, "sliding_window": 6, "sliding_window_pattern": 3, "query_pre_attn_scalar": 20,
+          "hidden_activation": "gelu_pytorch_tanh", "attention_bias": False, "tie_word_embeddings": True,
+          "rope_theta": 100000.0, "rope_local_base_freq": 300.0,
+          "rope_scaling": {"rope_type": "linear", "factor": 4.0}, "pad_token_id": 0}
+del GEMMA3["hidden_act"]
 
 # name -> (config.json as on the hub, seed, dtype of the file, shard size, keep transformers' own config.json)
 MODELS = {
@@ -112,6 +126,11 @@ MODELS = {
     "mistral": (MISTRAL, 2, "float32", None, False),
     "ministral": (MINISTRAL, 1, "float32", None, True),
     "granite": (GRANITE, 12, "float32", None, False),
+    "smollm3": (SMOLLM3, 2, "float32", None, False),
+    "olmo2": (OLMO2, 6, "float32", None, False),
+    "gemma": (GEMMA, 1, "float32", None, False),
+    "gemma3": (GEMMA3, 19, "float32", None, False),
+    "gemma3-own": (GEMMA3, 19, "float32", None, True),
     "phi3": (PHI3, 1, "float32", None, False),
 }
 

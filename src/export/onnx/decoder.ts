@@ -16,6 +16,7 @@ import {
   slice,
   type Tensor,
 } from '../../graph/index.ts';
+import { localRope } from '../../mixers/rope.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import {
   embed,
@@ -100,12 +101,13 @@ export function recordDecoder(config: ModelConfig): RecordedDecoder {
   };
 }
 
-/** One pair of tables for all layers whose heads have the same width. */
+/** One pair of tables for all layers whose heads are rotated alike. */
 function anglesOf(config: ModelConfig, positions: Tensor): NonNullable<MixerOptions['angles']> {
-  const tables = new Map<number, { cos: Tensor; sin: Tensor }>();
-  return (width) => {
-    const known = tables.get(width) ?? rotationAngles(config, width, positions);
-    tables.set(width, known);
+  const tables = new Map<string, { cos: Tensor; sin: Tensor }>();
+  return (width, local = false) => {
+    const key = `${width} ${local}`;
+    const known = tables.get(key) ?? rotationAngles(local ? localRope(config) : config, width, positions);
+    tables.set(key, known);
     return known;
   };
 }

@@ -1,7 +1,7 @@
 import { type Device, float32, memoryOf, type Program, type Value, type Values } from '../../graph/index.ts';
 import { needsLength } from '../../mixers/registry.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { AngleTables } from '../angle-tables.ts';
+import { AngleTables, type Rotation } from '../angle-tables.ts';
 import type { Batch } from '../batch.ts';
 import type { EngineWeights } from '../engine-weights.ts';
 import type { RunsOptions } from '../host-runs.ts';
@@ -34,7 +34,7 @@ const TAIL = BLOCK;
 
 interface Decoder {
   program: Program;
-  rotated: readonly number[];
+  rotated: readonly Rotation[];
 }
 
 export class DeviceRuns implements Runs {

@@ -27,7 +27,7 @@ import type { ModelConfig } from '../../model/config.ts';
 import { type Layer, recordLayers, type Stream, weightInputs } from '../../model/decoder.ts';
 import { type Heads, mixByParts } from '../../model/mix-by-parts.ts';
 import { modelParameters } from '../../model/parameters.ts';
-import { AngleInputs } from '../angle-tables.ts';
+import { AngleInputs, type Rotation } from '../angle-tables.ts';
 import { attend } from '../kv/online-softmax.ts';
 import { exact, type Source, sideBySide } from '../kv/source.ts';
 import { formOf, linearOf } from '../linear-part.ts';
@@ -82,8 +82,8 @@ export interface RecordedDecoder {
   outputs: Record<string, Tensor>;
   /** Inputs for the weights. */
   weights: Record<string, Tensor>;
-  /** Widths of heads that are rotated. */
-  rotated: number[];
+  /** Tables of angles that it takes. */
+  rotated: Rotation[];
 }
 
 /**
@@ -144,7 +144,7 @@ export function recordDecoder(config: ModelConfig, form: 'step' | 'piece', padTo
   const { x } = stream;
   outputs.last = T === 1 ? x : slice(x, 1, -1);
   if (form === 'piece') outputs.x = x;
-  return { outputs, weights, rotated: angles.widths };
+  return { outputs, weights, rotated: angles.rotations };
 }
 
 /** Softmax attention over past, tail and the tokens at hand; each key is read once for its group of query heads. */

@@ -14,7 +14,8 @@ import {
   zeros,
 } from '../../graph/index.ts';
 import { decoderLayer, weightInputs } from '../../model/decoder.ts';
-import { type BatchShape, LayerPrograms, layerParameters } from '../../model/layer-programs.ts';
+import { type BatchShape, LayerPrograms } from '../../model/layer-programs.ts';
+import { layerParameters } from '../../model/parameters.ts';
 import type { ParameterVector } from '../../train/parameters.ts';
 import type { Path } from '../judge/scorer.ts';
 import {

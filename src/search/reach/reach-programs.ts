@@ -24,8 +24,9 @@ import {
 import { output, rotatedHeads } from '../../mixers/attention.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { head, recordLayer, type Stream, weightInputs } from '../../model/decoder.ts';
-import { headParameters, layerParameters } from '../../model/layer-programs.ts';
+import { headParameters } from '../../model/layer-programs.ts';
 import type { Heads } from '../../model/mix-by-parts.ts';
+import { layerParameters } from '../../model/parameters.ts';
 import { exact, type Source, sideBySide } from '../../runtime/kv/source.ts';
 import { range } from '../../util/range.ts';
 
@@ -38,6 +39,8 @@ import { range } from '../../util/range.ts';
 export interface LayerForm {
   /** KV heads that see everything, ascending. */
   fullHeads: readonly number[];
+  /** Queries and keys are not rotated. */
+  noRope?: true;
   /** Whether there are tokens before those of the call. */
   prefix: boolean;
   /** Whether the call's own keys and values are wanted. */
@@ -122,7 +125,10 @@ export function attentionLayerParameters(config: ModelConfig) {
   return layerParameters(config, { kind: 'attention' });
 }
 
-function layerGraph(config: ModelConfig, { fullHeads, prefix, keeps }: LayerForm): Record<string, Tensor> {
+function layerGraph(
+  config: ModelConfig,
+  { fullHeads, prefix, keeps, noRope }: LayerForm,
+): Record<string, Tensor> {
   const { hiddenSize, numHeads, numKvHeads, headDim } = config;
   const [B, n] = ['B', 'n'];
   const size = numHeads / numKvHeads;
@@ -138,9 +144,8 @@ function layerGraph(config: ModelConfig, { fullHeads, prefix, keeps }: LayerForm
   let own: Heads | undefined;
   recordLayer(config, { index: 0, spec: { kind: 'attention' } }, stream, params, ({ normed, params }) => {
     const positions = expand(reshape(arange(n), [1, n]), [B, n]);
-    const heads = rotatedHeads(config, {
-      ...{ x: normed(), params, form: 'chunk', positions, angles: () => ({ cos, sin }) },
-    });
+    const given = { x: normed(), params, form: 'chunk', positions, angles: () => ({ cos, sin }) } as const;
+    const heads = rotatedHeads(config, given, noRope && { noRope });
     own = heads;
     const attended = all.map((i) => {
       const own = {

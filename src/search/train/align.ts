@@ -17,6 +17,7 @@ import {
 import { mixerOf } from '../../mixers/registry.ts';
 import { mixerBlock, weightInputs } from '../../model/decoder.ts';
 import { type BatchShape, LayerPrograms } from '../../model/layer-programs.ts';
+import { layerNorms } from '../../model/parameters.ts';
 import type { TokenBatches } from '../../train/batches.ts';
 import type { ParameterVector } from '../../train/parameters.ts';
 import { type Objective, type TrainOptions, type TrainResult, train } from '../../train/trainer.ts';
@@ -134,11 +135,12 @@ async function alignLayer(
   gradient?: ParameterVector,
 ): Promise<Value> {
   const { network, spec } = branches;
+  const { beforeMixer } = layerNorms(network.config);
   const program = await programs.compiled(`align ${!!gradient} ${JSON.stringify(spec)}`, () => {
     const { hiddenSize } = network.config;
     const weights = weightInputs(mixerOf(spec).parameters(spec, network.config));
     const layerWeights = {
-      'input_layernorm.weight': input('norm', 'float32', [hiddenSize]),
+      ...(beforeMixer && { [`${beforeMixer}.weight`]: input('norm', 'float32', [hiddenSize]) }),
       ...Object.fromEntries(Object.entries(weights).map(([name, w]) => [`self_attn.${name}`, w])),
     };
     const { y } = mixerBlock(network.config, spec, programs.hidden('x'), layerWeights, { form: 'chunk' });
@@ -150,11 +152,11 @@ async function alignLayer(
       ...Object.fromEntries(Object.keys(weights).map((name, i) => [`grad.${name}`, found[i]!])),
     };
   });
-  const norm = network.layers[layer]!['input_layernorm.weight']!;
+  const norm = beforeMixer && { norm: network.layers[layer]![`${beforeMixer}.weight`]! };
   const { memory } = programs;
   const { loss } = await memory.run(
     program,
-    { x, target, ...(await memory.place({ norm, ...branches.values(layer) })) },
+    { x, target, ...(await memory.place({ ...norm, ...branches.values(layer) })) },
     gradient && branches.gradients(layer, gradient),
   );
   return loss!;
