@@ -1,6 +1,7 @@
 /** `npm run bench -- NAME [arguments]`. Each benchmark is a file beside this one that exports `main(arguments)`. */
 const BENCHMARKS: Record<string, () => Promise<{ main(args: string[]): Promise<void> }>> = {
   align: () => import('./align.ts'),
+  distill: () => import('./distill.ts'),
   eval: () => import('./eval.ts'),
   gpu: () => import('./gpu/main.ts'),
   graph: () => import('./graph.ts'),

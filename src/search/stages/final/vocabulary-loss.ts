@@ -16,7 +16,7 @@ import {
 } from '../../../graph/index.ts';
 import { head, weightInputs } from '../../../model/decoder.ts';
 import { headParameters, headValues, type LayerPrograms } from '../../../model/layer-programs.ts';
-import { divergence, topDivergence } from '../../../train/losses.ts';
+import { divergenceOfLogits, topDivergence } from '../../../train/losses.ts';
 import type { Network } from '../../network/network.ts';
 
 /** What is minimised at the head: of the next token's distribution. */
@@ -37,8 +37,11 @@ export interface TopTokens {
   k: number;
 }
 
-/** 16 MB of logits; some twenty tensors of this size are alive at a time. A GPU wants more work at a time: 128 MB. */
-const LOGITS = { cpu: 1 << 22, webgpu: 1 << 25 };
+/**
+ * 48 MB of logits, 256 rows of a vocabulary of 49,152; some five tensors of this size are alive at a time. With fewer rows
+ * the weights are read more often than it pays. A GPU wants more work at a time: 128 MB.
+ */
+const LOGITS = { cpu: 3 << 22, webgpu: 1 << 25 };
 
 /** Rows of hidden states that go through the head at a time, as few chunks as may be and all alike. */
 export function chunkRows(
@@ -88,10 +91,7 @@ export async function vocabularyGradient(
     const weights = weightInputs(headParameters(config));
     const said = head(config, hidden, weights);
     const { temperature } = losses;
-    const tempered = (z: Tensor) => logSoftmax(temperature === 1 ? z : mul(z, 1 / temperature));
-    const softened = tempered(said);
-    // Recorded once where both losses want the same, gradient included.
-    const plain = temperature === 1 ? softened : logSoftmax(said);
+    const tempered = (z: Tensor) => (temperature === 1 ? z : mul(z, 1 / temperature));
     const parts: Record<string, Tensor> = {};
     const terms: Tensor[] = [];
     if (taught) {
@@ -99,14 +99,14 @@ export async function vocabularyGradient(
         ? topDivergence(
             input('top.ids', 'int64', ['R', teacher.k]),
             input('top.logProbs', 'float32', ['R', teacher.k]),
-            softened,
+            logSoftmax(tempered(said)),
           )
-        : divergence(tempered(teacherLogits(teacher.network)), softened);
+        : divergenceOfLogits(tempered(teacherLogits(teacher.network)), tempered(said));
       parts.divergence = mul(sum(each), 1 / rows);
       terms.push(mul(parts.divergence, losses.divergence * temperature ** 2));
     }
     if (losses.crossEntropy > 0) {
-      const targets = pick(plain, unsqueeze(input('targets', 'int64', ['R']), -1));
+      const targets = pick(logSoftmax(said), unsqueeze(input('targets', 'int64', ['R']), -1));
       parts.crossEntropy = sum(mul(targets, unsqueeze(input('asked', 'float32', ['R']), -1)));
       terms.push(mul(parts.crossEntropy, losses.crossEntropy));
     }
