@@ -54,7 +54,7 @@ export class Measurements {
     // No number could be the best, and JSON has none for it.
     const objective = Number.isFinite(found.objective) ? found.objective : Number.MAX_VALUE;
     this.log.add({ step, heldOut: { at: seconds, ...found, objective } });
-    if (this.heldOut.patience !== undefined && this.bestSoFar()!.step === step) {
+    if (this.heldOut.patience !== undefined && this.stepOfBest === step) {
       // The state has the last ones.
       if (isLast) this.best.drop();
       else this.best.keep(step, parameters);
@@ -62,16 +62,22 @@ export class Measurements {
     this.heldOut.onMeasured?.(this.log.measurements);
   }
 
-  private bestSoFar(): Measurement | undefined {
-    const [first, ...others] = this.log.measurements;
-    return first && others.reduce((a, b) => (b.objective < a.objective ? b : a), first);
+  /** Its place; -1 before the first. */
+  private get bestSoFar(): number {
+    const { measurements } = this.log;
+    const values = measurements.map(({ objective }) => objective);
+    return values.indexOf(Math.min(...values));
+  }
+
+  private get stepOfBest(): number {
+    return this.log.measurements[this.bestSoFar]!.step;
   }
 
   /** Whether nothing has become better for too long. */
   get isHopeless(): boolean {
     const { measurements } = this.log;
     const { patience = Number.POSITIVE_INFINITY } = this.heldOut;
-    return measurements.length - 1 - measurements.findIndex((each) => each === this.bestSoFar()) >= patience;
+    return measurements.length - 1 - this.bestSoFar >= patience;
   }
 
   /**
@@ -81,7 +87,7 @@ export class Measurements {
    * @returns the step of those that are left, and whether better ones were lost
    */
   restore(step: number, parameters: ParameterVector): { step: number; lost?: number } {
-    const best = this.heldOut.patience === undefined ? step : this.bestSoFar()!.step;
+    const best = this.heldOut.patience === undefined ? step : this.stepOfBest;
     if (best === step || this.best.restore(best, parameters)) return { step: best };
     return { step, lost: best };
   }

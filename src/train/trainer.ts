@@ -23,6 +23,7 @@ export interface Objective {
    * @param random the only source of randomness, so that a resumed run draws what the first would have
    * @param gradient receives the gradient, every element of it, where the training's memory has it
    * @param onPart may be told how much of it is done, from 0 to 1
+   * @param over how much of the run is over before the step, from 0 to 1
    * @returns the loss, and what else is worth logging
    */
   gradient(
@@ -30,6 +31,7 @@ export interface Objective {
     gradient: ParameterVector,
     step: number,
     onPart?: (part: number) => void,
+    over?: number,
   ): Promise<{ loss: number; [value: string]: number }>;
 }
 
@@ -212,9 +214,11 @@ async function trainAlone(options: TrainOptions): Promise<TrainResult> {
         if (accumulate > 1) memory.clear(gradient.data);
         for (let i = 0; i < accumulate; i++) {
           options.signal?.throwIfAborted();
-          const batch = await objective.gradient(state.random, own, state.step, (done) => {
+          const onPart = (done: number) => {
             if (performance.now() - told > 1000 * LONG) tell(state.step + (i + done) / accumulate);
-          });
+          };
+          const over = part(state.step, state.seconds);
+          const batch = await objective.gradient(state.random, own, state.step, onPart, over);
           for (const [name, value] of Object.entries(batch)) {
             values[name] = (values[name] ?? 0) + value / accumulate;
           }
