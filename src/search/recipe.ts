@@ -324,7 +324,7 @@ export const recipeSchemas = {
 };
 
 /** A final training with the defaults of its model filled in. */
-export type FinalSettings = z.infer<typeof final> & FinalTraining;
+type FinalSettings = z.infer<typeof final> & FinalTraining;
 
 /** A recipe whose model is known. */
 export interface PreparedRecipe extends Omit<Recipe, 'final'> {

@@ -13,7 +13,7 @@ import { cachedBytes } from './teacher-cache.ts';
 /** What a distillation needs of its settings and models, before any work. */
 
 /** Tokens of alignment beyond which predictions teach more (../shared/spec: alignment is a start, never the end). */
-export const ENOUGH_ALIGNMENT = 500_000;
+const ENOUGH_ALIGNMENT = 500_000;
 
 /** @throws InputError for what could only fail later, after hours of training; nothing is written */
 export function checkDistillation(settings: DistillSettings): {

@@ -20,7 +20,7 @@ import { HeldOutDivergence } from './held-out-divergence.ts';
 import type { DistillSettings, Stage, StageName } from './settings.ts';
 import { TeacherCache } from './teacher-cache.ts';
 
-export interface DistilledStage {
+interface DistilledStage {
   name: StageName;
   steps: number;
   tokens: number;
