@@ -11,7 +11,7 @@ import { type ObjectiveTask, objectiveTask, SEARCHED, WORLD_TASKS } from '../tas
 import type { Encode } from '../tasks/task.ts';
 import { speaksOfTheWorld } from '../tasks/texts.ts';
 import { cachedEncode } from '../tasks/world-tokenizer.ts';
-import { type TrainingData, textBatches } from '../train/batches.ts';
+import { type KnownText, type TextSource, type TrainingData, textBatches } from '../train/batches.ts';
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { bounds, checkBound } from './bounds.ts';
@@ -28,6 +28,8 @@ export interface DataSettings {
   heldOut?: string | readonly string[];
   /** Share of the documents of `data` that are held out where the task needs it and `heldOut` is not given. */
   heldOutShare?: number;
+  /** Whether a part of the text is held out for what measures a training while it goes on, though no task asks for one. */
+  validated?: boolean;
   /** The field of records that has the text; `text`, `messages` or `conversations` unless given. */
   field?: string;
   /** 'name', 'name:metric' or 'name:metric:examples'; without it what fits the data. */
@@ -89,19 +91,51 @@ export async function dataOf(
   model: string,
   options: DataSettings,
   control: Control = {},
-): Promise<{ batches: TrainingData; tasks: ObjectiveTask[]; texts: Texts }> {
-  const { tokenizer, texts, tasks } = await judged(model, options, control);
+): Promise<{
+  batches: TrainingData;
+  /** Rows of documents that are neither trained nor reported on, where a part of the text is held out. */
+  heldOut: TrainingData | undefined;
+  tasks: ObjectiveTask[];
+  texts: Texts;
+}> {
+  const { tokenizer, texts, tasks, choosing } = await judged(model, options, control);
   const { training, heldOut } = texts;
   const identity = tokenizerIdentity(model);
-  if (training === undefined) return { batches: worldBatches(tokenizer, identity), tasks, texts };
+  const encode = encoderOf(tokenizer);
+  const other = choosing && textBatches(choosing, encode, `what is held out of ${choosing.name}`, identity);
+  if (training === undefined) {
+    const [batches, world] = [false, true].map((side) => worldBatches(tokenizer, identity, side));
+    return { batches: batches!, heldOut: other ?? world, tasks, texts };
+  }
   if (heldOut) await checkApart(training, heldOut, control);
   const text = trainingText(training);
-  const encode = encoderOf(tokenizer);
   return {
     batches: textBatches({ ...text, identity: training.identity }, encode, training.name, identity),
+    heldOut: other,
     tasks,
     texts,
   };
+}
+
+/** The part of a held-out text that choices are made on: tasks report on the other. */
+function choosingPart(text: TextSource, { name, identity }: Corpus): KnownText & { name: string } {
+  const length = text.middle ?? Math.ceil(text.length / 2);
+  return {
+    name,
+    identity: `${identity} held out`,
+    length,
+    slice: (start, end) => text.slice(start, Math.min(end, length)),
+  };
+}
+
+/** What is held out though nobody asked for it: nothing of a text of few documents. */
+function heldOutIfAny(training: Corpus): TextSource | undefined {
+  try {
+    return heldOutText(training);
+  } catch (error) {
+    if (error instanceof InputError) return undefined;
+    throw error;
+  }
 }
 
 /** The texts of some settings, and the tasks that models are judged by. */
@@ -134,14 +168,20 @@ async function judged(
   };
   const { training, heldOut } = texts;
   if (field !== undefined) checkField(field, training, heldOut);
-  const text = heldOut ? trainingText(heldOut) : share && training ? heldOutText(training) : undefined;
+  const asked = isAsked(task);
+  const text = heldOut
+    ? trainingText(heldOut)
+    : share && training
+      ? (asked ? heldOutText : heldOutIfAny)(training)
+      : undefined;
+  const choosing = text && choosingPart(text, heldOut ?? training!);
   const { dataDir: folder, shots } = options;
   // One token less than the context: all of a row is read.
   const contextLength = openCheckpoint(model).config.maxPositionEmbeddings - 1;
   const how = { ...options, heldOut: text, datasets: { folder, shots, ...control }, contextLength };
   const tasks: ObjectiveTask[] = [];
   for (const each of task) tasks.push(await objectiveTask(each, how, tokenizer));
-  return { tokenizer, texts, tasks };
+  return { tokenizer, texts, tasks, choosing };
 }
 
 /**
@@ -178,33 +218,41 @@ function textNeeded(model: string, { heldOut, task }: DataSettings): string {
  * loss without its text.
  */
 function shareOf(
-  { heldOut, heldOutShare, task }: Pick<DataSettings, 'heldOut' | 'heldOutShare' | 'task'>,
+  {
+    heldOut,
+    heldOutShare,
+    task,
+    validated,
+  }: Pick<DataSettings, 'heldOut' | 'heldOutShare' | 'task' | 'validated'>,
   world: boolean,
 ): number | undefined {
-  const asked = task!.some((text) => text.split(':')[0] === HELD_OUT_TASK);
+  const asked = isAsked(task!);
   if (heldOutShare !== undefined) checkBound('--held-out-share', heldOutShare, bounds.share);
   if (heldOut !== undefined && heldOutShare !== undefined) {
     throw new InputError(
       `--held-out-share ${heldOutShare}: the held-out text is ${[heldOut].flat().join(' ')}; expected one of --held-out and --held-out-share`,
     );
   }
-  if (!asked && (heldOut !== undefined || heldOutShare !== undefined)) {
+  if (!asked && (heldOut !== undefined || (heldOutShare !== undefined && !validated))) {
     const what = heldOut === undefined ? `share ${heldOutShare}` : `text ${[heldOut].flat().join(' ')}`;
     throw new InputError(
       `the held-out ${what} is for the task ${HELD_OUT_TASK}, which is none of the tasks: ${task!.join(' ')}`,
     );
   }
-  if (!asked || heldOut !== undefined) return undefined;
+  if (heldOut !== undefined || (!asked && (!validated || world))) return undefined;
   if (world) {
     throw new InputError(`the task ${HELD_OUT_TASK} needs a text that is not trained on: --held-out FILE`);
   }
   return heldOutShare ?? DEFAULTS.heldOutShare;
 }
 
-function worldBatches(tokenizer: Tokenizer, identity: string): TrainingData {
+const isAsked = (tasks: readonly string[]) => tasks.some((text) => text.split(':')[0] === HELD_OUT_TASK);
+
+function worldBatches(tokenizer: Tokenizer, identity: string, heldOut: boolean): TrainingData {
   const encode = cachedEncode((text) => tokenizer.encode(text, { addSpecialTokens: false }));
   return {
-    identity: `world ${tokenizer.eosIds[0]} ${identity}`,
-    fill: (out, width, random) => fillRows(out, width, random, encode, tokenizer.eosIds[0]!),
+    identity: `world${heldOut ? ' held out' : ''} ${tokenizer.eosIds[0]} ${identity}`,
+    fill: (out, width, random) =>
+      fillRows(out, width, random, encode, tokenizer.eosIds[0]!, undefined, heldOut),
   };
 }

@@ -128,6 +128,7 @@ export class PathGradient {
    * @param gradient receives the gradient, every element of it
    * @param onPart told how much of it is done, from 0 to 1
    * @param kept by layer of the student, of which rows its window counts, where not of all [B]
+   * @param counted by place, its weight in what is lost at the head, where not all count alike [B * T]
    */
   async compute(
     path: Path,
@@ -135,6 +136,7 @@ export class PathGradient {
     gradient: ParameterVector,
     onPart: (part: number) => void = () => {},
     kept: ReadonlyMap<number, Value> = new Map(),
+    counted?: Float32Array,
   ): Promise<{ loss: number; [part: string]: number }> {
     const { memory } = this;
     memory.clear(gradient.data);
@@ -146,7 +148,8 @@ export class PathGradient {
     if (lowest < 0 && this.head.size === 0) return { loss: 0 };
     const states = new Set<Value>();
     try {
-      return await this.through(path, ids, gradient, lowest < 0 ? path.length : lowest, states, onPart, kept);
+      const first = lowest < 0 ? path.length : lowest;
+      return await this.through(path, ids, gradient, first, states, onPart, kept, counted);
     } finally {
       memory.free(...states);
     }
@@ -161,6 +164,7 @@ export class PathGradient {
     states: Set<Value>,
     onPart: (part: number) => void,
     kept: ReadonlyMap<number, Value>,
+    counted: Float32Array | undefined,
   ): Promise<{ loss: number; [part: string]: number }> {
     const { memory } = this;
     const { teacher, student, losses, signal } = this.options;
@@ -193,6 +197,7 @@ export class PathGradient {
         student,
         teacher: known ?? { network: teacher, x: taught?.at(-1) ?? hidden[count]! },
         into: placesOf(this.head, gradient),
+        counted,
       };
       const top = await vocabularyGradient(this.programs, vocabulary, given, this.options.logits);
       ({ loss, parts, below: above } = top);
