@@ -55,7 +55,7 @@ export async function cellsOf(
   const [none, parent, ...reported] = await space.quality([[], all, ...budgets.flatMap(sets)]);
   const trainedOf = async (placement: Placement) =>
     space.trained &&
-    (await remember(join(work, `trained-${placement.join('-')}.json`), { seed }, () =>
+    (await remember(join(work, `trained-${placement.join('-')}.json`), space.identity, () =>
       space.trained!(placement),
     ));
 
@@ -81,22 +81,18 @@ export async function cellsOf(
   for (const searcher of searchers) {
     for (const budget of budgets) {
       const name = `${searcher.name} ${budget}`.replaceAll(/[^a-z0-9]+/gi, '-');
-      const found = await remember(
-        join(work, `${name}.json`),
-        { seed, budget, places: places.length },
-        async () => {
-          const spent: Spent = { tokens: 0, trainedTokens: 0, seconds: 0 };
-          const problem: Problem = {
-            ...{ places, layers, kvHeads, budget, random: new Random(seed) },
-            judge: charged(space.judge, spent),
-            localErrors: () => space.localErrors(spent),
-            gates: () => space.gates(budget, spent),
-            superNetwork: async () => charged(await space.superNetwork(spent), spent),
-          };
-          const { placement, drawn } = await searcher.search(problem);
-          return { placement, drawn, spent };
-        },
-      );
+      const found = await remember(join(work, `${name}.json`), { ...space.identity, budget }, async () => {
+        const spent: Spent = { tokens: 0, trainedTokens: 0, seconds: 0 };
+        const problem: Problem = {
+          ...{ places, layers, kvHeads, budget, random: new Random(seed) },
+          judge: charged(space.judge, spent),
+          localErrors: () => space.localErrors(spent),
+          gates: () => space.gates(budget, spent),
+          superNetwork: async () => charged(await space.superNetwork(spent), spent),
+        };
+        const { placement, drawn } = await searcher.search(problem);
+        return { placement, drawn, spent };
+      });
       const { placement, drawn, spent } = found;
       const finished = async (own: Placement) => {
         const [quality] = await space.quality([own]);
@@ -112,13 +108,13 @@ export async function cellsOf(
       log(
         `seed ${seed}, ${budget}: ${searcher.name} {${placement.join(', ')}} ${JSON.stringify(cell.quality)}`,
       );
-      if (drawn) {
-        const each: { quality: Quality; trained?: Quality }[] = [];
-        for (const own of drawn) each.push({ quality: (await space.quality([own]))[0]! });
-        const mean = (of: (quality: Quality) => number) => average(each.map(({ quality }) => of(quality)));
+      // Where placements are trained, all that were drawn would have to be.
+      if (drawn && !space.trained) {
+        const each: Quality[] = [];
+        for (const own of drawn) each.push(...(await space.quality([own])));
         cells.push({
           ...{ searcher: RANDOM_MEAN, budget, seed, placement: [] },
-          quality: { right: mean(({ right }) => right), kl: mean(({ kl }) => kl) },
+          quality: { right: average(each.map(({ right }) => right)), kl: average(each.map(({ kl }) => kl)) },
           spent: { tokens: 0, trainedTokens: 0, seconds: 0 },
         });
       }

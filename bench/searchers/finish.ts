@@ -8,7 +8,7 @@ import type { TrainingData } from '../../src/train/batches.ts';
 import { train } from '../../src/train/trainer.ts';
 
 /** The equal end of all placements: their linear mixers learn the parent's predictions. */
-const FINISH = { batch: 4, length: 128, steps: 80, rate: 1e-3 };
+export const FINISH = { batch: 4, length: 128, steps: 60, rate: 1e-3 };
 
 /** Trains the branches along one path by the divergence from the parent's predictions, and leaves them in the network. */
 export async function finish(

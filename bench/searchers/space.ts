@@ -1,9 +1,12 @@
 import type { PricedJudge } from '../../src/search/searchers/charged.ts';
 import type { Problem, Spent } from '../../src/search/searchers/searcher.ts';
 import type { Placement } from '../../src/search/stages/placement/searcher.ts';
+import type { Identity } from '../../src/util/store/identity.ts';
 
 /** What is searched: a model, what its places choose between, and who judges. */
 export interface Space {
+  /** All that results depend on beside searcher and budget. */
+  identity: Identity;
   places: Problem['places'];
   layers: number;
   kvHeads: number;

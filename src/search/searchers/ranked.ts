@@ -3,7 +3,7 @@ import { asPlacement, checkBudget } from '../stages/placement/searcher.ts';
 import type { Problem, Searcher } from './searcher.ts';
 
 /** The places of the highest values keep full attention; no placement is judged. */
-export function ranked(name: string, values: (problem: Problem) => Promise<readonly number[]>): Searcher {
+function ranked(name: string, values: (problem: Problem) => Promise<readonly number[]>): Searcher {
   return {
     name,
     async search(problem) {

@@ -49,7 +49,7 @@ export interface Problem {
   superNetwork(): Promise<JudgePlacements>;
 }
 
-export interface Found {
+interface Found {
   placement: Placement;
   /** All that were drawn, where they were drawn by chance. */
   drawn?: readonly Placement[];
