@@ -21,6 +21,7 @@ import { openCorpus, trainingText } from '../../src/tasks/corpus/corpus.ts';
 import { readingOf } from '../../src/tasks/reading.ts';
 import { InputError } from '../../src/util/errors.ts';
 import { average } from '../../src/util/statistics.ts';
+import { keep, recall } from '../../src/util/store/kept.ts';
 import { processorSeconds } from './processor-seconds.ts';
 import type { Space } from './space.ts';
 
@@ -85,28 +86,28 @@ export async function openTextSpace(
     placement.reduce((sum, place) => withUnit(sum, places[place]!), windows);
   const sum = (list: readonly number[]) => list.reduce((total, each) => total + each, 0);
   const ofTails = ({ tails }: Example) => sum(tails.map(({ ids }) => ids.length));
-  let read: string | undefined;
-  let seconds = 0;
-  let tokens = 0;
+  // Of all judging, by earlier processes too.
+  const rateFile = join(work, 'rate.json');
+  const spent = recall<{ seconds: number; tokens: number }>(rateFile, { seed }) ?? { seconds: 0, tokens: 0 };
   const priced: Space['judge'] = {
     exact: false,
     async judge(placements, near = []) {
       judge.readWith(reachOf(near));
       const before = model.tokens;
       const [found, took] = await processorSeconds(() => judge.judge(placements.map(reachOf), 'judge'));
-      seconds += took;
-      tokens += model.tokens - before;
+      spent.seconds += took;
+      spent.tokens += model.tokens - before;
+      keep(rateFile, { seed }, spent);
       return found.map(({ objective, text: said }) => ({ objective, kl: said!.kl }));
     },
-    tokensOf(placements, near = []) {
+    tokensOf(placements, near = [], read) {
       const beginnings = new Set<string>();
       for (const placement of placements) {
         for (let layer = 0; layer < config.layers.length; layer++)
           beginnings.add(`${layer}: ${placementKey(placement.filter((place) => place <= layer))}`);
       }
-      const reading =
-        placementKey(near) === read ? 0 : sum(judge.examples.map(({ prefix }) => prefix.length));
-      read = placementKey(near);
+      const isRead = read && placementKey(read) === placementKey(near);
+      const reading = isRead ? 0 : sum(judge.examples.map(({ prefix }) => prefix.length));
       return Math.round(
         reading + (beginnings.size / config.layers.length) * sum(judge.examples.map(ofTails)),
       );
@@ -154,7 +155,7 @@ export async function openTextSpace(
     },
     // Windows have no weights of their own to train.
     superNetwork: async () => priced,
-    secondsPerToken: () => seconds / Math.max(1, tokens),
+    secondsPerToken: () => spent.seconds / Math.max(1, spent.tokens),
     async quality(placements) {
       const found = [];
       for (const placement of placements) {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { openCheckpoint } from '../../src/model/checkpoint.ts';
 import { dataOf } from '../../src/search/data.ts';
 import { pathOf as linearPath } from '../../src/search/judge/judge.ts';
+import { PathScorer } from '../../src/search/judge/scorer.ts';
 import { BranchWeights } from '../../src/search/network/branches.ts';
 import { linearMixer } from '../../src/search/network/linear-mixer.ts';
 import { Network } from '../../src/search/network/network.ts';
@@ -17,7 +18,7 @@ import { trainSuperNetwork } from '../../src/search/train/super-network.ts';
 import { Random } from '../../src/util/random.ts';
 import { average } from '../../src/util/statistics.ts';
 import { remember } from '../../src/util/store/kept.ts';
-import { FINISH, finish } from './finish.ts';
+import { FINISH, Finish } from './finish.ts';
 import { processorSeconds } from './processor-seconds.ts';
 import type { Space } from './space.ts';
 
@@ -113,6 +114,7 @@ export async function openWorldSpace(
     });
   const identity = { parent: network.fingerprint(), data: batches.identity, align: ALIGN };
   let trained: Promise<PathJudge> | undefined;
+  let finishing: ReturnType<typeof beginFinishing> | undefined;
   return {
     identity: { ...identity, setting, seed, ...{ REACH, MIXER, TASKS, TEXT, SUPERNET, GATES, FINISH } },
     ...{ places, layers, kvHeads: config.numKvHeads, judge },
@@ -164,23 +166,29 @@ export async function openWorldSpace(
     quality: async (placements) => qualityOf(await reported.judge(placements)),
     ...(setting === 'linear' && {
       async trained(placement: Placement) {
-        const { network: own, branches } = await fresh();
-        const folder = join(work, `finish-${placement.join('-')}`);
-        await finish(own, branches!, pathOf(placement), { batches, folder, seed, threads });
-        const after = judgeOf(own, `finished-${placement.join('-')}`, reportedTasks, textOf(drawn.reported));
-        try {
-          return qualityOf(await after.judge([placement]))[0]!;
-        } finally {
-          await after.dispose();
-        }
+        finishing ??= beginFinishing();
+        const { own, finish, scorer } = await finishing;
+        await finish.train(pathOf(placement));
+        const text = textOf(drawn.reported);
+        const after = new PathJudge(own, { pathOf, all: everything, tasks: reportedTasks, text, scorer });
+        return qualityOf(await after.judge([placement]))[0]!;
       },
     }),
     async dispose() {
       await judge.dispose();
       await reported.dispose();
       await (await trained)?.dispose();
+      const { finish, scorer } = (await finishing) ?? {};
+      await finish?.dispose();
+      await scorer?.dispose();
     },
   };
+
+  async function beginFinishing() {
+    const { network: own, branches } = await fresh();
+    const finish = new Finish(own, branches!, { batches, seed, threads });
+    return { own, finish, scorer: new PathScorer(own, { threads }) };
+  }
 
   /** The network after its training, which resumes from its folder: done once, it is had again at once. */
   async function trainSuper(): Promise<Network> {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Placement } from '../stages/placement/searcher.ts';
+import { type Placement, placementKey } from '../stages/placement/searcher.ts';
 import { charged } from './charged.ts';
 
 const nothing = () => ({ tokens: 0, trainedTokens: 0, seconds: 0 });
@@ -44,4 +44,19 @@ test('a judge whose texts are read with a placement is asked anew near another o
   await ask([[0]], [1]);
   await ask([[0]], [1]);
   expect(spent.tokens).toBe(20);
+});
+
+test('reading is told of once, by each search for itself', async () => {
+  const reading = {
+    ...judge(false),
+    tokensOf: (placements: readonly Placement[], near: Placement = [], read?: Placement) =>
+      placements.length + (read && placementKey(read) === placementKey(near) ? 0 : 1000),
+  };
+  const [one, other] = [nothing(), nothing()];
+  const ask = charged(reading, one);
+  await ask([[0], [1]], [2]);
+  await ask([[3]], [2]);
+  await ask([[3]], [4]);
+  await charged(reading, other)([[0]], [4]);
+  expect([one.tokens, other.tokens]).toEqual([1002 + 1 + 1001, 1001]);
 });

@@ -7,7 +7,8 @@ export interface PricedJudge {
   exact: boolean;
   /** @returns as many judgements as placements */
   judge(placements: readonly Placement[], near?: Placement): Promise<readonly Judgement[]>;
-  tokensOf(placements: readonly Placement[], near?: Placement): number;
+  /** @param read what the same search had texts read with before, if it asked before */
+  tokensOf(placements: readonly Placement[], near?: Placement, read?: Placement): number;
 }
 
 /**
@@ -16,6 +17,7 @@ export interface PricedJudge {
  */
 export function charged(judge: PricedJudge, spent: Spent): JudgePlacements {
   const known = new Map<string, Judgement>();
+  let read: Placement | undefined;
   return async (placements, near) => {
     const keyOf = (placement: Placement) =>
       placementKey(placement) + (judge.exact || !near ? '' : ` near ${placementKey(near)}`);
@@ -23,7 +25,8 @@ export function charged(judge: PricedJudge, spent: Spent): JudgePlacements {
     for (const key of known.keys()) fresh.delete(key);
     if (fresh.size > 0) {
       const list = [...fresh.values()];
-      spent.tokens += judge.tokensOf(list, near);
+      spent.tokens += judge.tokensOf(list, near, read);
+      read = near;
       const found = await judge.judge(list, near);
       for (const [i, key] of [...fresh.keys()].entries()) known.set(key, found[i]!);
     }

@@ -19,6 +19,8 @@ export interface PathJudgeOptions {
   text: { ids: Int32Array; length: number; every: number };
   /** A file name to which `-tasks.json` and so on are put, where judgements are kept. */
   keep?: string;
+  /** Of the network, for who has one: it stays theirs. */
+  scorer?: PathScorer;
   threads?: number;
   onProgress?: OnProgress;
   signal?: AbortSignal;
@@ -45,7 +47,7 @@ export class PathJudge {
     private readonly options: PathJudgeOptions,
   ) {
     const { threads, tasks, pathOf, text, signal, onProgress, keep: path } = options;
-    this.scorer = new PathScorer(network, { threads });
+    this.scorer = options.scorer ?? new PathScorer(network, { threads });
     const fingerprint = network.fingerprint();
     this.tasks = new Judge(this.scorer, network.branches.length, tasks, {
       path: pathOf,
@@ -104,6 +106,6 @@ export class PathJudge {
   }
 
   async dispose(): Promise<void> {
-    await this.scorer.dispose();
+    if (!this.options.scorer) await this.scorer.dispose();
   }
 }
