@@ -13,7 +13,7 @@ import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadTokenizer } from '../src/model/folder.ts';
 import { thisMachine } from '../src/search/machine.ts';
-import { SEARCHERS } from '../src/search/searchers/all.ts';
+import { ONCE_FOR_ALL, SEARCHERS } from '../src/search/searchers/all.ts';
 import { speaksOfTheWorld } from '../src/tasks/texts.ts';
 import { InputError } from '../src/util/errors.ts';
 import { type Cell, cellsOf, type Reference } from './searchers/cells.ts';
@@ -49,10 +49,12 @@ export async function main(args: string[]): Promise<void> {
     throw new InputError(`searcher '${unknown}': expected some of ${names}`);
   }
   const searchers = SEARCHERS.filter(({ name }) => !wanted || wanted.includes(name));
+  const untrained = searchers.filter(({ name }) => name !== ONCE_FOR_ALL);
   const log = (line: string) => console.log(`${new Date().toISOString().slice(11, 19)} ${line}`);
   const world = speaksOfTheWorld(loadTokenizer(values.model));
   const model = basename(values.model);
   for (const setting of world ? (values.settings.split(',') as Setting[]) : (['windows'] as const)) {
+    const trains = setting === 'linear';
     const cells: Cell[] = [];
     const references: Reference[] = [];
     for (const seed of numbers(values.seeds)) {
@@ -66,7 +68,7 @@ export async function main(args: string[]): Promise<void> {
       try {
         const perLayer = space.places.length / space.layers;
         const budgets = numbers(values.budgets).map((budget) => budget * perLayer);
-        const found = await cellsOf(space, searchers, { budgets, seed, work, log });
+        const found = await cellsOf(space, trains ? searchers : untrained, { budgets, seed, work, log });
         cells.push(...found.cells);
         references.push(found.reference);
       } finally {

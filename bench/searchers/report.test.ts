@@ -49,8 +49,8 @@ test('a row for each searcher, the best in front, what is not told apart from it
   expect(table[2]).toContain('| 81.0 ± 1.4 | 0.5000 | 9.0 |  | - | 12.3 K | 2.0 K | 7.0 |');
   expect(table[3]).toContain('undecided');
   expect(table[4]).toContain('| 31.1 ± 1.5 | 0.5000 | 59.0 |  | 49.9 ± 0.6 |');
-  expect(page).toContain('Not told apart from it (95 % interval of the paired differences): near.');
-  expect(page).toContain('Decidedly behind: bad.');
+  expect(page).toContain('Undecided (the 95 % interval of the paired differences holds 0): near.');
+  expect(page).toContain('Behind: bad.');
   expect(page).toContain('2 seeds; the parent 90.0 % right, all exchanged 30.0 %.');
 });
 

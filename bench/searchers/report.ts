@@ -52,6 +52,7 @@ function tableOf(setting: SettingResult, budget: number): string {
 
 function behindOf({ verdict, behind }: Row): string {
   if (verdict === 'best') return '-';
+  if (verdict === 'equal') return 'equal';
   const margin = behind.margin === undefined ? '' : ` ± ${percent(behind.margin)}`;
   return `${signed(behind.mean)}${margin}${verdict === 'undecided' ? ', undecided' : ''}`;
 }
@@ -64,11 +65,11 @@ function verdictOf(setting: SettingResult): string[] {
     const [best, ...others] = rows;
     const named = (verdict: Row['verdict']) =>
       others.filter((row) => row.verdict === verdict).map(({ searcher }) => searcher);
-    const [equal, behind] = [named('undecided'), named('behind')];
+    const listed = (verdict: Row['verdict']) => named(verdict).join('; ') || 'none';
     return (
-      `With ${budgets[i]} the best mean has ${best!.searcher} (${percent(best!.right.mean)} %). ` +
-      `Not told apart from it (95 % interval of the paired differences): ${equal.join('; ') || 'none'}. ` +
-      `Decidedly behind: ${behind.join('; ') || 'none'}.`
+      `With ${budgets[i]} the best mean has ${best!.searcher} (${percent(best!.right.mean)} %, ${best!.seconds.toFixed(1)} s). Equal with every ` +
+      `seed: ${listed('equal')}. Undecided (the 95 % interval of the paired differences holds 0): ${listed('undecided')}. ` +
+      `Behind: ${listed('behind')}.`
     );
   });
   const all = byBudget[0]!
@@ -87,7 +88,7 @@ function verdictOf(setting: SettingResult): string[] {
   );
   return [
     ...sentences,
-    `Decidedly behind under no budget, by the mean over budgets and the seconds of all of them: ${over.join('; ') || 'none'}.`,
+    `Decidedly behind under no budget, with the mean over budgets and the seconds of all of them: ${over.join('; ') || 'none'}.`,
   ];
 }
 

@@ -50,6 +50,16 @@ test('where all were trained alike, that decides', () => {
   ]);
 });
 
+test('of equal ones the cheapest is first', () => {
+  const cheap = { spent: { tokens: 1, trainedTokens: 0, seconds: 0.5 } };
+  const cells = [1, 2].flatMap((seed) => [cell('dear', seed, 0.8), cell('cheap', seed, 0.8, cheap)]);
+  const rows = rowsOf(result(cells), 2);
+  expect(rows.map(({ searcher, verdict }) => [searcher, verdict])).toEqual([
+    ['cheap', 'best'],
+    ['dear', 'equal'],
+  ]);
+});
+
 test('budgets by themselves', () => {
   const own = result([cell('a', 1, 0.9, { budget: 4 }), cell('a', 1, 0.8)]);
   expect(budgetsOf(own)).toEqual([2, 4]);

@@ -29,12 +29,13 @@ export interface Row {
   seconds: number;
   /** Of right answers, to the best row, seed by seed: the mean difference and its 95 % interval. */
   behind: { mean: number; margin: number | undefined };
-  verdict: 'best' | 'undecided' | 'behind';
+  /** equal: with every seed just as good. */
+  verdict: 'best' | 'equal' | 'undecided' | 'behind';
 }
 
 const reportedOf = ({ quality, trained }: { quality: Quality; trained?: Quality }) => trained ?? quality;
 
-/** Highest share of right answers first. */
+/** Highest share of right answers first, of equal ones the cheapest. */
 export function rowsOf({ cells, references }: SettingResult, budget: number): Row[] {
   const own = cells.filter((cell) => cell.budget === budget);
   const names = [...new Set(own.map(({ searcher }) => searcher))];
@@ -65,7 +66,9 @@ export function rowsOf({ cells, references }: SettingResult, budget: number): Ro
       },
     };
   });
-  rows.sort((a, b) => b.row.right.mean - a.row.right.mean);
+  // Sums of the same numbers in another order differ by rounding.
+  const rank = ({ row }: (typeof rows)[number]) => -Math.round(row.right.mean * 1e9);
+  rows.sort((a, b) => rank(a) - rank(b) || a.row.seconds - b.row.seconds);
   const first = rows[0]!;
   return rows.map(({ found, row }) => {
     const differences = found.flatMap((cell) => {
@@ -73,9 +76,14 @@ export function rowsOf({ cells, references }: SettingResult, budget: number): Ro
       return other ? [reportedOf(cell).right - reportedOf(other).right] : [];
     });
     const behind = { mean: -average(differences), margin: margin95(differences) };
-    const verdict = row === first.row ? 'best' : decidedSign(differences) < 0 ? 'behind' : 'undecided';
-    return { ...row, behind, verdict };
+    return { ...row, behind, verdict: verdictOf(row === first.row, differences) };
   });
+}
+
+function verdictOf(isFirst: boolean, differences: readonly number[]): Row['verdict'] {
+  if (isFirst) return 'best';
+  if (differences.every((difference) => Math.abs(difference) < 1e-9)) return 'equal';
+  return decidedSign(differences) < 0 ? 'behind' : 'undecided';
 }
 
 /** Budgets, ascending. */

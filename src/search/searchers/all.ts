@@ -12,9 +12,12 @@ const [WIDTH, DRAWN] = [3, 8];
 
 const beam = beamSearch(WIDTH);
 
+/** The paper's, which trains what full attention is exchanged for: where there is nothing to train it is the beam alone. */
+export const ONCE_FOR_ALL = 'once-for-all, beam';
+
 /** All searchers that are compared. */
 export const SEARCHERS: readonly Searcher[] = [
-  fromPlacementSearch('once-for-all, beam', beam, (problem) => problem.superNetwork()),
+  fromPlacementSearch(ONCE_FOR_ALL, beam, (problem) => problem.superNetwork()),
   fromPlacementSearch('beam', beam),
   greedyAddition('greedy by KL, adding', ({ kl }) => kl),
   greedyRemoval('greedy by KL, taking away', ({ kl }) => kl),
