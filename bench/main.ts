@@ -8,6 +8,7 @@ const BENCHMARKS: Record<string, () => Promise<{ main(args: string[]): Promise<v
   hostile: () => import('./hostile.ts'),
   peers: () => import('./peers.ts'),
   sampling: () => import('./sampling.ts'),
+  searchers: () => import('./searchers.ts'),
   serve: () => import('./serve.ts'),
   windows: () => import('./windows.ts'),
 };
