@@ -252,7 +252,7 @@ export const PARENTS = {
   },
 } satisfies Record<string, Parent>;
 
-export type ParentType = keyof typeof PARENTS;
+type ParentType = keyof typeof PARENTS;
 
 export function parentOf(modelType: string): Parent | undefined {
   return Object.hasOwn(PARENTS, modelType) ? PARENTS[modelType as ParentType] : undefined;

@@ -13,9 +13,9 @@ import {
 } from '../../graph/index.ts';
 import { mixerOf } from '../../mixers/registry.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
-import { mixerBlock, mlpBlock, type Weights, weightInputs } from '../../model/decoder.ts';
+import { recordLayer, type Stream, type Weights, weightInputs } from '../../model/decoder.ts';
 import type { LayerPrograms } from '../../model/layer-programs.ts';
-import { mlpParameters } from '../../model/parameters.ts';
+import { layerParameters } from '../../model/parameters.ts';
 import type { Network } from '../network/network.ts';
 
 /**
@@ -76,25 +76,21 @@ export class GatedLayer {
 
   private graph(full: MixerSpec, other: MixerSpec, x: Tensor, gate: Tensor): Tensor {
     const { config } = this.network;
-    const shared = weightInputs([
-      { name: 'input_layernorm.weight', shape: [config.hiddenSize] },
-      ...mlpParameters(config),
-    ]);
-    const mixed = (which: string, spec: MixerSpec, share: Tensor) => {
-      const own = weightInputs(
-        mixerOf(spec)
+    const shared = layerParameters(config, full).filter(({ name }) => !name.startsWith('self_attn.'));
+    const stream: Stream = { x };
+    recordLayer(config, { index: 0, spec: full }, stream, weightInputs(shared), ({ normed }) => {
+      const mixed = (which: string, spec: MixerSpec, share: Tensor) => {
+        const own = mixerOf(spec)
           .parameters(spec, config)
-          .map((parameter) => ({ ...parameter, name: `${which}.${parameter.name}` })),
-      );
-      let weights: Weights = Object.fromEntries(
-        Object.entries(own).map(([name, w]) => [`self_attn.${name.slice(which.length + 1)}`, w]),
-      );
-      if (this.gates > 1) weights = byHead(weights, share);
-      const { y } = mixerBlock(config, spec, x, { ...shared, ...weights }, { form: 'chunk' });
-      return this.gates > 1 ? y : mul(y, share);
-    };
-    const both = add(mixed('full', full, gate), mixed('other', other, sub(1, gate)));
-    return mlpBlock(config, add(x, both), shared);
+          .map(({ name, shape }) => [name, input(`${which}.${name}`, 'float32', shape)] as const);
+        const weights = Object.fromEntries(own);
+        const params = this.gates > 1 ? byHead(weights, share) : weights;
+        const { y } = mixerOf(spec).forward(spec, config, { x: normed(), params, form: 'chunk' });
+        return this.gates > 1 ? y : mul(y, share);
+      };
+      return add(mixed('full', full, gate), mixed('other', other, sub(1, gate)));
+    });
+    return stream.x;
   }
 
   private async feeds(layer: number, given: Values): Promise<Values> {
@@ -112,7 +108,7 @@ export class GatedLayer {
 
 /** Attention whose heads count so much: what they give is multiplied on its way through the projection. */
 function byHead(weights: Weights, share: Tensor): Weights {
-  const [output, bias] = ['self_attn.o_proj.weight', 'self_attn.o_proj.bias'];
+  const [output, bias] = ['o_proj.weight', 'o_proj.bias'];
   const [D, width] = weights[output]!.shape as [number, number];
   const [count] = share.shape as [number];
   const columns = reshape(expand(reshape(share, [count, 1]), [count, width / count]), [1, width]);
