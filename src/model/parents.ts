@@ -240,7 +240,12 @@ export const PARENTS = {
   },
   gemma3_text: {
     ...{ maxPositions: 131072, ropeTheta: 1e6, tieWordEmbeddings: true, numKvHeads: 4, headDim: 256 },
-    reads: ['query_pre_attn_scalar', 'sliding_window_pattern', 'rope_local_base_freq'],
+    reads: [
+      'query_pre_attn_scalar',
+      'sliding_window_pattern',
+      '_sliding_window_pattern',
+      'rope_local_base_freq',
+    ],
     activations: GELU,
     biases: (fields) => ({ ...llamaBiases(fields), mlpBias: false }),
     form: { activation: 'gelu_tanh', norms: 'around', qkNorm: true },
