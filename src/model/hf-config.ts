@@ -2,11 +2,10 @@
  * Hugging Face's config.json <-> ModelConfig. Defaults and meanings follow the
  * configuration classes of `transformers` (models/llama, models/qwen2, models/qwen3) and of Jet-Nemotron.
  */
-import { attentionForm } from '../mixers/head-attention.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
 import { checkSizes, MOST_LAYERS } from './check-sizes.ts';
-import type { ModelConfig } from './config.ts';
+import { type ModelConfig, whyNotPlain } from './config.ts';
 import { QUANT_METHOD, refuseUnsupported } from './config-fields.ts';
 import { jetLayersFromHf, jetLayersToHf, whyNotJetNemotron } from './jet-nemotron.ts';
 import { Fields, type JsonObject } from './json-fields.ts';
@@ -102,7 +101,7 @@ export function configFromHf(path: string, json: JsonObject): ModelConfig {
     ...parent?.form,
     ...(modelType === 'postnas' && readForm(fields)),
   };
-  if (parent && !isPlain(config)) config.modelType = 'postnas';
+  if (parent && whyNotPlain(config) !== null) config.modelType = 'postnas';
   refuseUnsupported(fields, config, parent);
   checkSizes(path, config);
   return config;
@@ -149,12 +148,6 @@ function formToHf({ norms, qkNormOfAll, localRopeTheta }: ModelConfig): JsonObje
     ...(qkNormOfAll && { qk_norm_of_all: true }),
     ...(localRopeTheta !== undefined && { local_rope_theta: localRopeTheta }),
   };
-}
-
-/** Whether all but the mixers is as in Llama, Qwen 2 and Qwen 3. */
-function isPlain({ activation, norms, qkNormOfAll, layers }: ModelConfig): boolean {
-  const own = (spec: MixerSpec) => Object.keys(attentionForm(spec)).length > 0;
-  return !activation && !norms && !qkNormOfAll && !layers.some(own);
 }
 
 function readLayers(fields: Fields, modelType: ModelType, parent: Parent | undefined): MixerSpec[] {
@@ -263,7 +256,7 @@ function familyOf(config: ModelConfig): ModelType {
     jet_nemotron: () => whyNotJetNemotron(config) === null,
     postnas: () => true,
   };
-  return isPlain(config) && fits[modelType]() ? modelType : 'postnas';
+  return whyNotPlain(config) === null && fits[modelType]() ? modelType : 'postnas';
 }
 
 /** Qwen2 has no head_dim in some versions of transformers: it is the width divided by the heads. */

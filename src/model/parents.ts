@@ -48,14 +48,18 @@ const attention: MixerSpec = { kind: 'attention' };
 const near = (window: number): MixerSpec => ({ kind: 'sliding_window', window });
 
 /** The window of all layers, where there is one. */
-function sameWindow(fields: Fields, count: number, byDefault: number | null): MixerSpec[] {
+function sameWindow(
+  fields: Fields,
+  count: number,
+  byDefault: { window: number | null; maxPositions: number },
+): MixerSpec[] {
   const absent = fields.object.sliding_window === undefined;
   const window =
-    fields.has('sliding_window') || (absent && byDefault !== null)
-      ? fields.integer('sliding_window', byDefault ?? undefined)
+    fields.has('sliding_window') || (absent && byDefault.window !== null)
+      ? fields.integer('sliding_window', byDefault.window ?? undefined)
       : null;
   // A window that is as long as the context hides nothing.
-  const longest = fields.integer('max_position_embeddings', window ?? 1);
+  const longest = fields.integer('max_position_embeddings', byDefault.maxPositions);
   const spec: MixerSpec = window === null || window >= longest ? attention : near(window);
   return range(count).map(() => spec);
 }
@@ -197,7 +201,7 @@ export const PARENTS = {
   mistral: {
     ...{ maxPositions: 131072, ropeTheta: 10000, tieWordEmbeddings: false, numKvHeads: 8 },
     reads: [],
-    layers: (fields, count) => sameWindow(fields, count, 4096),
+    layers: (fields, count) => sameWindow(fields, count, { window: 4096, maxPositions: 131072 }),
   },
   ministral: {
     ...{ maxPositions: 131072, ropeTheta: 10000, tieWordEmbeddings: false, numKvHeads: 8 },
@@ -205,7 +209,7 @@ export const PARENTS = {
     layers: (fields, count) =>
       fields.has('layer_types')
         ? byTypes(fields, count, fields.integer('sliding_window', 4096))
-        : sameWindow(fields, count, 4096),
+        : sameWindow(fields, count, { window: 4096, maxPositions: 131072 }),
   },
   granite: {
     ...{ maxPositions: 2048, ropeTheta: 10000, tieWordEmbeddings: false },
@@ -236,7 +240,12 @@ export const PARENTS = {
   },
   gemma3_text: {
     ...{ maxPositions: 131072, ropeTheta: 1e6, tieWordEmbeddings: true, numKvHeads: 4, headDim: 256 },
-    reads: ['query_pre_attn_scalar', 'sliding_window_pattern', 'rope_local_base_freq'],
+    reads: [
+      'query_pre_attn_scalar',
+      'sliding_window_pattern',
+      '_sliding_window_pattern',
+      'rope_local_base_freq',
+    ],
     activations: GELU,
     biases: (fields) => ({ ...llamaBiases(fields), mlpBias: false }),
     form: { activation: 'gelu_tanh', norms: 'around', qkNorm: true },
@@ -247,7 +256,7 @@ export const PARENTS = {
   phi3: {
     ...{ maxPositions: 4096, ropeTheta: 10000, tieWordEmbeddings: false, rmsNormEps: 1e-5 },
     reads: [],
-    layers: (fields, count) => sameWindow(fields, count, null),
+    layers: (fields, count) => sameWindow(fields, count, { window: null, maxPositions: 4096 }),
     weights: phi3Weights,
   },
 } satisfies Record<string, Parent>;
