@@ -8,6 +8,7 @@ const BENCHMARKS: Record<string, () => Promise<{ main(args: string[]): Promise<v
   peers: () => import('./peers.ts'),
   sampling: () => import('./sampling.ts'),
   serve: () => import('./serve.ts'),
+  starts: () => import('./starts.ts'),
   windows: () => import('./windows.ts'),
 };
 

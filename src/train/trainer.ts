@@ -57,6 +57,8 @@ export interface TrainOptions {
   saveEvery?: number;
   /** Everything that makes this run this run, beside schedule and seed; a saved state of another is refused. */
   fingerprint?: Identity;
+  /** Prepares the parameters of a training that begins: one that goes on has what it left. */
+  begin?: () => Promise<void>;
   /** Called every `evaluateEvery` steps and after the last; what it returns is logged. */
   evaluate?: (step: number) => Promise<Record<string, number>>;
   evaluateEvery?: number;
@@ -129,6 +131,7 @@ async function trainAlone(options: TrainOptions): Promise<TrainResult> {
     removeLeftovers(statePath);
     loadRunState(statePath, state, identity, (notice) => tell(state.step, { notice }));
   }
+  if (state.step === 0) await options.begin?.();
   const log = new StepLog(folder && join(folder, 'log.jsonl'), state.step);
   // What an earlier training left on the device is not what this one starts from.
   memory.drop(parameters.data);

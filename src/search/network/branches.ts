@@ -46,6 +46,11 @@ export class BranchWeights implements TrainedWeights {
     return this.vector.values('', `${layer}.`);
   }
 
+  /** Those whose names begin with a prefix, without it: the same arrays. */
+  partOf(layer: number, prefix: string): Readonly<Values> {
+    return this.vector.values('', `${layer}.${prefix}`);
+  }
+
   /** The part of a gradient that belongs to a layer, under the names of the programs' outputs: `grad.` and its own. */
   gradients(layer: number, gradient: ParameterVector): Readonly<Values> {
     return gradient.values('grad.', `${layer}.`);

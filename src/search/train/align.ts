@@ -22,6 +22,7 @@ import type { ParameterVector } from '../../train/parameters.ts';
 import { type Objective, type TrainOptions, type TrainResult, train } from '../../train/trainer.ts';
 import { Random } from '../../util/random.ts';
 import type { BranchWeights } from '../network/branches.ts';
+import { calibrate, type Start } from './calibrate.ts';
 
 /**
  * Stage 0 of every search: beside each layer's attention a linear mixer is trained, on the inputs that the
@@ -31,10 +32,13 @@ import type { BranchWeights } from '../network/branches.ts';
 
 export interface AlignOptions
   extends Pick<TrainOptions, 'folder' | 'onProgress' | 'signal' | 'optimizer' | 'schedule' | 'fingerprint'> {
+  /** Started from the weights of attention. */
   branches: BranchWeights;
   batches: TokenBatches;
   shape: BatchShape;
   seed: number;
+  /** Whether they are first started from what attention does with the batches, too; not unless told. */
+  start?: Start;
   threads?: number;
   /** Where it is computed; the CPU unless told. */
   device?: Device;
@@ -54,7 +58,7 @@ export function relativeError(y: Tensor, target: Tensor): Tensor {
  *   alone
  */
 export async function align(options: AlignOptions): Promise<TrainResult & { losses: number[] }> {
-  const { branches, batches, shape, seed, signal } = options;
+  const { branches, batches, shape, seed, start = 'copied', signal } = options;
   const { network, layers, spec } = branches;
   const memory = memoryOf(options.device);
   const programs = new LayerPrograms(network.config, shape, memory, options.threads);
@@ -108,7 +112,15 @@ export async function align(options: AlignOptions): Promise<TrainResult & { loss
       objective,
       memory,
       tokensPerStep: shape.batch * shape.length,
-      fingerprint: { ...(options.fingerprint ?? {}), spec, layers, shape, optimizer: options.optimizer },
+      fingerprint: {
+        ...(options.fingerprint ?? {}),
+        spec,
+        layers,
+        shape,
+        start,
+        optimizer: options.optimizer,
+      },
+      ...(start === 'calibrated' && { begin: () => calibrate(options) }),
       seed,
       // Each layer clips its own gradient.
       optimizer: { weightDecay: 0, ...options.optimizer, clipNorm: Number.POSITIVE_INFINITY },
