@@ -10,8 +10,8 @@ import { BranchWeights } from '../src/search/network/branches.ts';
 import { comparedMixers, linearMixer } from '../src/search/network/linear-mixer.ts';
 import { Network } from '../src/search/network/network.ts';
 import { align } from '../src/search/train/align.ts';
-import { STARTS, type Start } from '../src/search/train/calibrate.ts';
 import { scheduleOf } from '../src/search/train/settings.ts';
+import { STARTS, type Start } from '../src/search/train/start.ts';
 import { Random } from '../src/util/random.ts';
 import { spreadOf } from '../src/util/statistics.ts';
 

@@ -4,6 +4,7 @@ import { checkMetric, parseTask } from '../tasks/objective.ts';
 import { bounds, MOST_ENTRIES } from './bounds.ts';
 import { DEFAULTS } from './defaults.ts';
 import { checkName, comparedMixers } from './network/linear-mixer.ts';
+import { STARTS } from './train/start.ts';
 
 /**
  * A run of PostNAS as data: stages 1 to 4, sliding windows and the final training, all of them or one. A stage that is
@@ -45,8 +46,17 @@ const shape = {
   rows: bounds.rows.optional().describe("rows of a step, if other than the recipe's"),
   length: bounds.length.optional().describe("tokens of a row, if other than the recipe's"),
 };
+const start = {
+  start: z
+    .enum(STARTS)
+    .optional()
+    .describe(
+      "what linear blocks start from: 'calibrated', the attention's weights and what it does with 1,024 tokens of the text, or 'copied', its weights alone; when absent the first, where a block takes that",
+    ),
+};
 const training = {
   ...shape,
+  ...start,
   alignSteps: bounds.steps
     .default(DEFAULTS.comparison.alignSteps)
     .describe('steps that train each linear block beside its attention'),
@@ -65,6 +75,7 @@ const searched = z.strictObject({
   mixer: kind
     .default(DEFAULTS.placement.mixer)
     .describe('the linear block that takes the place of attention'),
+  ...start,
   budget: bounds.layers.default(DEFAULTS.placement.budget).describe('layers that keep full attention'),
   alignSteps: bounds.steps
     .default(DEFAULTS.placement.alignSteps)

@@ -11,6 +11,7 @@ import { checkDistillation } from '../stages/final/distill.ts';
 import { distillation, trainingsOf } from '../stages/final/stage.ts';
 import { checkSearch } from '../stages/placement/search.ts';
 import { searchSettings } from '../stages/placement/stage.ts';
+import { startOf } from '../train/calibrate.ts';
 import { ledBy, type RunContext, training } from './context.ts';
 
 /** @throws InputError where a block may be chosen that has no window to leave out */
@@ -49,7 +50,7 @@ export function checkRun(context: RunContext): void {
     checkTraining(`${stage}, alignment`, training(recipe, own, own.alignSteps, own.rate), config);
     checkTraining(`${stage}, training`, training(recipe, own, own.trainSteps, own.rate), config, { held });
   }
-  for (const kind of recipe.blocks?.mixers ?? []) linearMixer(kind, config);
+  for (const kind of recipe.blocks?.mixers ?? []) startOf(linearMixer(kind, config), recipe.blocks?.start);
   checkWindowDropout(context);
   const { numHeads: heads, headDim } = config;
   designsNamed(recipe.design?.designs ?? [], { heads, keyDim: headDim, valueDim: headDim });

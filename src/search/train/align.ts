@@ -22,7 +22,8 @@ import type { ParameterVector } from '../../train/parameters.ts';
 import { type Objective, type TrainOptions, type TrainResult, train } from '../../train/trainer.ts';
 import { Random } from '../../util/random.ts';
 import type { BranchWeights } from '../network/branches.ts';
-import { calibrate, type Start } from './calibrate.ts';
+import { calibrate } from './calibrate.ts';
+import type { Start } from './start.ts';
 
 /**
  * Stage 0 of every search: beside each layer's attention a linear mixer is trained, on the inputs that the

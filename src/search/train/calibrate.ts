@@ -23,11 +23,8 @@ import type { BranchWeights } from '../network/branches.ts';
 import type { BlockSpec } from '../network/linear-mixer.ts';
 import { type Near, readAttention } from './attention-reading.ts';
 import { ridgeRegression } from './ridge.ts';
+import type { Start } from './start.ts';
 import { floats, placed, type Seen, startBranch } from './start-branch.ts';
-
-/** What branches start from: the weights of attention alone, or what it does with some text, too. */
-export const STARTS = ['calibrated', 'copied'] as const;
-export type Start = (typeof STARTS)[number];
 
 /** Rows that are read. */
 const CALIBRATION: BatchShape = { batch: 4, length: 256 };

@@ -54,6 +54,7 @@ export function comparison(
     model,
     out: stageFolder(context, stage),
     placement: keptLayers(context, findings),
+    start: own.start,
     seeds: recipe.seeds,
     tasks,
     batches,

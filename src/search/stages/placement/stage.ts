@@ -29,6 +29,7 @@ export function searchSettings(context: RunContext): SearchSettings | undefined 
     model,
     out: stageFolder(context, 'placement'),
     mixer: linearMixer(placement.mixer, config),
+    start: placement.start,
     budget,
     seeds: recipe.seeds,
     tasks: ledBy(context.tasks, placement.objective),
