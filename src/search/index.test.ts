@@ -205,7 +205,8 @@ test('a conversion trains nothing: a hybrid that starts from the attention of it
     .names()
     .filter((name) => calibrated.read(name).some((value, i) => value !== weights.read(name)[i]));
   expect(different).toHaveLength(2 * 3);
-  for (const name of different) expect(name).toMatch(/layers\.[01]\.self_attn\.(gk_proj\.1\.bias|g_proj|o_proj)/);
+  for (const name of different)
+    expect(name).toMatch(/layers\.[01]\.self_attn\.(gk_proj\.1\.bias|g_proj|o_proj)/);
   const no = { model: at('model'), out: at('none') };
   await expect(startHybrid({ ...no, layers: [0], budget: 1 } as never)).rejects.toThrow(
     "unknown option 'budget'",

@@ -152,7 +152,13 @@ function other(value: unknown): unknown {
   const list = value as unknown[];
   return typeof list[0] === 'number' ? [...list, 7] : list.slice(0, -1);
 }
-const OTHERS: Record<string, string> = { cpu: 'webgpu', budget: 'coin', gla: 'retnet', F32: 'F16', copied: 'calibrated' };
+const OTHERS: Record<string, string> = {
+  cpu: 'webgpu',
+  budget: 'coin',
+  gla: 'retnet',
+  F32: 'F16',
+  copied: 'calibrated',
+};
 
 /** Every field that the schema of recipes knows: 'placement.budget'. */
 function fieldsOf(schema: z.ZodType, at = ''): string[] {
