@@ -6,7 +6,7 @@ import { DEFAULTS } from '../search/defaults.ts';
 import { linearKinds } from '../search/network/linear-mixer.ts';
 import { STARTS } from '../search/train/start.ts';
 import { InputError } from '../util/errors.ts';
-import { byteCount, natural, port, tokenCount, wholeNumber } from './parsers.ts';
+import { byteCount, natural, port, share, tokenCount, wholeNumber } from './parsers.ts';
 import { fileToWrite, folderToWrite } from './paths.ts';
 
 /**
@@ -128,6 +128,13 @@ export function startOption(): Option {
     oneOf(new Option('--start <how>', meaning), [...STARTS]),
     'calibrated, where a block takes that',
   );
+}
+
+export function windowDropoutOption(): Option {
+  const meaning =
+    'share of rows, from 0 to 1, in which windows that have a linear mixer beside them are left out, so that it is used; it falls ' +
+    'to 0 over the steps of each training';
+  return new Option('--window-dropout <x>', meaning).argParser(share);
 }
 
 export function seedsOption(): Option {

@@ -54,9 +54,17 @@ const start = {
       "what linear blocks start from: 'calibrated', the attention's weights and what it does with 1,024 tokens of the text, or 'copied', its weights alone; when absent the first, where a block takes that",
     ),
 };
+const windowDropout = {
+  windowDropout: bounds.dropout
+    .optional()
+    .describe(
+      'share of rows in which windows that have a linear mixer beside them are left out, falling to 0 over the steps of each training; none when absent',
+    ),
+};
 const training = {
   ...shape,
   ...start,
+  ...windowDropout,
   alignSteps: bounds.steps
     .default(DEFAULTS.comparison.alignSteps)
     .describe('steps that train each linear block beside its attention'),
@@ -76,6 +84,7 @@ const searched = z.strictObject({
     .default(DEFAULTS.placement.mixer)
     .describe('the linear block that takes the place of attention'),
   ...start,
+  ...windowDropout,
   budget: bounds.layers.default(DEFAULTS.placement.budget).describe('layers that keep full attention'),
   alignSteps: bounds.steps
     .default(DEFAULTS.placement.alignSteps)
@@ -199,11 +208,7 @@ const final = z.strictObject({
   crossEntropy: bounds.weight
     .default(DEFAULTS.final.crossEntropy)
     .describe('weight of the cross-entropy beside the KL divergence while all weights are trained'),
-  windowDropout: bounds.dropout
-    .optional()
-    .describe(
-      'share of rows in which windows that have a linear mixer beside them are left out, falling to 0 over the steps of each of the three; none when absent',
-    ),
+  ...windowDropout,
   temperature: bounds.temperature
     .default(DEFAULTS.final.temperature)
     .describe('by which logits are divided where predictions are compared'),

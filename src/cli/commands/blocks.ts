@@ -31,6 +31,7 @@ import {
   outFolder,
   seedsOption,
   startOption,
+  windowDropoutOption,
 } from '../options.ts';
 import { share, tokenCount, wholeNumber, wholeNumbers } from '../parsers.ts';
 import { type RunOptions, recipeCommand } from '../recipe-command.ts';
@@ -134,6 +135,7 @@ function comparison<Settings extends object>(
   addWithAliases(command.addArgument(modelArgument()), fullLayersOption(), '--placement')
     .addOption(outFolder(`runs/${stage}`))
     .addOption(startOption())
+    .addOption(windowDropoutOption())
     .addOption(seedsOption())
     .option(
       '--align-steps <n>',

@@ -45,7 +45,7 @@ export interface AlignOptions
    * Share of the rows in which windows that have a linear mixer beside them are left out, falling to 0 over the steps; none unless
    * told.
    */
-  windowDropout?: number;
+  windowDropout?: number | undefined;
   threads?: number;
   /** Where it is computed; the CPU unless told. */
   device?: Device;

@@ -71,7 +71,7 @@ export interface SuperNetworkOptions
    * Share of the rows in which windows that have a linear mixer beside them are left out, falling to 0 over the steps; none unless
    * told.
    */
-  windowDropout?: number;
+  windowDropout?: number | undefined;
   seed: number;
   stage?: string;
   threads?: number;

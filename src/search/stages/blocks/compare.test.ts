@@ -151,7 +151,12 @@ describe('compareBlocks', () => {
       ...{ out: 'elsewhere', onProgress: () => {}, signal: 1, threads: 5, device: 'webgpu' },
       ...{ stage: 'design', candidates: [], seeds: [9], decode: {}, rule: {} },
       ...{ model, placement: [2], tasks: [], batches: tinyBatches(32) },
-      ...{ align: { batch: 2, length: 12, rate: 1e-2, steps: 9 }, train: {}, start: 'copied' },
+      ...{
+        align: { batch: 2, length: 12, rate: 1e-2, steps: 9 },
+        train: {},
+        start: 'copied',
+        windowDropout: 0.5,
+      },
     };
     const identity = (more: object, seed = 1) =>
       canonical(trialIdentity({ ...settings('identity'), ...more }, gla, seed));
@@ -165,6 +170,7 @@ describe('compareBlocks', () => {
       'align',
       'train',
       'start',
+      'windowDropout',
     ]);
     // What is taken where nothing is said.
     expect(identity({ start: 'calibrated' })).toBe(identity({}));

@@ -53,6 +53,8 @@ export interface CompareSettings {
   candidates: readonly Candidate[];
   /** What they start from; from what the attention does, where they take that, unless told. */
   start?: Start | undefined;
+  /** Share of rows in which windows beside what is trained are left out, falling to 0 over each training; none unless told. */
+  windowDropout?: number | undefined;
   seeds: readonly number[];
   tasks: readonly ObjectiveTask[];
   batches: TrainingData;

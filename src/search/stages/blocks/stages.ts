@@ -55,6 +55,7 @@ export function comparison(
     out: stageFolder(context, stage),
     placement: keptLayers(context, findings),
     start: own.start,
+    windowDropout: own.windowDropout,
     seeds: recipe.seeds,
     tasks,
     batches,

@@ -67,7 +67,7 @@ export function trialIdentity(settings: CompareSettings, { spec: mixer }: Candid
 
 /** The parent with the trained candidate beside the attention of every layer that loses it. */
 export async function trainedNetwork(settings: CompareSettings, candidate: Candidate, seed: number) {
-  const { batches, onProgress, signal, threads, device } = settings;
+  const { batches, windowDropout, onProgress, signal, threads, device } = settings;
   const { config, weights } = openCheckpoint(settings.model);
   const network = new Network(config, weights);
   const identity = searchIdentity({ ...settings, mixer: candidate.spec }, network);
@@ -76,6 +76,7 @@ export async function trainedNetwork(settings: CompareSettings, candidate: Candi
   const folder = folderOf(settings, candidate, seed);
   const shared = {
     batches,
+    windowDropout,
     signal,
     threads,
     device,

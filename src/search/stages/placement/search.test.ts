@@ -323,6 +323,7 @@ describe('what was found with a seed is given again', () => {
       },
       ...{ align: {}, supernet: {}, finish: {}, beamWidth: 9, randomSamples: 9, exhaustive: 9 },
       start: 'copied',
+      windowDropout: 0.5,
     };
     const counted = Object.keys(others).filter((field) => {
       const before = settings('identity');
@@ -335,7 +336,7 @@ describe('what was found with a seed is given again', () => {
     expect(counted.sort()).toEqual(
       [
         ...['mixer', 'budget', 'tasks', 'unseenTasks', 'batches', 'align', 'supernet', 'finish'],
-        ...['beamWidth', 'randomSamples', 'exhaustive', 'start'],
+        ...['beamWidth', 'randomSamples', 'exhaustive', 'start', 'windowDropout'],
       ].sort(),
     );
   });

@@ -39,6 +39,8 @@ export interface SearchSettings {
   mixer: MixerSpec;
   /** What that starts from; from what the attention does, where it takes that, unless told. */
   start?: Start | undefined;
+  /** Share of rows in which windows beside what is trained are left out, falling to 0 over each training; none unless told. */
+  windowDropout?: number | undefined;
   /** Full-attention layers of the hybrid. */
   budget: number;
   seeds: readonly number[];
@@ -244,6 +246,7 @@ async function searchOnce(
         ...shared,
         branches,
         shape: settings.finish,
+        windowDropout: settings.windowDropout,
         sampling: { rule: 'fixed', path },
         schedule: scheduleOf(settings.finish),
         seed: seed + 2000,

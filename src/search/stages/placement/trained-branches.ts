@@ -57,6 +57,7 @@ export async function trainedBranches(
     | 'out'
     | 'mixer'
     | 'start'
+    | 'windowDropout'
     | 'batches'
     | 'align'
     | 'supernet'
@@ -69,10 +70,10 @@ export async function trainedBranches(
   seed: number,
   { fingerprint, mlps }: { fingerprint: SearchIdentity; mlps?: string | undefined },
 ): Promise<TrainedBranches> {
-  const { batches, signal, threads, device } = settings;
+  const { batches, windowDropout, signal, threads, device } = settings;
   const folder = join(settings.out, `seed-${seed}`);
   const named = seedProgress(settings.onProgress, seed);
-  const shared = { batches, signal, threads, device };
+  const shared = { batches, windowDropout, signal, threads, device };
   const branches = new BranchWeights(
     network,
     network.branches.map((_, layer) => layer),
