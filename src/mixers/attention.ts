@@ -11,6 +11,7 @@ import {
   type Tensor,
   transpose,
 } from '../graph/index.ts';
+import { range } from '../util/range.ts';
 import { attend } from './attend.ts';
 import { linearWeight, type Mixer, type MixerInput, type Parameter, vector } from './mixer.ts';
 import { newestPlaces, trailing } from './padding.ts';
@@ -148,10 +149,6 @@ export function copyAttention(
   return new Map(attentionParameters(null, context).map(({ name }) => [name, attention.get(name)!]));
 }
 
-function allHeads({ numKvHeads }: MixerContext): number[] {
-  return Array.from({ length: numKvHeads }, (_, head) => head);
-}
-
 /** The places of a state, whose names begin with `prefix`. */
 export function placesOf({ state }: MixerInput, prefix = ''): Places | undefined {
   if (!state) return undefined;
@@ -175,7 +172,9 @@ export const attention: Mixer<AttentionSpec> = {
     return { y: output(attended, input.params), state };
   },
   cached: {
-    reach: (_spec, context) => [{ heads: allHeads(context), window: Number.POSITIVE_INFINITY, sinks: 0 }],
+    reach: (_spec, context) => [
+      { heads: range(context.numKvHeads), window: Number.POSITIVE_INFINITY, sinks: 0 },
+    ],
     heads: (_spec, context, input) => rotatedHeads(context, input),
     output,
   },
@@ -197,7 +196,7 @@ export const slidingWindow: Mixer<SlidingWindowSpec> = {
     return { y: output(attended, input.params), state };
   },
   cached: {
-    reach: ({ window, sinks = 0 }, context) => [{ heads: allHeads(context), window, sinks }],
+    reach: ({ window, sinks = 0 }, context) => [{ heads: range(context.numKvHeads), window, sinks }],
     heads: (_spec, context, input) => rotatedHeads(context, input),
     output,
   },

@@ -1,4 +1,5 @@
 import { concat, slice, type Tensor } from '../graph/index.ts';
+import { range } from '../util/range.ts';
 import {
   attendAfter,
   attendWithin,
@@ -72,7 +73,7 @@ function reach(
   { fullHeads, window, sinks = 0 }: HeadAttentionSpec,
   { numKvHeads }: Pick<MixerContext, 'numKvHeads'>,
 ): readonly [Reach, Reach] {
-  const all = Array.from({ length: numKvHeads }, (_, head) => head);
+  const all = range(numKvHeads);
   return [
     { heads: fullHeads, window: Number.POSITIVE_INFINITY, sinks: 0 },
     { heads: all.filter((head) => !fullHeads.includes(head)), window, sinks },

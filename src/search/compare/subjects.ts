@@ -1,5 +1,3 @@
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
 import { hasLinear } from '../../mixers/registry.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import { stateBytes, totalBytes } from '../../mixers/state-bytes.ts';
@@ -15,6 +13,7 @@ import type { Tokenizer } from '../../model/tokenizer.ts';
 import { InputError } from '../../util/errors.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { hashOf, type Identity } from '../../util/store/identity.ts';
+import { filesIdentity } from '../files-identity.ts';
 import type { CompareOptions } from './options.ts';
 import type { ComparedModel } from './result.ts';
 
@@ -70,7 +69,7 @@ export async function openSubjects(
     opened.push({
       name: labels[i]!,
       role: i === 0 ? 'parent' : 'hybrid',
-      ...{ config, weights, identity: { files: filesIdentity(folder, weights) } },
+      ...{ config, weights, identity: { files: filesIdentity(folder) } },
       ...(i > 0 && folder === name ? { folder } : {}),
     });
   }
@@ -187,17 +186,5 @@ function labelsOf(names: readonly string[]): string[] {
   const short = parts.map((part) => part.at(-1)!);
   return short.map((label, i) =>
     short.filter((other) => other === label).length > 1 ? parts[i]!.slice(-2).join('/') : label,
-  );
-}
-
-/** A hash of what a folder has, without reading its weights: names, sizes and times of change. */
-function filesIdentity(folder: string, weights: TensorSource): string {
-  const files = ['config.json', 'tokenizer.json', 'model.safetensors', 'model.safetensors.index.json'];
-  return hashOf(
-    files.map((file) => {
-      const found = statSync(join(folder, file), { throwIfNoEntry: false });
-      return found ? [file, found.size, found.mtimeMs] : [file];
-    }),
-    weights.names().map((name) => [name, weights.info(name)]),
   );
 }

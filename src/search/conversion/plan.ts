@@ -1,5 +1,6 @@
 import type { ModelConfig } from '../../model/config.ts';
 import type { KvDtype } from '../../runtime/kv/blocks.ts';
+import { range } from '../../util/range.ts';
 import { layerCosts, placementCost } from '../reach/costs.ts';
 import type { ReachBudget } from '../reach/result.ts';
 import type { Wanted } from './budgets.ts';
@@ -25,7 +26,7 @@ export function planLines(
   const { context } = wanted;
   const costs = layerCosts(config, { tokens: context, sinks, cache });
   const of = (heads: number, window: number) => {
-    const fullHeads = Array.from({ length: heads }, (_, head) => head);
+    const fullHeads = range(heads);
     const { bytes } = placementCost(
       layers.map(() => ({ fullHeads, window, sinks })),
       costs,

@@ -4,6 +4,7 @@ import type { TensorSource } from '../../model/tensor-source.ts';
 import { measure, tokensAfter } from '../../runtime/bench/measure.ts';
 import { Subject } from '../../runtime/bench/subject.ts';
 import type { OnProgress } from '../../util/progress.ts';
+import { range } from '../../util/range.ts';
 import type { ReachTimes } from './costs.ts';
 import { placementSpecs } from './placement.ts';
 
@@ -38,7 +39,7 @@ export async function measureTimes(
   let done = 0;
   const millisecondsOf = async (count: number, window: number): Promise<number> => {
     onProgress?.({ stage: 'measure what heads cost', done, total, unit: 'models' });
-    const fullHeads = Array.from({ length: count }, (_, head) => head);
+    const fullHeads = range(count);
     const placement = config.layers.map(() => ({ fullHeads, window, sinks }));
     await using subject = await Subject.open(
       {

@@ -1,6 +1,7 @@
 import { attentionSpec } from '../../mixers/head-attention.ts';
 import type { MixerContext, MixerSpec } from '../../mixers/spec.ts';
 import type { ModelConfig } from '../../model/config.ts';
+import { range } from '../../util/range.ts';
 
 /** How far each KV head of a model sees. */
 
@@ -31,7 +32,7 @@ export function withAllHeads(
   placement: ReachPlacement,
   { numKvHeads }: Pick<MixerContext, 'numKvHeads'>,
 ): ReachPlacement {
-  const fullHeads = Array.from({ length: numKvHeads }, (_, head) => head);
+  const fullHeads = range(numKvHeads);
   return placement.map((layer) => ({ ...layer, fullHeads }));
 }
 

@@ -1,6 +1,5 @@
 import {
   add,
-  addDims,
   arange,
   argMax,
   concat,
@@ -9,7 +8,6 @@ import {
   expand,
   input,
   logSoftmax,
-  matmul,
   mul,
   mulDims,
   neg,
@@ -28,6 +26,8 @@ import { output, rotatedHeads } from '../../mixers/attention.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { head, mlpBlock, under, weightInputs } from '../../model/decoder.ts';
 import { headParameters, layerParameters } from '../../model/layer-programs.ts';
+import { exact, type Source, sideBySide } from '../../runtime/kv/source.ts';
+import { range } from '../../util/range.ts';
 
 /**
  * Programs of a decoder whose tokens read kept keys and values, each KV head its own: so far as it sees. They take weights,
@@ -137,7 +137,7 @@ function layerGraph(config: ModelConfig, { fullHeads, prefix, keeps }: LayerForm
     positions: expand(reshape(arange(n), [1, n]), [B, n]),
     angles: () => ({ cos, sin }),
   });
-  const all = Array.from({ length: numKvHeads }, (_, i) => i);
+  const all = range(numKvHeads);
   const isFull = (i: number) => fullHeads.includes(i);
   const causal = all.some(isFull) ? input('causal', 'float32', [n, n]) : undefined;
   const near = all.every(isFull) ? undefined : input('near', 'float32', [n, n]);
@@ -171,19 +171,24 @@ function attendHead(
   kept?: { k: Tensor; v: Tensor; bias: Tensor | undefined },
 ): Tensor {
   const [B, G, n, d] = q.shape as [Dim, number, Dim, number];
-  const alpha = d ** -0.5;
+  const scale = d ** -0.5;
   const rows = mulDims(G, n);
-  const grouped = (x: Tensor, width: Dim) => reshape(x, [B, 1, rows, width]);
   const split = (x: Tensor, width: Dim) => reshape(x, [B, G, n, width]);
-  const ownScores = add(split(matmul(grouped(q, d), k, { transB: true, alpha }), n), bias);
-  if (!kept) return split(matmul(grouped(softmax(ownScores), n), v), d);
-  const P = kept.k.shape[0]!;
-  // One product for the whole batch: the keys are the same.
-  const flat = (x: Tensor, width: Dim) => reshape(x, [mulDims(B, rows), width]);
-  let keptScores = split(matmul(flat(q, d), kept.k, { transB: true, alpha }), P);
-  if (kept.bias) keptScores = add(keptScores, kept.bias);
-  const weights = softmax(concat([keptScores, ownScores], 3));
-  const ofKept = flat(slice(weights, 3, 0, P), P);
-  const ofOwn = grouped(slice(weights, 3, P, addDims(P, n)), n);
-  return add(split(matmul(ofKept, kept.v), d), split(matmul(ofOwn, v), d));
+  // One product for the whole batch where its keys are the same.
+  const source = (keys: Dim, { k, v, bias }: { k: Tensor; v: Tensor; bias?: Tensor | undefined }): Source => {
+    const flat = (x: Tensor, width: Dim) =>
+      reshape(x, k.rank === 2 ? [mulDims(B, rows), width] : [B, 1, rows, width]);
+    const { score, weigh } = exact(k, v, { scale });
+    return {
+      keys,
+      score: (q) => {
+        const scores = split(score(flat(q, d)), keys);
+        return bias ? add(scores, bias) : scores;
+      },
+      weigh: (weights) => split(weigh(flat(weights, keys)), d),
+    };
+  };
+  const own = source(n, { k, v, bias });
+  const seen = kept ? sideBySide(source(kept.k.shape[0]!, kept), own) : own;
+  return seen.weigh(softmax(seen.score(q)));
 }
