@@ -10,6 +10,7 @@ const BENCHMARKS: Record<string, () => Promise<{ main(args: string[]): Promise<v
   sampling: () => import('./sampling.ts'),
   searchers: () => import('./searchers.ts'),
   serve: () => import('./serve.ts'),
+  starts: () => import('./starts.ts'),
   windows: () => import('./windows.ts'),
 };
 

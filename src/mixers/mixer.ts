@@ -1,5 +1,6 @@
 import type { Shape, Tensor } from '../graph/index.ts';
 import type { Random } from '../util/random.ts';
+import type { Calibration } from './calibration.ts';
 import type { MixerContext, MixerSpec } from './spec.ts';
 
 /**
@@ -91,6 +92,8 @@ export interface Mixer<S extends MixerSpec = MixerSpec> {
   cached?: CachedAttention<S>;
   /** A linear mixer beside such attention, whose outputs are added to those of the attention. */
   beside?: BesideAttention<S>;
+  /** How it is started from what the attention does, beside its weights; absent: it takes nothing of that. */
+  calibration?: Calibration<S>;
   /** Whether such a layer takes `firstValues` from another: then it is no function of its input alone. */
   coupled?(spec: S): boolean;
   parameters(spec: S, context: MixerContext): Parameter[];

@@ -101,6 +101,8 @@ export interface RetNetSpec {
   valueDim: number;
   /** RMSNorm over each query and key head, as some parents' attention has it; no paper's block does. */
   qkNorm?: true;
+  /** Biases of queries, keys and values, as some parents' attention has them; no paper's block does. */
+  qkvBias?: true;
 }
 
 /** Gated linear attention (Yang et al. 2023). */
@@ -117,6 +119,8 @@ export interface GlaSpec {
   rope: boolean;
   /** RMSNorm over each query and key head, as some parents' attention has it; no paper's block does. */
   qkNorm?: true;
+  /** Biases of queries, keys and values, as some parents' attention has them; no paper's block does. */
+  qkvBias?: true;
 }
 
 /** DeltaNet (Yang et al. 2024). */
@@ -128,6 +132,8 @@ export interface DeltaNetSpec {
   /** Taps of the short causal convolutions on q, k and v [W]; 0 for none. */
   convSize: number;
   rope: boolean;
+  /** Biases of queries, keys and values, as some parents' attention has them; no paper's block does. */
+  qkvBias?: true;
 }
 
 /** Gated DeltaNet (Yang et al. 2024). */
@@ -139,6 +145,8 @@ export interface GatedDeltaNetSpec {
   /** Taps of the short causal convolutions on q, k and v [W]; 0 for none. */
   convSize: number;
   rope: boolean;
+  /** Biases of queries, keys and values, as some parents' attention has them; no paper's block does. */
+  qkvBias?: true;
 }
 
 /** Kimi Delta Attention (Kimi Team 2025). */
@@ -151,6 +159,8 @@ export interface KdaSpec {
   gateRank: number;
   /** Taps of the short causal convolutions on q, k and v [W]; 0 for none. */
   convSize: number;
+  /** Biases of queries, keys and values, as some parents' attention has them; no paper's block does. */
+  qkvBias?: true;
 }
 
 /** RWKV7 (Peng et al. 2025). Its projections of low rank r are two matrices, [r, D] and [out, r]. */
@@ -167,6 +177,8 @@ export interface Rwkv7Spec {
   gateRank: number;
   /** Rank of what says how much of the first RWKV7 layer's values to take; 0 to take none. */
   valueRank: number;
+  /** Biases of queries, keys and values, as some parents' attention has them; no paper's block does. */
+  qkvBias?: true;
 }
 
 /** How neighbouring tokens are mixed into q, k or v: not, by one filter per channel, or by one for each token too. */
@@ -191,6 +203,8 @@ export interface JetBlockSpec {
   gate: 'silu' | 'sigmoid';
   /** Rotate queries and keys as the parent's attention does; the released block does not and has no such field. */
   rope?: true;
+  /** Biases of queries, keys and values, as some parents' attention has them; no paper's block does. */
+  qkvBias?: true;
 }
 
 /** Mamba2, the scalar state-space duality (Dao, Gu 2024), in the words of attention. */

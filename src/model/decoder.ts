@@ -78,12 +78,12 @@ export function recordLayer(
   mix: Mix,
   narrow: (x: Tensor) => Tensor = (x) => x,
 ): void {
-  const { beforeMixer, afterMixer, beforeMlp, afterMlp } = layerNorms(config);
+  const { afterMixer, beforeMlp, afterMlp } = layerNorms(config);
   const norm = (name: string | undefined, x: Tensor) =>
     name === undefined ? x : normalise(config, name, x, weights);
   let known: { x: Tensor; normed: Tensor } | undefined;
   const normed = () => {
-    if (known?.x !== stream.x) known = { x: stream.x, normed: norm(beforeMixer, stream.x) };
+    if (known?.x !== stream.x) known = { x: stream.x, normed: mixerInput(config, stream.x, weights) };
     return known.normed;
   };
   const mixed = mix({ index, spec, params: under('self_attn.', weights), normed }, stream);
@@ -139,6 +139,12 @@ function normalise(config: ModelConfig, name: string, x: Tensor, weights: Weight
   return rmsNorm(x, weights[`${name}.weight`]!, config.rmsNormEps);
 }
 
+/** What a layer's mixer gets of hidden states: with the norm before it, if there is one. `weights` relative to the layer's prefix. */
+export function mixerInput(config: ModelConfig, x: Tensor, weights: Weights): Tensor {
+  const { beforeMixer } = layerNorms(config);
+  return beforeMixer === undefined ? x : normalise(config, beforeMixer, x, weights);
+}
+
 /**
  * The mixer of a layer with the norm before it, if there is one, without the residual: RMSNorm(x) mixed. `weights` are the
  * layer's, relative to its prefix.
@@ -150,8 +156,7 @@ export function mixerBlock(
   weights: Weights,
   options: MixerOptions,
 ): MixerOutput {
-  const { beforeMixer } = layerNorms(config);
-  const normed = beforeMixer === undefined ? x : normalise(config, beforeMixer, x, weights);
+  const normed = mixerInput(config, x, weights);
   return mixerOf(spec).forward(spec, config, { x: normed, params: under('self_attn.', weights), ...options });
 }
 

@@ -4,6 +4,7 @@ import { checkMetric, parseTask } from '../tasks/objective.ts';
 import { bounds, MOST_ENTRIES } from './bounds.ts';
 import { DEFAULTS, type FinalTraining, WIDE } from './defaults.ts';
 import { checkName, comparedMixers } from './network/linear-mixer.ts';
+import { STARTS } from './train/start.ts';
 
 /**
  * A run of PostNAS as data: stages 1 to 4, sliding windows and the final training, all of them or one. A stage that is
@@ -45,8 +46,25 @@ const shape = {
   rows: bounds.rows.optional().describe("rows of a step, if other than the recipe's"),
   length: bounds.length.optional().describe("tokens of a row, if other than the recipe's"),
 };
+const start = {
+  start: z
+    .enum(STARTS)
+    .optional()
+    .describe(
+      "what linear blocks start from: 'calibrated', the attention's weights and what it does with 1,024 tokens of the text, or 'copied', its weights alone; when absent the first, where a block takes that",
+    ),
+};
+const windowDropout = {
+  windowDropout: bounds.dropout
+    .optional()
+    .describe(
+      'share of rows in which windows that have a linear mixer beside them are left out, falling to 0 over the steps of each training; none when absent',
+    ),
+};
 const training = {
   ...shape,
+  ...start,
+  ...windowDropout,
   alignSteps: bounds.steps
     .default(DEFAULTS.comparison.alignSteps)
     .describe('steps that train each linear block beside its attention'),
@@ -65,6 +83,8 @@ const searched = z.strictObject({
   mixer: kind
     .default(DEFAULTS.placement.mixer)
     .describe('the linear block that takes the place of attention'),
+  ...start,
+  ...windowDropout,
   budget: bounds.layers.default(DEFAULTS.placement.budget).describe('layers that keep full attention'),
   alignSteps: bounds.steps
     .default(DEFAULTS.placement.alignSteps)
@@ -224,11 +244,7 @@ const final = z.strictObject({
     .describe(
       'measurements on held-out text (about 32 a stage) without a better one, after which a stage ends; 0 for none. The best weights are kept',
     ),
-  windowDropout: bounds.dropout
-    .optional()
-    .describe(
-      'share of rows in which windows that have a linear mixer beside them are left out, falling to 0 over the steps of each of the three; none when absent',
-    ),
+  ...windowDropout,
   temperature: bounds.temperature
     .default(DEFAULTS.final.temperature)
     .describe('by which logits are divided where predictions are compared'),

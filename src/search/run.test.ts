@@ -414,6 +414,11 @@ test.each<[string, object, RegExp]>([
     },
     /windowDropout is for blocks beside a window, .* not for gla$/,
   ],
+  [
+    'windows left out in alignment where there are none',
+    { placement: { ...small.placement, windowDropout: 0.5 } },
+    /placement\.windowDropout is for blocks beside a window/,
+  ],
   ['an objective of windows', { windows: { size: 4, budget: 1, objective: ['chess'] } }, /objective 'chess'/],
   [
     'a prompt beyond the context',

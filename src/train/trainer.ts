@@ -66,6 +66,8 @@ export interface TrainOptions {
    */
   seconds?: number;
   heldOut?: HeldOut;
+  /** Prepares the parameters of a training that begins: one that goes on has what it left. */
+  begin?: () => Promise<void>;
   /** Called every `evaluateEvery` steps and after the last; what it returns is logged. */
   evaluate?: (step: number) => Promise<Record<string, number>>;
   evaluateEvery?: number;
@@ -152,6 +154,7 @@ async function trainAlone(options: TrainOptions): Promise<TrainResult> {
     removeLeftovers(statePath);
     loadRunState(statePath, state, identity, (notice) => tell(state.step, { notice }));
   }
+  if (state.step === 0) await options.begin?.();
   const log = new StepLog(folder && join(folder, 'log.jsonl'), state.step);
   // What an earlier training left on the device is not what this one starts from.
   memory.drop(parameters.data);

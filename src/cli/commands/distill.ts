@@ -11,9 +11,10 @@ import {
   outFolder,
   seedOption,
   sizeOption,
+  windowDropoutOption,
   writtenDtypeOption,
 } from '../options.ts';
-import { byteCountIn, decimal, natural, positive, share } from '../parsers.ts';
+import { byteCountIn, decimal, natural, positive } from '../parsers.ts';
 import { folderToWrite } from '../paths.ts';
 import { type RunOptions, recipeCommand } from '../recipe-command.ts';
 import { LEFTOVERS } from '../restart.ts';
@@ -116,12 +117,7 @@ export function distillCommand(): Command {
       natural,
       byDefault.patience,
     )
-    .option(
-      '--window-dropout <x>',
-      'share of rows, from 0 to 1, in which windows that have a linear mixer beside them are left out, so that it is used; it ' +
-        'falls to 0 over the steps of each stage',
-      share,
-    )
+    .addOption(windowDropoutOption())
     .addOption(
       new Option(
         '--cache-logits <folder>',

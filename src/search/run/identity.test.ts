@@ -55,13 +55,25 @@ const RECIPE = {
   placement: {
     ...{ rows: 3, length: 10, mixer: 'gla', budget: 1, alignSteps: 2, supernetSteps: 2, rate: 1e-3 },
     ...{ finishSteps: 1, sampling: 'budget', beam: 2, random: 1, exhaustive: false, objective: ['pick'] },
+    start: 'copied',
+    windowDropout: 0.5,
   },
   mlps: {},
-  blocks: { rows: 3, length: 10, alignSteps: 2, trainSteps: 2, rate: 1e-3, mixers: ['gla', 'retnet'] },
-  design: { rows: 3, length: 10, alignSteps: 2, trainSteps: 2, rate: 1e-3, designs: ['released', 'rope'] },
+  blocks: {
+    ...{ rows: 3, length: 10, alignSteps: 2, trainSteps: 2, rate: 1e-3, mixers: ['gla', 'retnet'] },
+    start: 'copied',
+    windowDropout: 0.5,
+  },
+  design: {
+    ...{ rows: 3, length: 10, alignSteps: 2, trainSteps: 2, rate: 1e-3, designs: ['released', 'rope'] },
+    start: 'copied',
+    windowDropout: 0.5,
+  },
   dimensions: {
     ...{ rows: 3, length: 10, alignSteps: 2, trainSteps: 2, rate: 1e-3 },
     ...{ heads: [1, 2], aspect: 2, convSizes: [2], slack: 0.03, throughput: true },
+    start: 'copied',
+    windowDropout: 0.5,
   },
   decode: { device: 'cpu', context: 8, tokens: 4, rounds: 2 },
   windows: { size: 4, sinks: 2, budget: 1, beam: 2, objective: ['pick'] },
@@ -148,7 +160,13 @@ function other(value: unknown): unknown {
   const list = value as unknown[];
   return typeof list[0] === 'number' ? [...list, 7] : list.slice(0, -1);
 }
-const OTHERS: Record<string, string> = { cpu: 'webgpu', budget: 'coin', gla: 'retnet', F32: 'F16' };
+const OTHERS: Record<string, string> = {
+  cpu: 'webgpu',
+  budget: 'coin',
+  gla: 'retnet',
+  F32: 'F16',
+  copied: 'calibrated',
+};
 
 /** Every field that the schema of recipes knows: 'placement.budget'. */
 function fieldsOf(schema: z.ZodType, at = ''): string[] {
