@@ -123,6 +123,16 @@ export function heldOutText({ parts, name }: Corpus): TextSource {
   return { ...joinedText([...choosing, ...reporting]), middle: joinedText(choosing).length };
 }
 
+/**
+ * The documents that are held out of a corpus and reported on.
+ *
+ * @throws InputError where there are none
+ */
+export function reportingText(corpus: Corpus): TextSource {
+  heldOutText(corpus);
+  return joinedText(withSide(corpus.parts, 'reporting'));
+}
+
 function withSide(parts: readonly CorpusPart[], side: SideName): Part[] {
   const some = parts.filter(({ layout }) => layout[side].length > 0);
   return some.map((part, i) => ({ ...part, side, end: i === some.length - 1 ? '' : separator(part) }));
