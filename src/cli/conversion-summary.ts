@@ -1,5 +1,5 @@
 import type { ConversionResult, TrainedConversion } from '../search/conversion/result.ts';
-import { moreText } from '../search/stages/final/curve.ts';
+import { moreText } from '../train/forecast.ts';
 import { grouped, readable } from './numbers.ts';
 import { duration } from './progress.ts';
 import { plain, table } from './table.ts';

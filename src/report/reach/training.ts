@@ -1,5 +1,5 @@
 import type { ConversionResult, TrainedConversion } from '../../search/conversion/result.ts';
-import { moreText } from '../../search/stages/final/curve.ts';
+import { moreText } from '../../train/forecast.ts';
 import { numberCell } from '../cells.ts';
 import { type Figure, legendOf, panels } from '../figure.ts';
 import { drawLines, lineStyle } from '../figures/line-chart.ts';

@@ -111,7 +111,7 @@ function settingsFor(
 }
 
 /** What the trained hybrid is called in a conversion's folder. */
-export const MODEL = 'model';
+const MODEL = 'model';
 
 export interface TrainingPlan {
   step: StepSeconds;
