@@ -80,6 +80,10 @@ export function convertCommand(): Command {
       String(DEFAULTS.heldOutShare),
     ),
     new Option(
+      '--answers-only',
+      'of conversations, and of records with prompt and completion, the tokens of answers alone count while it is trained',
+    ),
+    new Option(
       '--controls',
       'train for as many steps and compare, too: the model itself (with --cross-entropy), whole layers, random heads, windows alone; each takes as long',
     ),

@@ -55,7 +55,7 @@ export async function trainingOf(
   const { threads, onProgress, signal } = options;
   const { batches, heldOut } = await dataOf(
     folder,
-    { ...{ data, field, heldOutShare, rows, length, validated: true, task: [], examples: 1 } },
+    { ...{ data, field, heldOutShare, rows, length, validated: true, answersOnly, task: [], examples: 1 } },
     { onProgress, signal },
   );
   if (!heldOut) {
