@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { taskMeasures } from '../report/measure.ts';
 import type { Result } from '../search/result.ts';
-import { moreText } from '../search/stages/final/curve.ts';
 import type { FinalResult } from '../search/stages/final/result.ts';
 import type { Judged } from '../search/stages/placement/searcher.ts';
+import { moreText } from '../train/forecast.ts';
 import { duration } from './progress.ts';
 import { plain, table } from './table.ts';
 

@@ -2,6 +2,8 @@ import type { Device } from '../graph/index.ts';
 import { openCheckpoint } from '../model/checkpoint.ts';
 import { loadTokenizer, tokenizerIdentity } from '../model/folder.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
+import { answerBatches } from '../tasks/corpus/answer-batches.ts';
+import { unmarked } from '../tasks/corpus/answers.ts';
 import { checkApart } from '../tasks/corpus/apart.ts';
 import { type Corpus, checkField, heldOutText, openCorpus, trainingText } from '../tasks/corpus/corpus.ts';
 import type { Drawn } from '../tasks/harness.ts';
@@ -28,6 +30,8 @@ export interface DataSettings {
   heldOut?: string | readonly string[];
   /** Share of the documents of `data` that are held out where the task needs it and `heldOut` is not given. */
   heldOutShare?: number;
+  /** Whether rows say which tokens are those of answers: `data` has conversations, or prompts with completions. */
+  answersOnly?: boolean | undefined;
   /** Whether a part of the text is held out for what measures a training while it goes on, though no task asks for one. */
   validated?: boolean;
   /** The field of records that has the text; `text`, `messages` or `conversations` unless given. */
@@ -102,7 +106,11 @@ export async function dataOf(
   const { training, heldOut } = texts;
   const identity = tokenizerIdentity(model);
   const encode = encoderOf(tokenizer);
-  const other = choosing && textBatches(choosing, encode, `what is held out of ${choosing.name}`, identity);
+  const rowsOf = (text: KnownText, name: string) =>
+    options.answersOnly
+      ? answerBatches(text, encode, name, identity)
+      : textBatches(text, encode, name, identity);
+  const other = choosing && rowsOf(choosing, `what is held out of ${choosing.name}`);
   if (training === undefined) {
     const [batches, world] = [false, true].map((side) => worldBatches(tokenizer, identity, side));
     return { batches: batches!, heldOut: other ?? world, tasks, texts };
@@ -110,7 +118,7 @@ export async function dataOf(
   if (heldOut) await checkApart(training, heldOut, control);
   const text = trainingText(training);
   return {
-    batches: textBatches({ ...text, identity: training.identity }, encode, training.name, identity),
+    batches: rowsOf({ ...text, identity: training.identity }, training.name),
     heldOut: other,
     tasks,
     texts,
@@ -127,6 +135,12 @@ function choosingPart(text: TextSource, { name, identity }: Corpus): KnownText &
     slice: (start, end) => text.slice(start, Math.min(end, length)),
   };
 }
+
+/** The same text as people read it. */
+const withoutMarks = (text: TextSource): TextSource => ({
+  ...text,
+  slice: (start, end) => unmarked(text.slice(start, end)),
+});
 
 /** What is held out though nobody asked for it: nothing of a text of few documents. */
 function heldOutIfAny(training: Corpus): TextSource | undefined {
@@ -158,10 +172,15 @@ async function judged(
     ...(ofTheWorld ? WORLD_TASKS : []),
     ...(options.heldOut !== undefined || !ofTheWorld ? [`${HELD_OUT_TASK}:loss`] : []),
   ];
+  if (world && options.answersOnly) {
+    throw new InputError(
+      'the generated world has no answers by themselves: expected conversations, or records with prompt and completion, in --data',
+    );
+  }
   const share = shareOf({ ...options, task }, world);
   const { field } = options;
   const open = (files: string | readonly string[], share?: number) =>
-    openCorpus(tokenizer, { files, field, share, ...control });
+    openCorpus(tokenizer, { files, field, share, answers: options.answersOnly, ...control });
   const texts = opened ?? {
     training: world ? undefined : await open(data, share),
     heldOut: options.heldOut === undefined ? undefined : await open(options.heldOut),
@@ -178,7 +197,8 @@ async function judged(
   const { dataDir: folder, shots } = options;
   // One token less than the context: all of a row is read.
   const contextLength = openCheckpoint(model).config.maxPositionEmbeddings - 1;
-  const how = { ...options, heldOut: text, datasets: { folder, shots, ...control }, contextLength };
+  const read = text && options.answersOnly ? withoutMarks(text) : text;
+  const how = { ...options, heldOut: read, datasets: { folder, shots, ...control }, contextLength };
   const tasks: ObjectiveTask[] = [];
   for (const each of task) tasks.push(await objectiveTask(each, how, tokenizer));
   return { tokenizer, texts, tasks, choosing };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Random } from '../util/random.ts';
-import { forecastGain, type Point } from './forecast.ts';
+import { forecastGain, moreText, type Point } from './forecast.ts';
 
 const law = (a: number, b: number, c: number) => (t: number) => a + b * t ** -c;
 
@@ -60,4 +60,13 @@ describe('what more training would bring', () => {
     const begun = [{ at: 0, value: 3 }, { at: 1e4, value: 2 }, ...points(of)];
     expect(forecastGain(begun, 2e6)).toEqual(forecastGain(points(of), 2e6));
   });
+});
+
+test('in words', () => {
+  expect(moreText(null)).toBe('what more training would bring cannot be told yet');
+  const gain = { expected: 0.0204, low: 0.01, high: 0.031, tokens: 1 };
+  expect(moreText({ ...gain, seconds: 7200 })).toBe('2.0 h more: about 0.020 nats less (0.010 to 0.031)');
+  expect(moreText({ ...gain, seconds: 720, low: 0.002 })).toBe(
+    '12 min more: about 0.020 nats less (0.0020 to 0.031)',
+  );
 });

@@ -10,7 +10,7 @@ export interface Point {
 }
 
 /** How much lower the value would be than at the last point. */
-export interface Gain {
+interface Gain {
   /** By the best law. */
   expected: number;
   /** By all that fit nearly as well, 95 of 100. */
@@ -101,4 +101,25 @@ function fitted(points: readonly Point[], c: number): Law {
   }
   const error = xs.reduce((sum, x, i) => sum + (ys[i]! - a - b * x) ** 2, 0);
   return { a, b, c, error, variance };
+}
+
+/** A gain, and what it takes. */
+export interface More extends Gain {
+  /** How much longer. */
+  seconds: number;
+  tokens: number;
+}
+
+/** '2.0 h more: about 0.020 nats less (0.012 to 0.025)' */
+export function moreText(more: More | null): string {
+  if (!more) return 'what more training would bring cannot be told yet';
+  const { expected, low, high, seconds } = more;
+  const nats = (value: number) => value.toFixed(value < 0.01 ? 4 : 3);
+  return `${timeText(seconds)} more: about ${nats(expected)} nats less (${nats(low)} to ${nats(high)})`;
+}
+
+/** '2.0 h', '12 min', '40 s' */
+function timeText(seconds: number): string {
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }

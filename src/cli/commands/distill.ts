@@ -112,6 +112,10 @@ export function distillCommand(): Command {
     )
     .addOption(new Option('--no-embeddings', 'leave them as they are'))
     .option(
+      '--answers-only',
+      'of conversations, and of records with prompt and completion, the tokens of answers alone count in stages 2 and 3',
+    )
+    .option(
       '--patience <n>',
       'measurements on held-out text, of about 32 a stage, without a better one, after which stages 2 and 3 end, with their best weights; 0 for never',
       natural,

@@ -38,7 +38,7 @@ export async function prepareRun(
   const options = { ...recipe, task: recipe.tasks };
   const { batches, heldOut, tasks, texts } = await dataOf(
     model,
-    { ...options, validated: final !== undefined },
+    { ...options, validated: final !== undefined, answersOnly: final?.answersOnly },
     fetching,
   );
   const unseen = (examples: number) => unseenTasks(model, options, { examples }, { ...fetching, texts });

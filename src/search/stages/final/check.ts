@@ -7,7 +7,7 @@ import { InputError } from '../../../util/errors.ts';
 import { bounds, checkBound, checkTraining } from '../../bounds.ts';
 import { DEFAULTS } from '../../defaults.ts';
 import { tokensOf } from '../../train/settings.ts';
-import { type DistillSettings, type Stage, stagesOf } from './settings.ts';
+import { type DistillSettings, modelFolder, type Stage, stagesOf } from './settings.ts';
 import { cachedBytes } from './teacher-cache.ts';
 
 /** What a distillation needs of its settings and models, before any work. */
@@ -99,8 +99,9 @@ export function adviceOn(stages: readonly Stage[]): string[] {
 }
 
 /** The place of the result: neither an input, nor a model that another run has left. */
-function claimHybrid({ out, teacher, student }: DistillSettings, stages: readonly Stage[]): void {
-  const hybrid = join(out, 'hybrid');
+function claimHybrid(settings: DistillSettings, stages: readonly Stage[]): void {
+  const { out, teacher, student } = settings;
+  const hybrid = modelFolder(settings);
   refuseInputs(hybrid, [teacher, ...(typeof student === 'string' ? [student] : [])]);
   if (hasWeights(hybrid) && !stages.some(({ name }) => existsSync(join(out, name)))) {
     throw new InputError(`${hybrid} holds a model that this run has not made: choose another folder`);

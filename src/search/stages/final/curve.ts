@@ -1,4 +1,4 @@
-import { forecastGain, type Gain } from '../../../train/forecast.ts';
+import { forecastGain, type More } from '../../../train/forecast.ts';
 import type { Measurement } from '../../../train/step-log.ts';
 
 /** What was measured on held-out text while a stage trained, and what it says of more training. */
@@ -11,12 +11,6 @@ export interface CurvePoint {
   divergence: number;
   /** Of the text itself. */
   crossEntropy: number;
-}
-
-export interface More extends Gain {
-  /** How much longer. */
-  seconds: number;
-  tokens: number;
 }
 
 export function curveOf(measurements: readonly Measurement[], tokensPerStep: number): CurvePoint[] {
@@ -38,18 +32,4 @@ export function moreOf(points: readonly CurvePoint[]): More | null {
     2 * tokens,
   );
   return gain ? { seconds, tokens, ...gain } : null;
-}
-
-/** '2.0 h more: about 0.020 nats less (0.012 to 0.025)' */
-export function moreText(more: More | null): string {
-  if (!more) return 'what more training would bring cannot be told yet';
-  const { expected, low, high, seconds } = more;
-  const nats = (value: number) => value.toFixed(value < 0.01 ? 4 : 3);
-  return `${timeText(seconds)} more: about ${nats(expected)} nats less (${nats(low)} to ${nats(high)})`;
-}
-
-/** '2.0 h', '12 min', '40 s' */
-function timeText(seconds: number): string {
-  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
-  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }

@@ -1,9 +1,10 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { memoryOf, type Values } from '../../../graph/index.ts';
+import { memoryOf } from '../../../graph/index.ts';
 import { saveCheckpoint } from '../../../model/checkpoint.ts';
 import { LayerPrograms } from '../../../model/layer-programs.ts';
 import { meanWeights, predictsAnswers } from '../../../train/counted.ts';
+import { type More, moreText } from '../../../train/forecast.ts';
 import type { Schedule } from '../../../train/schedule.ts';
 import { type Objective, type TrainResult, train } from '../../../train/trainer.ts';
 import type { OnProgress } from '../../../util/progress.ts';
@@ -15,9 +16,10 @@ import { gatherWeights } from '../../network/trained-weights.ts';
 import { dataHash, scheduleOf, tokensOf } from '../../train/settings.ts';
 import { keptWindows, shareAt } from '../../train/window-dropout.ts';
 import { adviceOn, cacheSize, checkDistillation, inGigabytes } from './check.ts';
-import { type CurvePoint, curveOf, type More, moreOf, moreText } from './curve.ts';
+import { type CurvePoint, curveOf, moreOf } from './curve.ts';
 import { HeldOutDivergence } from './held-out-divergence.ts';
-import type { DistillSettings, Stage, StageName } from './settings.ts';
+import { type DistillSettings, modelFolder, type Stage, type StageName } from './settings.ts';
+import { shareWeights } from './share-weights.ts';
 import { TeacherCache } from './teacher-cache.ts';
 
 interface DistilledStage {
@@ -46,7 +48,7 @@ export interface DistillResult {
  *   folder that holds the states of a run with other settings
  */
 export async function distill(settings: DistillSettings): Promise<DistillResult> {
-  const { out, signal } = settings;
+  const { signal } = settings;
   const { from, to, stages } = checkDistillation(settings);
   const bytes = cacheSize(settings, stages, to.config.vocabSize);
   if (bytes > 0) {
@@ -63,7 +65,7 @@ export async function distill(settings: DistillSettings): Promise<DistillResult>
     student: student.fingerprint(),
     data: dataHash(settings.batches, settings.features.length),
   };
-  share(student, teacher);
+  shareWeights(student, teacher);
   const ownPath = to.config.layers.map(() => 0);
   const { tieWordEmbeddings } = to.config;
   const result: DistillResult = { stages: [] };
@@ -89,7 +91,7 @@ export async function distill(settings: DistillSettings): Promise<DistillResult>
     result.stages.push({ name, steps, tokens, seconds, loss, ended, curve, more: moreOf(curve) });
     await settings.afterStage?.(name, hybrid);
   }
-  await saveCheckpoint(join(out, 'hybrid'), hybrid.config, hybrid.weights, {
+  await saveCheckpoint(modelFolder(settings), hybrid.config, hybrid.weights, {
     dtype: settings.dtype ?? 'F32',
     tokenizerFrom: typeof settings.student === 'string' ? settings.student : settings.teacher,
     generation: to.generation,
@@ -238,24 +240,3 @@ function progressOf({ onProgress }: DistillSettings, { name, training }: Stage) 
 
 /** Every stage draws other batches. */
 const SEEDS: Record<StageName, number> = { features: 3000, logits: 4000, all: 5000 };
-
-/** Weights that the student has from the teacher are held once, by which it is seen where both are the same. */
-function share(student: Network, teacher: Network): void {
-  const same = (mine: Values, theirs: Values) => {
-    for (const [name, { data, dims }] of Object.entries(mine)) {
-      const other = theirs[name];
-      if (other?.dims.join() === dims.join() && bytes(data).equals(bytes(other.data))) mine[name] = other;
-    }
-  };
-  const bytes = (data: unknown) => {
-    const { buffer, byteOffset, byteLength } = data as Float32Array<ArrayBuffer>;
-    return Buffer.from(buffer, byteOffset, byteLength);
-  };
-  same(student.outer, teacher.outer);
-  for (const [layer, [own]] of student.branches.entries()) {
-    const branch = teacher.branches[layer]?.[0];
-    if (!branch) break;
-    same(student.layers[layer]!, teacher.layers[layer]!);
-    same(own!.weights, branch.weights);
-  }
-}

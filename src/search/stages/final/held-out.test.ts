@@ -12,6 +12,8 @@ import type { ProgressEvent } from '../../../util/progress.ts';
 import { Random } from '../../../util/random.ts';
 import { hybridOf } from '../../network/hybrid.ts';
 import { Network } from '../../network/network.ts';
+import { PathGradient } from '../../network/path-gradient.ts';
+import { gatherWeights } from '../../network/trained-weights.ts';
 import { finalDefaults } from './defaults.ts';
 import { distill } from './distill.ts';
 import { HeldOutDivergence } from './held-out-divergence.ts';
@@ -252,4 +254,61 @@ test('nothing to learn is refused', async () => {
     /both weights of the last stage are 0/,
   );
   expect(existsSync(join(dir, 'nothing'))).toBe(false);
+});
+
+describe('answers alone', () => {
+  test('the gradient is that of the weighed places: whole at equal weights, and additive', async () => {
+    const [one, other] = [networkOf(teacher), networkOf(student)];
+    const trained = gatherWeights(other, () => 1);
+    const ids = new Int32Array(16);
+    tinyBatches().fill(ids, 8, new Random(3));
+    const losses = { vocabulary: { divergence: 1, temperature: 2, crossEntropy: 0 } };
+    const path = new PathGradient({ teacher: one, student: other, trained, shape, losses, threads: 1 });
+    const of = async (counted?: Float32Array) => {
+      const gradient = trained.vector.like();
+      const { loss } = await path.compute([0, 0, 0], ids, gradient, undefined, undefined, counted);
+      return [loss, ...gradient.data];
+    };
+    const some = Float32Array.from(ids, (_, i) => (i % 3 === 0 ? 1 / 16 : 0));
+    const rest = some.map((weight) => 1 / 16 - weight);
+    const [whole, equal, first, second] = [
+      await of(),
+      await of(some.map(() => 1 / 16)),
+      await of(some),
+      await of(rest),
+    ];
+    for (const [i, value] of whole.entries()) {
+      expect(equal[i]).toBeCloseTo(value, 5);
+      expect(first[i]! + second[i]!).toBeCloseTo(value, 5);
+    }
+    expect(first[0]).toBeGreaterThan(0);
+    expect(await of(new Float32Array(16))).toEqual(whole.map(() => 0));
+    await path.dispose();
+  });
+
+  test('are what a training counts, in the text as in the divergence, and another training', async () => {
+    const { all } = settings('');
+    const answered = (marks: number): DistillSettings['batches'] => ({
+      identity: `answers ${marks}`,
+      fill(out, width, random, answers) {
+        tinyBatches().fill(out, width, random);
+        answers?.forEach((_, i) => {
+          answers[i] = i % width < marks ? 1 : 0;
+        });
+      },
+    });
+    const run = async (out: string, batches: DistillSettings['batches'], answersOnly: boolean) => {
+      const more = { batches, answersOnly, all: { ...all, steps: 5, crossEntropy: 0.5 } };
+      await distill(settings(out, more));
+      return openCheckpoint(join(dir, out, 'hybrid')).weights;
+    };
+    const [ignored, some, fewer] = [
+      await run('answers ignored', answered(4), false),
+      await run('answers', answered(4), true),
+      await run('fewer answers', answered(2), true),
+    ];
+    expect(changed(ignored, some).length).toBeGreaterThan(0);
+    expect(changed(some, fewer).length).toBeGreaterThan(0);
+    expect(changed(ignored, await run('answers ignored again', answered(2), false))).toEqual([]);
+  });
 });

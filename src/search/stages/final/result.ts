@@ -11,7 +11,7 @@ import {
 } from '../../result-fields.ts';
 
 /** What was measured on held-out text while a stage trained. */
-const curveFields = {
+export const curveFields = {
   curve: list(
     fields({
       tokens: number().describe('trained on by then'),

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Device } from '../../../graph/index.ts';
 import { isLinearWeight } from '../../../mixers/registry.ts';
 import type { MixerSpec } from '../../../mixers/spec.ts';
@@ -19,8 +20,10 @@ export interface DistillSettings {
   teacher: string;
   /** Folder of the hybrid, or the hybrid itself, which has the teacher's tokenizer. */
   student: string | Checkpoint;
-  /** Folder of the run: states to resume from, and the finished model in `hybrid`. */
+  /** Folder of the run: states to resume from. */
   out: string;
+  /** Folder of the finished model; `hybrid` in `out` unless told. */
+  model?: string;
   seed: number;
   batches: TrainingData;
   /** Hidden states as the teacher's; the linear mixers are trained. No steps leave a stage out. */
@@ -79,6 +82,10 @@ export interface Stage {
   /** After which it ends; by its steps alone unless told. */
   seconds?: number | undefined;
 }
+
+/** Where the finished model is written. */
+export const modelFolder = ({ out, model }: Pick<DistillSettings, 'out' | 'model'>) =>
+  model ?? join(out, 'hybrid');
 
 /** Embedding and head. */
 const isEmbedding = ({ layer, name }: NetworkWeight) => layer === undefined && name !== 'model.norm.weight';
