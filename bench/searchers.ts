@@ -2,11 +2,11 @@
  * Searchers side by side (docs/searchers): which finds the best placement for the least.
  *
  *   npm run bench -- searchers [--model FOLDER] [--settings windows,linear,heads] [--seeds 1,2,3,4,5] [--budgets 1,2,4]
- *     [--work FOLDER] [--threads 1] [--searchers 'beam;uniform'] [--text FILE] [--report FOLDER]
+ *     [--work FOLDER] [--threads 1] [--searchers 'beam;uniform'] [--text FILE] [--untrained] [--report FOLDER]
  *
  * Budgets are in whole layers. Models of the generated world are judged by its tasks; others by secrets in a text and by the
- * text of --text, with windows alone. What is done is kept in --work, and a run goes on from there. With --report nothing is
- * computed: the page is made of what --work has of all models.
+ * text of --text, with windows alone. --untrained leaves out the equal training at the end. What is done is kept in --work, and
+ * a run goes on from there. With --report nothing is computed: the page is made of what --work has of all models.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -37,6 +37,7 @@ export async function main(args: string[]): Promise<void> {
       threads: { type: 'string', default: '1' },
       searchers: { type: 'string' },
       text: { type: 'string', multiple: true },
+      untrained: { type: 'boolean', default: false },
       report: { type: 'string' },
     },
   });
@@ -68,7 +69,11 @@ export async function main(args: string[]): Promise<void> {
       try {
         const perLayer = space.places.length / space.layers;
         const budgets = numbers(values.budgets).map((budget) => budget * perLayer);
-        const found = await cellsOf(space, trains ? searchers : untrained, { budgets, seed, work, log });
+        const found = await cellsOf(
+          values.untrained ? { ...space, trained: undefined } : space,
+          trains ? searchers : untrained,
+          { budgets, seed, work, log },
+        );
         cells.push(...found.cells);
         references.push(found.reference);
       } finally {

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { charged } from '../../src/search/searchers/charged.ts';
 import type { Problem, Searcher, Spent } from '../../src/search/searchers/searcher.ts';
-import type { Placement } from '../../src/search/stages/placement/searcher.ts';
 import { combinations, countCombinations } from '../../src/util/combinations.ts';
 import { Random } from '../../src/util/random.ts';
 import { average } from '../../src/util/statistics.ts';
@@ -36,78 +35,39 @@ const ALL = 128;
 /** The name of random placements on average, beside the best of them. */
 const RANDOM_MEAN = 'random, mean';
 
+interface Options {
+  /** Of places. */
+  budgets: readonly number[];
+  seed: number;
+  /** Where cells are kept. */
+  work: string;
+  log: (line: string) => void;
+}
+
+/** All searchers under all budgets; what is trained comes last. */
 export async function cellsOf(
   space: Space,
   searchers: readonly Searcher[],
-  {
-    budgets,
-    seed,
-    work,
-    log,
-  }: { budgets: readonly number[]; seed: number; work: string; log: (line: string) => void },
+  { budgets, seed, work, log }: Options,
 ): Promise<{ cells: Cell[]; reference: Reference }> {
-  const { places, layers, kvHeads } = space;
-  const all = places.map((_, i) => i);
-  const exhaustive = budgets.every((budget) => countCombinations(places.length, budget) <= ALL);
-  const sets = (budget: number) => (exhaustive ? combinations(places.length, budget) : []);
-  // Asked together they share most of their layers.
-  const searched = exhaustive ? await space.judge.judge([[], all, ...budgets.flatMap(sets)], []) : [];
-  const [none, parent, ...reported] = await space.quality([[], all, ...budgets.flatMap(sets)]);
-  const trainedOf = async (placement: Placement) =>
-    space.trained &&
-    (await remember(join(work, `trained-${placement.join('-')}.json`), space.identity, () =>
-      space.trained!(placement),
-    ));
-
-  const reference: Reference = { seed, parent: parent!, none: none!, best: [] };
-  const regrets = new Map<string, number>();
-  let at = 0;
-  for (const budget of budgets) {
-    const own = sets(budget);
-    const quality = reported.slice(at, at + own.length);
-    const objective = searched.slice(at + 2, at + 2 + own.length).map((judgement) => judgement.objective);
-    for (const [i, placement] of own.entries())
-      regrets.set(placement.join(), objective[i]! - Math.min(...objective));
-    at += own.length;
-    if (own.length === 0) continue;
-    const best = quality.reduce((a, { right }, i) => (right > quality[a]!.right ? i : a), 0);
-    reference.best.push({
-      ...{ budget, placement: own[best]!, quality: quality[best]! },
-      trained: await trainedOf(own[best]!),
-    });
-  }
-
+  const { reference, searchedRegret } = await referenceOf(space, budgets, seed);
   const cells: Cell[] = [];
   for (const searcher of searchers) {
     for (const budget of budgets) {
       const name = `${searcher.name} ${budget}`.replaceAll(/[^a-z0-9]+/gi, '-');
-      const found = await remember(join(work, `${name}.json`), { ...space.identity, budget }, async () => {
-        const spent: Spent = { tokens: 0, trainedTokens: 0, seconds: 0 };
-        const problem: Problem = {
-          ...{ places, layers, kvHeads, budget, random: new Random(seed) },
-          judge: charged(space.judge, spent),
-          localErrors: () => space.localErrors(spent),
-          gates: () => space.gates(budget, spent),
-          superNetwork: async () => charged(await space.superNetwork(spent), spent),
-        };
-        const { placement, drawn } = await searcher.search(problem);
-        return { placement, drawn, spent };
-      });
-      const { placement, drawn, spent } = found;
-      const finished = async (own: Placement) => {
-        const [quality] = await space.quality([own]);
-        const trained = await trainedOf(own);
-        return { quality: quality!, ...(trained && { trained }) };
-      };
-      const cell: Cell = {
-        ...{ searcher: searcher.name, budget, seed, placement, ...(await finished(placement)) },
-        spent: { ...spent, seconds: spent.seconds + spent.tokens * space.secondsPerToken() },
-        ...(exhaustive && { searchedRegret: regrets.get(placement.join())! }),
-      };
-      cells.push(cell);
-      log(
-        `seed ${seed}, ${budget}: ${searcher.name} {${placement.join(', ')}} ${JSON.stringify(cell.quality)}`,
+      const { placement, drawn, spent } = await remember(
+        join(work, `${name}.json`),
+        { ...space.identity, budget },
+        () => search(space, searcher, budget, seed),
       );
+      const [quality] = await space.quality([placement]);
+      const regret = searchedRegret.get(placement.join());
+      cells.push({
+        ...{ searcher: searcher.name, budget, seed, placement, quality: quality! },
+        spent: { ...spent, seconds: spent.seconds + spent.tokens * space.secondsPerToken() },
+        ...(regret !== undefined && { searchedRegret: regret }),
+      });
+      log(`seed ${seed}, ${budget}: ${searcher.name} {${placement.join(', ')}} ${JSON.stringify(quality)}`);
       // Where placements are trained, all that were drawn would have to be.
       if (drawn && !space.trained) {
         const each: Quality[] = [];
@@ -120,5 +80,50 @@ export async function cellsOf(
       }
     }
   }
+  if (space.trained) {
+    for (const own of [...cells, ...reference.best]) {
+      const file = join(work, `trained-${own.placement.join('-')}.json`);
+      own.trained = await remember(file, space.identity, () => space.trained!(own.placement));
+    }
+  }
   return { cells, reference };
+}
+
+async function referenceOf(
+  space: Space,
+  budgets: readonly number[],
+  seed: number,
+): Promise<{ reference: Reference; searchedRegret: ReadonlyMap<string, number> }> {
+  const count = space.places.length;
+  const all = space.places.map((_, i) => i);
+  const exhaustive = budgets.every((budget) => countCombinations(count, budget) <= ALL);
+  const sets = exhaustive ? budgets.map((budget) => combinations(count, budget)) : [];
+  // Asked together they share most of their layers.
+  const searched = exhaustive ? (await space.judge.judge([[], all, ...sets.flat()], [])).slice(2) : [];
+  const [none, parent, ...reported] = await space.quality([[], all, ...sets.flat()]);
+  const reference: Reference = { seed, parent: parent!, none: none!, best: [] };
+  const searchedRegret = new Map<string, number>();
+  for (const [b, own] of sets.entries()) {
+    const objective = searched.splice(0, own.length).map((judgement) => judgement.objective);
+    const least = Math.min(...objective);
+    for (const [i, placement] of own.entries()) searchedRegret.set(placement.join(), objective[i]! - least);
+    const quality = reported.splice(0, own.length);
+    const best = quality.reduce((a, { right }, i) => (right > quality[a]!.right ? i : a), 0);
+    reference.best.push({ budget: budgets[b]!, placement: own[best]!, quality: quality[best]! });
+  }
+  return { reference, searchedRegret };
+}
+
+async function search(space: Space, searcher: Searcher, budget: number, seed: number) {
+  const { places, layers, kvHeads } = space;
+  const spent: Spent = { tokens: 0, trainedTokens: 0, seconds: 0 };
+  const problem: Problem = {
+    ...{ places, layers, kvHeads, budget, random: new Random(seed) },
+    judge: charged(space.judge, spent),
+    localErrors: () => space.localErrors(spent),
+    gates: () => space.gates(budget, spent),
+    superNetwork: async () => charged(await space.superNetwork(spent), spent),
+  };
+  const { placement, drawn } = await searcher.search(problem);
+  return { placement, drawn, spent };
 }

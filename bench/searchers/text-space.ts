@@ -35,10 +35,11 @@ export const TEXT_SPACE = {
 };
 
 const REACH = { window: 128, sinks: 4 };
+/** The longest distance that is asked for, where the model reads so far. */
 const CONTEXT = 1024;
 const NEAREST = 256;
 const QUESTIONS = { searched: 14, reported: 42, gates: 42 };
-const TEXT = { rows: 3, length: 673, judged: 32 };
+const TEXT = { rows: 3, length: 673, judged: 96 };
 const WEIGHTS = { mean: 0.4, worst: 0.4, text: 0.2 };
 /** Texts of so many tokens take long: few of them. */
 const GATES = { steps: 24, rate: 0.1, batch: 1 };
@@ -55,13 +56,17 @@ export async function openTextSpace(
     throw new InputError('--text: expected files of text that the model was not trained on');
   const { config, weights } = openCheckpoint(folder);
   const tokenizer = loadTokenizer(folder);
-  const { text } = { text: trainingText(await openCorpus(tokenizer, { files })) };
+  const context = Math.min(CONTEXT, config.maxPositionEmbeddings);
+  const text = trainingText(await openCorpus(tokenizer, { files }));
   const encode = (content: string) => tokenizer.encode(content, { addSpecialTokens: false });
   const { searched: family, reported: other } = familiesOf(false);
   const rowsOf = (of: number, half: 'first' | 'second', more: Partial<typeof TEXT> = {}) =>
-    textExamples(text, encode, { ...TEXT, ...more, seed: of, half });
+    textExamples(text, encode, {
+      ...{ ...TEXT, length: Math.min(TEXT.length, context), ...more },
+      ...{ seed: of, half },
+    });
   const recallOf = (own: typeof family, of: number, questions: number) =>
-    recallExamples(own, CONTEXT, readingOf(tokenizer).encode, { seed: of, nearest: NEAREST, questions });
+    recallExamples(own, context, readingOf(tokenizer).encode, { seed: of, nearest: NEAREST, questions });
   const examples = {
     searched: { recall: recallOf(family, 100 + seed, QUESTIONS.searched), text: rowsOf(100 + seed, 'first') },
     reported: {
@@ -72,7 +77,7 @@ export async function openTextSpace(
   const model = new ReachModel(config, weights, { threads });
   const windows = windowed(config, REACH.window, REACH.sinks);
   const judgeOf = (set: keyof typeof examples) =>
-    new ReachJudge(model, { ...examples[set], bounds: distanceBounds(CONTEXT, NEAREST) }, windows, {
+    new ReachJudge(model, { ...examples[set], bounds: distanceBounds(context, NEAREST) }, windows, {
       ...{
         weights: WEIGHTS,
         keep: { path: join(work, `${set}.json`), identity: { folder, seed, ...REACH } },

@@ -15,16 +15,16 @@ const beam = beamSearch(WIDTH);
 /** The paper's, which trains what full attention is exchanged for: where there is nothing to train it is the beam alone. */
 export const ONCE_FOR_ALL = 'once-for-all, beam';
 
-/** All searchers that are compared. */
+/** All searchers that are compared, those that train last. */
 export const SEARCHERS: readonly Searcher[] = [
-  fromPlacementSearch(ONCE_FOR_ALL, beam, (problem) => problem.superNetwork()),
-  fromPlacementSearch('beam', beam),
+  uniformLayers,
+  fromPlacementSearch(`random, best of ${DRAWN}`, randomSearch(DRAWN)),
+  localError,
   greedyAddition('greedy by KL, adding', ({ kl }) => kl),
   greedyRemoval('greedy by KL, taking away', ({ kl }) => kl),
   greedyRemoval('distil, then replace', ({ objective }) => objective),
-  learnedGates,
+  fromPlacementSearch('beam', beam),
   integerProgramme,
-  localError,
-  uniformLayers,
-  fromPlacementSearch(`random, best of ${DRAWN}`, randomSearch(DRAWN)),
+  learnedGates,
+  fromPlacementSearch(ONCE_FOR_ALL, beam, (problem) => problem.superNetwork()),
 ];
