@@ -11,6 +11,7 @@ import { conversionSummary } from '../conversion-summary.ts';
 import { textsOption, withTasks } from '../data-options.ts';
 import {
   dtypeOption,
+  estimateOption,
   lengthOption,
   modelArgument,
   otherwise,
@@ -135,9 +136,7 @@ export function convertCommand(): Command {
   command
     .option('--no-timing', 'do not time heads and windows on this machine')
     .option('--no-compare', 'do not compare the result with the model')
-    .addOption(
-      new Option('--estimate', 'only say what will be done, and how long and how much memory training takes'),
-    )
+    .addOption(estimateOption())
     .addOption(otherwise(dtypeOption(WEIGHT_DTYPES), 'as they are stored'))
     .addOption(threadsOption())
     .addHelpText(
