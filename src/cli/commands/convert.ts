@@ -69,7 +69,7 @@ export function convertCommand(): Command {
     otherwise(
       new Option(
         '--cross-entropy <x>',
-        'weight of the loss on the text itself while it is trained',
+        'weight of the loss on the text itself where all weights are trained',
       ).argParser(decimal),
       '0',
     ),
@@ -82,7 +82,7 @@ export function convertCommand(): Command {
     ),
     new Option(
       '--answers-only',
-      'of conversations, and of records with prompt and completion, the tokens of answers alone count while it is trained',
+      'of conversations, and of records with prompt and completion, the tokens of answers alone count where predictions are compared',
     ),
     new Option(
       '--controls',
