@@ -15,7 +15,7 @@ import { type LayerPrograms, layerParameters } from '../../model/layer-programs.
 import { relativeError } from '../train/align.ts';
 
 /** What a layer is asked for. */
-export interface Asked {
+interface Asked {
   spec: MixerSpec;
   /** Its weights that get a gradient, by their names in the layer. */
   trained: readonly string[];
