@@ -8,7 +8,9 @@ const BENCHMARKS: Record<string, () => Promise<{ main(args: string[]): Promise<v
   hostile: () => import('./hostile.ts'),
   peers: () => import('./peers.ts'),
   sampling: () => import('./sampling.ts'),
+  searchers: () => import('./searchers.ts'),
   serve: () => import('./serve.ts'),
+  starts: () => import('./starts.ts'),
   windows: () => import('./windows.ts'),
 };
 

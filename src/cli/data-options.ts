@@ -46,12 +46,12 @@ export function textsOption(flags: `--${string} <text...>`, meaning: string): Op
   return new Option(flags, `${meaning} (${FORMATS})`).argParser(severalTexts(name, 'a text file'));
 }
 
-/** Adds --task, --examples and --held-out to a command: what a model is judged by. */
+/** Adds --task, --examples and --held-out to a command: what a model is judged by, by default all of public tasks or as much as of others. */
 export function withTasks(
   command: Command,
   byDefault: string,
   examples = DEFAULTS.examples,
-  { heldOut = true } = {},
+  { heldOut = true, allOfPublic = false } = {},
 ): Command {
   const task = new Option(
     '--task <name...>',
@@ -65,11 +65,14 @@ export function withTasks(
   command.addOption(otherwise(field, 'text, or a conversation in messages or conversations'));
   addWithAliases(command, otherwise(task, byDefault), '--objective');
   const folder = new Option('--data-dir <folder>', 'files of public tasks');
+  const count = new Option('--examples <n>', 'examples of a task that does not say how many').argParser(
+    wholeNumber,
+  );
   const shots = new Option('--shots <n>', 'solved examples in front of each question of a public task');
   return command
     .addOption(otherwise(folder.argParser(folderToRead('--data-dir', 'a folder with data sets')), 'the Hub'))
     .addOption(otherwise(shots.argParser(natural), "lm-evaluation-harness' own, 4 of gsm8k"))
-    .option('--examples <n>', 'examples of a task that does not say how many', wholeNumber, examples);
+    .addOption(allOfPublic ? otherwise(count, `${examples}; of public tasks all`) : count.default(examples));
 }
 
 /** Adds these options to a command. */

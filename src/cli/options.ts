@@ -4,8 +4,9 @@ import { WRITTEN_DTYPES } from '../model/safetensors.ts';
 import { KV_DTYPES } from '../runtime/kv/blocks.ts';
 import { DEFAULTS } from '../search/defaults.ts';
 import { linearKinds } from '../search/network/linear-mixer.ts';
+import { STARTS } from '../search/train/start.ts';
 import { InputError } from '../util/errors.ts';
-import { byteCount, natural, port, tokenCount, wholeNumber } from './parsers.ts';
+import { byteCount, natural, port, share, tokenCount, wholeNumber } from './parsers.ts';
 import { fileToWrite, folderToWrite } from './paths.ts';
 
 /**
@@ -117,6 +118,23 @@ export function modelArgument(name = 'model'): Argument {
 export function mixerOption(): Option {
   const meaning = `block that takes the place of attention: ${linearKinds().join(', ')}; +rope rotates its queries and keys as the model's attention does, +window128 puts it beside attention over 128 tokens and the first 4`;
   return new Option('--mixer <kind>', meaning).default(DEFAULTS.placement.mixer);
+}
+
+export function startOption(): Option {
+  const meaning =
+    "what linear blocks start from: calibrated, the attention's weights and what it does with 1,024 tokens of the text, or copied, " +
+    'its weights alone';
+  return otherwise(
+    oneOf(new Option('--start <how>', meaning), [...STARTS]),
+    'calibrated, where a block takes that',
+  );
+}
+
+export function windowDropoutOption(): Option {
+  const meaning =
+    'share of rows, from 0 to 1, in which windows that have a linear mixer beside them are left out, so that it is used; it falls ' +
+    'to 0 over the steps of each training';
+  return new Option('--window-dropout <x>', meaning).argParser(share);
 }
 
 export function seedsOption(): Option {

@@ -14,10 +14,12 @@ import {
   transpose,
   unsqueeze,
 } from '../graph/index.ts';
-import { splitHeads } from './attention.ts';
+import { project, splitHeads } from './attention.ts';
+import { type AttentionReading, quieten, setConstantRows, writeLogit } from './calibration.ts';
 import { activatedDynamicConvolution, generateFilters, generatorParameters } from './dynamic-convolution.ts';
 import { perHead } from './head-decay.ts';
 import { linearWeight, type MixerInput, type Parameter, type StateTensor } from './mixer.ts';
+import { qkvBiasParameters } from './qkv-bias.ts';
 import { rope } from './rope.ts';
 import {
   activatedConvolution,
@@ -47,6 +49,7 @@ export interface DeltaHeads
   convSize: number;
   /** Rotate queries and keys as the parent's attention does. */
   rope?: boolean;
+  qkvBias?: true;
 }
 
 type Letter = 'q' | 'k' | 'v';
@@ -67,10 +70,10 @@ function generator(letter: Letter): string {
   return letter === 'v' ? 'dynamic_conv1d' : `${letter}_dynamic_conv1d`;
 }
 
-/** Projections of q, k and v, and their convolutions. */
+/** Projections of q, k and v, their biases where there are some, and their convolutions. */
 export function deltaHeadParameters(spec: DeltaHeads, hiddenSize: number): Parameter[] {
   const { convSize: taps, generatorReduction: reduction = 1 } = spec;
-  return LETTERS.flatMap((letter): Parameter[] => {
+  const projections = LETTERS.flatMap((letter): Parameter[] => {
     const width = channels(spec, letter);
     const projection = linearWeight(`${letter}_proj.weight`, width, hiddenSize);
     const kind = convolution(spec, letter);
@@ -80,6 +83,23 @@ export function deltaHeadParameters(spec: DeltaHeads, hiddenSize: number): Param
     const size = { inputs, channels: width, taps, reduction };
     return [projection, ...generatorParameters(generator(letter), size)];
   });
+  return [...projections, ...qkvBiasParameters(spec)];
+}
+
+/** Starts what is written and how large values are from attention that was read. */
+export function calibrateDeltaHeads(
+  spec: DeltaHeads,
+  weights: ReadonlyMap<string, Float32Array>,
+  { entropy, one }: AttentionReading,
+): void {
+  setConstantRows(weights.get('b_proj.weight')!, one, (head) => writeLogit(entropy[head]!));
+  // A filter bears it best: it is large against the steps of an optimiser, and there is nothing behind it but the silu.
+  const filters = {
+    none: ['v_proj.weight', 'v_proj.bias'],
+    static: ['v_conv1d.weight'],
+    dynamic: [`${generator('v')}.kernel_generator.w2.weight`, `${generator('v')}.kernel_generator.w2.bias`],
+  }[convolution(spec, 'v')];
+  quieten(...filters.flatMap((name) => weights.get(name) ?? []));
 }
 
 /** The letters whose convolution is static: their inputs are remembered as one, their channels in this order. */
@@ -103,6 +123,10 @@ export function deltaHeadState(spec: DeltaHeads): StateTensor[] {
       }),
     ),
   ];
+}
+
+function projection(params: MixerInput['params'], letter: Letter) {
+  return { weight: params[`${letter}_proj.weight`]!, bias: params[`${letter}_proj.bias`] };
 }
 
 /** By letter, what is remembered of the inputs of its convolution [B, channels, W]. */
@@ -145,9 +169,9 @@ export function deltaHeads(
   const past = pastOf(spec, input.state);
   const state: Partial<Record<Letter, Tensor>> = {};
   const mixed = (letter: Letter): Tensor => {
-    const weight = params[`${letter}_proj.weight`]!;
-    if (convolution(spec, letter) === 'none') return splitHeads(silu(linear(x, weight)), heads);
-    const u = projectChannels(x, weight, input.form);
+    const named = `${letter}_proj`;
+    if (convolution(spec, letter) === 'none') return splitHeads(silu(project(x, params, named)), heads);
+    const u = projectChannels(x, projection(params, letter), input.form);
     const conv = convolve(spec, letter, params, x, u, {
       state: past[letter],
       mask,
@@ -185,7 +209,7 @@ export function deltaRows(
 ): Record<'q' | 'k' | 'v' | 'beta', Tensor> & { state: Record<string, Tensor> } {
   const { heads, keyDim } = spec;
   const [B, T] = x.shape as [Dim, Dim];
-  const project = (letter: Letter) => linear(x, params[`${letter}_proj.weight`]!);
+  const projected = (letter: Letter) => project(x, params, `${letter}_proj`);
   let beta = written ?? sigmoid(linear(x, params['b_proj.weight']!));
   if (mask) beta = mul(beta, unsqueeze(mask, -1));
   const rotate = spec.rope ? rope({ ...context, headDim: keyDim }, { x, params, ...input }) : null;
@@ -202,7 +226,7 @@ export function deltaRows(
     return split(unit(both, 2 * heads), 2, [keys, keys]) as [Tensor, Tensor];
   };
   if (single && staticLetters(spec).length === LETTERS.length) {
-    const u = concat(LETTERS.map(project), 2);
+    const u = concat(LETTERS.map(projected), 2);
     const filters = concat(
       LETTERS.map((letter) => params[`${letter}_conv1d.weight`]!),
       0,
@@ -218,8 +242,8 @@ export function deltaRows(
   const past = pastOf(spec, input.state);
   const states: Partial<Record<Letter, Tensor>> = {};
   const rows = (letter: Letter) => {
-    if (convolution(spec, letter) === 'none') return silu(project(letter));
-    const u = projectChannels(x, params[`${letter}_proj.weight`]!, input.form);
+    if (convolution(spec, letter) === 'none') return silu(projected(letter));
+    const u = projectChannels(x, projection(params, letter), input.form);
     const conv = convolve(spec, letter, params, x, u, {
       state: past[letter],
       mask,
@@ -232,7 +256,7 @@ export function deltaRows(
   const bare = (['q', 'k'] as const).every((letter) => convolution(spec, letter) === 'none');
   const [q, k] =
     single && bare
-      ? pair(silu(concat([project('q'), project('k')], 2)))
+      ? pair(silu(concat([projected('q'), projected('k')], 2)))
       : [unit(rows('q'), heads), unit(rows('k'), heads)];
   const v = rows('v');
   return { q, k, v, beta, state: joined(spec, states) };

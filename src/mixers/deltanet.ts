@@ -1,5 +1,5 @@
 import { linear } from '../graph/index.ts';
-import { deltaHeadParameters, deltaHeadState } from './delta-heads.ts';
+import { calibrateDeltaHeads, deltaHeadParameters, deltaHeadState } from './delta-heads.ts';
 import { deltaOutputs } from './delta-outputs.ts';
 import { startFromAttention } from './linear-start.ts';
 import {
@@ -42,6 +42,11 @@ export const deltaNet: Mixer<DeltaNetSpec> = {
   parameters,
   state: deltaHeadState,
   forward,
+  // It has no decay and no output gate.
+  calibration: {
+    output: 'o_proj.weight',
+    set: (spec, _context, weights, reading) => calibrateDeltaHeads(spec, weights, reading),
+  },
   fromAttention: (spec, context, weights, random) =>
     startFromAttention(parameters(spec, context), spec, context, weights, random),
 };

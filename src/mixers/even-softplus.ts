@@ -10,3 +10,8 @@ export function evenSoftplus(x: Tensor): Tensor {
   const pairs = pad(unsqueeze(x, -1), -1, 1, 0);
   return neg(squeeze(slice(logSoftmax(pairs), -1, 0, 1), -1));
 }
+
+/** The x of which log(1 + e^x) is a `y` above 0. */
+export function inverseSoftplus(y: number): number {
+  return y + Math.log(-Math.expm1(-y));
+}

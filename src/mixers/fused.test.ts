@@ -11,9 +11,14 @@ const jet = releasedJetBlock(size);
 const SPECS: Record<string, MixerSpec> = {
   'Gated DeltaNet': { kind: 'gated_deltanet', ...size, convSize: 4, rope: false },
   'Gated DeltaNet, rotated': { kind: 'gated_deltanet', ...size, convSize: 4, rope: true },
+  'with biases': { kind: 'gated_deltanet', ...size, convSize: 4, rope: true, qkvBias: true },
+  'with biases, without convolutions': {
+    ...{ kind: 'gated_deltanet', ...size, convSize: 0, rope: false, qkvBias: true },
+  },
   'without convolutions': { kind: 'gated_deltanet', ...size, convSize: 0, rope: false },
   Mamba2: { kind: 'mamba2', heads: 4, keyDim: 8, valueDim: 4, headsPerGroup: 2, convSize: 4 },
   JetBlock: jet,
+  'JetBlock with biases': { ...jet, qkvBias: true },
   'JetBlock, q static': { ...jet, qConv: 'static' },
   'JetBlock, all static': { ...jet, qConv: 'static', kConv: 'static', vConv: 'static' },
   'JetBlock, q dynamic, k and v static': { ...jet, qConv: 'dynamic', kConv: 'static', vConv: 'static' },

@@ -1,7 +1,8 @@
 import { decayGates, exp, linear, mul, neg, silu, type Tensor, unsqueeze } from '../graph/index.ts';
-import { type DeltaHeads, deltaHeadParameters, deltaHeadState } from './delta-heads.ts';
+import { type Calibration, setConstantRows } from './calibration.ts';
+import { calibrateDeltaHeads, type DeltaHeads, deltaHeadParameters, deltaHeadState } from './delta-heads.ts';
 import { deltaOutputs } from './delta-outputs.ts';
-import { headDecay, headDecayParameters } from './head-decay.ts';
+import { headDecay, headDecayParameters, setHeadDecay } from './head-decay.ts';
 import { startFromAttention } from './linear-start.ts';
 import {
   linearWeight,
@@ -75,6 +76,16 @@ export function decayingDelta(
   return { y: linear(mul(o, gate), params['o_proj.weight']!), state };
 }
 
+/** Decays by head, what is written, and an output gate that is open. */
+export const gatedDeltaCalibration: Calibration<DeltaHeads> = {
+  output: 'o_proj.weight',
+  set: (spec, _context, weights, reading) => {
+    setHeadDecay(weights, reading.distance);
+    calibrateDeltaHeads(spec, weights, reading);
+    setConstantRows(weights.get('g_proj.weight')!, reading.one, () => 1);
+  },
+};
+
 export const gatedDeltaNet: Mixer<GatedDeltaNetSpec> = {
   kind: 'gated_deltanet',
   letter: 'D',
@@ -82,6 +93,7 @@ export const gatedDeltaNet: Mixer<GatedDeltaNetSpec> = {
   parameters: (spec, { hiddenSize }) => gatedDeltaParameters(spec, hiddenSize),
   state: deltaHeadState,
   forward: (spec, context, input) => gatedDeltaForward(spec, context, input, silu),
+  calibration: gatedDeltaCalibration,
   fromAttention: (spec, context, weights, random) =>
     startFromAttention(gatedDeltaParameters(spec, context.hiddenSize), spec, context, weights, random),
 };

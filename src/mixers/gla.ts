@@ -1,6 +1,7 @@
-import { add, linear, mul, neg, reshape, rmsNorm, silu } from '../graph/index.ts';
-import { joinHeads, splitHeads } from './attention.ts';
-import { evenSoftplus } from './even-softplus.ts';
+import { linear, mul, neg, reshape, rmsNorm, silu } from '../graph/index.ts';
+import { joinHeads, project, splitHeads } from './attention.ts';
+import { rateOf, setByHead, setConstantRows } from './calibration.ts';
+import { evenSoftplus, inverseSoftplus } from './even-softplus.ts';
 import { LINEAR_ATTENTION } from './linear-attention.ts';
 import { startFromAttention } from './linear-start.ts';
 import {
@@ -12,6 +13,7 @@ import {
   vector,
 } from './mixer.ts';
 import { qkNormed, qkNormParameters } from './qk-norm.ts';
+import { qkvBiasParameters } from './qkv-bias.ts';
 import { rope } from './rope.ts';
 import type { GlaSpec, MixerContext } from './spec.ts';
 
@@ -34,6 +36,7 @@ function parameters(spec: GlaSpec, { hiddenSize }: MixerContext): Parameter[] {
     linearWeight('k_proj.weight', keys, hiddenSize),
     ...qkNormParameters(spec),
     linearWeight('v_proj.weight', values, hiddenSize),
+    ...qkvBiasParameters(spec),
     linearWeight('gk_proj.0.weight', gateRank, hiddenSize),
     linearWeight('gk_proj.1.weight', keys, gateRank),
     vector('gk_proj.1.bias', keys, 0),
@@ -46,11 +49,10 @@ function parameters(spec: GlaSpec, { hiddenSize }: MixerContext): Parameter[] {
 function forward(spec: GlaSpec, context: MixerContext, input: MixerInput): MixerOutput {
   const { x, params, form, state, mask } = input;
   const { heads, keyDim } = spec;
-  const project = (name: string) => linear(x, params[`${name}.weight`]!);
-  const headsOf = (name: string) => splitHeads(project(name), heads);
+  const headsOf = (name: string) => splitHeads(project(x, params, name), heads);
   let [q, k] = qkNormed(spec, context, input, [headsOf('q_proj'), headsOf('k_proj')]);
-  const v = splitHeads(project('v_proj'), heads);
-  const gate = add(linear(project('gk_proj.0'), params['gk_proj.1.weight']!), params['gk_proj.1.bias']!);
+  const v = headsOf('v_proj');
+  const gate = project(linear(x, params['gk_proj.0.weight']!), params, 'gk_proj.1');
   let g = mul(splitHeads(evenSoftplus(neg(gate)), heads), -1 / GATE_DIVISOR);
   if (spec.rope) {
     const rotate = rope({ ...context, headDim: keyDim }, input);
@@ -63,7 +65,7 @@ function forward(spec: GlaSpec, context: MixerContext, input: MixerInput): Mixer
   }
   const result = LINEAR_ATTENTION[form]({ q, k, v, g, state: state?.recurrent, scale: keyDim ** -0.5 });
   const normalised = rmsNorm(result.o, params['g_norm_swish_gate.weight']!, NORM_EPS);
-  const y = mul(joinHeads(normalised), silu(project('g_proj')));
+  const y = mul(joinHeads(normalised), silu(linear(x, params['g_proj.weight']!)));
   return { y: linear(y, params['o_proj.weight']!), state: { recurrent: result.state } };
 }
 
@@ -74,6 +76,16 @@ export const gla: Mixer<GlaSpec> = {
   parameters,
   state: ({ heads, keyDim, valueDim }) => [{ name: 'recurrent', shape: ['B', heads, keyDim, valueDim] }],
   forward,
+  calibration: {
+    output: 'o_proj.weight',
+    set: (_spec, _context, weights, { distance, one }) => {
+      setByHead(
+        weights.get('gk_proj.1.bias')!,
+        distance.map((each) => -inverseSoftplus(GATE_DIVISOR * rateOf(each))),
+      );
+      setConstantRows(weights.get('g_proj.weight')!, one, () => 1);
+    },
+  },
   fromAttention: (spec, context, weights, random) =>
     startFromAttention(parameters(spec, context), spec, context, weights, random),
 };

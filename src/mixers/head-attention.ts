@@ -1,4 +1,5 @@
 import { concat, slice, type Tensor } from '../graph/index.ts';
+import { range } from '../util/range.ts';
 import {
   attendAfter,
   attendWithin,
@@ -9,7 +10,14 @@ import {
   rotatedHeads,
 } from './attention.ts';
 import type { Mixer, Reach } from './mixer.ts';
-import type { AttentionSpec, HeadAttentionSpec, MixerContext, SlidingWindowSpec } from './spec.ts';
+import type {
+  AttentionForm,
+  AttentionSpec,
+  HeadAttentionSpec,
+  MixerContext,
+  MixerSpec,
+  SlidingWindowSpec,
+} from './spec.ts';
 
 /**
  * Attention by key and value head: some see all tokens, the others a window and the first tokens of the text. Its weights
@@ -72,11 +80,17 @@ function reach(
   { fullHeads, window, sinks = 0 }: HeadAttentionSpec,
   { numKvHeads }: Pick<MixerContext, 'numKvHeads'>,
 ): readonly [Reach, Reach] {
-  const all = Array.from({ length: numKvHeads }, (_, head) => head);
+  const all = range(numKvHeads);
   return [
     { heads: fullHeads, window: Number.POSITIVE_INFINITY, sinks: 0 },
     { heads: all.filter((head) => !fullHeads.includes(head)), window, sinks },
   ];
+}
+
+/** What a layer's attention has whatever it sees, to be had by another in its place. */
+export function attentionForm(spec: MixerSpec): AttentionForm {
+  const { noRope, localRope } = spec as AttentionForm;
+  return { ...(noRope && { noRope }), ...(localRope && { localRope }) };
 }
 
 /**
@@ -86,10 +100,10 @@ function reach(
 export function attentionSpec(
   fullHeads: readonly number[],
   { numKvHeads }: Pick<MixerContext, 'numKvHeads'>,
-  { window, sinks = 0 }: { window: number; sinks?: number },
+  { window, sinks = 0, ...form }: { window: number; sinks?: number } & AttentionForm,
 ): AttentionSpec | SlidingWindowSpec | HeadAttentionSpec {
-  const near = { window, ...(sinks > 0 ? { sinks } : {}) };
-  if (fullHeads.length === numKvHeads) return { kind: 'attention' };
+  const near = { window, ...(sinks > 0 ? { sinks } : {}), ...form };
+  if (fullHeads.length === numKvHeads) return { kind: 'attention', ...form };
   if (fullHeads.length === 0) return { kind: 'sliding_window', ...near };
   return { kind: 'head_attention', fullHeads: [...fullHeads].sort((a, b) => a - b), ...near };
 }
@@ -122,7 +136,7 @@ export const headAttention: Mixer<HeadAttentionSpec> = {
       for (const [name, tensor] of Object.entries(after)) state[`${prefix}${name}`] = tensor;
       return attended;
     };
-    const heads = rotatedHeads(context, input);
+    const heads = rotatedHeads(context, input, spec);
     return {
       y: output(attendByGroup(heads, reach(spec, context), context, attend), input.params),
       state,
@@ -130,7 +144,7 @@ export const headAttention: Mixer<HeadAttentionSpec> = {
   },
   cached: {
     reach,
-    heads: (_spec, context, input) => rotatedHeads(context, input),
+    heads: (spec, context, input) => rotatedHeads(context, input, spec),
     output,
   },
   fromAttention: (_spec, context, weights) => copyAttention(weights, context),

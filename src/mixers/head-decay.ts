@@ -1,6 +1,7 @@
 import { add, type Dim, exp, mul, neg, reshape, type Tensor, transpose } from '../graph/index.ts';
 import type { Random } from '../util/random.ts';
-import { evenSoftplus } from './even-softplus.ts';
+import { rateOf, setByHead } from './calibration.ts';
+import { evenSoftplus, inverseSoftplus } from './even-softplus.ts';
 import type { Parameter } from './mixer.ts';
 
 /**
@@ -26,9 +27,17 @@ function drawRates(random: Random, heads: number): Float32Array {
 function drawTimeSteps(random: Random, count: number): Float32Array {
   const [low, high] = [Math.log(0.001), Math.log(0.1)];
   return Float32Array.from({ length: count }, () => {
-    const step = Math.exp(low + random.uniform() * (high - low));
-    return step + Math.log(-Math.expm1(-step));
+    return inverseSoftplus(Math.exp(low + random.uniform() * (high - low)));
   });
+}
+
+/** Half-lives by head, for a projection of 0. */
+export function setHeadDecay(weights: ReadonlyMap<string, Float32Array>, distance: readonly number[]): void {
+  weights.get('A_log')!.fill(0);
+  setByHead(
+    weights.get('dt_bias')!,
+    distance.map((each) => inverseSoftplus(rateOf(each))),
+  );
 }
 
 /** [B, T, H] -> [B, H, T, 1] */

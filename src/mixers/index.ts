@@ -1,5 +1,6 @@
 /** What a mixer of one's own is made of, beside the operations of `postnas/graph`: docs/guides/mixer.md has an example. */
 export { joinHeads, splitHeads } from './attention.ts';
+export type { AttentionReading, Calibration } from './calibration.ts';
 export type { Recurrence, RecurrenceResult } from './chunks.ts';
 export { DELTA_RULE } from './delta-rule.ts';
 export { evenSoftplus } from './even-softplus.ts';

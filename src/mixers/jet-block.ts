@@ -1,6 +1,6 @@
 import { sigmoid, silu } from '../graph/index.ts';
 import { deltaHeadState } from './delta-heads.ts';
-import { gatedDeltaForward, gatedDeltaParameters } from './gated-deltanet.ts';
+import { gatedDeltaCalibration, gatedDeltaForward, gatedDeltaParameters } from './gated-deltanet.ts';
 import { startFromAttention } from './linear-start.ts';
 import type { Mixer } from './mixer.ts';
 import type { JetBlockSpec } from './spec.ts';
@@ -14,8 +14,8 @@ import type { JetBlockSpec } from './spec.ts';
  *   y_t = Wo (RMSNorm(o_t) silu(Wg x_t))
  */
 
-/** What a search chooses of a JetBlock beside its heads, and whether they are rotated. */
-type Choice = Exclude<keyof JetBlockSpec, 'kind' | 'heads' | 'keyDim' | 'valueDim' | 'rope'>;
+/** What a search chooses of a JetBlock beside its heads, and whether they are rotated and have biases. */
+type Choice = Exclude<keyof JetBlockSpec, 'kind' | 'heads' | 'keyDim' | 'valueDim' | 'rope' | 'qkvBias'>;
 
 /** The design space of the JetBlock: the values that are worth a try, first that of the released model. */
 export const JET_BLOCK_SPACE = {
@@ -52,6 +52,7 @@ export const jetBlock: Mixer<JetBlockSpec> = {
   state: deltaHeadState,
   forward: (spec, context, input) =>
     gatedDeltaForward(spec, context, input, spec.gate === 'silu' ? silu : sigmoid),
+  calibration: gatedDeltaCalibration,
   fromAttention: (spec, context, weights, random) =>
     startFromAttention(gatedDeltaParameters(spec, context.hiddenSize), spec, context, weights, random),
 };

@@ -1,8 +1,8 @@
 import { add, type Dim, exp, linear, mul, neg, reshape, sigmoid, type Tensor } from '../graph/index.ts';
-import { deltaHeadParameters, deltaHeadState } from './delta-heads.ts';
+import { calibrateDeltaHeads, deltaHeadParameters, deltaHeadState } from './delta-heads.ts';
 import { evenSoftplus } from './even-softplus.ts';
 import { decayingDelta } from './gated-deltanet.ts';
-import { headDecayParameters } from './head-decay.ts';
+import { headDecayParameters, setHeadDecay } from './head-decay.ts';
 import { startFromAttention } from './linear-start.ts';
 import {
   linearWeight,
@@ -62,6 +62,14 @@ export const kda: Mixer<KdaSpec> = {
   parameters,
   state: deltaHeadState,
   forward,
+  // Its output gate starts half open.
+  calibration: {
+    output: 'o_proj.weight',
+    set: (spec, _context, weights, reading) => {
+      setHeadDecay(weights, reading.distance);
+      calibrateDeltaHeads(spec, weights, reading);
+    },
+  },
   fromAttention: (spec, context, weights, random) =>
     startFromAttention(parameters(spec, context), spec, context, weights, random),
 };

@@ -10,6 +10,8 @@ interface HeadBlocks {
   heads: number;
   rows: number;
   weight: Float32Array;
+  /** One value for each row, where the mixer has any. */
+  bias?: Float32Array | undefined;
 }
 
 /**
@@ -25,15 +27,15 @@ function copyHeads(to: HeadBlocks, from: HeadBlocks, columns: number): void {
 }
 
 /** [rows, columns] -> [columns, rows] */
-function transposed(matrix: Float32Array, rows: number, columns: number): Float32Array<ArrayBuffer> {
+export function transposed(matrix: Float32Array, rows: number, columns: number): Float32Array<ArrayBuffer> {
   return Float32Array.from(matrix, (_, i) => matrix[(i % rows) * columns + Math.floor(i / rows)]!);
 }
 
 /**
  * Copies the projections of an attention layer into those of a linear mixer: keys and values once for every query
  * head that shares them. With as many heads of the same widths that is all of them; otherwise head h takes the
- * leading rows (of o, columns) of head h, as far as there are, and the rest stays as it was. Biases of the attention,
- * if it has any, are dropped; its query and key norms go only into mixers that were given some (qk-norm.ts).
+ * leading rows (of o, columns) of head h, as far as there are, and the rest stays as it was. Biases of the attention
+ * go only where the mixer has some (qkv-bias.ts), its query and key norms only into mixers that were given some (qk-norm.ts).
  *
  * @param attention its weights by name
  * @param into where the copies go; q, k, v [heads * rows, D], o [D, heads * rows]
@@ -45,9 +47,15 @@ export function copyAttention(
 ): void {
   const { hiddenSize, numHeads, headDim } = context;
   const from = (weight: Float32Array) => ({ heads: numHeads, rows: headDim, weight });
-  copyHeads(into.q, from(attention.get('q_proj.weight')!), hiddenSize);
-  copyHeads(into.k, from(expandHeadBlocks(attention.get('k_proj.weight')!, context)), hiddenSize);
-  copyHeads(into.v, from(expandHeadBlocks(attention.get('v_proj.weight')!, context)), hiddenSize);
+  for (const letter of ['q', 'k', 'v'] as const) {
+    const own = (part: string) => {
+      const values = attention.get(`${letter}_proj.${part}`);
+      return values && letter !== 'q' ? expandHeadBlocks(values, context) : values;
+    };
+    copyHeads(into[letter], from(own('weight')!), hiddenSize);
+    const [bias, place] = [own('bias'), into[letter].bias];
+    if (bias && place) copyHeads({ ...into[letter], weight: place }, from(bias), 1);
+  }
   // The columns of o_proj belong to heads.
   const columns = into.o.heads * into.o.rows;
   const o = transposed(into.o.weight, hiddenSize, columns);
@@ -72,6 +80,7 @@ export function startFromAttention(
     heads,
     rows,
     weight: values.get(`${letter}_proj.weight`)!,
+    bias: values.get(`${letter}_proj.bias`),
   });
   copyAttention(context, attention, {
     q: blocks('q', keyDim),

@@ -14,7 +14,8 @@ import {
   unsqueeze,
 } from '../graph/index.ts';
 import { joinHeads } from './attention.ts';
-import { headDecay, headDecayParameters, perHead } from './head-decay.ts';
+import { type AttentionReading, quieten, setConstantRows } from './calibration.ts';
+import { headDecay, headDecayParameters, perHead, setHeadDecay } from './head-decay.ts';
 import { LINEAR_ATTENTION } from './linear-attention.ts';
 import { copyAttention } from './linear-start.ts';
 import {
@@ -94,7 +95,11 @@ function project(
 ): Record<'gate' | 'u' | 'steps', Tensor> {
   if (form === 'chunk') {
     const [toGate, toMixed, toSteps] = split(weight, 0, rows) as [Tensor, Tensor, Tensor];
-    return { gate: linear(x, toGate), u: projectChannels(x, toMixed, form), steps: linear(x, toSteps) };
+    return {
+      gate: linear(x, toGate),
+      u: projectChannels(x, { weight: toMixed }, form),
+      steps: linear(x, toSteps),
+    };
   }
   // Whole, the weight can be packed.
   const [gate, mixed, steps] = split(linear(x, weight), 2, rows) as [Tensor, Tensor, Tensor];
@@ -135,6 +140,23 @@ function forward(spec: Mamba2Spec, context: MixerContext, input: MixerInput): Mi
   };
 }
 
+/** Decays, and a gate that is open; the direct path from x to the output is shut, as attention has none. */
+function calibrate(
+  spec: Mamba2Spec,
+  { hiddenSize }: MixerContext,
+  weights: ReadonlyMap<string, Float32Array>,
+  { distance, one }: AttentionReading,
+): void {
+  const { values } = widths(spec);
+  setHeadDecay(weights, distance);
+  setConstantRows(weights.get('in_proj.weight')!.subarray(0, values * hiddenSize), one, () => 1);
+  quieten(
+    weights.get('conv1d.weight')!.subarray(0, values * spec.convSize),
+    weights.get('conv1d.bias')!.subarray(0, values),
+  );
+  weights.get('D')!.fill(0);
+}
+
 export const mamba2: Mixer<Mamba2Spec> = {
   kind: 'mamba2',
   letter: 'M',
@@ -148,17 +170,25 @@ export const mamba2: Mixer<Mamba2Spec> = {
     ];
   },
   forward,
+  calibration: { output: 'out_proj.weight', set: calibrate },
   fromAttention: (spec, context, weights, random) => {
     const { heads, keyDim, valueDim } = spec;
     const { groups, values, keys } = widths(spec);
     const start = new Map(parameters(spec, context).map(({ name, init }) => [name, init(random)]));
     const input = start.get('in_proj.weight')!;
-    const rows = (from: number, count: number) =>
-      input.subarray(from * context.hiddenSize, (from + count) * context.hiddenSize);
+    const biases = start.get('conv1d.bias')!;
+    // Of what goes through the convolution, which starts as the identity and has biases behind it.
+    const mixed = (from: number, count: number) => ({
+      weight: input.subarray(
+        (values + from) * context.hiddenSize,
+        (values + from + count) * context.hiddenSize,
+      ),
+      bias: biases.subarray(from, from + count),
+    });
     copyAttention(context, weights, {
-      v: { heads, rows: valueDim, weight: rows(values, values) },
-      k: { heads: groups, rows: keyDim, weight: rows(2 * values, keys) },
-      q: { heads: groups, rows: keyDim, weight: rows(2 * values + keys, keys) },
+      v: { heads, rows: valueDim, ...mixed(0, values) },
+      k: { heads: groups, rows: keyDim, ...mixed(values, keys) },
+      q: { heads: groups, rows: keyDim, ...mixed(values + keys, keys) },
       o: { heads, rows: valueDim, weight: start.get('out_proj.weight')! },
     });
     copyQkNorms(weights, start);

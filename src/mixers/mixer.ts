@@ -1,5 +1,6 @@
 import type { Shape, Tensor } from '../graph/index.ts';
 import type { Random } from '../util/random.ts';
+import type { Calibration } from './calibration.ts';
 import type { MixerContext, MixerSpec } from './spec.ts';
 
 /**
@@ -56,8 +57,11 @@ export interface MixerInput {
   positions?: Tensor;
   /** One more than the largest position that can occur; T when absent. */
   maxPositions?: number;
-  /** Tables of rotation angles for heads of a width, which `positions` are rows of; computed when absent. */
-  angles?: (width: number) => { cos: Tensor; sin: Tensor };
+  /**
+   * Tables of rotation angles for heads of a width, by the layers' own theta where they say `local`, which `positions` are rows
+   * of; computed when absent.
+   */
+  angles?: (width: number, local?: boolean) => { cos: Tensor; sin: Tensor };
   /**
    * 1 for a row in which a window counts, 0 for one in which the linear mixer beside it is alone, for training: float32
    * [B]; all count when absent. Of use to mixers that have both.
@@ -88,6 +92,8 @@ export interface Mixer<S extends MixerSpec = MixerSpec> {
   cached?: CachedAttention<S>;
   /** A linear mixer beside such attention, whose outputs are added to those of the attention. */
   beside?: BesideAttention<S>;
+  /** How it is started from what the attention does, beside its weights; absent: it takes nothing of that. */
+  calibration?: Calibration<S>;
   /** Whether such a layer takes `firstValues` from another: then it is no function of its input alone. */
   coupled?(spec: S): boolean;
   parameters(spec: S, context: MixerContext): Parameter[];
@@ -124,6 +130,9 @@ interface CachedAttention<S extends MixerSpec> {
   /** What the queries got [B, H, T, d] -> [B, T, D] */
   output(attended: Tensor, params: Readonly<Record<string, Tensor>>): Tensor;
 }
+
+/** What is linear in a mixer. */
+export type LinearPart = Pick<Mixer, 'state' | 'forward'>;
 
 /** The linear part of a mixer that has attention too: functions of the whole mixer's input, weights and state. */
 interface BesideAttention<S extends MixerSpec> extends Pick<Mixer<S>, 'state' | 'forward'> {

@@ -96,6 +96,14 @@ mixerSuite('KDA', {
   spec: { kind: 'kda', heads: 2, keyDim: 4, valueDim: 3, gateRank: 2, convSize: 4 },
   context,
 });
+mixerSuite('Gated DeltaNet with biases', {
+  spec: { kind: 'gated_deltanet', heads: 2, keyDim: 4, valueDim: 3, convSize: 4, rope: true, qkvBias: true },
+  context,
+});
+mixerSuite('JetBlock with biases', {
+  spec: { ...releasedJetBlock({ heads: 2, keyDim: 4, valueDim: 4 }), generatorReduction: 2, qkvBias: true },
+  context,
+});
 mixerSuite('JetBlock with rotation', {
   spec: { ...releasedJetBlock({ heads: 2, keyDim: 4, valueDim: 4 }), generatorReduction: 2, rope: true },
   context,
@@ -333,7 +341,45 @@ describe('starting from attention', () => {
     expect([...start(spec).get('q_norm.weight')!]).toEqual(Array.from({ length: d }, () => 1));
   });
 
-  test('biases and norms of the attention have no place in a linear mixer', () => {
+  test.each([
+    { kind: 'retnet', heads: numHeads, keyDim: d, valueDim: d, qkvBias: true },
+    { kind: 'gla', heads: numHeads, keyDim: d, valueDim: d, gateRank: 2, rope: true, qkvBias: true },
+    { kind: 'deltanet', heads: numHeads, keyDim: d, valueDim: d, convSize: 0, rope: true, qkvBias: true },
+    {
+      kind: 'gated_deltanet',
+      heads: numHeads,
+      keyDim: d,
+      valueDim: d,
+      convSize: 4,
+      rope: true,
+      qkvBias: true,
+    },
+    { kind: 'kda', heads: numHeads, keyDim: d, valueDim: d, gateRank: 2, convSize: 4, qkvBias: true },
+    { ...releasedJetBlock({ heads: numHeads, keyDim: d, valueDim: d }), qkvBias: true },
+    {
+      ...{ kind: 'rwkv7', heads: numHeads, keyDim: d, valueDim: d, qkvBias: true },
+      ...{ decayRank: 2, rateRank: 2, gateRank: 2, valueRank: 0 },
+    },
+    { kind: 'mamba2', heads: numHeads, keyDim: d, valueDim: d, headsPerGroup: 1, convSize: 4 },
+  ] as MixerSpec[])('biases of queries, keys and values start from those of the attention: $kind', (spec) => {
+    const biases = (['q', 'k', 'v'] as const).map((letter, n) => {
+      const size = (letter === 'q' ? numHeads : context.numKvHeads) * d;
+      return [`${letter}_proj.bias`, Float32Array.from({ length: size }, (_, i) => n + i / 32)] as const;
+    });
+    const parent = new Map([...attention, ...biases]);
+    const values = mixerOf(spec).fromAttention(spec, { ...context, qkvBias: true }, parent, new Random(1));
+    const [q, k, v] = biases.map(([name, bias]) =>
+      name.startsWith('q') ? bias : expandHeadBlocks(bias, context),
+    ) as [Float32Array, Float32Array, Float32Array];
+    if (spec.kind === 'mamba2') {
+      expect([...values.get('conv1d.bias')!]).toEqual([...v, ...k, ...q]);
+    } else {
+      expect(values.get(spec.kind === 'rwkv7' ? 'r_proj.bias' : 'q_proj.bias')).toEqual(q);
+      expect([values.get('k_proj.bias'), values.get('v_proj.bias')]).toEqual([k, v]);
+    }
+  });
+
+  test('biases and norms of the attention have no place in a linear mixer that was not given one', () => {
     const names = (spec: MixerSpec) =>
       mixerOf(spec)
         .parameters(spec, { ...context, qkvBias: true, oBias: true, qkNorm: true })

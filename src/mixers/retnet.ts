@@ -9,9 +9,10 @@ import {
   silu,
   type Tensor,
 } from '../graph/index.ts';
-import { joinHeads, splitHeads } from './attention.ts';
+import { joinHeads, project, splitHeads } from './attention.ts';
+import { type AttentionReading, setConstantRows } from './calibration.ts';
 import { LINEAR_ATTENTION } from './linear-attention.ts';
-import { startFromAttention } from './linear-start.ts';
+import { startFromAttention, transposed } from './linear-start.ts';
 import {
   linearWeight,
   type Mixer,
@@ -21,6 +22,7 @@ import {
   vector,
 } from './mixer.ts';
 import { qkNormed, qkNormParameters } from './qk-norm.ts';
+import { qkvBiasParameters } from './qkv-bias.ts';
 import { rope } from './rope.ts';
 import type { MixerContext, RetNetSpec } from './spec.ts';
 
@@ -44,10 +46,45 @@ function parameters(spec: RetNetSpec, { hiddenSize }: MixerContext): Parameter[]
     linearWeight('k_proj.weight', keys, hiddenSize),
     ...qkNormParameters(spec),
     linearWeight('v_proj.weight', values, hiddenSize),
+    ...qkvBiasParameters(spec),
     linearWeight('g_proj.weight', values, hiddenSize),
     vector('g_norm_swish_gate.weight', valueDim, 1),
     linearWeight('o_proj.weight', hiddenSize, values),
   ];
+}
+
+/** Heads by how far back they look: later ones forget more slowly, and how fast can't be set. */
+function byDistance({ heads }: RetNetSpec, { distance }: AttentionReading): number[] {
+  return Array.from({ length: heads }, (_, head) => head).sort((a, b) => distance[a]! - distance[b]!);
+}
+
+/** Puts heads in another order, the blocks of their rows in `weights`. */
+function reorder(weights: Float32Array, order: readonly number[]): void {
+  const before = weights.slice();
+  const size = weights.length / order.length;
+  for (const [to, from] of order.entries())
+    weights.set(before.subarray(from * size, (from + 1) * size), to * size);
+}
+
+function calibrate(
+  spec: RetNetSpec,
+  { hiddenSize }: MixerContext,
+  weights: ReadonlyMap<string, Float32Array>,
+  reading: AttentionReading,
+): void {
+  const order = byDistance(spec, reading);
+  for (const name of ['q_proj', 'k_proj', 'v_proj']) {
+    for (const part of ['weight', 'bias']) {
+      const values = weights.get(`${name}.${part}`);
+      if (values) reorder(values, order);
+    }
+  }
+  // The columns of o_proj belong to heads.
+  const o = weights.get('o_proj.weight')!;
+  const rows = transposed(o, hiddenSize, o.length / hiddenSize);
+  reorder(rows, order);
+  o.set(transposed(rows, o.length / hiddenSize, hiddenSize));
+  setConstantRows(weights.get('g_proj.weight')!, reading.one, () => 1);
 }
 
 /** Logarithms of the decays, the same for all sequences and tokens [1, H, T, 1]. */
@@ -59,13 +96,12 @@ function logDecays(heads: number, T: Dim): Tensor {
 function forward(spec: RetNetSpec, context: MixerContext, input: MixerInput): MixerOutput {
   const { heads, keyDim } = spec;
   const { x, params, form, state, mask } = input;
-  const project = (name: string) => linear(x, params[`${name}.weight`]!);
   const rotate = rope({ ...context, headDim: keyDim }, input);
-  const headsOf = (name: string) => splitHeads(project(name), heads);
+  const headsOf = (name: string) => splitHeads(project(x, params, name), heads);
   const normed = qkNormed(spec, context, input, [headsOf('q_proj'), headsOf('k_proj')]);
   const q = rotate(normed[0]);
   let k = rotate(normed[1]);
-  const v = splitHeads(project('v_proj'), heads);
+  const v = headsOf('v_proj');
   const T = q.shape[2]!;
   let g = logDecays(heads, T);
   if (mask) {
@@ -75,7 +111,7 @@ function forward(spec: RetNetSpec, context: MixerContext, input: MixerInput): Mi
   }
   const result = LINEAR_ATTENTION[form]({ q, k, v, g, state: state?.recurrent, scale: keyDim ** -0.5 });
   const normalised = rmsNorm(result.o, params['g_norm_swish_gate.weight']!, NORM_EPS);
-  const y = mul(joinHeads(normalised), silu(project('g_proj')));
+  const y = mul(joinHeads(normalised), silu(linear(x, params['g_proj.weight']!)));
   return { y: linear(y, params['o_proj.weight']!), state: { recurrent: result.state } };
 }
 
@@ -86,6 +122,7 @@ export const retNet: Mixer<RetNetSpec> = {
   parameters,
   state: ({ heads, keyDim, valueDim }) => [{ name: 'recurrent', shape: ['B', heads, keyDim, valueDim] }],
   forward,
+  calibration: { output: 'o_proj.weight', order: byDistance, set: calibrate },
   fromAttention: (spec, context, weights, random) =>
     startFromAttention(parameters(spec, context), spec, context, weights, random),
 };

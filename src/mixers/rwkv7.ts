@@ -17,7 +17,8 @@ import {
   unsqueeze,
 } from '../graph/index.ts';
 import { InputError } from '../util/errors.ts';
-import { joinHeads, splitHeads } from './attention.ts';
+import { joinHeads, project, splitHeads } from './attention.ts';
+import { logit, rateOf, setByHead, writeLogit } from './calibration.ts';
 import { DPLR } from './dplr.ts';
 import { copyAttention } from './linear-start.ts';
 import {
@@ -30,6 +31,7 @@ import {
   vector,
 } from './mixer.ts';
 import { newestPlaces, trailing } from './padding.ts';
+import { qkvBiasParameters } from './qkv-bias.ts';
 import type { MixerContext, Rwkv7Spec } from './spec.ts';
 
 /**
@@ -52,6 +54,8 @@ import type { MixerContext, Rwkv7Spec } from './spec.ts';
 
 /** Logarithm of the strongest decay of a token. */
 const STRONGEST = -Math.exp(-0.5);
+/** Of that, what a start takes at most. */
+const MOST = 0.95;
 const NORM_EPS = 1e-5;
 /** As good as none: enough that a key of zeros stays one. */
 const L2_EPS = 1e-24;
@@ -107,6 +111,7 @@ function parameters(spec: Rwkv7Spec, { hiddenSize }: MixerContext): Parameter[] 
     linearWeight('r_proj.weight', keys, hiddenSize),
     linearWeight('k_proj.weight', keys, hiddenSize),
     linearWeight('v_proj.weight', values, hiddenSize),
+    ...qkvBiasParameters(spec, { q: 'r_proj', k: 'k_proj', v: 'v_proj' }),
     ...lowRank('w_lora', hiddenSize, decayRank, bias('w_lora', keys, decay)),
     ...lowRank('a_lora', hiddenSize, rateRank, bias('a_lora', keys, rate)),
     ...(valueRank > 0
@@ -175,18 +180,16 @@ function forward(spec: Rwkv7Spec, _context: MixerContext, input: MixerInput): Mi
   const { heads, keyDim } = spec;
   const [B, T] = input.x.shape as [Dim, Dim];
   const { shifted, shift } = tokenShift(input);
-  const project = (name: string, x: Tensor) => linear(x, params[`${name}.weight`]!);
   const lora = (name: string, x: Tensor, activation: (x: Tensor) => Tensor = (x) => x): Tensor => {
-    const y = project(`${name}_lora.lora.2`, activation(project(`${name}_lora.lora.0`, x)));
-    const bias = params[`${name}_lora.lora.2.bias`];
-    return bias ? add(y, bias) : y;
+    const inner = linear(x, params[`${name}_lora.lora.0.weight`]!);
+    return project(activation(inner), params, `${name}_lora.lora.2`);
   };
 
-  const r = splitHeads(project('r_proj', shifted('r')), heads);
+  const r = splitHeads(project(shifted('r'), params, 'r_proj'), heads);
   const decay = mul(sigmoid(lora('w', shifted('w'), tanh)), STRONGEST);
-  const keys = project('k_proj', shifted('k'));
+  const keys = project(shifted('k'), params, 'k_proj');
   const xv = shifted('v');
-  const ownValues = project('v_proj', xv);
+  const ownValues = project(xv, params, 'v_proj');
   const firstValues = input.firstValues ?? ownValues;
   const v = splitHeads(
     withFirstValues(spec, ownValues, firstValues, () => lora('v', xv)),
@@ -210,7 +213,7 @@ function forward(spec: Rwkv7Spec, _context: MixerContext, input: MixerInput): Mi
   const direct = sum(mul(mul(r, k), unsqueeze(params.r_k!, 1)), -1, true);
   const y = mul(add(normalised, joinHeads(mul(v, direct))), gate);
   return {
-    y: project('o_proj', y),
+    y: linear(y, params['o_proj.weight']!),
     state: { recurrent: result.state, shift },
     firstValues,
   };
@@ -226,6 +229,18 @@ export const rwkv7: Mixer<Rwkv7Spec> = {
     { name: 'shift', shape: ['B', hiddenSize] },
   ],
   forward,
+  // Its output gate starts open.
+  calibration: {
+    output: 'o_proj.weight',
+    set: (_spec, _context, weights, { distance, entropy }) => {
+      const share = (each: number) => Math.min(MOST, rateOf(each) / -STRONGEST);
+      setByHead(
+        weights.get('w_lora.lora.2.bias')!,
+        distance.map((each) => logit(share(each))),
+      );
+      setByHead(weights.get('a_lora.lora.2.bias')!, entropy.map(writeLogit));
+    },
+  },
   fromAttention: (spec, context, weights, random) => {
     const { heads, keyDim, valueDim } = spec;
     const start = new Map(parameters(spec, context).map(({ name, init }) => [name, init(random)]));
@@ -233,6 +248,7 @@ export const rwkv7: Mixer<Rwkv7Spec> = {
       heads,
       rows,
       weight: start.get(`${letter}_proj.weight`)!,
+      bias: start.get(`${letter}_proj.bias`),
     });
     copyAttention(context, weights, {
       q: into('r', keyDim),

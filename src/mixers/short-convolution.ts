@@ -40,13 +40,21 @@ export function convolutionWeight(name: string, channels: number, taps: number):
 }
 
 /**
- * W x with the channels first, as convolutions need them: x [B, T, D] -> [B, channels, T]. In chunks it is a product
+ * W x + b with the channels first, as convolutions need them: x [B, T, D] -> [B, channels, T]. In chunks it is a product
  * from the left, whose gradient is the cheaper one; for inference the usual one, whose weight can be packed.
  */
-export function projectChannels(x: Tensor, weight: Tensor, form: Form): Tensor {
-  if (form === 'chunk') return matmul(weight, x, { transB: true });
+export function projectChannels(
+  x: Tensor,
+  { weight, bias }: { weight: Tensor; bias?: Tensor | undefined },
+  form: Form,
+): Tensor {
+  if (form === 'chunk') {
+    const y = matmul(weight, x, { transB: true });
+    return bias ? add(y, unsqueeze(bias, 1)) : y;
+  }
   const [B, T] = x.shape as [Dim, Dim];
-  const y = linear(x, weight);
+  const plain = linear(x, weight);
+  const y = bias ? add(plain, bias) : plain;
   return T === 1 ? reshape(y, [B, weight.shape[0]!, 1]) : swapLast(y);
 }
 

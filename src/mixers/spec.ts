@@ -48,20 +48,32 @@ export interface MixerContext {
   rmsNormEps: number;
   ropeTheta: number;
   ropeScaling: RopeScaling | null;
+  /** Of layers that say `localRope`, which have no scaling. */
+  localRopeTheta?: number;
   /** Bias on q_proj, k_proj and v_proj (Qwen2; Llama with attention_bias). */
   qkvBias: boolean;
   /** Bias on o_proj (Llama with attention_bias). */
   oBias: boolean;
   /** RMSNorm over each query and key head before the rotation (Qwen3). */
   qkNorm: boolean;
+  /** These norms are over all query heads together, and over all key heads (OLMo 2). */
+  qkNormOfAll?: true;
 }
 
-export interface AttentionSpec {
+/** What attention has whatever it sees. */
+export interface AttentionForm {
+  /** Queries and keys are not rotated (SmolLM3: every fourth layer). */
+  noRope?: true;
+  /** They are rotated by the theta that layers with windows have (Gemma 3), `localRopeTheta`. */
+  localRope?: true;
+}
+
+export interface AttentionSpec extends AttentionForm {
   kind: 'attention';
 }
 
 /** Attention over the last `window` tokens, the current one included, and over the first `sinks` tokens of the text. */
-export interface SlidingWindowSpec {
+export interface SlidingWindowSpec extends AttentionForm {
   kind: 'sliding_window';
   window: number;
   /** None when absent. */
@@ -69,7 +81,7 @@ export interface SlidingWindowSpec {
 }
 
 /** Attention in which some key and value heads, with their query heads, see all tokens, and the others a window. */
-export interface HeadAttentionSpec {
+export interface HeadAttentionSpec extends AttentionForm {
   kind: 'head_attention';
   /** Key and value heads that see all tokens, ascending: some of them, but not all. */
   fullHeads: readonly number[];
@@ -89,6 +101,8 @@ export interface RetNetSpec {
   valueDim: number;
   /** RMSNorm over each query and key head, as some parents' attention has it; no paper's block does. */
   qkNorm?: true;
+  /** Biases of queries, keys and values, as some parents' attention has them; no paper's block does. */
+  qkvBias?: true;
 }
 
 /** Gated linear attention (Yang et al. 2023). */
@@ -105,6 +119,8 @@ export interface GlaSpec {
   rope: boolean;
   /** RMSNorm over each query and key head, as some parents' attention has it; no paper's block does. */
   qkNorm?: true;
+  /** Biases of queries, keys and values, as some parents' attention has them; no paper's block does. */
+  qkvBias?: true;
 }
 
 /** DeltaNet (Yang et al. 2024). */
@@ -116,6 +132,8 @@ export interface DeltaNetSpec {
   /** Taps of the short causal convolutions on q, k and v [W]; 0 for none. */
   convSize: number;
   rope: boolean;
+  /** Biases of queries, keys and values, as some parents' attention has them; no paper's block does. */
+  qkvBias?: true;
 }
 
 /** Gated DeltaNet (Yang et al. 2024). */
@@ -127,6 +145,8 @@ export interface GatedDeltaNetSpec {
   /** Taps of the short causal convolutions on q, k and v [W]; 0 for none. */
   convSize: number;
   rope: boolean;
+  /** Biases of queries, keys and values, as some parents' attention has them; no paper's block does. */
+  qkvBias?: true;
 }
 
 /** Kimi Delta Attention (Kimi Team 2025). */
@@ -139,6 +159,8 @@ export interface KdaSpec {
   gateRank: number;
   /** Taps of the short causal convolutions on q, k and v [W]; 0 for none. */
   convSize: number;
+  /** Biases of queries, keys and values, as some parents' attention has them; no paper's block does. */
+  qkvBias?: true;
 }
 
 /** RWKV7 (Peng et al. 2025). Its projections of low rank r are two matrices, [r, D] and [out, r]. */
@@ -155,6 +177,8 @@ export interface Rwkv7Spec {
   gateRank: number;
   /** Rank of what says how much of the first RWKV7 layer's values to take; 0 to take none. */
   valueRank: number;
+  /** Biases of queries, keys and values, as some parents' attention has them; no paper's block does. */
+  qkvBias?: true;
 }
 
 /** How neighbouring tokens are mixed into q, k or v: not, by one filter per channel, or by one for each token too. */
@@ -179,6 +203,8 @@ export interface JetBlockSpec {
   gate: 'silu' | 'sigmoid';
   /** Rotate queries and keys as the parent's attention does; the released block does not and has no such field. */
   rope?: true;
+  /** Biases of queries, keys and values, as some parents' attention has them; no paper's block does. */
+  qkvBias?: true;
 }
 
 /** Mamba2, the scalar state-space duality (Dao, Gu 2024), in the words of attention. */

@@ -17,7 +17,8 @@ import type { LinearSpec, MixerContext, SlidingWindowSpec, WindowLinearSpec } fr
  * While it is trained the window can be left out of some rows, so that the linear mixer is used (`windowKept`).
  */
 
-const LINEAR = 'linear.';
+/** Before the names of the linear mixer's weights. */
+export const LINEAR = 'linear.';
 const GATE = 'linear_gate';
 /** Of the state's names that are the window's; all others are those of the linear mixer. */
 const WINDOW = 'window_';

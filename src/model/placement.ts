@@ -1,6 +1,7 @@
-import { attentionSpec } from '../mixers/head-attention.ts';
+import { attentionForm, attentionSpec } from '../mixers/head-attention.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
+import { range } from '../util/range.ts';
 import type { ModelConfig } from './config.ts';
 import { Fields, isObject, type JsonObject } from './json-fields.ts';
 import { isWeightsHash } from './read-checkpoint.ts';
@@ -188,7 +189,8 @@ export function applyPlacement(config: ModelConfig, placement: Placement): Model
         throw refuse(`is for a model with ${expected} in layer ${layer}, where this one has ${spec.kind}`);
       }
       if (kept) return spec;
-      return attentionSpec(full_heads[layer] ?? [], config, { window: windows?.[layer] ?? window, sinks });
+      const near = { window: windows?.[layer] ?? window, sinks };
+      return attentionSpec(full_heads[layer] ?? [], config, { ...near, ...attentionForm(spec) });
     }),
   };
 }
@@ -214,7 +216,7 @@ export function placementOf(
   if (placed.layers.length !== layers.length || placed.numKvHeads !== numKvHeads) {
     throw new InputError('a placement keeps the number of layers and of KV heads');
   }
-  const all = Array.from({ length: numKvHeads }, (_, head) => head);
+  const all = range(numKvHeads);
   const full: Record<string, readonly number[]> = {};
   const near = new Map<number, { window: number; sinks: number }>();
   const kept: number[] = [];

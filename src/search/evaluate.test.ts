@@ -155,6 +155,16 @@ test('the first documents of each set; parts of MMLU as one', async () => {
   expect(found.results.mmlu_stem!['acc,none']).toBeCloseTo(accuracies.reduce((a, b) => a + b) / 19, 12);
 });
 
+test('so many examples of every task that does not say', async () => {
+  const tasks = ['mmlu_anatomy', 'piqa:accuracy:2', 'recall'];
+  const found = await evaluate({ model, dataDir, tasks, examples: 1, threads: 1 });
+  expect(found.scores.map(({ name, examples }) => [name, examples])).toEqual([
+    ['mmlu_anatomy', 1],
+    ['piqa', 2],
+    ['recall', 1],
+  ]);
+});
+
 test('all of a text, by words and bytes', async () => {
   const heldOut = join(folder, 'text.txt');
   writeFileSync(heldOut, 'Ann has the key. Bob has the map. '.repeat(9));

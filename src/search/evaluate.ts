@@ -17,11 +17,11 @@ import { checkKnown } from '../util/known-options.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { hashOf } from '../util/store/identity.ts';
 import { DEFAULTS } from './defaults.ts';
-import { filesIdentity } from './evaluation/files-identity.ts';
 import { type JudgedTask, publicTasksOf, wholeTextTask } from './evaluation/judged-task.ts';
 import { type HarnessResults, harnessResults, resultsTable, type TaskResult } from './evaluation/results.ts';
 import { writeSamples } from './evaluation/samples.ts';
 import { scoreInParts, writeInParts } from './evaluation/score.ts';
+import { filesIdentity } from './files-identity.ts';
 
 export interface EvaluateOptions {
   /** A folder, or the name of a model on the Hub. */
@@ -38,7 +38,7 @@ export interface EvaluateOptions {
   heldOutRows?: number;
   /** Tokens of a row; 512 unless told. */
   length?: number;
-  /** Of each generated task that does not say. */
+  /** Of each task that does not say; unless told, 128 of generated ones and all of public ones. */
   examples?: number;
   /** Documents of each public set, the first ones; all unless told. Of generated tasks that do not say, their examples. */
   limit?: number;
@@ -126,7 +126,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const tasks = await judgedTasks(model, asked, { ...options, maxLength: contextLength });
   // What the placement says counts, not its name.
   const placed = placement !== undefined && { placement: hashOf(model.config.layers) };
-  const identity = { model: filesIdentity(model.files), ...how, ...placed };
+  const identity = { model: filesIdentity(model.files.path), ...how, ...placed };
   const keeping = out === undefined ? undefined : { folder: out, identity };
   const control = { keeping, onProgress, signal };
   const scorer = new EngineScorer(model.engine);
@@ -154,7 +154,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     ...harnessResults(results, {
       model: options.model,
       ...how,
-      limit: limit ?? null,
+      limit: limit ?? options.examples ?? null,
       fewshot_seed: seed,
       num_fewshot: shots,
     }),
@@ -202,7 +202,7 @@ async function judgedTasks(
     heldOutRows: rows = EVALUATED.heldOutRows,
     length = EVALUATED.length,
   } = options;
-  const { limit, shots, seed, dataDir: folder, maxLength, onProgress, signal } = options;
+  const { limit = options.examples, shots, seed, dataDir: folder, maxLength, onProgress, signal } = options;
   const { tokenizer } = model;
   if (!tokenizer) throw new InputError(`${options.model} has no tokenizer.json, which texts and tasks need`);
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });

@@ -199,6 +199,14 @@ test('a conversion trains nothing: a hybrid that starts from the attention of it
     if (!/layers\.[01]\.self_attn/.test(name)) expect(weights.read(name), name).toEqual(parent.read(name));
   }
   expect(readFileSync(join(out, 'tokenizer.json'))).toEqual(readFileSync(at('model/tokenizer.json')));
+  const given = { model: at('model'), layers: [2], mixer: 'gla', data: at('a.txt') };
+  const calibrated = openCheckpoint(await startHybrid({ ...given, out: at('calibrated') })).weights;
+  const different = weights
+    .names()
+    .filter((name) => calibrated.read(name).some((value, i) => value !== weights.read(name)[i]));
+  expect(different).toHaveLength(2 * 3);
+  for (const name of different)
+    expect(name).toMatch(/layers\.[01]\.self_attn\.(gk_proj\.1\.bias|g_proj|o_proj)/);
   const no = { model: at('model'), out: at('none') };
   await expect(startHybrid({ ...no, layers: [0], budget: 1 } as never)).rejects.toThrow(
     "unknown option 'budget'",
@@ -233,7 +241,7 @@ describe('refused before any work', () => {
     ['no layer left', () => design(wrong({ placement: [0, 1, 2] }) as never), /no layer is left for a block/],
     [
       'a model without linear mixers',
-      () => distill(wrong({ hybrid: shared.model }) as never),
+      () => distill(wrong({ hybrid: shared.model, featureSteps: 2 }) as never),
       /trains linear mixers/,
     ],
     ['a file that is no result', () => blocks(wrong({ placement: at('a.txt') }) as never), /a\.txt/],

@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { WRITTEN_DTYPES } from '../model/safetensors.ts';
 import { checkMetric, parseTask } from '../tasks/objective.ts';
 import { bounds, MOST_ENTRIES } from './bounds.ts';
-import { DEFAULTS } from './defaults.ts';
+import { DEFAULTS, type FinalTraining, WIDE } from './defaults.ts';
 import { checkName, comparedMixers } from './network/linear-mixer.ts';
+import { STARTS } from './train/start.ts';
 
 /**
  * A run of PostNAS as data: stages 1 to 4, sliding windows and the final training, all of them or one. A stage that is
@@ -45,8 +46,25 @@ const shape = {
   rows: bounds.rows.optional().describe("rows of a step, if other than the recipe's"),
   length: bounds.length.optional().describe("tokens of a row, if other than the recipe's"),
 };
+const start = {
+  start: z
+    .enum(STARTS)
+    .optional()
+    .describe(
+      "what linear blocks start from: 'calibrated', the attention's weights and what it does with 1,024 tokens of the text, or 'copied', its weights alone; when absent the first, where a block takes that",
+    ),
+};
+const windowDropout = {
+  windowDropout: bounds.dropout
+    .optional()
+    .describe(
+      'share of rows in which windows that have a linear mixer beside them are left out, falling to 0 over the steps of each training; none when absent',
+    ),
+};
 const training = {
   ...shape,
+  ...start,
+  ...windowDropout,
   alignSteps: bounds.steps
     .default(DEFAULTS.comparison.alignSteps)
     .describe('steps that train each linear block beside its attention'),
@@ -65,6 +83,8 @@ const searched = z.strictObject({
   mixer: kind
     .default(DEFAULTS.placement.mixer)
     .describe('the linear block that takes the place of attention'),
+  ...start,
+  ...windowDropout,
   budget: bounds.layers.default(DEFAULTS.placement.budget).describe('layers that keep full attention'),
   alignSteps: bounds.steps
     .default(DEFAULTS.placement.alignSteps)
@@ -161,6 +181,16 @@ const windows = z.strictObject({
   objective,
 });
 
+const { small, pretrained } = DEFAULTS.final;
+/** What a setting of the final training is when it is absent. */
+const byModel = (name: keyof typeof small, tokens?: number): string => {
+  const large =
+    tokens === undefined
+      ? pretrained[name as keyof typeof pretrained]
+      : `as many as ${tokens.toLocaleString('en')} tokens take`;
+  return `; when absent ${small[name]} for a model narrower than ${WIDE}, ${large} for others`;
+};
+
 const final = z.strictObject({
   hybrid: z
     .string()
@@ -169,30 +199,52 @@ const final = z.strictObject({
       'a folder with a hybrid of the model, which is trained in place of what other stages find: it has no others then',
     ),
   featureSteps: bounds.stepsOrNone
-    .default(DEFAULTS.final.featureSteps)
-    .describe('steps in which the mixers learn the hidden states of the model; 0 for none'),
-  logitSteps: bounds.stepsOrNone
-    .default(DEFAULTS.final.logitSteps)
-    .describe('steps in which the mixers learn its predictions; 0 for none'),
-  allSteps: bounds.stepsOrNone
-    .default(DEFAULTS.final.allSteps)
-    .describe('steps in which all weights learn its predictions and the text; 0 for none'),
-  featureRate: bounds.rate
-    .default(DEFAULTS.final.featureRate)
-    .describe('highest learning rate of the first of them'),
-  logitRate: bounds.rate.default(DEFAULTS.final.logitRate).describe('of the second'),
-  allRate: bounds.rate.default(DEFAULTS.final.allRate).describe('of the mixers in the third'),
-  bodyRate: bounds.weight
-    .default(DEFAULTS.final.bodyRate)
-    .describe('of all other weights, as a multiple of that'),
-  crossEntropy: bounds.weight
-    .default(DEFAULTS.final.crossEntropy)
-    .describe('weight of the cross-entropy beside the KL divergence while all weights are trained'),
-  windowDropout: bounds.dropout
     .optional()
     .describe(
-      'share of rows in which windows that have a linear mixer beside them are left out, falling to 0 over the steps of each of the three; none when absent',
+      `steps in which the mixers learn the hidden states of the model; 0 for none${byModel('featureSteps', pretrained.featureTokens)}, none without linear mixers`,
     ),
+  logitSteps: bounds.stepsOrNone
+    .optional()
+    .describe(
+      `steps in which the mixers learn its predictions; 0 for none${byModel('logitSteps', pretrained.logitTokens)}, none without linear mixers`,
+    ),
+  allSteps: bounds.stepsOrNone
+    .optional()
+    .describe(
+      `steps in which all weights learn its predictions and the text; 0 for none${byModel('allSteps', pretrained.allTokens)}`,
+    ),
+  featureRate: bounds.rate
+    .optional()
+    .describe(`highest learning rate of the first of them${byModel('featureRate')}`),
+  logitRate: bounds.rate.optional().describe(`of the second${byModel('logitRate')}`),
+  allRate: bounds.rate.optional().describe(`of the mixers in the third${byModel('allRate')}`),
+  bodyRate: bounds.weight
+    .optional()
+    .describe(`of all other weights, as a multiple of that${byModel('bodyRate')}`),
+  crossEntropy: bounds.weight
+    .optional()
+    .describe(
+      `weight of the cross-entropy beside the KL divergence while all weights are trained${byModel('crossEntropy')}`,
+    ),
+  rateLeft: bounds.dropout
+    .optional()
+    .describe(`share of each rate that is left at the end of its stage${byModel('rateLeft')}`),
+  embeddings: z
+    .boolean()
+    .optional()
+    .describe(`whether embeddings and head are trained with all weights${byModel('embeddings')}`),
+  answersOnly: z
+    .boolean()
+    .optional()
+    .describe(
+      'whether the tokens of answers alone count where predictions are compared: the data are conversations, or records with prompt and completion',
+    ),
+  patience: bounds.patienceOrNone
+    .default(DEFAULTS.final.patience)
+    .describe(
+      'measurements on held-out text (about 32 a stage) without a better one, after which a stage ends; 0 for none. The best weights are kept',
+    ),
+  ...windowDropout,
   temperature: bounds.temperature
     .default(DEFAULTS.final.temperature)
     .describe('by which logits are divided where predictions are compared'),
@@ -286,6 +338,14 @@ export const recipeSchemas = {
   searched: rest.extend({ placement: searched.optional() }),
   given: rest.extend({ placement: given }),
 };
+
+/** A final training with the defaults of its model filled in. */
+type FinalSettings = z.infer<typeof final> & FinalTraining;
+
+/** A recipe whose model is known. */
+export interface PreparedRecipe extends Omit<Recipe, 'final'> {
+  final?: FinalSettings | undefined;
+}
 
 /** A recipe with the defaults filled in. */
 export interface Recipe extends Omit<z.infer<typeof rest>, '$schema'> {

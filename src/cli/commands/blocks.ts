@@ -30,6 +30,8 @@ import {
   otherwise,
   outFolder,
   seedsOption,
+  startOption,
+  windowDropoutOption,
 } from '../options.ts';
 import { share, tokenCount, wholeNumber, wholeNumbers } from '../parsers.ts';
 import { type RunOptions, recipeCommand } from '../recipe-command.ts';
@@ -54,8 +56,8 @@ export function blocks(): Command {
     .addOption(
       new Option(
         '--mixers <kind...>',
-        `blocks to compare: ${linearKinds().join(', ')}; with +rope or +qk_norm behind a name, queries and keys are ` +
-          'rotated or normalised as the parent does it; with +window128, the block stands beside attention over 128 tokens ' +
+        `blocks to compare: ${linearKinds().join(', ')}; with +rope, +qk_norm or +qkv_bias behind a name, queries and keys ` +
+          'are rotated, normalised or given biases as the parent does it; with +window128, the block stands beside attention over 128 tokens ' +
           'and the first 4, or those of +sinks8',
       ).default(comparedMixers(), 'all, and the best so far'),
     )
@@ -132,6 +134,8 @@ function comparison<Settings extends object>(
   // --placement is another thing where models are run.
   addWithAliases(command.addArgument(modelArgument()), fullLayersOption(), '--placement')
     .addOption(outFolder(`runs/${stage}`))
+    .addOption(startOption())
+    .addOption(windowDropoutOption())
     .addOption(seedsOption())
     .option(
       '--align-steps <n>',

@@ -1,5 +1,6 @@
 import { Argument, Command, Option } from 'commander';
 import { WEIGHT_DTYPES } from '../../model/quantized-tensors.ts';
+import { DEFAULTS } from '../../search/defaults.ts';
 import { EVALUATED, type EvaluateOptions, type Evaluation, evaluate } from '../../search/evaluate.ts';
 import { exampleText } from '../../search/evaluation/show.ts';
 import { allTasks, HELD_OUT_TASK } from '../../tasks/named-task.ts';
@@ -42,7 +43,7 @@ export function evalCommand(): Command {
       .default(EVALUATED.heldOutRows),
     '--rows',
   );
-  withTasks(command, `${HELD_OUT_TASK} where there is a text`)
+  withTasks(command, `${HELD_OUT_TASK} where there is a text`, DEFAULTS.examples, { allOfPublic: true })
     .addOption(lengthOption().default(EVALUATED.length))
     .option(
       '--limit <n>',

@@ -4,7 +4,15 @@ import { DEFAULTS } from '../../search/defaults.ts';
 import { type SearchSettings, searchRecipe } from '../../search/one-stage.ts';
 import { settingsOf, sharedOptions } from '../command-line.ts';
 import { type DataOptions, withData } from '../data-options.ts';
-import { mixerOption, modelArgument, oneOf, outFolder, seedsOption } from '../options.ts';
+import {
+  mixerOption,
+  modelArgument,
+  oneOf,
+  outFolder,
+  seedsOption,
+  startOption,
+  windowDropoutOption,
+} from '../options.ts';
 import { natural, wholeNumber } from '../parsers.ts';
 import { type RunOptions, recipeCommand } from '../recipe-command.ts';
 import { LEFTOVERS } from '../restart.ts';
@@ -23,6 +31,8 @@ export function search(): Command {
     .addArgument(modelArgument())
     .addOption(outFolder('runs/search'))
     .addOption(mixerOption())
+    .addOption(startOption())
+    .addOption(windowDropoutOption())
     .option('--budget <n>', 'layers that keep full attention', wholeNumber, byDefault.budget)
     .addOption(seedsOption())
     .option(

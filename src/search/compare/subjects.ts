@@ -1,5 +1,4 @@
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
+import { attentionForm, attentionSpec } from '../../mixers/head-attention.ts';
 import { hasLinear } from '../../mixers/registry.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import { stateBytes, totalBytes } from '../../mixers/state-bytes.ts';
@@ -15,6 +14,7 @@ import type { Tokenizer } from '../../model/tokenizer.ts';
 import { InputError } from '../../util/errors.ts';
 import type { OnProgress } from '../../util/progress.ts';
 import { hashOf, type Identity } from '../../util/store/identity.ts';
+import { filesIdentity } from '../files-identity.ts';
 import type { CompareOptions } from './options.ts';
 import type { ComparedModel } from './result.ts';
 
@@ -70,7 +70,7 @@ export async function openSubjects(
     opened.push({
       name: labels[i]!,
       role: i === 0 ? 'parent' : 'hybrid',
-      ...{ config, weights, identity: { files: filesIdentity(folder, weights) } },
+      ...{ config, weights, identity: { files: filesIdentity(folder) } },
       ...(i > 0 && folder === name ? { folder } : {}),
     });
   }
@@ -157,14 +157,14 @@ export function cutToBytes(config: ModelConfig, bytes: number, tokens: number): 
   return window + BASELINE_SINKS >= tokens ? null : window;
 }
 
-function windowed({ layers }: ModelConfig, window: number): MixerSpec[] {
-  return layers.map((spec) => {
+function windowed(config: ModelConfig, window: number): MixerSpec[] {
+  return config.layers.map((spec) => {
     if (hasLinear(spec)) {
       throw new InputError(
         `the parent has a layer of ${spec.kind}: expected a model of attention, which can be cut to windows`,
       );
     }
-    return { kind: 'sliding_window', window, sinks: BASELINE_SINKS };
+    return attentionSpec([], config, { window, sinks: BASELINE_SINKS, ...attentionForm(spec) });
   });
 }
 
@@ -187,17 +187,5 @@ function labelsOf(names: readonly string[]): string[] {
   const short = parts.map((part) => part.at(-1)!);
   return short.map((label, i) =>
     short.filter((other) => other === label).length > 1 ? parts[i]!.slice(-2).join('/') : label,
-  );
-}
-
-/** A hash of what a folder has, without reading its weights: names, sizes and times of change. */
-function filesIdentity(folder: string, weights: TensorSource): string {
-  const files = ['config.json', 'tokenizer.json', 'model.safetensors', 'model.safetensors.index.json'];
-  return hashOf(
-    files.map((file) => {
-      const found = statSync(join(folder, file), { throwIfNoEntry: false });
-      return found ? [file, found.size, found.mtimeMs] : [file];
-    }),
-    weights.names().map((name) => [name, weights.info(name)]),
   );
 }

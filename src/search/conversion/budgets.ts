@@ -1,6 +1,7 @@
 import type { ModelConfig } from '../../model/config.ts';
 import type { KvDtype } from '../../runtime/kv/blocks.ts';
 import { InputError } from '../../util/errors.ts';
+import { range } from '../../util/range.ts';
 import { layerCosts, placementCost } from '../reach/costs.ts';
 import type { ReachBudget } from '../reach/result.ts';
 
@@ -78,7 +79,7 @@ function checkMemory(
       config.layers.map(() => ({ fullHeads, window, sinks })),
       costs,
     ).bytes;
-  const heads = Array.from({ length: config.numKvHeads }, (_, head) => head);
+  const heads = range(config.numKvHeads);
   const [least, most] = [of([], Math.min(...windows)), of(heads, 1)];
   const size = (value: number) => `${(value / 1e6).toFixed(1)}MB`;
   if (memory >= most) {

@@ -9,11 +9,16 @@ import { Random } from '../../util/random.ts';
 import type { Branch, Network } from './network.ts';
 import type { NetworkWeight, TrainedWeights } from './trained-weights.ts';
 
-/** The trained weights of new branches, one per layer, in one vector. */
+/**
+ * The trained weights of new branches, one per layer, in one vector. Of a block beside a window these are the block's: the window's
+ * are those of the layer's attention, which are not copied.
+ */
 export class BranchWeights implements TrainedWeights {
   readonly vector: ParameterVector;
   /** Which branch of its layer each of them has become. */
   private readonly attached = new Map<number, number>();
+  /** What `values` gave, by layer. */
+  private readonly given = new Map<number, Readonly<Values>>();
 
   /**
    * @throws InputError for a layer that the network does not have, one given twice, or none; for a block beside a window
@@ -35,15 +40,35 @@ export class BranchWeights implements TrainedWeights {
       const { kind } = network.branches[linear]![0]!.spec;
       throw new InputError(`layer ${linear} is ${kind}: a block beside a window starts from attention`);
     }
-    const own = mixerOf(spec).parameters(spec, network.config);
+    const { beside, parameters } = mixerOf(spec);
+    const own = parameters(spec, network.config).filter(({ name }) => beside?.owns(name) ?? true);
     this.vector = new ParameterVector(
       layers.flatMap((layer) => own.map((p): Parameter => ({ ...p, name: `${layer}.${p.name}` }))),
     );
   }
 
-  /** The mixer's weights of a layer, without a copy, relative to the layer's `self_attn.` */
+  /** The mixer's weights of a layer, without a copy, relative to the layer's `self_attn.`: the same object each time. */
   values(layer: number): Readonly<Values> {
-    return this.vector.values('', `${layer}.`);
+    const known = this.given.get(layer);
+    if (known) return known;
+    const { network, spec } = this;
+    const own = this.vector.values('', `${layer}.`);
+    const { weights } = network.branches[layer]![0]!;
+    const names = mixerOf(spec).parameters(spec, network.config);
+    const values = Object.fromEntries(names.map(({ name }) => [name, own[name] ?? weights[name]!]));
+    this.given.set(layer, values);
+    return values;
+  }
+
+  /** The names of the weights that are trained in every layer. */
+  get trained(): string[] {
+    const [first] = this.layers as [number];
+    return Object.keys(this.vector.values('', `${first}.`));
+  }
+
+  /** Those whose names begin with a prefix, without it: the same arrays. */
+  partOf(layer: number, prefix: string): Readonly<Values> {
+    return this.vector.values('', `${layer}.${prefix}`);
   }
 
   /** The part of a gradient that belongs to a layer, under the names of the programs' outputs: `grad.` and its own. */
@@ -58,7 +83,7 @@ export class BranchWeights implements TrainedWeights {
       // A generator per layer: a layer starts the same whichever others are aligned with it.
       const random = new Random(seed * 1009 + layer);
       const weights = startFrom(network.branches[layer]![0]!, spec, network.config, random);
-      for (const [name, data] of weights) this.vector.view(`${layer}.${name}`).set(data);
+      for (const name of this.trained) this.vector.view(`${layer}.${name}`).set(weights.get(name)!);
     }
   }
 
@@ -74,7 +99,7 @@ export class BranchWeights implements TrainedWeights {
 
   nameOf({ layer, branch, name }: NetworkWeight): string | undefined {
     const own = layer !== undefined && branch !== undefined && this.attached.get(layer) === branch;
-    return own ? `${layer}.${name}` : undefined;
+    return own && this.trained.includes(name) ? `${layer}.${name}` : undefined;
   }
 }
 

@@ -11,7 +11,8 @@ import {
 } from '../../graph/index.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import { decoderLayer, weightInputs } from '../../model/decoder.ts';
-import { type LayerPrograms, layerParameters } from '../../model/layer-programs.ts';
+import type { LayerPrograms } from '../../model/layer-programs.ts';
+import { layerParameters } from '../../model/parameters.ts';
 import { relativeError } from '../train/align.ts';
 
 /** What a layer is asked for. */

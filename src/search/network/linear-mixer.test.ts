@@ -36,8 +36,21 @@ test('queries and keys normalised as in the parent', () => {
     );
   for (const name of ['gla+norm', 'gla+rope+rope', 'gla+'])
     expect(() => linearMixer(name, config)).toThrow(
-      'expected +rope, +qk_norm, +window128 or +sinks4, each once',
+      'expected +rope, +qk_norm, +qkv_bias, +window128 or +sinks4, each once',
     );
+});
+
+test('biases of queries, keys and values as in the parent', () => {
+  const biased = { ...config, qkvBias: true };
+  for (const kind of linearKinds().filter((kind) => kind !== 'mamba2')) {
+    expect(linearMixer(`${kind}+qkv_bias`, biased)).toEqual({ ...linearMixer(kind, config), qkvBias: true });
+  }
+  expect(() => linearMixer('mamba2+qkv_bias', biased)).toThrow(
+    'a mamba2 block holds them in the biases of its convolution anyway',
+  );
+  expect(() => linearMixer('gla+qkv_bias', config)).toThrow(
+    "the parent's attention has no biases of queries, keys and values",
+  );
 });
 
 test.each(linearKinds())('%s beside a window', (kind) => {

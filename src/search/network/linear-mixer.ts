@@ -1,3 +1,4 @@
+import { attentionForm } from '../../mixers/head-attention.ts';
 import { releasedJetBlock } from '../../mixers/jet-block.ts';
 import { customKinds } from '../../mixers/registry.ts';
 import type { BuiltInKind, CustomSpec, LinearSpec, WindowLinearSpec } from '../../mixers/spec.ts';
@@ -70,9 +71,10 @@ export function comparedMixers(): string[] {
 
 /**
  * What can stand behind a kind, as no paper has it: `+rope` rotates queries and keys as the parent does, `+qk_norm`
- * normalises them by head as the attention of some parents does (Qwen3), starting from its norms.
+ * normalises them by head as the attention of some parents does (Qwen3), starting from its norms, and `+qkv_bias` keeps the
+ * biases of queries, keys and values of others (Qwen2).
  */
-const VARIANTS: Record<string, (spec: SizedSpec) => SizedSpec | string> = {
+const VARIANTS: Record<string, (spec: SizedSpec, config: ModelConfig) => SizedSpec | string> = {
   rope: (spec) =>
     'rope' in spec || spec.kind === 'jet_block'
       ? ({ ...spec, rope: true } as SizedSpec)
@@ -82,7 +84,16 @@ const VARIANTS: Record<string, (spec: SizedSpec) => SizedSpec | string> = {
       ? { ...spec, qkNorm: true }
       : `a ${spec.kind} block normalises its queries and keys by itself, or knows no norms: of the kinds gla, retnet and ` +
         'mamba2 have this variant',
+  qkv_bias: (spec, { qkvBias }) => {
+    if (!qkvBias) return "the parent's attention has no biases of queries, keys and values to start from";
+    if (spec.kind === 'mamba2') return 'a mamba2 block holds them in the biases of its convolution anyway';
+    return isCustom(spec) ? `${spec.kind} takes them if it has a q_proj.bias` : { ...spec, qkvBias: true };
+  },
 };
+
+function isCustom(spec: SizedSpec): spec is CustomSpec {
+  return spec.kind.startsWith('custom_');
+}
 
 /** Variants that put a block beside attention over a window of so many tokens, and over so many first ones of the text. */
 const NEAR = /^(window|sinks)(0|[1-9]\d*)$/;
@@ -104,14 +115,25 @@ interface Name {
  *   stands beside attention over 128 tokens and the first 4, or those of `+sinks8`
  * @throws InputError for a kind or a variant that does not exist, or that do not go together
  */
-export function linearMixer(name: string, { numHeads, headDim, hiddenSize }: ModelConfig): BlockSpec {
+export function linearMixer(name: string, config: ModelConfig): BlockSpec {
+  const { numHeads, headDim, hiddenSize } = config;
   const { kind, variants, near } = read(name);
+  if (config.qkNormOfAll && variants.includes('qk_norm')) {
+    throw new InputError(
+      `mixer '${name}': the parent normalises all heads together, +qk_norm each by itself`,
+    );
+  }
+  if (near && config.layers.some((spec) => Object.keys(attentionForm(spec)).length > 0)) {
+    throw new InputError(
+      `mixer '${name}': the parent's layers are rotated differently, for which windows beside blocks have no place`,
+    );
+  }
   const size = { heads: numHeads, keyDim: headDim, valueDim: headDim };
   let spec: SizedSpec = Object.hasOwn(SIZED, kind)
     ? SIZED[kind as keyof typeof SIZED](size, hiddenSize)
     : { kind: kind as CustomSpec['kind'], ...size };
   for (const variant of variants) {
-    const made = VARIANTS[variant]!(spec);
+    const made = VARIANTS[variant]!(spec, config);
     if (typeof made === 'string') throw new InputError(`mixer '${name}': ${made}`);
     spec = made;
   }

@@ -223,6 +223,24 @@ describe('layer by layer it is the gradient of the whole path', () => {
       },
     ],
     [
+      'norms after mixers and MLPs, and over all heads; GELU',
+      () => {
+        const form = { norms: 'after', qkNorm: true, qkNormOfAll: true, activation: 'gelu_tanh' } as const;
+        const { teacher, student } = hybrid([1, 0, 1], form);
+        const losses = { features, vocabulary: both };
+        return { teacher, student, trained: gatherWeights(student, everything), path: [0, 0, 0], losses };
+      },
+      300,
+    ],
+    [
+      'norms around both',
+      () => {
+        const { teacher, student } = hybrid([0, 1, 2], { norms: 'around', tieWordEmbeddings: true });
+        const losses = { features, vocabulary: both };
+        return { teacher, student, trained: gatherWeights(student, everything), path: [0, 0, 0], losses };
+      },
+    ],
+    [
       'the head alone',
       () => {
         const { teacher, student } = hybrid([1, 0, 1]);

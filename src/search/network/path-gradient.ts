@@ -1,5 +1,6 @@
 import { float32, type Memory, memoryOf, type Value, type Values, zeros } from '../../graph/index.ts';
-import { type BatchShape, LayerPrograms, layerParameters } from '../../model/layer-programs.ts';
+import { type BatchShape, LayerPrograms } from '../../model/layer-programs.ts';
+import { layerParameters } from '../../model/parameters.ts';
 import type { ParameterVector } from '../../train/parameters.ts';
 import { machineMemory } from '../bounds.ts';
 import type { Path } from '../judge/scorer.ts';
@@ -116,6 +117,7 @@ export class PathGradient {
    * @param gradient receives the gradient, every element of it
    * @param onPart told how much of it is done, from 0 to 1
    * @param kept by layer of the student, of which rows its window counts, where not of all [B]
+   * @param counted by place, its weight in what is lost at the head, where not all count alike [B * T]
    */
   async compute(
     path: Path,
@@ -123,6 +125,7 @@ export class PathGradient {
     gradient: ParameterVector,
     onPart: (part: number) => void = () => {},
     kept: ReadonlyMap<number, Value> = new Map(),
+    counted?: Float32Array,
   ): Promise<{ loss: number; [part: string]: number }> {
     const { memory } = this;
     memory.clear(gradient.data);
@@ -134,7 +137,8 @@ export class PathGradient {
     if (lowest < 0 && this.head.size === 0) return { loss: 0 };
     const states = new Set<Value>();
     try {
-      return await this.through(path, ids, gradient, lowest < 0 ? path.length : lowest, states, onPart, kept);
+      const first = lowest < 0 ? path.length : lowest;
+      return await this.through(path, ids, gradient, first, states, onPart, kept, counted);
     } finally {
       memory.free(...states);
     }
@@ -149,6 +153,7 @@ export class PathGradient {
     states: Set<Value>,
     onPart: (part: number) => void,
     kept: ReadonlyMap<number, Value>,
+    counted: Float32Array | undefined,
   ): Promise<{ loss: number; [part: string]: number }> {
     const { memory } = this;
     const { teacher, student, losses, signal } = this.options;
@@ -181,6 +186,7 @@ export class PathGradient {
         student,
         teacher: known ?? { network: teacher, x: taught?.at(-1) ?? hidden[count]! },
         into: placesOf(this.head, gradient),
+        counted,
       };
       const top = await vocabularyGradient(this.programs, vocabulary, given, this.options.logits);
       ({ loss, parts, below: above } = top);

@@ -1,3 +1,4 @@
+import { range } from '../../util/range.ts';
 import { type LayerCosts, placementCost } from './costs.ts';
 import { fullHeadsOf, type ReachPlacement } from './placement.ts';
 import type { ReachBudget } from './result.ts';
@@ -46,8 +47,8 @@ export async function assemble(
   budget: ReachBudget,
   costs: LayerCosts,
 ): Promise<ReachPlacement | null> {
-  const all = Array.from({ length: layers }, (_, layer) => layer);
-  const counts = Array.from({ length: kvHeads + 1 }, (_, count) => count);
+  const all = range(layers);
+  const counts = range(kvHeads + 1);
   // y: a unit sees everything. u: a layer has so many heads that do, and this window for the others.
   const y = (i: number) => `y${i}`;
   const kinds = all.flatMap((layer) =>

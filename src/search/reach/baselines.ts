@@ -1,4 +1,5 @@
 import { Random } from '../../util/random.ts';
+import { range } from '../../util/range.ts';
 import { uniformPlacement } from '../stages/placement/uniform.ts';
 import { fits, type Unit } from './assemble.ts';
 import type { LayerCosts } from './costs.ts';
@@ -28,7 +29,7 @@ export function uniformLayers(
   budget: ReachBudget,
   costs: LayerCosts,
 ): ReachPlacement {
-  const heads = Array.from({ length: kvHeads }, (_, head) => head);
+  const heads = range(kvHeads);
   for (let count = windows.length; count > 0; count--) {
     const placement = uniformPlacement(windows.length, count).reduce(
       (sum, layer) => withUnit(sum, { layer, heads }),

@@ -4,6 +4,7 @@ import type { TensorSource } from '../../model/tensor-source.ts';
 import { measure, tokensAfter } from '../../runtime/bench/measure.ts';
 import { Subject } from '../../runtime/bench/subject.ts';
 import type { OnProgress } from '../../util/progress.ts';
+import { range } from '../../util/range.ts';
 import type { ReachTimes } from './costs.ts';
 import { placementSpecs } from './placement.ts';
 
@@ -38,7 +39,7 @@ export async function measureTimes(
   let done = 0;
   const millisecondsOf = async (count: number, window: number): Promise<number> => {
     onProgress?.({ stage: 'measure what heads cost', done, total, unit: 'models' });
-    const fullHeads = Array.from({ length: count }, (_, head) => head);
+    const fullHeads = range(count);
     const placement = config.layers.map(() => ({ fullHeads, window, sinks }));
     await using subject = await Subject.open(
       {
@@ -67,11 +68,10 @@ export async function measureTimes(
   for (const window of windows) {
     const none = await millisecondsOf(0, window);
     const one = numKvHeads === 1 ? whole : await millisecondsOf(1, window);
-    const between = (count: number) => one + ((whole - one) * (count - 1)) / Math.max(1, numKvHeads - 1);
-    measured.push({
-      window,
-      totals: Array.from({ length: numKvHeads + 1 }, (_, count) => (count === 0 ? none : between(count))),
-    });
+    // From one head to all but one; the measured ones are taken as they are, for sums would be rounded.
+    const between = (count: number) => one + ((whole - one) * (count - 1)) / (numKvHeads - 1);
+    const some = range(numKvHeads).slice(1).map(between);
+    measured.push({ window, totals: [none, ...some, whole] });
   }
   return timesOf(measured, config.layers.length);
 }

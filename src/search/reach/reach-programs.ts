@@ -1,6 +1,5 @@
 import {
   add,
-  addDims,
   arange,
   argMax,
   concat,
@@ -9,14 +8,12 @@ import {
   expand,
   input,
   logSoftmax,
-  matmul,
   mul,
   mulDims,
   neg,
   Program,
   pick,
   reshape,
-  rmsNorm,
   slice,
   softmax,
   sub,
@@ -26,8 +23,12 @@ import {
 } from '../../graph/index.ts';
 import { output, rotatedHeads } from '../../mixers/attention.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { head, mlpBlock, under, weightInputs } from '../../model/decoder.ts';
-import { headParameters, layerParameters } from '../../model/layer-programs.ts';
+import { head, recordLayer, type Stream, weightInputs } from '../../model/decoder.ts';
+import { headParameters } from '../../model/layer-programs.ts';
+import type { Heads } from '../../model/mix-by-parts.ts';
+import { layerParameters } from '../../model/parameters.ts';
+import { exact, type Source, sideBySide } from '../../runtime/kv/source.ts';
+import { range } from '../../util/range.ts';
 
 /**
  * Programs of a decoder whose tokens read kept keys and values, each KV head its own: so far as it sees. They take weights,
@@ -38,6 +39,8 @@ import { headParameters, layerParameters } from '../../model/layer-programs.ts';
 export interface LayerForm {
   /** KV heads that see everything, ascending. */
   fullHeads: readonly number[];
+  /** Queries and keys are not rotated. */
+  noRope?: true;
   /** Whether there are tokens before those of the call. */
   prefix: boolean;
   /** Whether the call's own keys and values are wanted. */
@@ -122,41 +125,44 @@ export function attentionLayerParameters(config: ModelConfig) {
   return layerParameters(config, { kind: 'attention' });
 }
 
-function layerGraph(config: ModelConfig, { fullHeads, prefix, keeps }: LayerForm): Record<string, Tensor> {
-  const { hiddenSize, numHeads, numKvHeads, headDim, rmsNormEps } = config;
+function layerGraph(
+  config: ModelConfig,
+  { fullHeads, prefix, keeps, noRope }: LayerForm,
+): Record<string, Tensor> {
+  const { hiddenSize, numHeads, numKvHeads, headDim } = config;
   const [B, n] = ['B', 'n'];
   const size = numHeads / numKvHeads;
-  const x = input('x', 'float32', [B, n, hiddenSize]);
   const params = weightInputs(attentionLayerParameters(config));
   const angles = (name: string) => input(name, 'float32', [n, headDim / 2]);
   const [cos, sin] = [angles('cos'), angles('sin')];
-  const { q, k, v } = rotatedHeads(config, {
-    x: rmsNorm(x, params['input_layernorm.weight']!, rmsNormEps),
-    params: under('self_attn.', params),
-    form: 'chunk',
-    positions: expand(reshape(arange(n), [1, n]), [B, n]),
-    angles: () => ({ cos, sin }),
-  });
-  const all = Array.from({ length: numKvHeads }, (_, i) => i);
+  const all = range(numKvHeads);
   const isFull = (i: number) => fullHeads.includes(i);
   const causal = all.some(isFull) ? input('causal', 'float32', [n, n]) : undefined;
   const near = all.every(isFull) ? undefined : input('near', 'float32', [n, n]);
   const nearKept = near && prefix ? input('near_kept', 'float32', [n, 'S']) : undefined;
-  const attended = all.map((i) => {
-    const own = {
-      q: slice(q, 1, i * size, (i + 1) * size),
-      k: slice(k, 1, i, i + 1),
-      v: slice(v, 1, i, i + 1),
-      bias: isFull(i) ? causal! : near!,
-    };
-    if (!prefix) return attendHead(own);
-    const kept = (name: string) => input(name, 'float32', [isFull(i) ? 'P' : 'S', headDim]);
-    const names = keptNames(i);
-    const bias = isFull(i) ? undefined : nearKept;
-    return attendHead(own, { k: kept(names.k), v: kept(names.v), bias });
+  const stream: Stream = { x: input('x', 'float32', [B, n, hiddenSize]) };
+  let own: Heads | undefined;
+  recordLayer(config, { index: 0, spec: { kind: 'attention' } }, stream, params, ({ normed, params }) => {
+    const positions = expand(reshape(arange(n), [1, n]), [B, n]);
+    const given = { x: normed(), params, form: 'chunk', positions, angles: () => ({ cos, sin }) } as const;
+    const heads = rotatedHeads(config, given, noRope && { noRope });
+    own = heads;
+    const attended = all.map((i) => {
+      const own = {
+        q: slice(heads.q, 1, i * size, (i + 1) * size),
+        k: slice(heads.k, 1, i, i + 1),
+        v: slice(heads.v, 1, i, i + 1),
+        bias: isFull(i) ? causal! : near!,
+      };
+      if (!prefix) return attendHead(own);
+      const kept = (name: string) => input(name, 'float32', [isFull(i) ? 'P' : 'S', headDim]);
+      const names = keptNames(i);
+      const bias = isFull(i) ? undefined : nearKept;
+      return attendHead(own, { k: kept(names.k), v: kept(names.v), bias });
+    });
+    return output(concat(attended, 1), params);
   });
-  const mixed = output(concat(attended, 1), under('self_attn.', params));
-  return { y: mlpBlock(config, add(x, mixed), params), ...(keeps ? { k, v } : {}) };
+  return { y: stream.x, ...(keeps ? { k: own!.k, v: own!.v } : {}) };
 }
 
 /**
@@ -171,19 +177,24 @@ function attendHead(
   kept?: { k: Tensor; v: Tensor; bias: Tensor | undefined },
 ): Tensor {
   const [B, G, n, d] = q.shape as [Dim, number, Dim, number];
-  const alpha = d ** -0.5;
+  const scale = d ** -0.5;
   const rows = mulDims(G, n);
-  const grouped = (x: Tensor, width: Dim) => reshape(x, [B, 1, rows, width]);
   const split = (x: Tensor, width: Dim) => reshape(x, [B, G, n, width]);
-  const ownScores = add(split(matmul(grouped(q, d), k, { transB: true, alpha }), n), bias);
-  if (!kept) return split(matmul(grouped(softmax(ownScores), n), v), d);
-  const P = kept.k.shape[0]!;
-  // One product for the whole batch: the keys are the same.
-  const flat = (x: Tensor, width: Dim) => reshape(x, [mulDims(B, rows), width]);
-  let keptScores = split(matmul(flat(q, d), kept.k, { transB: true, alpha }), P);
-  if (kept.bias) keptScores = add(keptScores, kept.bias);
-  const weights = softmax(concat([keptScores, ownScores], 3));
-  const ofKept = flat(slice(weights, 3, 0, P), P);
-  const ofOwn = grouped(slice(weights, 3, P, addDims(P, n)), n);
-  return add(split(matmul(ofKept, kept.v), d), split(matmul(ofOwn, v), d));
+  // One product for the whole batch where its keys are the same.
+  const source = (keys: Dim, { k, v, bias }: { k: Tensor; v: Tensor; bias?: Tensor | undefined }): Source => {
+    const flat = (x: Tensor, width: Dim) =>
+      reshape(x, k.rank === 2 ? [mulDims(B, rows), width] : [B, 1, rows, width]);
+    const { score, weigh } = exact(k, v, { scale });
+    return {
+      keys,
+      score: (q) => {
+        const scores = split(score(flat(q, d)), keys);
+        return bias ? add(scores, bias) : scores;
+      },
+      weigh: (weights) => split(weigh(flat(weights, keys)), d),
+    };
+  };
+  const own = source(n, { k, v, bias });
+  const seen = kept ? sideBySide(source(kept.k.shape[0]!, kept), own) : own;
+  return seen.weigh(softmax(seen.score(q)));
 }

@@ -1,4 +1,5 @@
 import type { ModelConfig } from '../../model/config.ts';
+import { range } from '../../util/range.ts';
 import { windowed, withAllHeads } from './placement.ts';
 import type { JudgedReach, ReachJudge } from './reach-judge.ts';
 import { withoutUnit, withUnit } from './refine.ts';
@@ -19,7 +20,7 @@ export async function scoreUnits(
 ): Promise<UnitScores> {
   const { config, windows, sinks, fromFull } = options;
   const layers = config.layers.map((_, layer) => layer);
-  const heads = Array.from({ length: config.numKvHeads }, (_, head) => head);
+  const heads = range(config.numKvHeads);
   const each = layers.flatMap((layer) => heads.map((head) => ({ layer, head })));
   const near = windowed(config, windows[0]!, sinks);
   const full = withAllHeads(near, config);

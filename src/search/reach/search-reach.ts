@@ -1,8 +1,7 @@
-import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { loadTokenizer, tokenizerIdentity } from '../../model/folder.ts';
+import { loadTokenizer } from '../../model/folder.ts';
 import { resolveModel } from '../../model/hub.ts';
 import { countParameters, modelParameters } from '../../model/parameters.ts';
 import type { Tokenizer } from '../../model/tokenizer.ts';
@@ -14,7 +13,8 @@ import { defined } from '../../util/defined.ts';
 import { InputError } from '../../util/errors.ts';
 import { writeFileAtomic } from '../../util/files.ts';
 import { noticeBy } from '../../util/progress.ts';
-import { hashOf } from '../../util/store/identity.ts';
+import { range } from '../../util/range.ts';
+import { filesIdentity } from '../files-identity.ts';
 import { thisMachine } from '../machine.ts';
 import { assemble, fits, type Unit } from './assemble.ts';
 import { inOrder, randomUnits, uniformLayers } from './baselines.ts';
@@ -87,7 +87,7 @@ export async function searchReach(options: SearchReachOptions): Promise<ReachRes
     ...(recall ? {} : { mean: 0, worst: 0, text: 1 }),
     ...(source ? {} : { mean: 0.5, worst: 0.5, text: 0 }),
   };
-  const identity = { model: folderIdentity(folder), sinks };
+  const identity = { model: filesIdentity(folder), sinks };
   const model = new ReachModel(config, weights, { threads });
   try {
     const judgeOf = (seed: number, file: string) =>
@@ -252,7 +252,7 @@ async function refinedFrom(
 
 const wholeLayer = (layer: number, { numKvHeads }: ModelConfig): Unit => ({
   layer,
-  heads: Array.from({ length: numKvHeads }, (_, head) => head),
+  heads: range(numKvHeads),
 });
 
 const withoutHeads = (placement: ReachPlacement): ReachPlacement =>
@@ -327,16 +327,4 @@ async function textOf(
   const corpus = await openCorpus(tokenizer, { files: data, field, onProgress, signal });
   if (field !== undefined) checkField(field, corpus);
   return { name: corpus.name, text: trainingText(corpus) };
-}
-
-/** A hash of what a folder has, without reading its weights: names, sizes and times of change. */
-function folderIdentity(folder: string): string {
-  const files = ['config.json', 'model.safetensors', 'model.safetensors.index.json'];
-  return hashOf(
-    tokenizerIdentity(folder),
-    files.map((file) => {
-      const found = statSync(join(folder, file), { throwIfNoEntry: false });
-      return found ? [file, found.size, found.mtimeMs] : [file];
-    }),
-  );
 }

@@ -7,23 +7,33 @@ import { checkComparison } from '../stages/blocks/compare.ts';
 import { longestPrompt } from '../stages/blocks/decode-speed.ts';
 import { designsNamed } from '../stages/blocks/designs.ts';
 import { comparison } from '../stages/blocks/stages.ts';
-import { checkDistillation } from '../stages/final/distill.ts';
+import { checkDistillation } from '../stages/final/check.ts';
 import { distillation, trainingsOf } from '../stages/final/stage.ts';
 import { checkSearch } from '../stages/placement/search.ts';
 import { searchSettings } from '../stages/placement/stage.ts';
+import { startOf } from '../train/calibrate.ts';
 import { ledBy, type RunContext, training } from './context.ts';
 
 /** @throws InputError where a block may be chosen that has no window to leave out */
 function checkWindowDropout({ recipe, config }: RunContext): void {
-  const { final, placement, blocks, design } = recipe;
-  if (!final?.windowDropout || final.hybrid !== undefined) return;
-  const kinds = blocks?.mixers ?? [placement?.mixer ?? DEFAULTS.placement.mixer];
-  const without = kinds.find((kind) => !mixerOf(linearMixer(kind, config)).beside);
-  if (without === undefined && !design) return;
-  throw new InputError(
-    `final.windowDropout is for blocks beside a window, such as gated_deltanet+rope+window128, and not for ` +
-      `${without ?? 'the designs of the JetBlock'}`,
-  );
+  const { final, blocks, design } = recipe;
+  const given = recipe.placement?.mixer ?? DEFAULTS.placement.mixer;
+  const kinds = blocks?.mixers ?? [given];
+  const refuse = (stage: string, mixers: readonly string[], jets = false) => {
+    const without = mixers.find((kind) => !mixerOf(linearMixer(kind, config)).beside);
+    if (without === undefined && !jets) return;
+    throw new InputError(
+      `${stage}.windowDropout is for blocks beside a window, such as gated_deltanet+rope+window128, and not for ` +
+        `${without ?? 'the designs of the JetBlock'}`,
+    );
+  };
+  if (recipe.placement && 'windowDropout' in recipe.placement && recipe.placement.windowDropout) {
+    refuse('placement', [given]);
+  }
+  if (blocks?.windowDropout) refuse('blocks', kinds);
+  if (design?.windowDropout) refuse('design', [], true);
+  if (recipe.dimensions?.windowDropout) refuse('dimensions', kinds, design !== undefined);
+  if (final?.windowDropout && final.hybrid === undefined) refuse('final', kinds, design !== undefined);
 }
 
 /**
@@ -49,7 +59,7 @@ export function checkRun(context: RunContext): void {
     checkTraining(`${stage}, alignment`, training(recipe, own, own.alignSteps, own.rate), config);
     checkTraining(`${stage}, training`, training(recipe, own, own.trainSteps, own.rate), config, { held });
   }
-  for (const kind of recipe.blocks?.mixers ?? []) linearMixer(kind, config);
+  for (const kind of recipe.blocks?.mixers ?? []) startOf(linearMixer(kind, config), recipe.blocks?.start);
   checkWindowDropout(context);
   const { numHeads: heads, headDim } = config;
   designsNamed(recipe.design?.designs ?? [], { heads, keyDim: headDim, valueDim: headDim });

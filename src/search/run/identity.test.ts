@@ -14,6 +14,7 @@ import { type Recipe, recipeSchemas } from '../recipe.ts';
 import type { PlacementResult } from '../stages/placement/result.ts';
 import type { RunContext } from './context.ts';
 import { stageIdentity, unitIdentity } from './identity.ts';
+import { preparedRecipe } from './prepared-recipe.ts';
 import { type Findings, STAGES, type StageName, withDependents } from './stage.ts';
 
 let dir: string;
@@ -54,13 +55,25 @@ const RECIPE = {
   placement: {
     ...{ rows: 3, length: 10, mixer: 'gla', budget: 1, alignSteps: 2, supernetSteps: 2, rate: 1e-3 },
     ...{ finishSteps: 1, sampling: 'budget', beam: 2, random: 1, exhaustive: false, objective: ['pick'] },
+    start: 'copied',
+    windowDropout: 0.5,
   },
   mlps: {},
-  blocks: { rows: 3, length: 10, alignSteps: 2, trainSteps: 2, rate: 1e-3, mixers: ['gla', 'retnet'] },
-  design: { rows: 3, length: 10, alignSteps: 2, trainSteps: 2, rate: 1e-3, designs: ['released', 'rope'] },
+  blocks: {
+    ...{ rows: 3, length: 10, alignSteps: 2, trainSteps: 2, rate: 1e-3, mixers: ['gla', 'retnet'] },
+    start: 'copied',
+    windowDropout: 0.5,
+  },
+  design: {
+    ...{ rows: 3, length: 10, alignSteps: 2, trainSteps: 2, rate: 1e-3, designs: ['released', 'rope'] },
+    start: 'copied',
+    windowDropout: 0.5,
+  },
   dimensions: {
     ...{ rows: 3, length: 10, alignSteps: 2, trainSteps: 2, rate: 1e-3 },
     ...{ heads: [1, 2], aspect: 2, convSizes: [2], slack: 0.03, throughput: true },
+    start: 'copied',
+    windowDropout: 0.5,
   },
   decode: { device: 'cpu', context: 8, tokens: 4, rounds: 2 },
   windows: { size: 4, sinks: 2, budget: 1, beam: 2, objective: ['pick'] },
@@ -75,6 +88,7 @@ const RECIPE = {
       length: 10,
       examples: 6,
     },
+    ...{ embeddings: true, answersOnly: false, patience: 3, rateLeft: 0.1 },
     ...{ cacheLogits: 'cache', cacheLimit: 1e9, dtype: 'F32' },
   },
 } satisfies Recipe;
@@ -86,12 +100,14 @@ function context(recipe: Recipe = RECIPE, more: Partial<RunContext> = {}): RunCo
       const { name, metric, examples: count } = parseTask(each, examples);
       return { plan: plan(name, count, said), metric };
     });
+  const { config } = openCheckpoint(model);
   return {
-    recipe,
+    recipe: preparedRecipe(recipe, config),
     model,
-    config: openCheckpoint(model).config,
+    config,
     out: join(dir, 'out'),
     batches: textBatches(text, encode, 'a.txt', 'tokenizer'),
+    heldOut: textBatches(text, encode, 'b.txt', 'held out'),
     tasks: tasks(recipe.examples, 'seen'),
     freshTasks: tasks(recipe.examples, 'unseen'),
     finalTasks: tasks(recipe.final?.examples ?? recipe.examples, 'unseen'),
@@ -144,7 +160,13 @@ function other(value: unknown): unknown {
   const list = value as unknown[];
   return typeof list[0] === 'number' ? [...list, 7] : list.slice(0, -1);
 }
-const OTHERS: Record<string, string> = { cpu: 'webgpu', budget: 'coin', gla: 'retnet', F32: 'F16' };
+const OTHERS: Record<string, string> = {
+  cpu: 'webgpu',
+  budget: 'coin',
+  gla: 'retnet',
+  F32: 'F16',
+  copied: 'calibrated',
+};
 
 /** Every field that the schema of recipes knows: 'placement.budget'. */
 function fieldsOf(schema: z.ZodType, at = ''): string[] {
@@ -268,6 +290,13 @@ describe('what stands beside the recipe', () => {
       ],
       ['the tokenizer', () => ({ batches: textBatches(text, encode, 'a.txt', 'another') }), STAGES],
       ['the name of the file', () => ({ batches: textBatches(text, encode, 'b.txt', 'tokenizer') }), []],
+    ],
+    heldOut: [
+      [
+        'the first letter',
+        () => ({ heldOut: textBatches(`B${text.slice(1)}`, encode, 'b.txt', 'held out') }),
+        ['final'],
+      ],
     ],
     tasks: [
       ['an example', () => ({ tasks: [task('pick', 'sees'), task('say')] }), STAGES],

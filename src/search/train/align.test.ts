@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { gradientStep, taken, tinyBatches, tinyGla, tinyParent } from '../../../test/support/tiny-network.ts';
 import { evaluate, gradients, input, mean, mul, ndarray, sub } from '../../graph/index.ts';
-import { mixerOf } from '../../mixers/registry.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import { decoderLayer, embed, mixerBlock, weightInputs } from '../../model/decoder.ts';
-import { layerParameters } from '../../model/layer-programs.ts';
+import { layerParameters } from '../../model/parameters.ts';
 import type { TrainOptions } from '../../train/trainer.ts';
 import { Random } from '../../util/random.ts';
 import { BranchWeights } from '../network/branches.ts';
 import type { Network } from '../network/network.ts';
 import { align } from './align.ts';
+import { keptWindows } from './window-dropout.ts';
 
 const shape = { batch: 2, length: 10 };
 const schedule = { peak: 0.03, warmup: 2, steps: 40, decay: 'cosine', final: 0.1 } as const;
@@ -163,6 +163,39 @@ describe('align', () => {
     }
   });
 
+  test('beside a window, what stands beside it is trained, with rows in which the window is left out', async () => {
+    const spec: MixerSpec = { kind: 'window_linear', window: 3, sinks: 1, linear: tinyGla };
+    const parent = tinyParent();
+    const before = frozen(parent);
+    const branches = new BranchWeights(parent, [1], spec);
+    branches.initialise(1);
+    // At 0 nothing behind the gate has a gradient.
+    branches.vector.view('1.linear_gate').fill(0.3);
+    const own = branches.vector.parameters.map(({ name }) => name);
+    expect(own.every((name) => /^1\.linear[._]/.test(name))).toBe(true);
+    expect(branches.values(1)['q_proj.weight']).toBe(parent.branches[1]![0]!.weights['q_proj.weight']);
+    const rows = keptWindows([spec], shape.batch, 0.3, new Random((3 + 600) * 1009 + 1)).get(0)!;
+    expect(new Set(rows.data as Float32Array)).toEqual(new Set([0, 1]));
+    const plain = plainError(branches, 1, rows.data as Float32Array);
+    const norm = Math.max(1, Math.hypot(...[...plain.gradient.values()].flat()));
+    let logged = 0;
+    const found = await taken(branches, () =>
+      align({
+        ...{ ...gradientStep, branches, batches: tinyBatches(), shape, seed: 3, windowDropout: 0.3 },
+        onProgress: ({ values }) => {
+          if (values) logged = values.loss!;
+        },
+      }),
+    );
+    expect(logged).toBeCloseTo(plain.loss, 4);
+    const largest = Math.max(...[...plain.gradient.values()].flat().map(Math.abs)) / norm;
+    for (const [name, slopes] of plain.gradient) {
+      const off = found.get(`1.${name}`)!.map((g, i) => Math.abs(g - slopes[i]! / norm));
+      expect(Math.max(...off) / largest, name).toBeLessThan(2e-4);
+    }
+    expect(frozen(parent)).toEqual(before);
+  });
+
   test('layers that the parent does not have', () => {
     for (const layers of [[], [3], [0, 0], [-1], [0.5]]) {
       expect(() => new BranchWeights(network, layers, tinyGla)).toThrow(
@@ -172,8 +205,13 @@ describe('align', () => {
   });
 });
 
-/** Loss and gradient of one layer's branch on the first batch of seed 3, in one float64 graph of the parent. */
-function plainError({ network, vector, spec }: BranchWeights, layer: number) {
+/**
+ * Loss and gradient of one layer's branch on the first batch of seed 3, in one float64 graph of the parent.
+ *
+ * @param kept of which rows the window counts, where not of all [B]
+ */
+function plainError(branches: BranchWeights, layer: number, kept?: ArrayLike<number>) {
+  const { network, spec, trained } = branches;
   const { config } = network;
   const ids = input('ids', 'int64', [shape.batch, shape.length]);
   const table = input('table', 'float32', [config.vocabSize, config.hiddenSize]);
@@ -202,16 +240,19 @@ function plainError({ network, vector, spec }: BranchWeights, layer: number) {
   const shared = network.layers[layer]!;
   const weights = given(spec, (name) => {
     const value = shared[name];
-    return value ? (value.data as Float32Array) : vector.view(`${layer}.${name.slice('self_attn.'.length)}`);
+    const own = branches.values(layer)[name.slice('self_attn.'.length)];
+    return (value ?? own)!.data as Float32Array;
   });
-  const { y } = mixerBlock(config, spec, x, weights, { form: 'recurrent' });
+  const rows = input('kept', 'float32', [shape.batch]);
+  if (kept) feeds.set(rows, ndarray([shape.batch], kept));
+  const { y } = mixerBlock(config, spec, x, weights, {
+    form: 'recurrent',
+    ...(kept && { windowKept: rows }),
+  });
   const error = sub(y, target);
-  const names = mixerOf(spec)
-    .parameters(spec, config)
-    .map(({ name }) => name);
   const slopes = gradients(
     [{ output: mean(mul(error, error)) }],
-    names.map((name) => weights[`self_attn.${name}`]!),
+    trained.map((name) => weights[`self_attn.${name}`]!),
   );
   const [squares, size, ...found] = evaluate(
     [mean(mul(error, error)), mean(mul(target, target)), ...slopes],
@@ -220,7 +261,7 @@ function plainError({ network, vector, spec }: BranchWeights, layer: number) {
   const scale = size!.data[0]! + 1e-8;
   return {
     loss: squares!.data[0]! / scale,
-    gradient: new Map(names.map((name, i) => [name, [...found[i]!.data].map((g) => g / scale)])),
+    gradient: new Map(trained.map((name, i) => [name, [...found[i]!.data].map((g) => g / scale)])),
   };
 }
 

@@ -26,7 +26,7 @@ export function tokensOf({ steps, batch, length }: TrainingSettings): number {
  * what is drawn, the order of the steps), so that work from before is not taken for the same. Rounding is no such change:
  * work goes on on any device and with any threads.
  */
-export const NUMBERS = 1;
+export const NUMBERS = 2;
 
 /** Tokens of the rows that are hashed, so that they are the same for any length. */
 const HASHED = 32;

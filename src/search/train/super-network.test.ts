@@ -26,7 +26,7 @@ import {
 } from '../../graph/index.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import { decoderLayer, embed, weightInputs } from '../../model/decoder.ts';
-import { layerParameters } from '../../model/layer-programs.ts';
+import { layerParameters } from '../../model/parameters.ts';
 import { Random } from '../../util/random.ts';
 import type { Path } from '../judge/scorer.ts';
 import type { BranchWeights } from '../network/branches.ts';
@@ -280,5 +280,56 @@ describe('trainSuperNetwork', () => {
     });
     const mean = (list: number[]) => list.reduce((a, b) => a + b, 0) / list.length;
     expect(mean(losses.slice(-5))).toBeLessThan(0.97 * mean(losses.slice(0, 5)));
+  });
+});
+
+describe('blocks beside a window', () => {
+  const beside: MixerSpec = { kind: 'window_linear', window: 2, linear: tinyGla };
+  const sampling: PathSampling = { rule: 'fixed', path: [1, 1, 1] };
+  /** The loss of one step, on the first batch of seed 3. */
+  const lossOf = async (branches: BranchWeights, windowDropout: number) => {
+    const options = {
+      ...gradientStep,
+      branches,
+      batches: tinyBatches(),
+      shape,
+      sampling,
+      windowDropout,
+      seed: 3,
+    };
+    return (await trainSuperNetwork(options)).loss;
+  };
+
+  test('with all windows left out and gates shut, layers without a mixer', async () => {
+    const shut = tinySupernet(tinyParent(), beside);
+    const silent = tinySupernet(tinyParent(), tinyGla);
+    for (const layer of [0, 1, 2]) silent.vector.view(`${layer}.o_proj.weight`).fill(0);
+    const without = await lossOf(silent, 0);
+    expect(await lossOf(tinySupernet(tinyParent(), beside), 0)).toBeLessThan(0.9 * without);
+    expect(await lossOf(shut, 1)).toBeCloseTo(without, 5);
+  });
+
+  test('the window stays as the parent has it, with MLPs that are trained, too', async () => {
+    const branches = tinySupernet(tinyParent(), beside);
+    const { network } = branches;
+    const before = network.branches.map(([own]) => own!.weights['q_proj.weight']!.data.slice());
+    const options = {
+      branches,
+      batches: tinyBatches(),
+      shape,
+      sampling,
+      mlps: true,
+      windowDropout: 0.5,
+      seed: 3,
+    };
+    await trainSuperNetwork({
+      ...options,
+      schedule: { peak: 0.01, warmup: 0, steps: 3, decay: 'constant', final: 1 },
+    });
+    for (const [layer, list] of network.branches.entries()) {
+      for (const { weights } of list) expect(weights['q_proj.weight']!.data).toEqual(before[layer]);
+      const gate = list[1]!.weights.linear_gate!.data as Float32Array;
+      expect(gate.some((value) => value !== 0)).toBe(true);
+    }
   });
 });

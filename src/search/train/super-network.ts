@@ -1,4 +1,5 @@
 import { type Device, memoryOf } from '../../graph/index.ts';
+import { isLinearWeight } from '../../mixers/registry.ts';
 import type { BatchShape } from '../../model/layer-programs.ts';
 import { mlpParameters } from '../../model/parameters.ts';
 import type { TokenBatches } from '../../train/batches.ts';
@@ -10,6 +11,7 @@ import { hybridOf } from '../network/hybrid.ts';
 import { Network } from '../network/network.ts';
 import { PathGradient } from '../network/path-gradient.ts';
 import { gatherWeights, type TrainedWeights } from '../network/trained-weights.ts';
+import { keptWindows, shareAt } from './window-dropout.ts';
 
 /**
  * The once-for-all super network (spec §3.1): every step samples a path, full attention or the linear branch per
@@ -65,6 +67,11 @@ export interface SuperNetworkOptions
    * trained weights stand in the network: `branches.vector` is left as it was.
    */
   mlps?: boolean;
+  /**
+   * Share of the rows in which windows that have a linear mixer beside them are left out, falling to 0 over the steps; none unless
+   * told.
+   */
+  windowDropout?: number | undefined;
   seed: number;
   stage?: string;
   threads?: number;
@@ -74,7 +81,7 @@ export interface SuperNetworkOptions
 
 /** Trains the branches; the loss is relative squared error of features, averaged over layers. */
 export async function trainSuperNetwork(options: SuperNetworkOptions): Promise<TrainResult> {
-  const { branches, batches, shape, sampling, lastWeight = 1, mlps = false } = options;
+  const { branches, batches, shape, sampling, lastWeight = 1, mlps = false, windowDropout = 0 } = options;
   const { network } = branches;
   const count = network.branches.length;
   // Trained MLPs take the teacher's away from the network.
@@ -93,10 +100,12 @@ export async function trainSuperNetwork(options: SuperNetworkOptions): Promise<T
   });
   const ids = new Int32Array(shape.batch * shape.length);
   const objective: Objective = {
-    gradient(random, gradient, _step, onPart) {
+    gradient(random, gradient, _step, onPart, over = 0) {
       const sampled = samplePath(sampling, count, random);
       batches.fill(ids, shape.length, random);
-      return path.compute(sampled, ids, gradient, onPart);
+      const share = shareAt(windowDropout, over);
+      const kept = keptWindows(network.architecture(sampled), shape.batch, share, random);
+      return path.compute(sampled, ids, gradient, onPart, kept);
     },
   };
   try {
@@ -117,6 +126,7 @@ export async function trainSuperNetwork(options: SuperNetworkOptions): Promise<T
         lastWeight,
         optimizer: options.optimizer,
         ...(mlps ? { mlps } : {}),
+        ...(windowDropout > 0 ? { windowDropout } : {}),
       },
     });
   } finally {
@@ -138,7 +148,9 @@ function parentOf(network: Network): Network {
 function gatherBranchesAndMlps(network: Network): TrainedWeights {
   const mlp = new Set(mlpParameters(network.config).map(({ name }) => name));
   return gatherWeights(network, ({ layer, branch, name }) => {
-    const wanted = branch === undefined ? layer !== undefined && mlp.has(name) : branch > 0;
+    // The window of a block beside one is the parent's.
+    const own = (branch ?? 0) > 0 && isLinearWeight(network.branches[layer!]![branch!]!.spec, name);
+    const wanted = branch === undefined ? layer !== undefined && mlp.has(name) : own;
     return wanted ? 1 : undefined;
   });
 }

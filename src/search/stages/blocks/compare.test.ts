@@ -151,14 +151,29 @@ describe('compareBlocks', () => {
       ...{ out: 'elsewhere', onProgress: () => {}, signal: 1, threads: 5, device: 'webgpu' },
       ...{ stage: 'design', candidates: [], seeds: [9], decode: {}, rule: {} },
       ...{ model, placement: [2], tasks: [], batches: tinyBatches(32) },
-      ...{ align: { batch: 2, length: 12, rate: 1e-2, steps: 9 }, train: {} },
+      ...{
+        align: { batch: 2, length: 12, rate: 1e-2, steps: 9 },
+        train: {},
+        start: 'copied',
+        windowDropout: 0.5,
+      },
     };
     const identity = (more: object, seed = 1) =>
       canonical(trialIdentity({ ...settings('identity'), ...more }, gla, seed));
     const counted = Object.entries(others).filter(
       ([field, other]) => identity({ [field]: other }) !== identity({}),
     );
-    expect(counted.map(([field]) => field)).toEqual(['placement', 'tasks', 'batches', 'align', 'train']);
+    expect(counted.map(([field]) => field)).toEqual([
+      'placement',
+      'tasks',
+      'batches',
+      'align',
+      'train',
+      'start',
+      'windowDropout',
+    ]);
+    // What is taken where nothing is said.
+    expect(identity({ start: 'calibrated' })).toBe(identity({}));
     expect(identity({}, 2)).not.toBe(identity({}));
     expect(canonical(trialIdentity(settings('identity'), delta, 1))).not.toBe(identity({}));
   });

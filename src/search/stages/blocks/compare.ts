@@ -17,7 +17,9 @@ import { measured } from '../../measured.ts';
 import { hybridOf } from '../../network/hybrid.ts';
 import type { BlockSpec } from '../../network/linear-mixer.ts';
 import { Network } from '../../network/network.ts';
+import { startOf } from '../../train/calibrate.ts';
 import { type TrainingSettings, tokensOf } from '../../train/settings.ts';
+import type { Start } from '../../train/start.ts';
 import { asPlacement, checkBudget, checkLayers, type Judged } from '../placement/searcher.ts';
 import type { ChoiceRule } from './choice.ts';
 import { inTurns, longestPrompt, measureDecode } from './decode-speed.ts';
@@ -49,6 +51,10 @@ export interface CompareSettings {
   /** The layers that keep full attention. */
   placement: readonly number[];
   candidates: readonly Candidate[];
+  /** What they start from; from what the attention does, where they take that, unless told. */
+  start?: Start | undefined;
+  /** Share of rows in which windows beside what is trained are left out, falling to 0 over each training; none unless told. */
+  windowDropout?: number | undefined;
   seeds: readonly number[];
   tasks: readonly ObjectiveTask[];
   batches: TrainingData;
@@ -129,6 +135,7 @@ export function checkComparison(settings: CompareSettings): void {
   const layers = config.layers.length;
   checkBudget(placement.length, layers);
   checkLayers(placement, layers);
+  for (const { spec } of candidates) startOf(spec, settings.start);
   const names = candidates.map(({ name }) => name);
   if (names.length === 0) throw new InputError('there is no block to compare');
   const twice = names.find((name, i) => names.indexOf(name) !== i);

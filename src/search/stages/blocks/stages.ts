@@ -54,6 +54,8 @@ export function comparison(
     model,
     out: stageFolder(context, stage),
     placement: keptLayers(context, findings),
+    start: own.start,
+    windowDropout: own.windowDropout,
     seeds: recipe.seeds,
     tasks,
     batches,

@@ -8,6 +8,7 @@ import { PathScorer } from '../../judge/scorer.ts';
 import { BranchWeights } from '../../network/branches.ts';
 import { Network } from '../../network/network.ts';
 import { align } from '../../train/align.ts';
+import { startOf } from '../../train/calibrate.ts';
 import { scheduleOf } from '../../train/settings.ts';
 import { trainSuperNetwork } from '../../train/super-network.ts';
 import { asPlacement, type Judged, type Placement } from '../placement/searcher.ts';
@@ -56,6 +57,7 @@ export function trialIdentity(settings: CompareSettings, { spec: mixer }: Candid
   return {
     ...searchIdentity({ ...settings, mixer }, new Network(config, weights)),
     ...without(settings, 'model', 'batches', ...elsewhere, ...ofAll),
+    start: startOf(mixer, settings.start),
     placement: asPlacement(settings.placement),
     tasks: tasksIdentity(settings.tasks),
     mixer,
@@ -65,7 +67,7 @@ export function trialIdentity(settings: CompareSettings, { spec: mixer }: Candid
 
 /** The parent with the trained candidate beside the attention of every layer that loses it. */
 export async function trainedNetwork(settings: CompareSettings, candidate: Candidate, seed: number) {
-  const { batches, onProgress, signal, threads, device } = settings;
+  const { batches, windowDropout, onProgress, signal, threads, device } = settings;
   const { config, weights } = openCheckpoint(settings.model);
   const network = new Network(config, weights);
   const identity = searchIdentity({ ...settings, mixer: candidate.spec }, network);
@@ -74,6 +76,7 @@ export async function trainedNetwork(settings: CompareSettings, candidate: Candi
   const folder = folderOf(settings, candidate, seed);
   const shared = {
     batches,
+    windowDropout,
     signal,
     threads,
     device,
@@ -81,10 +84,12 @@ export async function trainedNetwork(settings: CompareSettings, candidate: Candi
   };
   const branches = new BranchWeights(network, layers, candidate.spec);
   branches.initialise(seed);
+  const start = startOf(candidate.spec, settings.start);
   const aligned = await align({
     ...shared,
     branches,
     shape: settings.align,
+    start,
     schedule: scheduleOf(settings.align),
     seed,
     fingerprint: identity,
@@ -99,7 +104,7 @@ export async function trainedNetwork(settings: CompareSettings, candidate: Candi
     schedule: scheduleOf(settings.train),
     seed: seed + 1000,
     stage: 'train',
-    fingerprint: { ...identity, align: settings.align },
+    fingerprint: { ...identity, align: settings.align, start },
     folder: join(folder, 'train'),
   });
   return {

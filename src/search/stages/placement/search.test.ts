@@ -322,6 +322,8 @@ describe('what was found with a seed is given again', () => {
         batches: tinyBatches(32),
       },
       ...{ align: {}, supernet: {}, finish: {}, beamWidth: 9, randomSamples: 9, exhaustive: 9 },
+      start: 'copied',
+      windowDropout: 0.5,
     };
     const counted = Object.keys(others).filter((field) => {
       const before = settings('identity');
@@ -334,7 +336,7 @@ describe('what was found with a seed is given again', () => {
     expect(counted.sort()).toEqual(
       [
         ...['mixer', 'budget', 'tasks', 'unseenTasks', 'batches', 'align', 'supernet', 'finish'],
-        ...['beamWidth', 'randomSamples', 'exhaustive'],
+        ...['beamWidth', 'randomSamples', 'exhaustive', 'start', 'windowDropout'],
       ].sort(),
     );
   });

@@ -18,7 +18,9 @@ import { Judge, objectiveOf, pathOf, tasksIdentity } from '../../judge/judge.ts'
 import { PathScorer } from '../../judge/scorer.ts';
 import { holdsModel, hybridOf } from '../../network/hybrid.ts';
 import { Network } from '../../network/network.ts';
+import { startOf } from '../../train/calibrate.ts';
 import { scheduleOf, type TrainingSettings, tokensOf } from '../../train/settings.ts';
+import type { Start } from '../../train/start.ts';
 import { type PathSampling, trainSuperNetwork } from '../../train/super-network.ts';
 import { beamSearch } from './beam.ts';
 import { checkExhaustive, exhaustive } from './exhaustive.ts';
@@ -35,6 +37,10 @@ export interface SearchSettings {
   out: string;
   /** What takes the place of attention. */
   mixer: MixerSpec;
+  /** What that starts from; from what the attention does, where it takes that, unless told. */
+  start?: Start | undefined;
+  /** Share of rows in which windows beside what is trained are left out, falling to 0 over each training; none unless told. */
+  windowDropout?: number | undefined;
   /** Full-attention layers of the hybrid. */
   budget: number;
   seeds: readonly number[];
@@ -92,6 +98,7 @@ export function checkSearch(settings: SearchSettings, config: ModelConfig): void
   const { budget, seeds, tasks, align: aligning, supernet, finish } = settings;
   const held = config.layers.length;
   checkBudget(budget, held);
+  startOf(settings.mixer, settings.start);
   if (settings.exhaustive) checkExhaustive(budget, held);
   checkSeeds(seeds);
   checkBound('width of the beam', settings.beamWidth, bounds.beam);
@@ -162,6 +169,7 @@ export function seedIdentity(
   return {
     ...fingerprint,
     ...without(settings, 'model', 'batches', 'seeds', 'out', 'onProgress', 'signal', 'threads', 'device'),
+    start: startOf(settings.mixer, settings.start),
     tasks: tasksIdentity(tasks),
     unseenTasks: unseenTasks && tasksIdentity(unseenTasks),
     generation,
@@ -238,6 +246,7 @@ async function searchOnce(
         ...shared,
         branches,
         shape: settings.finish,
+        windowDropout: settings.windowDropout,
         sampling: { rule: 'fixed', path },
         schedule: scheduleOf(settings.finish),
         seed: seed + 2000,
@@ -245,6 +254,7 @@ async function searchOnce(
         fingerprint: {
           ...settings.fingerprint,
           align: settings.align,
+          start: startOf(settings.mixer, settings.start),
           supernet: settings.supernet,
         },
         folder: join(folder, 'finish'),

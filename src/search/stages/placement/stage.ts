@@ -29,6 +29,8 @@ export function searchSettings(context: RunContext): SearchSettings | undefined 
     model,
     out: stageFolder(context, 'placement'),
     mixer: linearMixer(placement.mixer, config),
+    start: placement.start,
+    windowDropout: placement.windowDropout,
     budget,
     seeds: recipe.seeds,
     tasks: ledBy(context.tasks, placement.objective),

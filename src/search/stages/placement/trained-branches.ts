@@ -6,6 +6,7 @@ import { hashOf, type Identity } from '../../../util/store/identity.ts';
 import { BranchWeights } from '../../network/branches.ts';
 import type { Network } from '../../network/network.ts';
 import { align } from '../../train/align.ts';
+import { startOf } from '../../train/calibrate.ts';
 import { dataHash, NUMBERS, scheduleOf } from '../../train/settings.ts';
 import { trainSuperNetwork } from '../../train/super-network.ts';
 import type { SearchSettings } from './search.ts';
@@ -53,31 +54,44 @@ export interface TrainedBranches {
 export async function trainedBranches(
   settings: Pick<
     SearchSettings,
-    'out' | 'mixer' | 'batches' | 'align' | 'supernet' | 'onProgress' | 'signal' | 'threads' | 'device'
+    | 'out'
+    | 'mixer'
+    | 'start'
+    | 'windowDropout'
+    | 'batches'
+    | 'align'
+    | 'supernet'
+    | 'onProgress'
+    | 'signal'
+    | 'threads'
+    | 'device'
   >,
   network: Network,
   seed: number,
   { fingerprint, mlps }: { fingerprint: SearchIdentity; mlps?: string | undefined },
 ): Promise<TrainedBranches> {
-  const { batches, signal, threads, device } = settings;
+  const { batches, windowDropout, signal, threads, device } = settings;
   const folder = join(settings.out, `seed-${seed}`);
   const named = seedProgress(settings.onProgress, seed);
-  const shared = { batches, signal, threads, device };
+  const shared = { batches, windowDropout, signal, threads, device };
   const branches = new BranchWeights(
     network,
     network.branches.map((_, layer) => layer),
     settings.mixer,
   );
   branches.initialise(seed);
+  const start = startOf(settings.mixer, settings.start);
   const aligned = await align({
     ...shared,
     branches,
     shape: settings.align,
+    start,
     schedule: scheduleOf(settings.align),
     seed,
     fingerprint,
     folder: join(folder, 'align'),
-    onProgress: named('align'),
+    // It tells of calibration, too.
+    onProgress: (event) => named(event.stage)?.(event),
   });
   branches.attach();
   const supernet = await trainSuperNetwork({
@@ -88,7 +102,7 @@ export async function trainedBranches(
     schedule: scheduleOf(settings.supernet),
     seed: seed + 1000,
     // Each stage begins with what the one before left: its state is good for that alone.
-    fingerprint: { ...fingerprint, align: settings.align },
+    fingerprint: { ...fingerprint, align: settings.align, start },
     mlps: mlps !== undefined,
     folder: join(mlps ?? folder, 'supernet'),
     onProgress: named(mlps ? 'super network with MLPs' : 'super network'),
