@@ -35,6 +35,13 @@ test('rows are views, and joined again', async () => {
   ]);
 });
 
+test('rows are added to those of a table, one twice', async () => {
+  const table = float32(Float32Array.of(1, 2, 3, 4, 5, 6), [3, 2]);
+  const rows = float32(Float32Array.of(10, 20, 30, 40, 50, 60), [1, 3, 2]);
+  await memory.addRows(table, Int32Array.of(2, 0, 2), rows);
+  expect(table.data).toEqual(Float32Array.of(31, 42, 3, 4, 65, 86));
+});
+
 test('a result that was given back makes room for one of its size, and for no other', async () => {
   const size = 1 << 15;
   const own = memoryOf('cpu');

@@ -2,7 +2,7 @@ import type { Shape } from './dim.ts';
 import type { Device } from './onnx.ts';
 import { input } from './ops/constant.ts';
 import { add } from './ops/elementwise.ts';
-import { take } from './ops/indexing.ts';
+import { scatterAddRows, take } from './ops/indexing.ts';
 import { concat, reshape } from './ops/shape.ts';
 import { float32, int64, Program, type Value, type Values } from './program.ts';
 import type { Tensor } from './tensor.ts';
@@ -46,6 +46,8 @@ export interface Memory {
   drop(data: Float32Array): void;
   /** Adds arrays to others of the same names. */
   accumulate(into: Readonly<Values>, more: Readonly<Values>): Promise<void>;
+  /** Adds rows [N, D] (or more axes in front) to those rows of a table [V, D] that have these numbers, one after the other. */
+  addRows(table: Value, ids: Int32Array, rows: Value): Promise<void>;
   /** Scalars as numbers; frees them. */
   numbers(scalars: readonly Value[]): Promise<number[]>;
   /** Rows `from` to `to` of [.., D] seen as rows of D. */
@@ -115,6 +117,13 @@ class HostMemory implements Memory {
     for (const [name, value] of Object.entries(into)) {
       const [sum, part] = [floats(value), floats(more[name]!)];
       for (let i = 0; i < sum.length; i++) sum[i]! += part[i]!;
+    }
+  }
+
+  async addRows(table: Value, ids: Int32Array, rows: Value): Promise<void> {
+    const [sums, parts, width] = [floats(table), floats(rows), table.dims[1]!];
+    for (const [row, id] of ids.entries()) {
+      for (let i = 0; i < width; i++) sums[id * width + i]! += parts[row * width + i]!;
     }
   }
 
@@ -299,6 +308,17 @@ class DeviceMemory implements Memory {
       const [a, b] = [await this.placed(place), await this.placed(more[name]!)];
       await this.run(program, { a, b }, { sum: place });
     }
+  }
+
+  async addRows(table: Value, ids: Int32Array, rows: Value): Promise<void> {
+    const { dims } = table;
+    const program = await this.compiled(`add rows ${dims} ${rows.dims}`, () => {
+      const own = reshape(input('rows', 'float32', rows.dims), [-1, dims[1]!]);
+      const sums = scatterAddRows(own, input('ids', 'int64', [ids.length]), dims);
+      return { sum: add(input('before', 'float32', dims), sums) };
+    });
+    const feeds = await this.place({ rows, before: table });
+    await this.run(program, { ...feeds, ids: int64(ids, [ids.length]) }, { sum: table });
   }
 
   async numbers(scalars: readonly Value[]): Promise<number[]> {

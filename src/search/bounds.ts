@@ -125,7 +125,7 @@ export function checkTraining(
 }
 
 /** What a process may have, in bytes; less than the machine's in a container with a limit. */
-function machineMemory(): number {
+export function machineMemory(): number {
   const limit = process.constrainedMemory();
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
 }

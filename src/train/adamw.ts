@@ -51,33 +51,39 @@ export interface Moments {
   step: number;
 }
 
-/** What changes from step to step, as numbers of the update. */
-const ADAMW_NUMBERS = ['scale', 'rootCorrection', 'keep', 'rate'] as const;
+/**
+ * What changes from step to step, as numbers of the update; with all factors that are the same for every element in them,
+ * for each node of the update is a pass over the weights:
+ *
+ *   m = b1 m + ownM g;  v = b2 v + ownV g^2;  p = keep p - rate m / (sqrt(v) + floor)
+ */
+const ADAMW_NUMBERS = ['ownM', 'ownV', 'floor', 'keep', 'rate'] as const;
 
 /** The update of p by its gradient g, with moments m and v; the numbers are inputs of their names. */
 export function adamwUpdate(
   { p, g, m, v }: Record<'p' | 'g' | 'm' | 'v', Tensor>,
-  { beta1, beta2, eps }: AdamWOptions,
+  { beta1, beta2 }: AdamWOptions,
 ): Record<'newP' | 'newM' | 'newV', Tensor> {
   const number = (name: (typeof ADAMW_NUMBERS)[number]) => input(name, 'float32', []);
-  const scaled = mul(g, number('scale'));
-  const newM = add(mul(m, beta1), mul(scaled, 1 - beta1));
-  const newV = add(mul(v, beta2), mul(mul(scaled, scaled), 1 - beta2));
-  const direction = div(newM, add(mul(sqrt(newV), number('rootCorrection')), eps));
+  const newM = add(mul(m, beta1), mul(g, number('ownM')));
+  const newV = add(mul(v, beta2), mul(mul(g, g), number('ownV')));
+  const direction = div(newM, add(sqrt(newV), number('floor')));
   return { newP: sub(mul(p, number('keep')), mul(direction, number('rate'))), newM, newV };
 }
 
 /** The numbers of step `step`, counted from 1. */
 export function adamwNumbers(
-  { beta1, beta2 }: AdamWOptions,
+  { beta1, beta2, eps }: AdamWOptions,
   { step, rate, decay, scale }: { step: number; rate: number; decay: number; scale: number },
 ): Record<(typeof ADAMW_NUMBERS)[number], Value> {
   const number = (x: number) => float32(Float32Array.of(x), []);
+  const rootCorrection = Math.sqrt(1 - beta2 ** step);
   return {
-    scale: number(scale),
-    rootCorrection: number(1 / Math.sqrt(1 - beta2 ** step)),
+    ownM: number((1 - beta1) * scale),
+    ownV: number((1 - beta2) * scale ** 2),
+    floor: number(eps * rootCorrection),
     keep: number(1 - rate * decay),
-    rate: number(rate / (1 - beta1 ** step)),
+    rate: number((rate * rootCorrection) / (1 - beta1 ** step)),
   };
 }
 
@@ -101,7 +107,7 @@ export interface Optimizer {
  * Elements that are updated at a time: what a block's nodes hand to each other stays in the processor's cache, and takes no
  * memory to speak of. Of whole vectors it would be several times the model, and takes a quarter longer.
  */
-const BLOCK = 1 << 18;
+const BLOCK = 1 << 19;
 
 /** On the CPU: the ranges of the vectors are updated in place, without a copy, block by block. */
 export class AdamW implements Optimizer {

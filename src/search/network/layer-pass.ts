@@ -16,7 +16,7 @@ import { layerParameters } from '../../model/parameters.ts';
 import { relativeError } from '../train/align.ts';
 
 /** What a layer is asked for. */
-export interface Asked {
+interface Asked {
   spec: MixerSpec;
   /** Its weights that get a gradient, by their names in the layer. */
   trained: readonly string[];

@@ -1,20 +1,8 @@
-import {
-  add,
-  float32,
-  input,
-  int64,
-  type Memory,
-  memoryOf,
-  reshape,
-  scatterAddRows,
-  type Tensor,
-  type Value,
-  type Values,
-  zeros,
-} from '../../graph/index.ts';
+import { float32, type Memory, memoryOf, type Value, type Values, zeros } from '../../graph/index.ts';
 import { type BatchShape, LayerPrograms } from '../../model/layer-programs.ts';
 import { layerParameters } from '../../model/parameters.ts';
 import type { ParameterVector } from '../../train/parameters.ts';
+import { machineMemory } from '../bounds.ts';
 import type { Path } from '../judge/scorer.ts';
 import {
   type TopTokens,
@@ -49,7 +37,8 @@ export interface PathGradientOptions {
   signal?: AbortSignal;
   /**
    * Bytes of activations that are held from the forward to the backward pass, so that they are not computed twice; of
-   * layers that find no room the forward pass is recomputed. 0 for none.
+   * layers that find no room the forward pass is recomputed. 0 for none; unless told 2 GiB, of the machine's memory at
+   * most an eighth.
    */
   activations?: number;
   /** Terms of the sums of a product that is handed over; 256 unless told. */
@@ -63,8 +52,8 @@ export interface PathGradientOptions {
 /** About the part of the work that is done forwards, half of it by the teacher. */
 const FORWARD = 0.5;
 
-/** Of activations: a model of 135 M parameters takes 0.7 GB for 1,024 tokens. */
-const ACTIVATIONS = 2 * 2 ** 30;
+/** Bytes of activations, and the share of the machine's memory: a model of 135 M parameters takes 0.7 GB for 1,024 tokens. */
+const ACTIVATIONS = { bytes: 2 * 2 ** 30, share: 1 / 8 };
 
 const EMBEDDING = 'model.embed_tokens.weight';
 const MIXER = 'self_attn.';
@@ -229,8 +218,8 @@ export class PathGradient {
       states.add(above);
     }
     if (this.embedded !== undefined) {
-      const place = gradient.values()[this.embedded]!;
-      await this.embedding(ids, above ?? this.nothing, place);
+      // That of a tied head has been added already.
+      await memory.addRows(gradient.values()[this.embedded]!, ids, above ?? this.nothing);
     }
     const numbers = await memory.numbers(errors);
     const error = numbers.reduce((sum, each, i) => sum + weights[i]! * each, 0);
@@ -285,7 +274,8 @@ export class PathGradient {
   /** The layers whose activations are handed over: as many as there is room for, from the top. */
   private handing(path: Path, first: number, upTo: number, kept: ReadonlyMap<number, Value>): Set<number> {
     const layers = new Set<number>();
-    let room = this.options.activations ?? ACTIVATIONS;
+    const { activations = Math.min(ACTIVATIONS.bytes, ACTIVATIONS.share * machineMemory()) } = this.options;
+    let room = activations;
     for (let layer = upTo - 1; layer >= first; layer--) {
       room -= this.pass(layer, path[layer]!, kept.has(layer)).bytes;
       if (room < 0) break;
@@ -378,20 +368,6 @@ export class PathGradient {
       place,
     ]);
     return this.pass(layer, branch, !!kept).backward(feeds, handed, Object.fromEntries(places));
-  }
-
-  /** Adds the gradient of the embedding, to which that of a tied head has been added already. */
-  private async embedding(ids: Int32Array, above: Value, place: Value): Promise<void> {
-    const { programs } = this;
-    const { config } = this.options.student;
-    const program = await programs.compiled('embedding', () => {
-      const table = [config.vocabSize, config.hiddenSize];
-      const rows: Tensor = reshape(programs.hidden('above'), [-1, config.hiddenSize]);
-      const sums = scatterAddRows(rows, input('ids', 'int64', [ids.length]), table);
-      return { sum: add(input('before', 'float32', table), sums) };
-    });
-    const feeds = await this.memory.place({ above, before: place });
-    await this.memory.run(program, { ...feeds, ids: int64(ids, [ids.length]) }, { sum: place });
   }
 
   private isTeachers(layer: number, branch: number): boolean {
