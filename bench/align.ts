@@ -1,8 +1,4 @@
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { ModelConfig } from '../src/model/config.ts';
 import { MemoryTensors } from '../src/model/memory-tensors.ts';
 import { modelParameters } from '../src/model/parameters.ts';
 import { BranchWeights } from '../src/search/network/branches.ts';
@@ -10,34 +6,15 @@ import { linearMixer } from '../src/search/network/linear-mixer.ts';
 import { Network } from '../src/search/network/network.ts';
 import { align } from '../src/search/train/align.ts';
 import { Random } from '../src/util/random.ts';
+import { DEFAULT_VENV, execute, pythonWithTorch } from './python-peer.ts';
+import { smolLm2 } from './smollm2.ts';
 
 /**
  * Tokens per second of aligning one Gated DeltaNet layer on SmolLM2-135M's shapes, beside the same work in PyTorch
  * (torch_align.py), in turns. PyTorch is installed into a virtual environment outside the checkout when first asked
  * for; it is several GB.
  */
-const SMOLLM2_LAYER: ModelConfig = {
-  modelType: 'llama',
-  vocabSize: 512,
-  hiddenSize: 576,
-  intermediateSize: 1536,
-  numHeads: 9,
-  numKvHeads: 3,
-  headDim: 64,
-  rmsNormEps: 1e-5,
-  ropeTheta: 100_000,
-  ropeScaling: null,
-  qkvBias: false,
-  oBias: false,
-  qkNorm: false,
-  mlpBias: false,
-  tieWordEmbeddings: true,
-  maxPositionEmbeddings: 8192,
-  initializerRange: 0.02,
-  bosTokenId: null,
-  eosTokenIds: [],
-  layers: [{ kind: 'attention' }],
-};
+const SMOLLM2_LAYER = smolLm2({ layers: 1, vocabSize: 512 });
 
 export async function main(args: string[]): Promise<void> {
   const { values } = parseArgs({
@@ -49,7 +26,7 @@ export async function main(args: string[]): Promise<void> {
       rounds: { type: 'string', default: '3' },
       threads: { type: 'string', default: '2' },
       mixer: { type: 'string', default: 'gated_deltanet' },
-      venv: { type: 'string', default: join(process.env.HOME ?? '/tmp', 'postnas-venv') },
+      venv: { type: 'string', default: DEFAULT_VENV },
       'no-peer': { type: 'boolean', default: false },
     },
   });
@@ -59,7 +36,7 @@ export async function main(args: string[]): Promise<void> {
     number,
     number,
   ];
-  const python = values['no-peer'] ? null : await peer(values.venv);
+  const python = values['no-peer'] ? null : await pythonWithTorch(values.venv);
   const ours: number[] = [];
   const theirs: number[] = [];
   for (let round = 0; round < rounds; round++) {
@@ -137,29 +114,4 @@ async function run(
 async function torch(python: string, options: string[]): Promise<number> {
   const output = await execute(python, [new URL('./torch_align.py', import.meta.url).pathname, ...options]);
   return (JSON.parse(output) as { tokens_per_second: number }).tokens_per_second;
-}
-
-/** A Python with PyTorch in a virtual environment, made when it is not there. */
-async function peer(venv: string): Promise<string> {
-  const python = join(venv, 'bin', 'python');
-  if (!existsSync(python)) {
-    console.log(`installing PyTorch into ${venv} (several GB)`);
-    await execute('python3', ['-m', 'venv', venv]);
-    await execute(join(venv, 'bin', 'pip'), ['install', '--quiet', 'torch==2.15.0', 'numpy==2.4.6']);
-  }
-  return python;
-}
-
-function execute(command: string, args: string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    let output = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      output += chunk.toString();
-    });
-    child.on('error', reject);
-    child.on('close', (code) =>
-      code === 0 ? resolve(output) : reject(new Error(`${command} ${args.join(' ')} ended with ${code}`)),
-    );
-  });
 }

@@ -8,7 +8,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseHTML } from 'linkedom';
 import { renderReport } from '../src/report/report.ts';
-import { themeVariables } from '../src/report/theme.ts';
+import { standalone } from '../src/report/standalone.ts';
 import { readResult } from '../src/search/read-result.ts';
 import type { Result } from '../src/search/result.ts';
 
@@ -56,16 +56,6 @@ export function documentFigures(): { charts: Map<string, string>; page: string }
     page = page.replace(place, () => table);
   }
   return { charts: new Map(charts), page };
-}
-
-function standalone(svg: string): string {
-  const style =
-    `svg{${themeVariables('light')}background:var(--paper);color:var(--ink);font-family:system-ui,sans-serif}` +
-    `@media (prefers-color-scheme:dark){svg{${themeVariables('dark')}}}text{white-space:pre}`;
-  return `${svg
-    .replace('<svg', '<svg xmlns="http://www.w3.org/2000/svg"')
-    .replace(/ style="max-width:[^"]*"/, '')
-    .replace('>', `><style>${style}</style>`)}\n`;
 }
 
 if (process.argv[1] === import.meta.filename) {

@@ -1,59 +1,15 @@
 import { mixerOf } from '../../src/mixers/registry.ts';
 import type { MixerSpec } from '../../src/mixers/spec.ts';
 import type { ModelConfig } from '../../src/model/config.ts';
-import { MemoryTensors } from '../../src/model/memory-tensors.ts';
-import { countParameters, mlpParameters, modelParameters } from '../../src/model/parameters.ts';
+import { countParameters, mlpParameters } from '../../src/model/parameters.ts';
 import { BranchWeights } from '../../src/search/network/branches.ts';
 import { linearMixer } from '../../src/search/network/linear-mixer.ts';
-import { Network } from '../../src/search/network/network.ts';
 import { align } from '../../src/search/train/align.ts';
 import { trainSuperNetwork } from '../../src/search/train/super-network.ts';
 import type { OnProgress } from '../../src/util/progress.ts';
-import { Random } from '../../src/util/random.ts';
+import type { Random } from '../../src/util/random.ts';
+import { randomNetwork, smolLm2 } from '../smollm2.ts';
 import type { Section } from './section.ts';
-
-/** SmolLM2-135M, on which mixers in the place of all attention are aligned and trained by features. */
-function smolLm2(layers: number, vocabSize: number): ModelConfig {
-  return {
-    modelType: 'llama',
-    vocabSize,
-    hiddenSize: 576,
-    intermediateSize: 1536,
-    numHeads: 9,
-    numKvHeads: 3,
-    headDim: 64,
-    rmsNormEps: 1e-5,
-    ropeTheta: 100_000,
-    ropeScaling: null,
-    qkvBias: false,
-    oBias: false,
-    qkNorm: false,
-    mlpBias: false,
-    tieWordEmbeddings: true,
-    maxPositionEmbeddings: 8192,
-    initializerRange: 0.02,
-    bosTokenId: null,
-    eosTokenIds: [],
-    layers: Array.from({ length: layers }, () => ({ kind: 'attention' })),
-  };
-}
-
-/** Uniform values instead of a checkpoint's own draw: normal ones of 135 M take a while. */
-function randomNetwork(config: ModelConfig): Network {
-  const random = new Random(1);
-  return new Network(
-    config,
-    new MemoryTensors(
-      modelParameters(config).map(({ name, shape, init }) => {
-        const size = shape.reduce((a, b) => a * b, 1);
-        if (shape.length < 2) return [name, { shape, data: Float32Array.from(init(random)) }];
-        const data = new Float32Array(size);
-        for (let i = 0; i < size; i++) data[i] = 0.07 * (random.uniform() - 0.5);
-        return [name, { shape, data }];
-      }),
-    ),
-  );
-}
 
 /**
  * Floating-point operations of a token in products with weights, two per weight and product; what attention and
@@ -82,7 +38,7 @@ export const training: Section = {
     const { batch, length, steps, layers, vocabulary } = options as Record<string, number> & {
       [K in keyof typeof training.options]: number;
     };
-    const config = smolLm2(layers!, vocabulary!);
+    const config = smolLm2({ layers: layers!, vocabSize: vocabulary! });
     const shape = { batch: batch!, length: length! };
     const tokens = shape.batch * shape.length;
     for (const kind of ['gated_deltanet', 'jet_block']) {

@@ -3,6 +3,7 @@ import { taskMeasures } from '../report/measure.ts';
 import type { Result } from '../search/result.ts';
 import type { FinalResult } from '../search/stages/final/result.ts';
 import type { Judged } from '../search/stages/placement/searcher.ts';
+import { moreText } from '../train/forecast.ts';
 import { duration } from './progress.ts';
 import { plain, table } from './table.ts';
 
@@ -18,7 +19,7 @@ export function distillSummary(result: Result, { out }: { out: string }): string
       scoreTable(final),
       againstTeacher(final),
       '',
-      ...trained.map(({ name, steps, loss }) => `${name}: ${steps} steps, loss ${loss.toFixed(4)}`),
+      ...trained.map(stageLine),
       `${sum(({ tokens }) => tokens).toLocaleString('en')} tokens in ${duration(sum(({ seconds }) => seconds))}`,
       `report:  ${join(out, 'report.html')}`,
       `hybrid:  ${hybrid}`,
@@ -28,6 +29,24 @@ export function distillSummary(result: Result, { out }: { out: string }): string
       `  postnas info ${hybrid}`,
     ].join('\n'),
   );
+}
+
+/** 'all: 400 steps, loss 0.0310; on held-out text 0.0520 -> 0.0330 nats from the teacher; 12 min more: about ...' */
+function stageLine({
+  name,
+  steps,
+  loss,
+  ended,
+  curve = [],
+  more = null,
+}: FinalResult['runs'][number]['stages'][number]): string {
+  const [first, last] = [curve[0], curve.at(-1)];
+  const best = Math.min(...curve.map(({ divergence }) => divergence));
+  const end = ended === 'patience' ? ', ended for want of progress, the best weights kept' : '';
+  const trained = `${name}: ${steps} steps, loss ${loss.toFixed(4)}${end}`;
+  if (!first || !last) return trained;
+  const to = ended === 'patience' ? best : last.divergence;
+  return `${trained}; on held-out text ${first.divergence.toFixed(4)} -> ${to.toFixed(4)} nats from the teacher; ${moreText(more)}`;
 }
 
 /** A row per model, each task by the measure that its objective names. */

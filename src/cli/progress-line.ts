@@ -42,7 +42,7 @@ const WIDE = 60;
  * @param bar whether what is left of the line shows a bar
  */
 export function progressLine(
-  { stage, done, total, unit, values = {} }: ProgressEvent,
+  { stage, done, total, unit, values = {}, note }: ProgressEvent,
   rate: number,
   width: number,
   bar = true,
@@ -57,6 +57,7 @@ export function progressLine(
   for (const [name, value] of Object.entries(values)) line.add(`${name} ${value.toPrecision(4)}`);
   line.add(stage, line.room >= SHORTEST_NAME ? `${stage.slice(0, line.room - 1)}…` : undefined);
   line.add(`${compact(done)}/${compact(total)} ${unit}`);
+  if (note !== undefined) line.add(note);
   if (bar && line.room >= SMALLEST_BAR) {
     const size = Math.min(BAR, line.room);
     const filled = Math.floor(part * size);

@@ -124,7 +124,7 @@ export function createProgress({ quiet = false, stream = process.stderr }: Progr
     const stage = stages.get(event.stage) ?? begin(event, now);
     stages.set(event.stage, stage);
     // Between two steps the loss is that of the last one.
-    stage.last = { ...event, values: event.values ?? stage.last.values };
+    stage.last = { ...event, values: event.values ?? stage.last.values, note: event.note ?? stage.last.note };
     const ended = event.done >= event.total;
     if (stage.bar) {
       stage.bar.setTotal(event.total);

@@ -186,7 +186,7 @@ async function prepare(
   const small = countParameters(modelParameters(context.config)) <= SMALL;
   // A GPU is one for all.
   const wanted = options.jobs ?? (small && context.device === 'cpu' ? cores : 1);
-  const most = Math.max(1, ...planOf(recipe, context.config).map(({ trials }) => trials));
+  const most = Math.max(1, ...planOf(context.recipe, context.config).map(({ trials }) => trials));
   // Workers cannot read what this process has read from a pipe.
   const isAlone = [recipe.data ?? [], recipe.heldOut ?? []].flat().some(isPiped);
   const jobs = isAlone ? 1 : Math.min(wanted, most);

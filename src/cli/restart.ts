@@ -24,8 +24,9 @@ const file = (path: string) => new RegExp(`^${path}(\\.\\d+\\.tmp|\\.damaged)?$`
 /** What says that a process is at work in a folder, or was when it was killed. */
 const LOCK = /(^|\/)postnas\.lock(\.\d+\.tmp|\.taken-over)?$/;
 
-/** The state and the log of a training, in a folder, and its lock. */
-const training = (folder: string) => file(`${folder}(state[^/]*|log\\.jsonl|postnas\\.lock)`);
+/** The state, the best weights and the log of a training, in a folder, and its lock. */
+const training = (folder: string) =>
+  file(`${folder}(state[^/]*|best\\.safetensors|log\\.jsonl|postnas\\.lock)`);
 const model = (folder: string) => file(`${folder}(\\.saving/)?(${MODEL_FILES})`);
 
 /** What every run of a recipe has at the top; a run of one stage has this one's files there, too. */

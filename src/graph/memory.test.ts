@@ -34,3 +34,30 @@ test('rows are views, and joined again', async () => {
     5, 6,
   ]);
 });
+
+test('a result that was given back makes room for one of its size, and for no other', async () => {
+  const size = 1 << 15;
+  const own = memoryOf('cpu');
+  const program = await own.compile({ y: mul(input('x', 'float32', ['N']), 2) });
+  const y = async (value: number, length = size) => {
+    const x = float32(new Float32Array(length).fill(value), [length]);
+    return (await own.run(program, { x })).y!;
+  };
+  const first = await y(1);
+  const second = await y(2);
+  expect(second.data).not.toBe(first.data);
+  own.free(first);
+  // Twice is once.
+  own.free(first);
+  expect((await y(3, 2 * size)).data).not.toBe(first.data);
+  const third = await y(4);
+  expect(third.data).toBe(first.data);
+  expect((await y(5)).data).not.toBe(first.data);
+  expect([third, second].map(({ data }) => (data as Float32Array)[size - 1])).toEqual([8, 4]);
+  // What is not of this memory is not taken.
+  const foreign = zeros([size]);
+  own.free(foreign);
+  expect((await y(6)).data).not.toBe(foreign.data);
+  await own.release(program);
+  await own.dispose();
+});

@@ -69,10 +69,14 @@ function floats({ data }: Value): Float32Array<ArrayBuffer> {
   return data as Float32Array<ArrayBuffer>;
 }
 
-/** Programs read and write host arrays themselves. */
+/** Programs read and write host arrays themselves. Results that are given back make room for others of their size. */
 class HostMemory implements Memory {
   readonly device = 'cpu';
   readonly held = 0;
+  /** Arrays of results that have not been given back. */
+  private readonly alive = new WeakSet<Float32Array>();
+  /** Arrays that have been, by length: new ones cost a page fault every 4 KB. */
+  private readonly spare = new Map<number, Float32Array[]>();
 
   compile(outputs: Record<string, Tensor>, { threads }: { threads?: number } = {}): Promise<Program> {
     return Program.compile(outputs, { threads });
@@ -91,7 +95,12 @@ class HostMemory implements Memory {
   }
 
   run(program: Program, feeds: Values, into?: Values): Promise<Values> {
-    return program.run(feeds, into);
+    return program.run(feeds, into, (shape) => {
+      const size = shape.reduce((a, b) => a * b, 1);
+      const data = this.spare.get(size)?.pop() ?? new Float32Array(size);
+      this.alive.add(data);
+      return float32(data, shape);
+    });
   }
 
   clear(data: Float32Array): void {
@@ -110,7 +119,9 @@ class HostMemory implements Memory {
   }
 
   async numbers(scalars: readonly Value[]): Promise<number[]> {
-    return scalars.map((value) => floats(value)[0]!);
+    const read = scalars.map((value) => floats(value)[0]!);
+    this.free(...scalars);
+    return read;
   }
 
   async rows(x: Value, from: number, to: number): Promise<Value> {
@@ -126,12 +137,23 @@ class HostMemory implements Memory {
       data.set(floats(part), at);
       at += part.size;
     }
+    this.free(...rows);
     return float32(data, shape);
   }
 
-  free(): void {}
+  free(...values: readonly (Value | undefined)[]): void {
+    for (const value of values) {
+      const data = value && floats(value);
+      if (!data || !this.alive.delete(data)) continue;
+      const spare = this.spare.get(data.length) ?? [];
+      spare.push(data);
+      this.spare.set(data.length, spare);
+    }
+  }
 
-  async dispose(): Promise<void> {}
+  async dispose(): Promise<void> {
+    this.spare.clear();
+  }
 }
 
 /** Host arrays of one buffer that the device has copies of, by where they begin. */

@@ -205,11 +205,12 @@ export class Program {
    * @param feeds a value for each input
    * @param into host values whose memory receives outputs; one may be the memory of an input if no other node of the
    *   graph still reads that input when the output is written
+   * @param room gives a value for a float32 result that has no place, whatever its numbers; may be asked for none
    * @throws GraphError naming an input that is missing, unknown, or of the wrong dtype or shape
    */
-  async run(feeds: Values, into: Values = {}): Promise<Values> {
+  async run(feeds: Values, into: Values = {}, room?: (shape: readonly number[]) => Value): Promise<Values> {
     if (this.disposed) throw new GraphError('this program has been disposed of');
-    return this.prepare(feeds, into)();
+    return this.prepare(feeds, into, room)();
   }
 
   /**
@@ -217,7 +218,11 @@ export class Program {
    *
    * @throws GraphError as `run` does
    */
-  prepare(feeds: Values, into: Values = {}): () => Promise<Values> {
+  prepare(
+    feeds: Values,
+    into: Values = {},
+    room?: (shape: readonly number[]) => Value,
+  ): () => Promise<Values> {
     const bindings = this.check(feeds, into);
     const given: Values = {};
     for (const [name, { port }] of this.inputs) given[port] = feeds[name]!;
@@ -230,7 +235,9 @@ export class Program {
     return async () => {
       if (this.disposed) throw new GraphError('this program has been disposed of');
       const fetches = fresh.length > 0 ? { ...places } : places;
-      for (const { port, dtype, shape } of fresh) fetches[port] = blank(dtype, shape);
+      for (const { port, dtype, shape } of fresh) {
+        fetches[port] = room && dtype === 'float32' ? room(shape) : blank(dtype, shape);
+      }
       const running = runSession(this.session, given, fetches, placed);
       this.running.add(running);
       try {

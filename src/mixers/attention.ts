@@ -17,7 +17,7 @@ import { linearWeight, type Mixer, type MixerInput, type Parameter, vector } fro
 import { newestPlaces, trailing } from './padding.ts';
 import { rope } from './rope.ts';
 import { type Sinks, sinksOf } from './sinks.ts';
-import type { AttentionSpec, MixerContext, SlidingWindowSpec } from './spec.ts';
+import type { AttentionForm, AttentionSpec, MixerContext, SlidingWindowSpec } from './spec.ts';
 
 /**
  * Softmax attention with grouped key and value heads (spec §1.5), and its sliding-window form (§1.6), which has
@@ -25,7 +25,7 @@ import type { AttentionSpec, MixerContext, SlidingWindowSpec } from './spec.ts';
  */
 
 export function attentionParameters(_spec: unknown, context: MixerContext): Parameter[] {
-  const { hiddenSize, numHeads, numKvHeads, headDim, qkvBias, oBias, qkNorm } = context;
+  const { hiddenSize, numHeads, numKvHeads, headDim, qkvBias, oBias, qkNorm, qkNormOfAll } = context;
   const [q, kv] = [numHeads * headDim, numKvHeads * headDim];
   return [
     linearWeight('q_proj.weight', q, hiddenSize),
@@ -36,7 +36,12 @@ export function attentionParameters(_spec: unknown, context: MixerContext): Para
       ? [vector('q_proj.bias', q, 0), vector('k_proj.bias', kv, 0), vector('v_proj.bias', kv, 0)]
       : []),
     ...(oBias ? [vector('o_proj.bias', hiddenSize, 0)] : []),
-    ...(qkNorm ? [vector('q_norm.weight', headDim, 1), vector('k_norm.weight', headDim, 1)] : []),
+    ...(qkNorm
+      ? [
+          vector('q_norm.weight', qkNormOfAll ? q : headDim, 1),
+          vector('k_norm.weight', qkNormOfAll ? kv : headDim, 1),
+        ]
+      : []),
   ];
 }
 
@@ -59,18 +64,23 @@ export function joinHeads(x: Tensor): Tensor {
   return reshape(transpose(x, [0, 2, 1, 3]), [B, T, heads * width]);
 }
 
-/** Rotated queries [B, H, T, d], rotated keys and values [B, KV, T, d]. */
-export function rotatedHeads(context: MixerContext, input: MixerInput): Record<'q' | 'k' | 'v', Tensor> {
+/** Rotated queries [B, H, T, d], rotated keys and values [B, KV, T, d]; not rotated where the layer says so. */
+export function rotatedHeads(
+  context: MixerContext,
+  input: MixerInput,
+  { noRope, localRope }: AttentionForm = {},
+): Record<'q' | 'k' | 'v', Tensor> {
   const { x, params } = input;
-  const { numHeads, numKvHeads, qkNorm, rmsNormEps } = context;
-  let q = splitHeads(project(x, params, 'q_proj'), numHeads);
-  let k = splitHeads(project(x, params, 'k_proj'), numKvHeads);
-  const v = splitHeads(project(x, params, 'v_proj'), numKvHeads);
-  if (qkNorm) {
-    q = rmsNorm(q, params['q_norm.weight']!, rmsNormEps);
-    k = rmsNorm(k, params['k_norm.weight']!, rmsNormEps);
-  }
-  const rotate = rope(context, input);
+  const { numHeads, numKvHeads, qkNorm, qkNormOfAll, rmsNormEps } = context;
+  const heads = (name: string, count: number) => {
+    const norm = (x: Tensor) => rmsNorm(x, params[`${name}_norm.weight`]!, rmsNormEps);
+    const all = project(x, params, `${name}_proj`);
+    if (!qkNorm || name === 'v') return splitHeads(all, count);
+    return qkNormOfAll ? splitHeads(norm(all), count) : norm(splitHeads(all, count));
+  };
+  const [q, k, v] = [heads('q', numHeads), heads('k', numKvHeads), heads('v', numKvHeads)];
+  if (noRope) return { q, k, v };
+  const rotate = rope(context, input, localRope);
   return { q: rotate(q), k: rotate(k), v };
 }
 
@@ -90,15 +100,14 @@ export type Places = Record<'k' | 'v' | 'valid', Tensor>;
  * @returns what the queries get [B, H, T, d], the state with the call's tokens behind it
  */
 export function attendAfter(
-  input: MixerInput,
+  { mask }: Pick<MixerInput, 'mask'>,
   { q, ...own }: Record<'q' | 'k' | 'v', Tensor>,
   state: Places | undefined,
   window: number,
   count = 0,
 ): { attended: Tensor; state: Places; sinks?: Sinks } {
-  const { x, mask } = input;
-  const [B, T] = x.shape as [Dim, Dim];
-  const sinks = count > 0 ? sinksOf({ x, mask, state }, own, count) : undefined;
+  const [B, , T] = q.shape as [Dim, Dim, Dim];
+  const sinks = count > 0 ? sinksOf({ mask, state }, own, count) : undefined;
   let { k, v } = own;
   let valid = sinks?.others ?? mask;
   if (state) {
@@ -120,15 +129,15 @@ export function attendAfter(
  * newest of all others, the last token last.
  */
 export function attendWithin(
-  input: MixerInput,
+  input: Pick<MixerInput, 'mask' | 'paddedLeft'>,
   own: Record<'q' | 'k' | 'v', Tensor>,
   before: Places | undefined,
   { window, sinks: count = 0 }: Pick<SlidingWindowSpec, 'window' | 'sinks'>,
 ): { attended: Tensor; state: Places } {
   const { attended, state, sinks } = attendAfter(input, own, before, window, count);
+  const [B] = own.q.shape as [Dim];
   // At the start of a sequence the places before the first token are zeros.
   const newest = (x: Tensor) => newestPlaces(before ? x : pad(x, 2, window, 0), window, trailing(input));
-  const [B] = input.x.shape as [Dim];
   const places = newest(reshape(state.valid, [B, 1, state.valid.shape[1]!, 1]));
   const last = { k: newest(state.k), v: newest(state.v), valid: reshape(places, [B, window]) };
   if (!sinks) return { attended, state: last };
@@ -150,7 +159,7 @@ export function copyAttention(
 }
 
 /** The places of a state, whose names begin with `prefix`. */
-export function placesOf({ state }: MixerInput, prefix = ''): Places | undefined {
+export function placesOf({ state }: Pick<MixerInput, 'state'>, prefix = ''): Places | undefined {
   if (!state) return undefined;
   const of = (name: string) => state[`${prefix}${name}`]!;
   return { k: of('k'), v: of('v'), valid: of('valid') };
@@ -166,8 +175,8 @@ export const attention: Mixer<AttentionSpec> = {
     { name: 'v', shape: ['B', numKvHeads, 'P', headDim] },
     { name: 'valid', shape: ['B', 'P'] },
   ],
-  forward: (_spec, context, input) => {
-    const own = rotatedHeads(context, input);
+  forward: (spec, context, input) => {
+    const own = rotatedHeads(context, input, spec);
     const { attended, state } = attendAfter(input, own, placesOf(input), Number.POSITIVE_INFINITY);
     return { y: output(attended, input.params), state };
   },
@@ -175,7 +184,7 @@ export const attention: Mixer<AttentionSpec> = {
     reach: (_spec, context) => [
       { heads: range(context.numKvHeads), window: Number.POSITIVE_INFINITY, sinks: 0 },
     ],
-    heads: (_spec, context, input) => rotatedHeads(context, input),
+    heads: (spec, context, input) => rotatedHeads(context, input, spec),
     output,
   },
   fromAttention: (_spec, context, weights) => copyAttention(weights, context),
@@ -192,12 +201,17 @@ export const slidingWindow: Mixer<SlidingWindowSpec> = {
     { name: 'valid', shape: ['B', sinks + window] },
   ],
   forward: (spec, context, input) => {
-    const { attended, state } = attendWithin(input, rotatedHeads(context, input), placesOf(input), spec);
+    const { attended, state } = attendWithin(
+      input,
+      rotatedHeads(context, input, spec),
+      placesOf(input),
+      spec,
+    );
     return { y: output(attended, input.params), state };
   },
   cached: {
     reach: ({ window, sinks = 0 }, context) => [{ heads: range(context.numKvHeads), window, sinks }],
-    heads: (_spec, context, input) => rotatedHeads(context, input),
+    heads: (spec, context, input) => rotatedHeads(context, input, spec),
     output,
   },
   fromAttention: (_spec, context, weights) => copyAttention(weights, context),

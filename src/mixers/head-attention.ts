@@ -10,7 +10,14 @@ import {
   rotatedHeads,
 } from './attention.ts';
 import type { Mixer, Reach } from './mixer.ts';
-import type { AttentionSpec, HeadAttentionSpec, MixerContext, SlidingWindowSpec } from './spec.ts';
+import type {
+  AttentionForm,
+  AttentionSpec,
+  HeadAttentionSpec,
+  MixerContext,
+  MixerSpec,
+  SlidingWindowSpec,
+} from './spec.ts';
 
 /**
  * Attention by key and value head: some see all tokens, the others a window and the first tokens of the text. Its weights
@@ -80,6 +87,12 @@ function reach(
   ];
 }
 
+/** What a layer's attention has whatever it sees, to be had by another in its place. */
+export function attentionForm(spec: MixerSpec): AttentionForm {
+  const { noRope, localRope } = spec as AttentionForm;
+  return { ...(noRope && { noRope }), ...(localRope && { localRope }) };
+}
+
 /**
  * Attention of which some KV heads see all tokens and the others a window, as the mixer that says so: full attention where
  * all do, a sliding window where none does.
@@ -87,10 +100,10 @@ function reach(
 export function attentionSpec(
   fullHeads: readonly number[],
   { numKvHeads }: Pick<MixerContext, 'numKvHeads'>,
-  { window, sinks = 0 }: { window: number; sinks?: number },
+  { window, sinks = 0, ...form }: { window: number; sinks?: number } & AttentionForm,
 ): AttentionSpec | SlidingWindowSpec | HeadAttentionSpec {
-  const near = { window, ...(sinks > 0 ? { sinks } : {}) };
-  if (fullHeads.length === numKvHeads) return { kind: 'attention' };
+  const near = { window, ...(sinks > 0 ? { sinks } : {}), ...form };
+  if (fullHeads.length === numKvHeads) return { kind: 'attention', ...form };
   if (fullHeads.length === 0) return { kind: 'sliding_window', ...near };
   return { kind: 'head_attention', fullHeads: [...fullHeads].sort((a, b) => a - b), ...near };
 }
@@ -123,7 +136,7 @@ export const headAttention: Mixer<HeadAttentionSpec> = {
       for (const [name, tensor] of Object.entries(after)) state[`${prefix}${name}`] = tensor;
       return attended;
     };
-    const heads = rotatedHeads(context, input);
+    const heads = rotatedHeads(context, input, spec);
     return {
       y: output(attendByGroup(heads, reach(spec, context), context, attend), input.params),
       state,
@@ -131,7 +144,7 @@ export const headAttention: Mixer<HeadAttentionSpec> = {
   },
   cached: {
     reach,
-    heads: (_spec, context, input) => rotatedHeads(context, input),
+    heads: (spec, context, input) => rotatedHeads(context, input, spec),
     output,
   },
   fromAttention: (_spec, context, weights) => copyAttention(weights, context),

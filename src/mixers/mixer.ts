@@ -57,8 +57,11 @@ export interface MixerInput {
   positions?: Tensor;
   /** One more than the largest position that can occur; T when absent. */
   maxPositions?: number;
-  /** Tables of rotation angles for heads of a width, which `positions` are rows of; computed when absent. */
-  angles?: (width: number) => { cos: Tensor; sin: Tensor };
+  /**
+   * Tables of rotation angles for heads of a width, by the layers' own theta where they say `local`, which `positions` are rows
+   * of; computed when absent.
+   */
+  angles?: (width: number, local?: boolean) => { cos: Tensor; sin: Tensor };
   /**
    * 1 for a row in which a window counts, 0 for one in which the linear mixer beside it is alone, for training: float32
    * [B]; all count when absent. Of use to mixers that have both.
@@ -127,6 +130,9 @@ interface CachedAttention<S extends MixerSpec> {
   /** What the queries got [B, H, T, d] -> [B, T, D] */
   output(attended: Tensor, params: Readonly<Record<string, Tensor>>): Tensor;
 }
+
+/** What is linear in a mixer. */
+export type LinearPart = Pick<Mixer, 'state' | 'forward'>;
 
 /** The linear part of a mixer that has attention too: functions of the whole mixer's input, weights and state. */
 interface BesideAttention<S extends MixerSpec> extends Pick<Mixer<S>, 'state' | 'forward'> {

@@ -7,7 +7,7 @@ import { headAttention } from './head-attention.ts';
 import { jetBlock } from './jet-block.ts';
 import { kda } from './kda.ts';
 import { mamba2 } from './mamba2.ts';
-import type { Mixer } from './mixer.ts';
+import type { LinearPart, Mixer } from './mixer.ts';
 import { retNet } from './retnet.ts';
 import { rwkv7 } from './rwkv7.ts';
 import type { BuiltInKind, CustomSpec, LinearSpec, MixerSpec } from './spec.ts';
@@ -82,6 +82,11 @@ export function mixerOf<S extends MixerSpec>(spec: S): Mixer<S> {
   if (!mixer) throw new InputError(unknownMixer(kind));
   // The table is typed by kind, which TypeScript does not carry through the look-up.
   return mixer as unknown as Mixer<S>;
+}
+
+/** What is linear in a mixer: all of it, or what stands beside its attention. */
+export function linearPart(mixer: Mixer): LinearPart | undefined {
+  return mixer.cached ? mixer.beside : mixer;
 }
 
 /** Whether a mixer keeps a state of fixed size, and no keys and values: it took the place of attention. */

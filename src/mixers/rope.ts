@@ -73,13 +73,21 @@ function angleTables(context: MixerContext, rows: number): { cos: Tensor; sin: T
   return { cos, sin };
 }
 
+/** The same with the rotation that layers with `localRope` have. */
+export function localRope<C extends Pick<MixerContext, 'ropeTheta' | 'ropeScaling' | 'localRopeTheta'>>(
+  context: C,
+): C {
+  return { ...context, ropeTheta: context.localRopeTheta ?? context.ropeTheta, ropeScaling: null };
+}
+
 /** A function that rotates heads [B, H, T, headDim] by the positions of the mixer's input. */
-export function rope(context: MixerContext, input: MixerInput): (heads: Tensor) => Tensor {
+export function rope(context: MixerContext, input: MixerInput, local = false): (heads: Tensor) => Tensor {
   const [B, T] = input.x.shape as [number, number];
   const rows = input.maxPositions ?? T;
   if (typeof rows !== 'number' && !input.angles)
     throw new Error(`rope: maxPositions is needed where T is symbolic (${T})`);
-  const { cos, sin } = input.angles?.(context.headDim) ?? angleTables(context, rows);
+  const { cos, sin } =
+    input.angles?.(context.headDim, local) ?? angleTables(local ? localRope(context) : context, rows);
   const positions = input.positions ?? expand(reshape(arange(T), [1, T]), [B, T]);
   return (heads) => rotary(heads, positions, cos, sin);
 }

@@ -41,15 +41,15 @@ export interface Sinks {
 /**
  * The first `count` tokens of every text, those of earlier calls and of this one.
  *
- * @param input whose state begins with as many places, filled from the first on
+ * @param state whose places are filled from the first on, and begin with as many
  * @param own keys and values of the call's tokens [B, KV, T, d]
  */
 export function sinksOf(
-  { x, mask, state }: { [K in 'x' | 'mask' | 'state']: MixerInput[K] | undefined } & Pick<MixerInput, 'x'>,
+  { mask, state }: { [K in 'mask' | 'state']: MixerInput[K] | undefined },
   own: Record<'k' | 'v', Tensor>,
   count: number,
 ): Sinks {
-  const [B, T] = x.shape as [Dim, Dim];
+  const [B, , T] = own.k.shape as [Dim, Dim, Dim];
   const tokens = mask ?? fill(1, [B, T]);
   // How many tokens a text has, up to each of this call's, without those that are no sinks.
   const taken = state && sum(slice(state.valid!, 1, 0, count), 1, true);

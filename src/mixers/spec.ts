@@ -48,20 +48,32 @@ export interface MixerContext {
   rmsNormEps: number;
   ropeTheta: number;
   ropeScaling: RopeScaling | null;
+  /** Of layers that say `localRope`, which have no scaling. */
+  localRopeTheta?: number;
   /** Bias on q_proj, k_proj and v_proj (Qwen2; Llama with attention_bias). */
   qkvBias: boolean;
   /** Bias on o_proj (Llama with attention_bias). */
   oBias: boolean;
   /** RMSNorm over each query and key head before the rotation (Qwen3). */
   qkNorm: boolean;
+  /** These norms are over all query heads together, and over all key heads (OLMo 2). */
+  qkNormOfAll?: true;
 }
 
-export interface AttentionSpec {
+/** What attention has whatever it sees. */
+export interface AttentionForm {
+  /** Queries and keys are not rotated (SmolLM3: every fourth layer). */
+  noRope?: true;
+  /** They are rotated by the theta that layers with windows have (Gemma 3), `localRopeTheta`. */
+  localRope?: true;
+}
+
+export interface AttentionSpec extends AttentionForm {
   kind: 'attention';
 }
 
 /** Attention over the last `window` tokens, the current one included, and over the first `sinks` tokens of the text. */
-export interface SlidingWindowSpec {
+export interface SlidingWindowSpec extends AttentionForm {
   kind: 'sliding_window';
   window: number;
   /** None when absent. */
@@ -69,7 +81,7 @@ export interface SlidingWindowSpec {
 }
 
 /** Attention in which some key and value heads, with their query heads, see all tokens, and the others a window. */
-export interface HeadAttentionSpec {
+export interface HeadAttentionSpec extends AttentionForm {
   kind: 'head_attention';
   /** Key and value heads that see all tokens, ascending: some of them, but not all. */
   fullHeads: readonly number[];

@@ -4,6 +4,7 @@
  */
 import type { ModelConfig } from './config.ts';
 import { type Fields, isObject, type JsonObject } from './json-fields.ts';
+import { type Parent, parentOf } from './parents.ts';
 
 type ModelType = ModelConfig['modelType'];
 
@@ -21,6 +22,7 @@ const READ = [
   'num_key_value_heads',
   'head_dim',
   'hidden_act',
+  'hidden_activation',
   'rms_norm_eps',
   'rope_theta',
   'rope_scaling',
@@ -43,7 +45,7 @@ const READ = [
 
 const READ_BY: Partial<Record<ModelType, string[]>> = {
   jet_nemotron: ['efficient_attention_config'],
-  postnas: ['qkv_bias', 'o_bias', 'qk_norm', 'layers'],
+  postnas: ['qkv_bias', 'o_bias', 'qk_norm', 'layers', 'norms', 'qk_norm_of_all', 'local_rope_theta'],
 };
 
 /** Of use in training, to other software, or for text generation (generation_config.json has its own reader). */
@@ -61,7 +63,7 @@ const NEUTRAL = new Set(
     'max_length max_new_tokens min_length no_repeat_ngram_size num_beam_groups num_beams num_return_sequences ' +
     'output_scores remove_invalid_values repetition_penalty return_dict_in_generate suppress_tokens temperature top_k ' +
     'top_p typical_p eos_token bos_token pad_token mlp_only_layers decoder_sparse_step num_experts_per_tok ' +
-    'moe_intermediate_size norm_topk_prob vocab_size_multiple original_vocab_size'
+    'cache_implementation moe_intermediate_size norm_topk_prob vocab_size_multiple original_vocab_size'
   ).split(' '),
 );
 
@@ -77,7 +79,6 @@ function changing(config: ModelConfig): Record<string, readonly unknown[]> {
     no_rope_layer_interval: [0],
     position_embedding_type: ['rope', 'rotary', 'absolute'],
     alibi: [false],
-    hidden_activation: ['silu', 'swish'],
     attention_multiplier: [headDim ** -0.5],
     query_pre_attn_scalar: [headDim],
     embedding_multiplier: [1],
@@ -106,6 +107,7 @@ function changing(config: ModelConfig): Record<string, readonly unknown[]> {
     is_encoder_decoder: [false],
     add_cross_attention: [false],
     per_layer_config: [],
+    use_bidirectional_attention: [false],
     quantization: [],
     compression_config: [],
     ...(modelType === 'llama' ? { use_sliding_window: [false] } : {}),
@@ -113,30 +115,38 @@ function changing(config: ModelConfig): Record<string, readonly unknown[]> {
 }
 
 /** @throws InputError for a field that would change what the model computes, naming its value and those that would not */
-export function refuseUnsupported(fields: Fields, config: ModelConfig): void {
+export function refuseUnsupported(fields: Fields, config: ModelConfig, parent?: Parent): void {
   const { object } = fields;
+  const family = fields.string('model_type');
   const refuse = (name: string, expected: string) => {
     const error = fields.wrong(name, expected);
-    error.message += ` (model_type '${config.modelType}')`;
+    error.message += ` (model_type '${family}')`;
     throw error;
   };
-  if (!['silu', 'swish'].includes(fields.string('hidden_act', 'silu'))) refuse('hidden_act', "'silu'");
+  const activations = [
+    ...(parent?.activations ?? ['silu', 'swish']),
+    ...(family === 'postnas' ? ['gelu_pytorch_tanh'] : []),
+  ];
+  for (const name of ['hidden_act', 'hidden_activation']) {
+    if (fields.has(name) && !activations.includes(fields.string(name))) refuse(name, `'${activations[0]}'`);
+  }
   const quantization = object.quantization_config;
   const ours = isObject(quantization) && quantization.quant_method === QUANT_METHOD;
   if (fields.has('quantization_config') && !ours) {
     refuse('quantization_config', `weights in F32, F16 or BF16, or quant_method '${QUANT_METHOD}'`);
   }
   for (const [name, neutral] of Object.entries(changing(config))) {
-    if (!fields.has(name) || neutral.includes(object[name])) continue;
+    if (!fields.has(name) || neutral.includes(object[name]) || parent?.reads.includes(name)) continue;
     const none = neutral.length > 0 ? neutral.map((value) => JSON.stringify(value)).join(' or ') : 'none';
     refuse(name, `${none}: another value changes what is computed, and is not supported`);
   }
   const ropes = fields.has('no_rope_layers') ? fields.list('no_rope_layers') : [];
-  if (ropes.some((rotated) => rotated !== 1)) refuse('no_rope_layers', 'rotation (1) in all layers');
-  if (config.modelType !== 'llama') return;
+  if (!parent?.reads.includes('no_rope_layer_interval') && ropes.some((rotated) => rotated !== 1))
+    refuse('no_rope_layers', 'rotation (1) in all layers');
+  if (config.modelType !== 'llama' || parent?.layers) return;
   const window = fields.has('sliding_window') && object.use_sliding_window !== false;
   if (window && fields.integer('sliding_window') < config.maxPositionEmbeddings) {
-    refuse('sliding_window', `none: the family 'llama' has no windows`);
+    refuse('sliding_window', `none: the family '${family}' has no windows`);
   }
   const types = fields.has('layer_types') ? fields.list('layer_types') : [];
   if (types.some((type) => type !== 'full_attention'))
@@ -148,6 +158,7 @@ export function unknownFields(json: JsonObject, config: ModelConfig): string[] {
   const known = new Set([
     ...READ,
     ...(READ_BY[config.modelType] ?? []),
+    ...(parentOf(String(json.model_type))?.reads ?? []),
     ...Object.keys(changing(config)),
     'no_rope_layers',
   ]);

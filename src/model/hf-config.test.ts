@@ -182,6 +182,88 @@ describe('round trips', () => {
     { kind: 'kda', heads: 2, keyDim: 8, valueDim: 16, gateRank: 4, convSize: 0 },
   ];
 
+  describe('parents that are read as something known', () => {
+    const kinds = ({ layers }: ModelConfig) =>
+      layers.map((spec) => (spec.kind === 'sliding_window' ? spec.window : spec.kind));
+    const attention = 'attention';
+
+    test('Mistral: windows in all layers, 4,096 where nothing is said, none where null or as long as the context', () => {
+      const mistral = (json: Record<string, unknown>) =>
+        read({ model_type: 'mistral', num_key_value_heads: 2, ...json });
+      expect(kinds(mistral({}))).toEqual([4096, 4096, 4096]);
+      expect(kinds(mistral({ sliding_window: 32 }))).toEqual([32, 32, 32]);
+      for (const sliding_window of [null, 32768]) {
+        const config = mistral({ sliding_window, max_position_embeddings: 32768 });
+        expect(kinds(config)).toEqual([attention, attention, attention]);
+        expect(config.modelType).toBe('llama');
+      }
+    });
+
+    test('SmolLM3: every fourth layer is not rotated, or those of a list', () => {
+      const rotated = (json: Record<string, unknown>) =>
+        read({ model_type: 'smollm3', num_hidden_layers: 5, ...json }).layers.map(
+          (spec) => !('noRope' in spec && spec.noRope),
+        );
+      expect(rotated({})).toEqual([true, true, true, false, true]);
+      expect(rotated({ no_rope_layer_interval: 2 })).toEqual([true, false, true, false, true]);
+      expect(rotated({ no_rope_layers: [1, 1, 1, 1, 0] })).toEqual([true, true, true, true, false]);
+      expect(() => rotated({ no_rope_layers: [1, 1] })).toThrow(
+        /no_rope_layers is \[1,1\], expected 5 times 1/,
+      );
+    });
+
+    test('what their decoders have goes into a postnas config.json and back', () => {
+      const types = ['sliding_attention', 'sliding_attention', 'full_attention'];
+      const gemma3 = {
+        model_type: 'gemma3_text',
+        num_key_value_heads: 2,
+        layer_types: types,
+        sliding_window: 8,
+        rope_local_base_freq: 500,
+      };
+      const olmo2 = { model_type: 'olmo2', num_key_value_heads: 2 };
+      const smollm3 = { model_type: 'smollm3', no_rope_layers: [1, 0, 1] };
+      for (const json of [
+        gemma3,
+        olmo2,
+        smollm3,
+        { model_type: 'gemma', num_key_value_heads: 1, head_dim: 8 },
+      ]) {
+        const config = read(json);
+        expect(config.modelType).toBe('postnas');
+        expect(again(config)).toEqual(config);
+      }
+      expect(read(gemma3)).toMatchObject({
+        ...{ activation: 'gelu_tanh', norms: 'around', qkNorm: true, ropeTheta: 1e6, localRopeTheta: 500 },
+        layers: [
+          { kind: 'sliding_window', window: 8, localRope: true },
+          { kind: 'sliding_window', window: 8, localRope: true },
+          { kind: 'attention' },
+        ],
+      });
+      expect(read(olmo2)).toMatchObject({ norms: 'after', qkNorm: true, qkNormOfAll: true });
+    });
+
+    test.each([
+      [{ model_type: 'gemma', hidden_act: 'relu' }, /hidden_act is "relu", expected 'gelu_pytorch_tanh'/],
+      [
+        { model_type: 'gemma3_text', final_logit_softcapping: 30 },
+        /final_logit_softcapping is 30, expected none/,
+      ],
+      [
+        { model_type: 'gemma3_text', use_bidirectional_attention: true },
+        /use_bidirectional_attention is true/,
+      ],
+      [{ model_type: 'phi3', partial_rotary_factor: 0.75 }, /partial_rotary_factor is 0.75, expected 1/],
+      [{ model_type: 'phi3', rope_scaling: { type: 'longrope' } }, /type is "longrope", expected 'default'/],
+      [{ model_type: 'mistral', hidden_act: 'gelu' }, /hidden_act is "gelu", expected 'silu'.*'mistral'/],
+      [{ model_type: 'llama', embedding_multiplier: 2 }, /embedding_multiplier is 2, expected 1.*'llama'/],
+      [{ model_type: 'gemma2' }, /model_type 'gemma2' is not supported; supported are llama,.*gemma3_text/],
+    ])('refused by name: %j', (json, message) =>
+      expect(() => read({ num_key_value_heads: 2, ...json })).toThrow(message),
+    );
+  });
+
   test("models that are their family's stay so", () => {
     const windowed = { use_sliding_window: true, sliding_window: 8, max_window_layers: 2 };
     const models = [

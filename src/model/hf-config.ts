@@ -5,12 +5,16 @@
 import type { MixerSpec } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
 import { checkSizes, MOST_LAYERS } from './check-sizes.ts';
-import type { ModelConfig } from './config.ts';
+import { type ModelConfig, whyNotPlain } from './config.ts';
 import { QUANT_METHOD, refuseUnsupported } from './config-fields.ts';
 import { jetLayersFromHf, jetLayersToHf, whyNotJetNemotron } from './jet-nemotron.ts';
 import { Fields, type JsonObject } from './json-fields.ts';
 import { mixerFromJson, mixerToJson } from './mixer-json.ts';
+import { biasesOf, llamaBiases, PARENTS, type Parent, parentOf } from './parents.ts';
 import { readRope, ropeScalingToHf } from './rope-config.ts';
+
+/** The tanh form of GELU, as Hugging Face calls it. */
+const GELU_TANH = 'gelu_pytorch_tanh';
 
 const SUPPORTED = ['llama', 'qwen2', 'qwen3', 'jet_nemotron', 'postnas'] as const;
 type ModelType = ModelConfig['modelType'];
@@ -29,6 +33,7 @@ interface Defaults {
   ropeTheta: number;
   tieWordEmbeddings: boolean;
   numKvHeads?: number;
+  rmsNormEps?: number;
 }
 
 const COMMON = { maxPositions: 32768, ropeTheta: 10000, tieWordEmbeddings: false };
@@ -47,14 +52,17 @@ const DEFAULTS: Record<ModelType, Defaults> = {
  */
 export function configFromHf(path: string, json: JsonObject): ModelConfig {
   const fields = new Fields(path, json);
-  const modelType = fields.string('model_type') as ModelType;
+  const family = fields.string('model_type');
+  const parent = parentOf(family);
+  // What is read as something that is known already is called so.
+  const modelType = (parent ? 'llama' : family) as ModelType;
   if (!SUPPORTED.includes(modelType)) {
     throw new InputError(
-      `${path}: model_type '${modelType}' is not supported; supported are ${SUPPORTED.join(', ')}`,
+      `${path}: model_type '${family}' is not supported; supported are ${[...SUPPORTED, ...Object.keys(PARENTS)].join(', ')}`,
     );
   }
 
-  const defaults = DEFAULTS[modelType];
+  const defaults: Defaults = parent ?? DEFAULTS[modelType];
   const hiddenSize = fields.integer('hidden_size');
   const numHeads = fields.integer('num_attention_heads');
   // null, unlike a field that is absent, says "as many as query heads".
@@ -63,10 +71,11 @@ export function configFromHf(path: string, json: JsonObject): ModelConfig {
   if (numHeads % numKvHeads !== 0) {
     throw fields.wrong('num_key_value_heads', `a divisor of num_attention_heads (${numHeads})`);
   }
-  if (!fields.has('head_dim') && modelType !== 'qwen3' && hiddenSize % numHeads !== 0) {
+  const usualHead = parent?.headDim ?? (modelType === 'qwen3' ? 128 : undefined);
+  if (!fields.has('head_dim') && usualHead === undefined && hiddenSize % numHeads !== 0) {
     throw fields.wrong('hidden_size', `a multiple of num_attention_heads (${numHeads}), or head_dim given`);
   }
-  const headDim = fields.integer('head_dim', modelType === 'qwen3' ? 128 : hiddenSize / numHeads);
+  const headDim = fields.integer('head_dim', usualHead ?? hiddenSize / numHeads);
   if (headDim % 2 !== 0) throw fields.wrong('head_dim', 'an even number (rotary pairs)');
   const bosIds = fields.tokenIds('bos_token_id');
   const maxPositionEmbeddings = fields.integer('max_position_embeddings', defaults.maxPositions);
@@ -78,18 +87,22 @@ export function configFromHf(path: string, json: JsonObject): ModelConfig {
     numHeads,
     numKvHeads,
     headDim,
-    rmsNormEps: fields.positive('rms_norm_eps', 1e-6),
-    ...readRope(fields, defaults.ropeTheta, maxPositionEmbeddings),
-    ...readBiases(fields, modelType),
+    rmsNormEps: fields.positive('rms_norm_eps', defaults.rmsNormEps ?? 1e-6),
+    ...(parent?.rope?.(fields, maxPositionEmbeddings) ??
+      readRope(fields, defaults.ropeTheta, maxPositionEmbeddings)),
+    ...(parent ? biasesOf(parent, fields) : readBiases(fields, modelType)),
     qkNorm: modelType === 'qwen3' || (modelType === 'postnas' && fields.boolean('qk_norm', false)),
     tieWordEmbeddings: fields.boolean('tie_word_embeddings', defaults.tieWordEmbeddings),
     maxPositionEmbeddings,
     initializerRange: fields.positive('initializer_range', 0.02),
     bosTokenId: bosIds[0] ?? null,
     eosTokenIds: fields.tokenIds('eos_token_id'),
-    layers: readLayers(fields, modelType),
+    layers: readLayers(fields, modelType, parent),
+    ...parent?.form,
+    ...(modelType === 'postnas' && readForm(fields)),
   };
-  refuseUnsupported(fields, config);
+  if (parent && whyNotPlain(config) !== null) config.modelType = 'postnas';
+  refuseUnsupported(fields, config, parent);
   checkSizes(path, config);
   return config;
 }
@@ -101,7 +114,7 @@ function readBiases(fields: Fields, modelType: ModelType) {
   const attention = fields.boolean('attention_bias', false);
   switch (modelType) {
     case 'llama':
-      return { qkvBias: attention, oBias: attention, mlpBias: fields.boolean('mlp_bias', false) };
+      return llamaBiases(fields);
     case 'qwen2':
     case 'jet_nemotron':
       return { qkvBias: true, oBias: false, mlpBias: false };
@@ -118,8 +131,28 @@ function readBiases(fields: Fields, modelType: ModelType) {
   }
 }
 
-function readLayers(fields: Fields, modelType: ModelType): MixerSpec[] {
+/** What `postnas` says of a decoder that is not Llama's. */
+function readForm(fields: Fields): Partial<ModelConfig> {
+  const norms = fields.has('norms') && (fields.choice('norms', ['after', 'around']) as 'after' | 'around');
+  return {
+    ...(fields.string('hidden_act', 'silu') === GELU_TANH && { activation: 'gelu_tanh' }),
+    ...(norms && { norms }),
+    ...(fields.boolean('qk_norm_of_all', false) && { qkNormOfAll: true }),
+    ...(fields.has('local_rope_theta') && { localRopeTheta: fields.positive('local_rope_theta') }),
+  };
+}
+
+function formToHf({ norms, qkNormOfAll, localRopeTheta }: ModelConfig): JsonObject {
+  return {
+    ...(norms && { norms }),
+    ...(qkNormOfAll && { qk_norm_of_all: true }),
+    ...(localRopeTheta !== undefined && { local_rope_theta: localRopeTheta }),
+  };
+}
+
+function readLayers(fields: Fields, modelType: ModelType, parent: Parent | undefined): MixerSpec[] {
   const count = fields.integer('num_hidden_layers', undefined, 1, MOST_LAYERS);
+  if (parent?.layers) return parent.layers(fields, count);
   if (modelType === 'postnas') {
     const list = fields.list('layers');
     if (list.length !== count) {
@@ -173,7 +206,7 @@ export function configToHf(config: ModelConfig, dtype: HfDtype): JsonObject {
     num_attention_heads: config.numHeads,
     num_key_value_heads: config.numKvHeads,
     head_dim: config.headDim,
-    hidden_act: 'silu',
+    hidden_act: config.activation ? GELU_TANH : 'silu',
     rms_norm_eps: config.rmsNormEps,
     rope_theta: config.ropeTheta,
     rope_scaling: ropeScalingToHf(config.ropeScaling),
@@ -203,6 +236,7 @@ export function configToHf(config: ModelConfig, dtype: HfDtype): JsonObject {
         o_bias: config.oBias,
         mlp_bias: config.mlpBias,
         qk_norm: config.qkNorm,
+        ...formToHf(config),
         layers: config.layers.map(mixerToJson),
       };
     default:
@@ -222,7 +256,7 @@ function familyOf(config: ModelConfig): ModelType {
     jet_nemotron: () => whyNotJetNemotron(config) === null,
     postnas: () => true,
   };
-  return fits[modelType]() ? modelType : 'postnas';
+  return whyNotPlain(config) === null && fits[modelType]() ? modelType : 'postnas';
 }
 
 /** Qwen2 has no head_dim in some versions of transformers: it is the width divided by the heads. */

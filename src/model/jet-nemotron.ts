@@ -7,7 +7,7 @@ import { releasedJetBlock } from '../mixers/jet-block.ts';
 import type { JetBlockSpec, MixerSpec } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
 import { sameData } from '../util/same-data.ts';
-import type { ModelConfig } from './config.ts';
+import { type ModelConfig, whyNotPlain } from './config.ts';
 import { Fields, type JsonObject, shown } from './json-fields.ts';
 
 const KINDS = { attn: 'attention', swa: 'sliding_window', jet: 'jet_block' } as const;
@@ -167,6 +167,8 @@ export function whyNotJetNemotron(config: ModelConfig): string | null {
   const { layers, qkvBias, oBias, mlpBias, qkNorm } = config;
   if (!qkvBias || oBias || mlpBias)
     return 'the family has biases on q_proj, k_proj and v_proj, and no others';
+  const own = whyNotPlain(config);
+  if (own !== null) return `the family has no ${own}`;
   if (qkNorm) return 'the family does not normalise the queries and keys of attention';
   const other = layers.findIndex((spec) => !typeOf(spec));
   if (other >= 0)

@@ -1,5 +1,4 @@
 import {
-  add,
   argMax,
   type Dim,
   float32,
@@ -17,29 +16,16 @@ import {
   type Values,
 } from '../graph/index.ts';
 import type { Parameter } from '../mixers/mixer.ts';
-import { vector } from '../mixers/mixer.ts';
-import { mixerOf } from '../mixers/registry.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import type { ModelConfig } from './config.ts';
-import { head, mixerBlock, mlpBlock, weightInputs } from './decoder.ts';
-import { mlpParameters } from './parameters.ts';
+import { decoderLayer, head, mixerBlock, weightInputs } from './decoder.ts';
+import { layerParameters } from './parameters.ts';
 import type { TensorSource } from './tensor-source.ts';
 
 /**
  * The decoder in pieces: one program per kind of mixer, whatever the number of layers, which takes the weights of
  * a layer as inputs. Search and training call it layer by layer, so that sampling another path compiles nothing.
  */
-
-/** The weights of one layer with this mixer, named relative to the layer's prefix. */
-export function layerParameters(config: ModelConfig, spec: MixerSpec): Parameter[] {
-  return [
-    vector('input_layernorm.weight', config.hiddenSize, 1),
-    ...mixerOf(spec)
-      .parameters(spec, config)
-      .map((parameter) => ({ ...parameter, name: `self_attn.${parameter.name}` })),
-    ...mlpParameters(config),
-  ];
-}
 
 /** Reads weights as values for programs. */
 export function readValues(weights: TensorSource, names: readonly string[], prefix = ''): Values {
@@ -111,13 +97,12 @@ export class LayerPrograms {
    */
   async layer(spec: MixerSpec, x: Value, weights: Values, kept?: Value): Promise<{ mixed: Value; y: Value }> {
     const program = await this.compiled(`layer ${!!kept} ${JSON.stringify(spec)}`, () => {
-      const hidden = this.hidden('x');
       const inputs = weightInputs(layerParameters(this.config, spec));
-      const { y: mixed } = mixerBlock(this.config, spec, hidden, inputs, {
+      const { mixed, y } = decoderLayer(this.config, spec, this.hidden('x'), inputs, {
         form: 'chunk',
         ...(kept && { windowKept: this.windowKept() }),
       });
-      return { mixed, y: mlpBlock(this.config, add(hidden, mixed), inputs) };
+      return { mixed, y };
     });
     const { mixed, y } = await this.memory.run(program, {
       x,

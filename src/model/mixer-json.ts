@@ -35,9 +35,15 @@ type FieldTable = {
 };
 
 const FIELDS: FieldTable = {
-  attention: {},
-  sliding_window: { window: 'size', sinks: 'none or count' },
-  head_attention: { fullHeads: 'heads', window: 'size', sinks: 'none or count' },
+  attention: { noRope: 'flag', localRope: 'flag' },
+  sliding_window: { window: 'size', sinks: 'none or count', noRope: 'flag', localRope: 'flag' },
+  head_attention: {
+    fullHeads: 'heads',
+    window: 'size',
+    sinks: 'none or count',
+    noRope: 'flag',
+    localRope: 'flag',
+  },
   window_linear: { window: 'size', sinks: 'none or count', linear: 'linear mixer' },
   retnet: { heads: 'size', keyDim: 'size', valueDim: 'size', qkNorm: 'flag', qkvBias: 'flag' },
   gla: {

@@ -1,5 +1,6 @@
 import { linearWeight, normalInit, type Parameter, vector } from '../mixers/mixer.ts';
 import { mixerOf } from '../mixers/registry.ts';
+import type { MixerSpec } from '../mixers/spec.ts';
 import type { ModelConfig } from './config.ts';
 
 /** Every weight of a model by its Hugging Face name, with its shape and its fresh values. */
@@ -8,23 +9,58 @@ export function layerPrefix(layer: number): string {
   return `model.layers.${layer}.`;
 }
 
-/** The mixer's weights of one layer, with the layer's prefix. */
-function mixerParameters(config: ModelConfig, layer: number, spec = config.layers[layer]!): Parameter[] {
-  return prefixed(`${layerPrefix(layer)}self_attn.`, mixerOf(spec).parameters(spec, config));
+/** Norms of a layer, by their names in it: before the mixer and after, before the MLP and after. */
+export interface LayerNorms {
+  beforeMixer?: string;
+  afterMixer?: string;
+  beforeMlp?: string;
+  afterMlp?: string;
 }
 
-/** The MLP's weights of one layer, its norm included; names relative to the layer. */
+const NORMS: Record<'before' | NonNullable<ModelConfig['norms']>, LayerNorms> = {
+  before: { beforeMixer: 'input_layernorm', beforeMlp: 'post_attention_layernorm' },
+  after: { afterMixer: 'post_attention_layernorm', afterMlp: 'post_feedforward_layernorm' },
+  around: {
+    beforeMixer: 'input_layernorm',
+    afterMixer: 'post_attention_layernorm',
+    beforeMlp: 'pre_feedforward_layernorm',
+    afterMlp: 'post_feedforward_layernorm',
+  },
+};
+
+export function layerNorms({ norms }: Pick<ModelConfig, 'norms'>): LayerNorms {
+  return NORMS[norms ?? 'before'];
+}
+
+function normParameters({ hiddenSize }: ModelConfig, names: readonly (string | undefined)[]): Parameter[] {
+  return names.flatMap((name) => (name === undefined ? [] : [vector(`${name}.weight`, hiddenSize, 1)]));
+}
+
+/** The weights of one layer with a mixer, named relative to the layer's prefix. */
+export function layerParameters(config: ModelConfig, spec: MixerSpec): Parameter[] {
+  const { beforeMixer, afterMixer } = layerNorms(config);
+  return [
+    ...normParameters(config, [beforeMixer]),
+    ...prefixed('self_attn.', mixerOf(spec).parameters(spec, config)),
+    ...normParameters(config, [afterMixer]),
+    ...mlpParameters(config),
+  ];
+}
+
+/** The MLP's weights of one layer, its norms included; names relative to the layer. */
 export function mlpParameters(config: ModelConfig): Parameter[] {
   const { hiddenSize: d, intermediateSize: f, mlpBias } = config;
+  const { beforeMlp, afterMlp } = layerNorms(config);
   const linear = (name: string, out: number, inputs: number) => [
     linearWeight(`mlp.${name}.weight`, out, inputs),
     ...(mlpBias ? [vector(`mlp.${name}.bias`, out, 0)] : []),
   ];
   return [
-    vector('post_attention_layernorm.weight', d, 1),
+    ...normParameters(config, [beforeMlp]),
     ...linear('gate_proj', f, d),
     ...linear('up_proj', f, d),
     ...linear('down_proj', d, f),
+    ...normParameters(config, [afterMlp]),
   ];
 }
 
@@ -39,11 +75,7 @@ export function modelParameters(config: ModelConfig): Parameter[] {
   });
   return [
     table('model.embed_tokens.weight'),
-    ...config.layers.flatMap((_, i) => [
-      vector(`${layerPrefix(i)}input_layernorm.weight`, d, 1),
-      ...mixerParameters(config, i),
-      ...prefixed(layerPrefix(i), mlpParameters(config)),
-    ]),
+    ...config.layers.flatMap((spec, i) => prefixed(layerPrefix(i), layerParameters(config, spec))),
     vector('model.norm.weight', d, 1),
     ...(config.tieWordEmbeddings ? [] : [table('lm_head.weight')]),
   ];

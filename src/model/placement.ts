@@ -1,4 +1,4 @@
-import { attentionSpec } from '../mixers/head-attention.ts';
+import { attentionForm, attentionSpec } from '../mixers/head-attention.ts';
 import type { MixerSpec } from '../mixers/spec.ts';
 import { InputError } from '../util/errors.ts';
 import { range } from '../util/range.ts';
@@ -189,7 +189,8 @@ export function applyPlacement(config: ModelConfig, placement: Placement): Model
         throw refuse(`is for a model with ${expected} in layer ${layer}, where this one has ${spec.kind}`);
       }
       if (kept) return spec;
-      return attentionSpec(full_heads[layer] ?? [], config, { window: windows?.[layer] ?? window, sinks });
+      const near = { window: windows?.[layer] ?? window, sinks };
+      return attentionSpec(full_heads[layer] ?? [], config, { ...near, ...attentionForm(spec) });
     }),
   };
 }

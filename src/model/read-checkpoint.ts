@@ -1,6 +1,7 @@
 import { InputError } from '../util/errors.ts';
 import type { ModelConfig } from './config.ts';
 import { unknownFields } from './config-fields.ts';
+import { DerivedTensors } from './derived-tensors.ts';
 import {
   defaultGeneration,
   type GenerationConfig,
@@ -10,6 +11,7 @@ import {
 import { configFromHf } from './hf-config.ts';
 import { Fields, isObject, shown } from './json-fields.ts';
 import { type ModelFiles, readJson } from './model-files.ts';
+import { parentOf } from './parents.ts';
 import { QuantizedTensors } from './quantized-tensors.ts';
 import { unusedTheta } from './rope-config.ts';
 import { Safetensors } from './safetensors-reader.ts';
@@ -52,7 +54,8 @@ export function readCheckpoint(files: ModelFiles): Checkpoint {
   const told = readConfig(files);
   const { generation, notices } = readGeneration(files, told);
   const { stored, roundedFrom } = readWeights(files);
-  const { config, weights, notices: ofWeights } = resolveWeights(told, stored);
+  const { config, weights: named, notices: ofWeights } = resolveWeights(told, stored);
+  const weights = asModel(files, config, named);
   checkWeights(config, weights, { where: files.path });
   return {
     config,
@@ -61,6 +64,13 @@ export function readCheckpoint(files: ModelFiles): Checkpoint {
     ...(roundedFrom !== undefined && { roundedFrom }),
     notices: [...configNotices(files, told), ...ofWeights, ...notices],
   };
+}
+
+/** The tensors of a model, where its family has others. */
+function asModel(files: ModelFiles, config: ModelConfig, stored: TensorSource): TensorSource {
+  const fields = new Fields(files.open(CONFIG).path, readJson(files, CONFIG));
+  const derivations = parentOf(fields.string('model_type'))?.weights?.(fields, config);
+  return derivations ? new DerivedTensors(stored, derivations) : stored;
 }
 
 function readGeneration(

@@ -1,7 +1,7 @@
 /** What a checkpoint's own words for its weights mean, as transformers 5 takes them (modeling_utils.py, tie_weights). */
-import type { Quantized } from '../graph/index.ts';
 import type { ModelConfig } from './config.ts';
-import type { TensorInfo, TensorSource } from './tensor-source.ts';
+import { DerivedTensors } from './derived-tensors.ts';
+import type { TensorSource } from './tensor-source.ts';
 
 const EMBEDDING = 'model.embed_tokens.weight';
 const HEAD = 'lm_head.weight';
@@ -24,7 +24,11 @@ export function resolveWeights(config: ModelConfig, stored: TensorSource): Resol
   const weights = withPrefix(stored);
   if (!config.tieWordEmbeddings || !weights.has(HEAD)) return { config, weights, notices: [] };
   if (!weights.has(EMBEDDING)) {
-    return { config, weights: new RenamedTensors(weights, new Map([[EMBEDDING, HEAD]])), notices: [] };
+    return {
+      config,
+      weights: new DerivedTensors(weights, new Map([[EMBEDDING, { stored: HEAD }]])),
+      notices: [],
+    };
   }
   if (sameTensor(weights, EMBEDDING, HEAD)) return { config, weights, notices: [] };
   return {
@@ -43,7 +47,7 @@ function withPrefix(stored: TensorSource): TensorSource {
     return stored;
   }
   const own = names.filter((name) => name !== HEAD);
-  return new RenamedTensors(stored, new Map(own.map((name) => [PREFIX + name, name])));
+  return new DerivedTensors(stored, new Map(own.map((name) => [PREFIX + name, { stored: name }])));
 }
 
 /** Whether two tensors hold the same values. Large ones are compared piece by piece, to the first that differs. */
@@ -66,46 +70,4 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
-}
-
-/** Tensors under other names; those that have none keep theirs. */
-class RenamedTensors implements TensorSource {
-  private readonly renamed: ReadonlySet<string>;
-
-  /** @param nameOf the stored name of each new one */
-  constructor(
-    private readonly source: TensorSource,
-    private readonly nameOf: ReadonlyMap<string, string>,
-  ) {
-    this.renamed = new Set(nameOf.values());
-  }
-
-  names(): string[] {
-    return [...this.nameOf.keys(), ...this.source.names().filter((name) => !this.renamed.has(name))];
-  }
-
-  has(name: string): boolean {
-    return this.nameOf.has(name) || (this.source.has(name) && !this.renamed.has(name));
-  }
-
-  info(name: string): TensorInfo {
-    return { ...this.source.info(this.stored(name)), name };
-  }
-
-  read(name: string): Float32Array<ArrayBuffer> {
-    return this.source.read(this.stored(name));
-  }
-
-  part(name: string, from: number, count: number): Float32Array<ArrayBuffer> {
-    const stored = this.stored(name);
-    return this.source.part?.(stored, from, count) ?? this.source.read(stored).slice(from, from + count);
-  }
-
-  quantized(name: string): Quantized | null {
-    return this.source.quantized?.(this.stored(name)) ?? null;
-  }
-
-  private stored(name: string): string {
-    return this.nameOf.get(name) ?? name;
-  }
 }

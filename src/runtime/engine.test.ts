@@ -214,34 +214,6 @@ describe.each<{ title: string; layers: MixerSpec[]; window: number; sinks: numbe
   });
 });
 
-test('on a device windows with sinks are refused by layer', async () => {
-  const config = tinyConfig([A, W, { ...W, sinks: 4 }]);
-  await expect(Engine.create(config, randomWeights(config), { device: 'webgpu' })).rejects.toThrow(
-    /layer 2 is a sliding_window with sinks \(4\)/,
-  );
-});
-
-test('on a device windows with sinks beside linear mixers are refused by layer', async () => {
-  const config = tinyConfig([A, beside(5, D), beside(5, D, 4)]);
-  await expect(Engine.create(config, randomWeights(config), { device: 'webgpu' })).rejects.toThrow(
-    /layer 2 is a window_linear with sinks \(4\)/,
-  );
-});
-
-test('on a device a mixer without a fused form beside a window is refused by layer', async () => {
-  const config = tinyConfig([A, beside(5, V)]);
-  await expect(Engine.create(config, randomWeights(config), { device: 'webgpu' })).rejects.toThrow(
-    /layer 1 is a window_linear: on device 'webgpu' the mixer beside the window needs a fused form/,
-  );
-});
-
-test('on a device heads that see differently far are refused by layer', async () => {
-  const config = tinyConfig([A, H]);
-  await expect(Engine.create(config, randomWeights(config), { device: 'webgpu' })).rejects.toThrow(
-    /layer 1 is head_attention: on device 'webgpu' all heads of a layer see equally far/,
-  );
-});
-
 test('a hybrid sees what came before its pieces', async () => {
   const config = tinyConfig([G, D]);
   await using engine = await Engine.create(config, randomWeights(config), { threads: 1 });

@@ -1,36 +1,33 @@
 import {
-  add,
-  addDims,
   arange,
   type Device,
   type Dim,
   FAST_BLOCKS,
-  fill,
   input,
   mulDims,
   Program,
-  pad,
   type RightBytes,
   reshape,
   rightBytes,
-  rmsNorm,
-  slice,
   swapLast,
   type Tensor,
   topologicalOrder,
 } from '../graph/index.ts';
 import { attendByGroup } from '../mixers/head-attention.ts';
-import type { MixerInput, MixerOutput } from '../mixers/mixer.ts';
+import type { LinearPart } from '../mixers/mixer.ts';
 import { mixerOf } from '../mixers/registry.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { head, type MixerOptions, mlpBlock, under, weightInputs } from '../model/decoder.ts';
-import { layerPrefix, modelParameters } from '../model/parameters.ts';
+import { head, type Layer, recordLayers, type Stream, weightInputs } from '../model/decoder.ts';
+import { type Heads, mixByParts } from '../model/mix-by-parts.ts';
+import { modelParameters } from '../model/parameters.ts';
+import { AngleInputs, type Rotation } from './angle-tables.ts';
 import type { ByRow, EngineWeights, Reading } from './engine-weights.ts';
 import { attendStep } from './kv/decode.ts';
 import type { PackedKind } from './kv/packed-attention.ts';
 import type { Ring } from './kv/ring.ts';
 import { RingAttention } from './kv/ring-attention.ts';
-import { type CachedGroup, hostShape, keptGroups, linearPart } from './sequence-parts.ts';
+import { formOf, linearOf } from './linear-part.ts';
+import { type CachedGroup, hostShape, keptGroups } from './sequence-parts.ts';
 
 /**
  * The decoder cut at every layer with keys and values in a cache: a program runs up to the heads of such a layer, the
@@ -87,8 +84,8 @@ export class Segments {
     readonly crossing: ReadonlyMap<string, number>,
     /** Of the layers. */
     readonly rings: readonly Ring[],
-    /** Widths of heads that are rotated. */
-    readonly rotated: readonly number[],
+    /** Tables of angles that it takes. */
+    readonly rotated: readonly Rotation[],
     /** Shape of `first` but for B, where there is such a thing. */
     readonly firstShape: readonly number[] | null,
   ) {}
@@ -164,24 +161,18 @@ interface Recorded {
   weights: Record<string, Tensor>;
   crossing: Map<string, number>;
   rings: Ring[];
-  rotated: number[];
+  rotated: Rotation[];
   firstShape: number[] | null;
 }
 
 function record(config: ModelConfig, form: Form, padTo: number, packedType: RightBytes | null): Recorded {
   const [B, T]: [Dim, Dim] = [form === 'step' ? 'B' : 1, form === 'piece' ? 'T' : 1];
   const weights = weightInputs(modelParameters(config));
-  const { hiddenSize, rmsNormEps } = config;
+  const { hiddenSize } = config;
   const rings = new RingAttention(form === 'piece' ? 'prefill' : 'decode');
   const whole = form === 'whole' || form === 'whole, packed';
   const crossing: Recorded['crossing'] = new Map();
-  const tables = new Map<number, { cos: Tensor; sin: Tensor }>();
-  const angles = (width: number) => {
-    const table = (name: string) => input(`${name}.${width}`, 'float32', [mulDims(B, T), width / 2]);
-    const known = tables.get(width) ?? { cos: table('cos'), sin: table('sin') };
-    tables.set(width, known);
-    return known;
-  };
+  const angles = new AngleInputs(mulDims(B, T));
   // Rows of the tables of angles: those are given for the tokens at hand.
   const positions = reshape(arange(mulDims(B, T)), [B, T]);
   const segments: Recorded['segments'] = [];
@@ -190,102 +181,67 @@ function record(config: ModelConfig, form: Form, padTo: number, packedType: Righ
   /** Whether a layer from i on takes values from another. */
   const coupled = (i: number) => config.layers.slice(i).some((spec) => mixerOf(spec).coupled?.(spec));
   let outputs: Record<string, Tensor> = {};
-  let x = input('x', 'float32', [B, T, hiddenSize]);
-  let firstValues: Tensor | undefined;
-  for (const [i, spec] of config.layers.entries()) {
-    const mixer = mixerOf(spec);
-    const layerWeights = under(layerPrefix(i), weights);
-    const { cached } = mixer;
-    const params = under('self_attn.', layerWeights);
-    const normed = () => rmsNorm(x, layerWeights['input_layernorm.weight']!, rmsNormEps);
-    /** What is added to x. */
-    const mixed: Tensor[] = [];
-    if (cached) {
-      const given: MixerInput = { x: normed(), params, form: 'recurrent', positions, angles };
-      const groups = keptGroups(config, i).map((group, index) => ({ ...group, layer: i, index }));
-      const cut = whole ? [] : groups.filter(({ ring }) => !ring);
-      const send = (part: string, heads: Tensor, group: CachedGroup) => {
-        const name = headName(part, group);
-        crossing.set(name, heads.shape[1] as number);
-        outputs[name] = heads;
-      };
-      const attended = attendByGroup(cached.heads(spec, config, given), groups, config, (own, group) => {
-        if (group.ring) {
-          const { attended, k, v } = rings.attend(`${i}`, own, group);
-          Object.assign(outputs, { [`${i}.window_k`]: k, [`${i}.window_v`]: v });
-          if (cut.length === 0) return attended;
-          send('attended', attended, group);
-        } else if (whole) {
-          Object.assign(outputs, { [`${i}.k`]: own.k, [`${i}.v`]: own.v });
-          return attendStep(`${i}`, own, mask, packed);
-        } else {
-          for (const part of ['q', 'k', 'v'] as const) send(part, own[part], group);
-        }
-        const name = headName('attended', group);
-        crossing.set(name, own.q.shape[1] as number);
-        return input(name, 'float32', own.q.shape);
-      });
-      if (cut.length > 0) {
-        if (firstValues && coupled(i)) outputs.first = firstValues;
-        segments.push({ outputs: { ...outputs, x }, groups: cut });
-        outputs = {};
-        if (firstValues && coupled(i)) firstValues = input('first', 'float32', firstValues.shape);
-        x = input('x', 'float32', [B, T, hiddenSize]);
-      }
-      mixed.push(cached.output(attended, params));
-    }
-    const linear = linearPart(mixer);
-    if (linear) {
-      const parts = linear.state(spec, config);
-      const transposed = new Set(parts.filter(({ transposed }) => transposed).map(({ name }) => name));
-      const swapped = (name: string, x: Tensor) => (transposed.has(name) ? swapLast(x) : x);
-      const own = parts.map(({ name, shape, transposed }) => {
-        const given = input(`${i}.${name}`, 'float32', [B, ...hostShape(shape.slice(1), transposed)]);
-        return [name, swapped(name, given)] as const;
-      });
-      const options: MixerOptions = {
-        form: mixer.fused ? 'fused' : form === 'piece' ? 'chunk' : 'recurrent',
-        state: Object.fromEntries(own),
-        positions,
-        angles,
-        firstValues,
-      };
-      const block = (x: Tensor, more: Partial<MixerOptions> = {}) =>
-        linear.forward(spec, config, { x, params, ...options, ...more });
-      const made = options.form === 'chunk' ? padded(normed(), positions, padTo, block) : block(normed());
-      for (const [name, tensor] of Object.entries(made.state)) {
-        outputs[`${i}.${name}`] = swapped(name, tensor);
-      }
-      firstValues ??= made.firstValues;
-      mixed.push(made.y);
-    }
-    x = add(
-      x,
-      mixed.reduce((a, b) => add(a, b)),
-    );
-    x = mlpBlock(config, x, layerWeights);
-  }
-  segments.push({ outputs: { ...outputs, x }, groups: [] });
-  const firstShape = firstValues ? (firstValues.shape.slice(1) as number[]) : null;
-  return { segments, crossing, weights, rings: rings.all, rotated: [...tables.keys()], firstShape };
-}
+  const x = () => input('x', 'float32', [B, T, hiddenSize]);
+  const stream: Stream = { x: x() };
 
-/**
- * A mixer that needs a static number of tokens, on x [1, T, D] with symbolic T up to `size`: padded on the right, which
- * the mask tells it.
- */
-export function padded(
-  x: Tensor,
-  positions: Tensor,
-  size: number,
-  block: (x: Tensor, more: Partial<MixerOptions>) => MixerOutput,
-): MixerOutput {
-  const [B, T] = x.shape as [Dim, Dim];
-  const rest = addDims(size, mulDims(T, -1));
-  const { y, ...others } = block(pad(x, 1, 0, rest), {
-    mask: pad(fill(1, [B, T]), 1, 0, rest),
-    positions: pad(positions, 1, 0, rest),
-  });
-  // Values for later layers stay padded: those layers are, too.
-  return { y: slice(y, 1, 0, T), ...others };
+  /** Ends a segment: what goes on is an input of the next. */
+  const cut = (layer: number, groups: CachedGroup[]) => {
+    const first = coupled(layer) ? stream.firstValues : undefined;
+    segments.push({ outputs: { ...outputs, ...(first && { first }), x: stream.x }, groups });
+    outputs = {};
+    stream.x = x();
+    if (first) stream.firstValues = input('first', 'float32', first.shape);
+  };
+  const send = (part: string, heads: Tensor, group: CachedGroup) => {
+    const name = headName(part, group);
+    crossing.set(name, heads.shape[1] as number);
+    outputs[name] = heads;
+  };
+  const attend = (heads: Heads, { index: i }: Layer) => {
+    const groups = keptGroups(config, i).map((group, index) => ({ ...group, layer: i, index }));
+    const outside = whole ? [] : groups.filter(({ ring }) => !ring);
+    const attended = attendByGroup(heads, groups, config, (own, group) => {
+      if (group.ring) {
+        const { attended, k, v } = rings.attend(`${i}`, own, group);
+        Object.assign(outputs, { [`${i}.window_k`]: k, [`${i}.window_v`]: v });
+        if (outside.length === 0) return attended;
+        send('attended', attended, group);
+      } else if (whole) {
+        Object.assign(outputs, { [`${i}.k`]: own.k, [`${i}.v`]: own.v });
+        return attendStep(`${i}`, own, mask, packed);
+      } else {
+        for (const part of ['q', 'k', 'v'] as const) send(part, own[part], group);
+      }
+      const name = headName('attended', group);
+      crossing.set(name, own.q.shape[1] as number);
+      return input(name, 'float32', own.q.shape);
+    });
+    if (outside.length > 0) cut(i, outside);
+    return attended;
+  };
+  const linear = (part: LinearPart, layer: Layer) => {
+    const { index: i, spec } = layer;
+    const states = part.state(spec, config);
+    const transposed = new Set(states.filter(({ transposed }) => transposed).map(({ name }) => name));
+    const swapped = (name: string, x: Tensor) => (transposed.has(name) ? swapLast(x) : x);
+    const own = states.map(({ name, shape, transposed }) => {
+      const given = input(`${i}.${name}`, 'float32', [B, ...hostShape(shape.slice(1), transposed)]);
+      return [name, swapped(name, given)] as const;
+    });
+    const options = {
+      form: formOf(spec, form === 'piece'),
+      state: Object.fromEntries(own),
+      angles: angles.of,
+      firstValues: stream.firstValues,
+    };
+    const made = linearOf(config, part, layer, { ...options, positions }, padTo);
+    for (const [name, tensor] of Object.entries(made.state)) outputs[`${i}.${name}`] = swapped(name, tensor);
+    return made;
+  };
+
+  recordLayers(config, stream, weights, mixByParts(config, { positions, angles: angles.of, attend, linear }));
+  segments.push({ outputs: { ...outputs, x: stream.x }, groups: [] });
+  const { firstValues } = stream;
+  const firstShape = firstValues ? (firstValues.shape.slice(1) as number[]) : null;
+  return { segments, crossing, weights, rings: rings.all, rotated: angles.rotations, firstShape };
 }

@@ -1,6 +1,5 @@
-import type { Mixer, Reach } from '../mixers/mixer.ts';
-import { mixerOf } from '../mixers/registry.ts';
-import type { MixerSpec } from '../mixers/spec.ts';
+import type { Reach } from '../mixers/mixer.ts';
+import { linearPart, mixerOf } from '../mixers/registry.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { isRing, type Window } from './kv/ring.ts';
 
@@ -37,11 +36,6 @@ export function fixedState(config: ModelConfig): FixedState[] {
       }),
     ];
   });
-}
-
-/** What is linear in a mixer: all of it, or what stands beside its attention. */
-export function linearPart(mixer: Mixer<MixerSpec>): Pick<Mixer<MixerSpec>, 'state' | 'forward'> | undefined {
-  return mixer.cached ? mixer.beside : mixer;
 }
 
 /** The same as the host keeps it. */

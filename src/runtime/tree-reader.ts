@@ -1,5 +1,4 @@
 import {
-  add,
   arange,
   type Dim,
   fill,
@@ -8,23 +7,23 @@ import {
   mulDims,
   type Program,
   reshape,
-  rmsNorm,
   type Tensor,
   take,
   Value,
   type Values,
 } from '../graph/index.ts';
 import { attendByGroup } from '../mixers/head-attention.ts';
+import type { LinearPart } from '../mixers/mixer.ts';
 import { mixerOf } from '../mixers/registry.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { mlpBlock, under, weightInputs } from '../model/decoder.ts';
-import { layerPrefix, modelParameters } from '../model/parameters.ts';
-import { AngleTables } from './angle-tables.ts';
+import { type Layer, recordLayers, type Stream, weightInputs } from '../model/decoder.ts';
+import { type Heads, mixByParts } from '../model/mix-by-parts.ts';
+import { modelParameters } from '../model/parameters.ts';
+import { AngleInputs, AngleTables, type Rotation } from './angle-tables.ts';
 import type { EngineWeights } from './engine-weights.ts';
 import { attend } from './kv/online-softmax.ts';
 import { exact } from './kv/source.ts';
 import { compileWith } from './segments.ts';
-import { linearPart } from './sequence-parts.ts';
 import { pathsOf, positionsOf, type Sight, type TokenTree, writeBias } from './token-tree.ts';
 
 /**
@@ -94,8 +93,8 @@ export class TreeReader {
 interface Recorded {
   outputs: Record<string, Tensor>;
   weights: Record<string, Tensor>;
-  /** Widths of heads that are rotated. */
-  rotated: readonly number[];
+  /** Tables of angles that it takes. */
+  rotated: readonly Rotation[];
   /** What attention layers see. */
   sights: readonly Sight[];
   /** Whether there are linear layers. */
@@ -111,17 +110,11 @@ const biasName = ({ window, sinks }: Sight) => `bias.${window}.${sinks}`;
  * the places of all tokens among those of the paths.
  */
 function record(config: ModelConfig): Recorded {
-  const { hiddenSize: D, rmsNormEps } = config;
+  const { hiddenSize: D } = config;
   const weights = weightInputs(modelParameters(config));
   const [B, T]: [Dim, Dim] = ['B', 'T'];
   const all = mulDims(B, T);
-  const tables = new Map<number, { cos: Tensor; sin: Tensor }>();
-  const angles = (width: number) => {
-    const table = (name: string) => input(`${name}.${width}`, 'float32', [all, width / 2]);
-    const known = tables.get(width) ?? { cos: table('cos'), sin: table('sin') };
-    tables.set(width, known);
-    return known;
-  };
+  const angles = new AngleInputs(all);
   const biases = new Map<string, { sight: Sight; bias: Tensor }>();
   const biasOf = ({ window, sinks }: Sight) => {
     const sight = { window, sinks };
@@ -134,56 +127,37 @@ function record(config: ModelConfig): Recorded {
   const home = input('home', 'int64', [all]);
   const asked = input('asked', 'int64', ['R']);
   const positions = reshape(arange(all), [B, T]);
-  let x = input('x', 'float32', [B, T, D]);
-  let firstValues: Tensor | undefined;
-  let linear = false;
-  for (const [i, spec] of config.layers.entries()) {
-    const mixer = mixerOf(spec);
-    const layerWeights = under(layerPrefix(i), weights);
-    const params = under('self_attn.', layerWeights);
-    const normed = (x: Tensor) => rmsNorm(x, layerWeights['input_layernorm.weight']!, rmsNormEps);
-    /** What is added to x. */
-    const mixed: Tensor[] = [];
-    if (mixer.cached) {
-      const given = { x: normed(x), params, form: 'recurrent', positions, angles } as const;
-      const heads = mixer.cached.heads(spec, config, given);
-      const attended = attendByGroup(heads, mixer.cached.reach(spec, config), config, (own, group) =>
-        attendWith(own, biasOf(group)),
-      );
-      mixed.push(mixer.cached.output(attended, params));
-    }
-    const part = linearPart(mixer);
-    if (part) {
-      linear = true;
-      const state = part.state(spec, config).map(({ name, shape }) => {
-        return [name, fill(0, ['S', ...shape.slice(1)])] as const;
-      });
-      const made = part.forward(spec, config, {
-        x: normed(take(reshape(x, [all, D]), paths)),
-        params,
-        form: 'fused',
-        state: Object.fromEntries(state),
-        positions: paths,
-        angles,
-        firstValues,
-      });
-      firstValues ??= made.firstValues;
-      mixed.push(reshape(take(reshape(made.y, ['P*S', D]), home), [B, T, D]));
-    }
-    x = add(
-      x,
-      mixed.reduce((a, b) => add(a, b)),
+  const stream: Stream = { x: input('x', 'float32', [B, T, D]) };
+  let hasLinear = false;
+  const attend = (heads: Heads, { spec }: Layer) =>
+    attendByGroup(heads, mixerOf(spec).cached!.reach(spec, config), config, (own, group) =>
+      attendWith(own, biasOf(group)),
     );
-    // Of the last layer nothing else is wanted.
-    if (i === config.layers.length - 1) x = reshape(take(reshape(x, [all, D]), asked), [1, 'R', D]);
-    x = mlpBlock(config, x, layerWeights);
-  }
+  const linear = (part: LinearPart, { spec, params, normed }: Layer) => {
+    hasLinear = true;
+    const state = part.state(spec, config).map(({ name, shape }) => {
+      return [name, fill(0, ['S', ...shape.slice(1)])] as const;
+    });
+    const { y, ...others } = part.forward(spec, config, {
+      x: take(reshape(normed(), [all, D]), paths),
+      params,
+      form: 'fused',
+      state: Object.fromEntries(state),
+      positions: paths,
+      angles: angles.of,
+      firstValues: stream.firstValues,
+    });
+    return { y: reshape(take(reshape(y, ['P*S', D]), home), [B, T, D]), ...others };
+  };
+  const narrow = (x: Tensor) => reshape(take(reshape(x, [all, D]), asked), [1, 'R', D]);
+  const mix = mixByParts(config, { positions, angles: angles.of, attend, linear });
+  recordLayers(config, stream, weights, mix, narrow);
   return {
-    outputs: { hidden: reshape(x, ['R', D]) },
+    outputs: { hidden: reshape(stream.x, ['R', D]) },
     weights,
-    rotated: [...tables.keys()],
+    rotated: angles.rotations,
     sights: [...biases.values()].map(({ sight }) => sight),
-    linear,
+    linear: hasLinear,
   };
 }
 

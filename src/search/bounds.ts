@@ -64,6 +64,10 @@ export const bounds = {
   /** Share of the rows in which something is left out. */
   dropout: number(0, 1),
   temperature: number(0, 1000, { above: true }),
+  /** Measurements without a better one. */
+  patience: whole(1, 1e6),
+  patienceOrNone: whole(0, 1e6),
+  seconds: number(0, 1e9, { above: true }),
 };
 
 /** Entries of a list in a recipe. */

@@ -2,6 +2,8 @@ import type { Device } from '../graph/index.ts';
 import { openCheckpoint } from '../model/checkpoint.ts';
 import { loadTokenizer, tokenizerIdentity } from '../model/folder.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
+import { answerBatches } from '../tasks/corpus/answer-batches.ts';
+import { unmarked } from '../tasks/corpus/answers.ts';
 import { checkApart } from '../tasks/corpus/apart.ts';
 import { type Corpus, checkField, heldOutText, openCorpus, trainingText } from '../tasks/corpus/corpus.ts';
 import type { Drawn } from '../tasks/harness.ts';
@@ -11,7 +13,7 @@ import { type ObjectiveTask, objectiveTask, SEARCHED, WORLD_TASKS } from '../tas
 import type { Encode } from '../tasks/task.ts';
 import { speaksOfTheWorld } from '../tasks/texts.ts';
 import { cachedEncode } from '../tasks/world-tokenizer.ts';
-import { type TrainingData, textBatches } from '../train/batches.ts';
+import { type KnownText, type TextSource, type TrainingData, textBatches } from '../train/batches.ts';
 import { InputError } from '../util/errors.ts';
 import type { OnProgress } from '../util/progress.ts';
 import { bounds, checkBound } from './bounds.ts';
@@ -28,6 +30,10 @@ export interface DataSettings {
   heldOut?: string | readonly string[];
   /** Share of the documents of `data` that are held out where the task needs it and `heldOut` is not given. */
   heldOutShare?: number;
+  /** Whether rows say which tokens are those of answers: `data` has conversations, or prompts with completions. */
+  answersOnly?: boolean | undefined;
+  /** Whether a part of the text is held out for what measures a training while it goes on, though no task asks for one. */
+  validated?: boolean;
   /** The field of records that has the text; `text`, `messages` or `conversations` unless given. */
   field?: string;
   /** 'name', 'name:metric' or 'name:metric:examples'; without it what fits the data. */
@@ -89,19 +95,61 @@ export async function dataOf(
   model: string,
   options: DataSettings,
   control: Control = {},
-): Promise<{ batches: TrainingData; tasks: ObjectiveTask[]; texts: Texts }> {
-  const { tokenizer, texts, tasks } = await judged(model, options, control);
+): Promise<{
+  batches: TrainingData;
+  /** Rows of documents that are neither trained nor reported on, where a part of the text is held out. */
+  heldOut: TrainingData | undefined;
+  tasks: ObjectiveTask[];
+  texts: Texts;
+}> {
+  const { tokenizer, texts, tasks, choosing } = await judged(model, options, control);
   const { training, heldOut } = texts;
   const identity = tokenizerIdentity(model);
-  if (training === undefined) return { batches: worldBatches(tokenizer, identity), tasks, texts };
+  const encode = encoderOf(tokenizer);
+  const rowsOf = (text: KnownText, name: string) =>
+    options.answersOnly
+      ? answerBatches(text, encode, name, identity)
+      : textBatches(text, encode, name, identity);
+  const other = choosing && rowsOf(choosing, `what is held out of ${choosing.name}`);
+  if (training === undefined) {
+    const [batches, world] = [false, true].map((side) => worldBatches(tokenizer, identity, side));
+    return { batches: batches!, heldOut: other ?? world, tasks, texts };
+  }
   if (heldOut) await checkApart(training, heldOut, control);
   const text = trainingText(training);
-  const encode = encoderOf(tokenizer);
   return {
-    batches: textBatches({ ...text, identity: training.identity }, encode, training.name, identity),
+    batches: rowsOf({ ...text, identity: training.identity }, training.name),
+    heldOut: other,
     tasks,
     texts,
   };
+}
+
+/** The part of a held-out text that choices are made on: tasks report on the other. */
+function choosingPart(text: TextSource, { name, identity }: Corpus): KnownText & { name: string } {
+  const length = text.middle ?? Math.ceil(text.length / 2);
+  return {
+    name,
+    identity: `${identity} held out`,
+    length,
+    slice: (start, end) => text.slice(start, Math.min(end, length)),
+  };
+}
+
+/** The same text as people read it. */
+const withoutMarks = (text: TextSource): TextSource => ({
+  ...text,
+  slice: (start, end) => unmarked(text.slice(start, end)),
+});
+
+/** What is held out though nobody asked for it: nothing of a text of few documents. */
+function heldOutIfAny(training: Corpus): TextSource | undefined {
+  try {
+    return heldOutText(training);
+  } catch (error) {
+    if (error instanceof InputError) return undefined;
+    throw error;
+  }
 }
 
 /** The texts of some settings, and the tasks that models are judged by. */
@@ -124,24 +172,36 @@ async function judged(
     ...(ofTheWorld ? WORLD_TASKS : []),
     ...(options.heldOut !== undefined || !ofTheWorld ? [`${HELD_OUT_TASK}:loss`] : []),
   ];
+  if (world && options.answersOnly) {
+    throw new InputError(
+      'the generated world has no answers by themselves: expected conversations, or records with prompt and completion, in --data',
+    );
+  }
   const share = shareOf({ ...options, task }, world);
   const { field } = options;
   const open = (files: string | readonly string[], share?: number) =>
-    openCorpus(tokenizer, { files, field, share, ...control });
+    openCorpus(tokenizer, { files, field, share, answers: options.answersOnly, ...control });
   const texts = opened ?? {
     training: world ? undefined : await open(data, share),
     heldOut: options.heldOut === undefined ? undefined : await open(options.heldOut),
   };
   const { training, heldOut } = texts;
   if (field !== undefined) checkField(field, training, heldOut);
-  const text = heldOut ? trainingText(heldOut) : share && training ? heldOutText(training) : undefined;
+  const asked = isAsked(task);
+  const text = heldOut
+    ? trainingText(heldOut)
+    : share && training
+      ? (asked ? heldOutText : heldOutIfAny)(training)
+      : undefined;
+  const choosing = text && choosingPart(text, heldOut ?? training!);
   const { dataDir: folder, shots } = options;
   // One token less than the context: all of a row is read.
   const contextLength = openCheckpoint(model).config.maxPositionEmbeddings - 1;
-  const how = { ...options, heldOut: text, datasets: { folder, shots, ...control }, contextLength };
+  const read = text && options.answersOnly ? withoutMarks(text) : text;
+  const how = { ...options, heldOut: read, datasets: { folder, shots, ...control }, contextLength };
   const tasks: ObjectiveTask[] = [];
   for (const each of task) tasks.push(await objectiveTask(each, how, tokenizer));
-  return { tokenizer, texts, tasks };
+  return { tokenizer, texts, tasks, choosing };
 }
 
 /**
@@ -178,33 +238,41 @@ function textNeeded(model: string, { heldOut, task }: DataSettings): string {
  * loss without its text.
  */
 function shareOf(
-  { heldOut, heldOutShare, task }: Pick<DataSettings, 'heldOut' | 'heldOutShare' | 'task'>,
+  {
+    heldOut,
+    heldOutShare,
+    task,
+    validated,
+  }: Pick<DataSettings, 'heldOut' | 'heldOutShare' | 'task' | 'validated'>,
   world: boolean,
 ): number | undefined {
-  const asked = task!.some((text) => text.split(':')[0] === HELD_OUT_TASK);
+  const asked = isAsked(task!);
   if (heldOutShare !== undefined) checkBound('--held-out-share', heldOutShare, bounds.share);
   if (heldOut !== undefined && heldOutShare !== undefined) {
     throw new InputError(
       `--held-out-share ${heldOutShare}: the held-out text is ${[heldOut].flat().join(' ')}; expected one of --held-out and --held-out-share`,
     );
   }
-  if (!asked && (heldOut !== undefined || heldOutShare !== undefined)) {
+  if (!asked && (heldOut !== undefined || (heldOutShare !== undefined && !validated))) {
     const what = heldOut === undefined ? `share ${heldOutShare}` : `text ${[heldOut].flat().join(' ')}`;
     throw new InputError(
       `the held-out ${what} is for the task ${HELD_OUT_TASK}, which is none of the tasks: ${task!.join(' ')}`,
     );
   }
-  if (!asked || heldOut !== undefined) return undefined;
+  if (heldOut !== undefined || (!asked && (!validated || world))) return undefined;
   if (world) {
     throw new InputError(`the task ${HELD_OUT_TASK} needs a text that is not trained on: --held-out FILE`);
   }
   return heldOutShare ?? DEFAULTS.heldOutShare;
 }
 
-function worldBatches(tokenizer: Tokenizer, identity: string): TrainingData {
+const isAsked = (tasks: readonly string[]) => tasks.some((text) => text.split(':')[0] === HELD_OUT_TASK);
+
+function worldBatches(tokenizer: Tokenizer, identity: string, heldOut: boolean): TrainingData {
   const encode = cachedEncode((text) => tokenizer.encode(text, { addSpecialTokens: false }));
   return {
-    identity: `world ${tokenizer.eosIds[0]} ${identity}`,
-    fill: (out, width, random) => fillRows(out, width, random, encode, tokenizer.eosIds[0]!),
+    identity: `world${heldOut ? ' held out' : ''} ${tokenizer.eosIds[0]} ${identity}`,
+    fill: (out, width, random) =>
+      fillRows(out, width, random, encode, tokenizer.eosIds[0]!, undefined, heldOut),
   };
 }

@@ -3,6 +3,24 @@ import type { WrittenDtype } from '../model/safetensors.ts';
 import { BEST_MIXER } from './network/linear-mixer.ts';
 import type { PathSampling } from './train/super-network.ts';
 
+/** What a final training is, beside what does not hang on the model. */
+export interface FinalTraining {
+  featureSteps: number;
+  logitSteps: number;
+  allSteps: number;
+  featureRate: number;
+  logitRate: number;
+  allRate: number;
+  bodyRate: number;
+  crossEntropy: number;
+  embeddings: boolean;
+  /** Share of a rate that is left at the end of its stage. */
+  rateLeft: number;
+}
+
+/** A narrower model is one of the laboratory, such as the embedded one: it stands large rates, and learns the text besides. */
+export const WIDE = 256;
+
 /**
  * What a setting is where nothing is said of it: the one table that recipes, the functions of the library and the options
  * of the command line take theirs from. The values are the best known ones (docs/LOG.md).
@@ -33,14 +51,34 @@ export const DEFAULTS = {
   decode: { context: 256, tokens: 64, rounds: 5 },
   windows: { beam: 3 },
   final: {
-    featureSteps: 200,
-    logitSteps: 400,
-    allSteps: 400,
-    featureRate: 2e-3,
-    logitRate: 1e-3,
-    allRate: 1e-3,
-    bodyRate: 0.1,
-    crossEntropy: 0.1,
+    /** Of models of the laboratory, such as the embedded one. */
+    small: {
+      featureSteps: 200,
+      logitSteps: 400,
+      allSteps: 400,
+      featureRate: 2e-3,
+      logitRate: 1e-3,
+      allRate: 1e-3,
+      bodyRate: 0.1,
+      crossEntropy: 0.1,
+      embeddings: true,
+      rateLeft: 0.05,
+    },
+    /** Of models as people use them: they know far more text than a distillation can show them. */
+    pretrained: {
+      featureTokens: 200_000,
+      logitTokens: 200_000,
+      allTokens: 500_000,
+      featureRate: 1e-3,
+      logitRate: 1e-4,
+      allRate: 1e-4,
+      bodyRate: 0.25,
+      crossEntropy: 0,
+      embeddings: false,
+      rateLeft: 0.1,
+    },
+    /** Measurements on held-out text. */
+    patience: 8,
     temperature: 1,
     examples: 256,
     cacheLimit: 20e9,

@@ -241,7 +241,7 @@ describe('refused before any work', () => {
     ['no layer left', () => design(wrong({ placement: [0, 1, 2] }) as never), /no layer is left for a block/],
     [
       'a model without linear mixers',
-      () => distill(wrong({ hybrid: shared.model }) as never),
+      () => distill(wrong({ hybrid: shared.model, featureSteps: 2 }) as never),
       /trains linear mixers/,
     ],
     ['a file that is no result', () => blocks(wrong({ placement: at('a.txt') }) as never), /a\.txt/],

@@ -65,6 +65,8 @@ const NUMBERS: [string, number, number][] = [
   ['final.bodyRate', 0, 1000],
   ['final.crossEntropy', 0, 1000],
   ['final.windowDropout', 0, 1],
+  ['final.patience', 0, 1e6],
+  ['final.rateLeft', 0, 1],
   ['placement.windowDropout', 0, 1],
   ['blocks.windowDropout', 0, 1],
   ['design.windowDropout', 0, 1],
@@ -95,7 +97,7 @@ describe('numbers beyond their bounds are refused by name, those at the bounds a
     for (const right of [least, most]) read(withValue(at, String(right)));
     const wrong = [String(most + 1), '1e12', '1e15', '-1', '1e400', '"8"', 'null', '[]', '{}'];
     if (least >= 1) wrong.push('0');
-    if (Number.isInteger(least) && !/slack|bodyRate|crossEntropy/.test(at)) wrong.push('1.5');
+    if (Number.isInteger(least) && !/slack|bodyRate|crossEntropy|rateLeft/.test(at)) wrong.push('1.5');
     for (const value of wrong.filter((each) => each !== '1e12' || most < 1e12)) {
       expect(() => read(withValue(at, value)), value).toThrow(refusal(at));
     }

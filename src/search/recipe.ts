@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { WRITTEN_DTYPES } from '../model/safetensors.ts';
 import { checkMetric, parseTask } from '../tasks/objective.ts';
 import { bounds, MOST_ENTRIES } from './bounds.ts';
-import { DEFAULTS } from './defaults.ts';
+import { DEFAULTS, type FinalTraining, WIDE } from './defaults.ts';
 import { checkName, comparedMixers } from './network/linear-mixer.ts';
 import { STARTS } from './train/start.ts';
 
@@ -181,6 +181,16 @@ const windows = z.strictObject({
   objective,
 });
 
+const { small, pretrained } = DEFAULTS.final;
+/** What a setting of the final training is when it is absent. */
+const byModel = (name: keyof typeof small, tokens?: number): string => {
+  const large =
+    tokens === undefined
+      ? pretrained[name as keyof typeof pretrained]
+      : `as many as ${tokens.toLocaleString('en')} tokens take`;
+  return `; when absent ${small[name]} for a model narrower than ${WIDE}, ${large} for others`;
+};
+
 const final = z.strictObject({
   hybrid: z
     .string()
@@ -189,25 +199,51 @@ const final = z.strictObject({
       'a folder with a hybrid of the model, which is trained in place of what other stages find: it has no others then',
     ),
   featureSteps: bounds.stepsOrNone
-    .default(DEFAULTS.final.featureSteps)
-    .describe('steps in which the mixers learn the hidden states of the model; 0 for none'),
+    .optional()
+    .describe(
+      `steps in which the mixers learn the hidden states of the model; 0 for none${byModel('featureSteps', pretrained.featureTokens)}, none without linear mixers`,
+    ),
   logitSteps: bounds.stepsOrNone
-    .default(DEFAULTS.final.logitSteps)
-    .describe('steps in which the mixers learn its predictions; 0 for none'),
+    .optional()
+    .describe(
+      `steps in which the mixers learn its predictions; 0 for none${byModel('logitSteps', pretrained.logitTokens)}, none without linear mixers`,
+    ),
   allSteps: bounds.stepsOrNone
-    .default(DEFAULTS.final.allSteps)
-    .describe('steps in which all weights learn its predictions and the text; 0 for none'),
+    .optional()
+    .describe(
+      `steps in which all weights learn its predictions and the text; 0 for none${byModel('allSteps', pretrained.allTokens)}`,
+    ),
   featureRate: bounds.rate
-    .default(DEFAULTS.final.featureRate)
-    .describe('highest learning rate of the first of them'),
-  logitRate: bounds.rate.default(DEFAULTS.final.logitRate).describe('of the second'),
-  allRate: bounds.rate.default(DEFAULTS.final.allRate).describe('of the mixers in the third'),
+    .optional()
+    .describe(`highest learning rate of the first of them${byModel('featureRate')}`),
+  logitRate: bounds.rate.optional().describe(`of the second${byModel('logitRate')}`),
+  allRate: bounds.rate.optional().describe(`of the mixers in the third${byModel('allRate')}`),
   bodyRate: bounds.weight
-    .default(DEFAULTS.final.bodyRate)
-    .describe('of all other weights, as a multiple of that'),
+    .optional()
+    .describe(`of all other weights, as a multiple of that${byModel('bodyRate')}`),
   crossEntropy: bounds.weight
-    .default(DEFAULTS.final.crossEntropy)
-    .describe('weight of the cross-entropy beside the KL divergence while all weights are trained'),
+    .optional()
+    .describe(
+      `weight of the cross-entropy beside the KL divergence while all weights are trained${byModel('crossEntropy')}`,
+    ),
+  rateLeft: bounds.dropout
+    .optional()
+    .describe(`share of each rate that is left at the end of its stage${byModel('rateLeft')}`),
+  embeddings: z
+    .boolean()
+    .optional()
+    .describe(`whether embeddings and head are trained with all weights${byModel('embeddings')}`),
+  answersOnly: z
+    .boolean()
+    .optional()
+    .describe(
+      'whether the tokens of answers alone count where predictions are compared: the data are conversations, or records with prompt and completion',
+    ),
+  patience: bounds.patienceOrNone
+    .default(DEFAULTS.final.patience)
+    .describe(
+      'measurements on held-out text (about 32 a stage) without a better one, after which a stage ends; 0 for none. The best weights are kept',
+    ),
   ...windowDropout,
   temperature: bounds.temperature
     .default(DEFAULTS.final.temperature)
@@ -302,6 +338,14 @@ export const recipeSchemas = {
   searched: rest.extend({ placement: searched.optional() }),
   given: rest.extend({ placement: given }),
 };
+
+/** A final training with the defaults of its model filled in. */
+type FinalSettings = z.infer<typeof final> & FinalTraining;
+
+/** A recipe whose model is known. */
+export interface PreparedRecipe extends Omit<Recipe, 'final'> {
+  final?: FinalSettings | undefined;
+}
 
 /** A recipe with the defaults filled in. */
 export interface Recipe extends Omit<z.infer<typeof rest>, '$schema'> {

@@ -27,6 +27,7 @@ import type { Result } from './result.ts';
 import { checkKept, OtherStagesError } from './run/check-kept.ts';
 import { ledBy, type RunContext } from './run/context.ts';
 import { planOf } from './run/plan.ts';
+import { preparedRecipe } from './run/prepared-recipe.ts';
 import { performHere, RunProgress } from './run/progress.ts';
 import type { Unit } from './run/stage.ts';
 import { type Perform, runRecipe, runUnit } from './run.ts';
@@ -89,10 +90,11 @@ function contextOf(out: string, recipe: Recipe, more: Partial<RunContext> = {}):
     },
     { plan: planExamples('say', [{ context: 'abc', answer: 'def' }], encode), metric: 'loss' },
   ];
+  const { config } = openCheckpoint(model);
   return {
-    recipe,
+    recipe: preparedRecipe(recipe, config),
     model,
-    config: openCheckpoint(model).config,
+    config,
     out: join(dir, out),
     batches: tinyBatches(),
     tasks,
@@ -206,7 +208,8 @@ describe('runRecipe', () => {
   });
 
   test('the plan knows the tokens of every stage before the run', () => {
-    const plan = planOf(recipe, openCheckpoint(model).config);
+    const { config } = openCheckpoint(model);
+    const plan = planOf(preparedRecipe(recipe, config), config);
     const tokens = plan.map(({ name, trials, aligned, trained }) => [name, trials, aligned + trained]);
     const ofTrials = ['blocks', 'design', 'dimensions'] as const;
     expect(tokens).toEqual([
@@ -318,9 +321,9 @@ describe('runRecipe', () => {
       const context = contextOf('edited', edited);
       const again = await runRecipe(context, here(context), { begin: (name) => begun.push(name) });
       expect(begun).toEqual(['final']);
-      expect(lasting({ ...again, final: undefined, recipe, seconds: 0, tokens: 0 } as Result)).toEqual(
-        lasting({ ...result, final: undefined, tokens: 0 } as Result),
-      );
+      expect(
+        lasting({ ...again, final: undefined, recipe: result.recipe, seconds: 0, tokens: 0 } as Result),
+      ).toEqual(lasting({ ...result, final: undefined, tokens: 0 } as Result));
     });
 
     test('with more seeds, all that was done with the earlier ones is used', async () => {

@@ -40,14 +40,14 @@ export const beginning: typeof mixture = [
 /** The held-out evaluation, one task per ability; that of 'narrative' is for its loss per token alone. */
 export const worldTasks: Task[] = mixture.map(({ name, ability }) => abilityTask(name, ability));
 
-/** A training document of about `room` tokens, without an end-of-text token. */
-export function document(random: Random, room: number, weights = mixture): string {
+/** A document of about `room` tokens, without an end-of-text token: for training, or, held out, for none. */
+export function document(random: Random, room: number, weights = mixture, heldOut = false): string {
   let at = random.uniform();
   for (const { ability, weight } of weights) {
     at -= weight;
-    if (at < 0) return textOf(ability(random, false, room));
+    if (at < 0) return textOf(ability(random, heldOut, room));
   }
-  return textOf(weights[0]!.ability(random, false, room));
+  return textOf(weights[0]!.ability(random, heldOut, room));
 }
 
 /**
@@ -68,13 +68,14 @@ export function fillRows(
   encode: Encode,
   endOfText: number,
   weights = mixture,
+  heldOut = false,
 ): void {
   for (let row = 0; row < out.length; row += width) {
     const end = Math.min(row + width, out.length);
     for (let at = row; at < end; ) {
       const left = Math.max(end - at - 1, leastRoom);
       const room = random.below(2) ? left : leastRoom + random.below(left - leastRoom + 1);
-      for (const id of encode(document(random, room, weights))) {
+      for (const id of encode(document(random, room, weights, heldOut))) {
         if (at === end) break;
         out[at++] = id;
       }

@@ -97,7 +97,13 @@ export interface Optimizer {
   dispose(): Promise<void>;
 }
 
-/** On the CPU: the ranges of the vectors are updated in place, without a copy. */
+/**
+ * Elements that are updated at a time: what a block's nodes hand to each other stays in the processor's cache, and takes no
+ * memory to speak of. Of whole vectors it would be several times the model, and takes a quarter longer.
+ */
+const BLOCK = 1 << 18;
+
+/** On the CPU: the ranges of the vectors are updated in place, without a copy, block by block. */
 export class AdamW implements Optimizer {
   private constructor(
     private readonly update: Program,
@@ -127,8 +133,7 @@ export class AdamW implements Optimizer {
     scale = 1,
   ): Promise<number> {
     const { weightDecay, clipNorm, muon } = this.options;
-    const { squares } = await this.squares.run({ g: float32(gradient.data, [gradient.size]) });
-    const norm = Math.sqrt((squares!.data as Float32Array)[0]!) * scale;
+    const norm = Math.sqrt(await this.sumOfSquares(gradient)) * scale;
     if (!Number.isFinite(norm)) return norm;
     moments.step++;
     const clip = scale * Math.min(1, clipNorm / norm);
@@ -150,25 +155,29 @@ export class AdamW implements Optimizer {
     return norm;
   }
 
+  private async sumOfSquares({ data, size }: ParameterVector): Promise<number> {
+    let total = 0;
+    for (let from = 0; from < size; from += BLOCK) {
+      const { squares } = await this.squares.run({ g: part(data, from, Math.min(size, from + BLOCK)) });
+      total += (squares!.data as Float32Array)[0]!;
+    }
+    return total;
+  }
+
   private async adamw(
     parameters: ParameterVector,
     gradient: ParameterVector,
     moments: Moments,
     { from, to, decay, rate, clip }: { from: number; to: number; decay: number; rate: number; clip: number },
   ): Promise<void> {
-    if (from === to) return;
-    const part = ({ data }: ParameterVector): Value => float32(data.subarray(from, to), [to - from]);
-    const [p, m, v] = [part(parameters), part(moments.m), part(moments.v)];
-    await this.update.run(
-      {
-        p,
-        m,
-        v,
-        g: part(gradient),
-        ...adamwNumbers(this.options, { step: moments.step, rate, decay, scale: clip }),
-      },
-      { newP: p, newM: m, newV: v },
-    );
+    const numbers = adamwNumbers(this.options, { step: moments.step, rate, decay, scale: clip });
+    for (let start = from; start < to; start += BLOCK) {
+      const end = Math.min(to, start + BLOCK);
+      const [p, g, m, v] = [parameters, gradient, moments.m, moments.v].map(({ data }) =>
+        part(data, start, end),
+      ) as [Value, Value, Value, Value];
+      await this.update.run({ p, g, m, v, ...numbers }, { newP: p, newM: m, newV: v });
+    }
   }
 
   async dispose(): Promise<void> {
@@ -176,6 +185,11 @@ export class AdamW implements Optimizer {
     await this.update.dispose();
     await this.squares.dispose();
   }
+}
+
+/** A stretch of a vector, without a copy. */
+function part(data: Float32Array, from: number, to: number): Value {
+  return float32(data.subarray(from, to), [to - from]);
 }
 
 /** Moments before the first step. */

@@ -4,8 +4,12 @@ import type { Random } from '../util/random.ts';
 
 /** Where training tokens come from. What is drawn depends on `random` alone, so that a run can be resumed. */
 export interface TokenBatches {
-  /** Fills `out` with rows of `width` token ids. */
-  fill(out: Int32Array, width: number, random: Random): void;
+  /**
+   * Fills `out` with rows of `width` token ids.
+   *
+   * @param answers receives 1 for the tokens of answers and 0 for all others, by those that know
+   */
+  fill(out: Int32Array, width: number, random: Random, answers?: Uint8Array): void;
 }
 
 /** Tokens for trainings that keep their states: these say what they were trained on. */

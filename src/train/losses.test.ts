@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { evaluate, grad, input, logSoftmax, ndarray, sum } from '../graph/index.ts';
-import { crossEntropy, divergence, topDivergence } from './losses.ts';
+import { evaluate, grad, input, logSoftmax, ndarray, sum, type Tensor } from '../graph/index.ts';
+import { crossEntropy, divergence, divergenceOfLogits, topDivergence } from './losses.ts';
 
 test('cross entropy is the mean of -log softmax at the targets, its gradient softmax minus one-hot', () => {
   const rows = [
@@ -44,9 +44,12 @@ describe('divergence', () => {
   const kl = (p: number[], q: number[]) => p.reduce((sum, x, i) => sum + x * Math.log(x / q[i]!), 0);
   const logits = (name: string) => input(name, 'float32', [2, 4]);
 
-  test('is the sum of p log(p / q), its gradient q - p', () => {
+  test.each([
+    ['step by step', (p: Tensor, q: Tensor) => divergence(logSoftmax(p), logSoftmax(q))],
+    ['with its gradient written down', divergenceOfLogits],
+  ])('is the sum of p log(p / q), its gradient q - p: %s', (_, form) => {
     const [teacher, student] = [logits('teacher'), logits('student')];
-    const each = divergence(logSoftmax(teacher), logSoftmax(student));
+    const each = form(teacher, student);
     const feeds = new Map([
       [teacher, ndarray([2, 4], told.flat())],
       [student, ndarray([2, 4], said.flat())],

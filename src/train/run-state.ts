@@ -17,6 +17,8 @@ import type { ParameterVector } from './parameters.ts';
 export interface RunState {
   /** Steps taken. */
   step: number;
+  /** What they took, saving and judging included. */
+  seconds: number;
   parameters: ParameterVector;
   moments: Moments;
   random: Random;
@@ -62,6 +64,7 @@ export function saveRunState(path: string, state: RunState, identity: Identity):
     tensors.map(([name, { data, size }]) => ({ name, dtype: 'F32', shape: [size], data })),
     {
       ...described,
+      seconds: String(state.seconds),
       version: VERSION,
       check: checkSum(
         described,
@@ -116,7 +119,7 @@ export function loadRunState(
 
 /** Fills `state` from a file. @throws Damaged, with `state` as it was; InputError as loadRunState */
 function take(path: string, state: RunState, identity: Identity): void {
-  const { described, data } = readState(path, Object.keys(vectors(state)));
+  const { described, seconds, data } = readState(path, Object.keys(vectors(state)));
   const { step, updates, random } = described;
   const found: unknown = JSON.parse(described.fingerprint);
   if (canonical(found) !== canonical(identity)) {
@@ -131,6 +134,7 @@ function take(path: string, state: RunState, identity: Identity): void {
   }
   for (const [i, vector] of Object.values(vectors(state)).entries()) vector.data.set(data[i]!);
   state.step = Number(step);
+  state.seconds = seconds;
   state.moments.step = Number(updates);
   state.random.state = JSON.parse(random) as Random['state'];
 }
@@ -139,7 +143,7 @@ function take(path: string, state: RunState, identity: Identity): void {
 function readState(
   path: string,
   names: readonly string[],
-): { described: Described; data: readonly Float32Array[] } {
+): { described: Described; seconds: number; data: readonly Float32Array[] } {
   let version: string | undefined;
   try {
     const file = new SafetensorsFile(path);
@@ -154,7 +158,10 @@ function readState(
       if (version === VERSION && check !== checkSum(described, data)) {
         throw new Damaged('its check sum is another');
       }
-      return { described, data };
+      // States of earlier versions do not say it.
+      const seconds = Number(file.metadata.seconds ?? 0);
+      if (!(seconds >= 0)) throw new Damaged('its seconds are no number');
+      return { described, seconds, data };
     }
   } catch (error) {
     // A header that was cut off or changed makes anything of a file but a state.

@@ -83,7 +83,7 @@ function remains(folder: string) {
   const state = new SafetensorsFile(statePath(folder));
   const lines = readFileSync(join(folder, 'log.jsonl'), 'utf8').trim().split('\n');
   return {
-    metadata: state.metadata,
+    metadata: { ...state.metadata, seconds: 0 },
     parameters: state.read('parameters'),
     m: state.read('m'),
     v: state.read('v'),

@@ -8,6 +8,8 @@ export interface ProgressEvent {
   unit: string;
   /** Further values worth showing, such as the loss. */
   values?: Record<string, number>;
+  /** What is worth saying beside the values, in words; it is left out where there is no room. */
+  note?: string;
   /** Something that people should know of: a damaged file that is made anew. */
   notice?: string;
 }

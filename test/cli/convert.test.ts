@@ -2,6 +2,8 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openCheckpoint } from '../../src/model/checkpoint.ts';
+import type { ConversionResult } from '../../src/search/conversion/result.ts';
 import { type Finished, postnas, postnasHere, root } from '../support/command.ts';
 
 let dir: string;
@@ -53,8 +55,8 @@ test('again it is read from what was kept, as JSON, and postnas report makes the
 
 test('mistakes are told before anything is measured', async () => {
   const other = (...more: string[]) => postnasHere([...args().slice(0, 4), '-o', at('x'), ...more]);
-  const hours = await other('--hours', '2');
-  expect(hours.stderr).toContain('--hours 2: expected 0');
+  const hours = await other('--controls');
+  expect(hours.stderr).toContain('controls is of the training, which has 0 hours: expected --hours above 0');
   const heads = await other('--full-heads', '32');
   expect(heads.stderr).toContain('--full-heads 32: expected fewer than the 32 KV heads that there are');
   const memory = await other('--context', '512', '--memory', '100MB');
@@ -70,3 +72,61 @@ test('mistakes are told before anything is measured', async () => {
   expect((await postnasHere(hybrid)).stderr).toContain('expected full attention in all layers');
   expect(existsSync(at('x'))).toBe(false);
 });
+
+test('with hours it trains the hybrid and controls by as many steps, writes whole models, and goes on', async () => {
+  const trained = [
+    ...args(),
+    '--no-compare',
+    '--hours',
+    '0.002',
+    '--length',
+    '32',
+    '--held-out-share',
+    '0.1',
+  ];
+  const estimate = await postnasHere([...trained, '--controls', '--estimate']);
+  expect(estimate.stdout).toMatch(
+    /training for 0.002 hours is about [\d,]+ tokens .* GB of memory; each of up to 4 controls takes as long: up to 0.01 hours in all/,
+  );
+  expect(existsSync(at('out/training'))).toBe(false);
+  const { code, stdout, stderr } = await postnasHere([...trained, '--controls', '--json', '--quiet']);
+  expect(code, stderr).toBe(0);
+  const { training } = JSON.parse(stdout) as ConversionResult;
+  expect(training).toMatchObject({
+    hours: 0.002,
+    rows: 2,
+    length: 32,
+    ended: 'time',
+    model: at('out/model'),
+  });
+  const { steps, tokens, curve, controls, skipped } = training!;
+  expect(tokens).toBe(64 * steps);
+  expect(curve!.at(-1)!.tokens).toBe(tokens);
+  const [random, windows] = controls;
+  expect([random!.steps, windows!.steps]).toEqual([steps, steps]);
+  expect([random!.name, windows!.name]).toEqual([
+    'random-trained',
+    expect.stringMatching(/^windows-\d+-trained$/),
+  ]);
+  expect(skipped.map(({ name }) => name)).toEqual(['uniform-trained', 'parent-trained']);
+  expect(openCheckpoint(windows!.model).config.layers.every(({ kind }) => kind === 'sliding_window')).toBe(
+    true,
+  );
+  expect(openCheckpoint(at('out/model')).config.layers.some(({ kind }) => kind === 'head_attention')).toBe(
+    true,
+  );
+  // The same again reads what was kept, and with more time there are more steps.
+  const again = JSON.parse((await postnasHere([...trained, '--controls', '--json', '--quiet'])).stdout);
+  expect(again.training).toEqual(training);
+  const longer = await postnasHere([...trained, '--hours', '0.003', '--json', '--quiet']);
+  expect(longer.code, longer.stderr).toBe(0);
+  const more = (JSON.parse(longer.stdout) as ConversionResult).training!;
+  expect(more.steps).toBeGreaterThan(steps);
+  expect(more.curve!.slice(0, curve!.length)).toEqual(curve);
+  const table = await postnasHere([...trained, '--hours', '0.003', '--quiet']);
+  expect(table.stdout).toMatch(
+    /^trained: [\d,]+ tokens in \d+s; on held-out text 0\.\d+ -> 0\.\d+ nats from its parent; /m,
+  );
+  expect(table.stdout).toContain(`postnas generate ${at('out/model')} --prompt "..."  (trained)`);
+  expect(readFileSync(at('out/report.html'), 'utf8')).toContain('id="training-curve"');
+}, 300_000);

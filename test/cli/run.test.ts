@@ -95,13 +95,13 @@ test('killed with its workers and run again, it ends with the same result and mo
   );
   expect(code).toBe(1);
   const longer = JSON.parse(readFileSync(recipe, 'utf8')) as Recipe;
-  longer.final!.allSteps++;
+  const steps = longer.final!.allSteps!;
+  longer.final!.allSteps = steps + 1;
   writeFileSync(other, JSON.stringify(longer));
   const line = ['run', other, '--out', join(folder, 'killed'), '--quiet'];
-  const steps = `${longer.final!.allSteps - 1} -> ${longer.final!.allSteps}`;
   expect((await postnasHere(line)).stderr).toMatch(
     new RegExp(
-      `holds a run with other settings:\\n {2}final/stage\\.json: final allSteps: ${steps}\\n` +
+      `holds a run with other settings:\\n {2}final/stage\\.json: final allSteps: ${steps} -> ${steps + 1}\\n` +
         '--restart-from final removes the work of that and of the stages that use it, and keeps placement, blocks',
     ),
   );

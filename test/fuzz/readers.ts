@@ -294,6 +294,7 @@ function state(): Reader {
       new ParameterVector([{ name: 'w', shape: [4, 4], decay: true, init: () => new Float32Array(16) }]);
     return {
       step: 3,
+      seconds: 0,
       parameters: vector(),
       moments: { m: vector(), v: vector(), step: 3 },
       random: new Random(1),

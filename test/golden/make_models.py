@@ -26,7 +26,8 @@ Run from the repository root, deterministic:
     ~/postnas-venv/bin/python test/golden/make_models.py [name ...]
 
 Written with Python 3.11, torch 2.15.0 (CPU), transformers 5.23.0. The logits may differ in the last digit
-with another build of torch. `llama-yarn` and `qwen2-own-head`: transformers 5.24.0.
+with another build of torch. `llama-yarn`, `qwen2-own-head` and the families after
+`qwen3-bf16`: transformers 5.24.0.
 """
 
 import json
@@ -69,6 +70,33 @@ LLAMA_TIED = {**LLAMA, "num_hidden_layers": 3, "intermediate_size": 40, "tie_wor
 QWEN2_TIED = {**QWEN2, "num_key_value_heads": 1, "tie_word_embeddings": True, "rope_theta": 1000000.0}
 QWEN3_TIED = {**QWEN3, "tie_word_embeddings": True, "rope_theta": 1000000, "rope_scaling": None}
 
+# Of the families below what is written is what the hub has, in one layer or two.
+MISTRAL = {**COMMON, "model_type": "mistral", "architectures": ["MistralForCausalLM"], "sliding_window": 6,
+           "tie_word_embeddings": False, "rope_theta": 10000.0}
+MINISTRAL = {**COMMON, "model_type": "ministral", "architectures": ["MinistralForCausalLM"], "sliding_window": 6,
+             "head_dim": 12, "tie_word_embeddings": True, "rope_theta": 10000.0,
+             "layer_types": ["sliding_attention", "full_attention"]}
+GRANITE = {**COMMON, "model_type": "granite", "architectures": ["GraniteForCausalLM"], "attention_bias": True,
+           "mlp_bias": True, "tie_word_embeddings": True, "rope_theta": 10000.0, "embedding_multiplier": 6.0,
+           "logits_scaling": 0.5, "residual_multiplier": 0.7, "attention_multiplier": 0.2}
+PHI3 = {**COMMON, "model_type": "phi3", "architectures": ["Phi3ForCausalLM"], "sliding_window": 9, "pad_token_id": 0,
+        "original_max_position_embeddings": 256, "tie_word_embeddings": False, "rope_theta": 10000.0,
+        "rope_scaling": None, "resid_pdrop": 0.0, "embd_pdrop": 0.0}
+SMOLLM3 = {**COMMON, "model_type": "smollm3", "architectures": ["SmolLM3ForCausalLM"], "no_rope_layers": [1, 0],
+           "no_rope_layer_interval": 4, "tie_word_embeddings": True, "rope_theta": 10000.0, "rope_scaling": None,
+           "pad_token_id": 0, "use_sliding_window": False, "sliding_window": None}
+OLMO2 = {**COMMON, "model_type": "olmo2", "architectures": ["Olmo2ForCausalLM"], "attention_bias": False,
+         "tie_word_embeddings": False, "rope_theta": 10000.0, "pad_token_id": 0}
+GEMMA = {**COMMON, "model_type": "gemma", "architectures": ["GemmaForCausalLM"], "head_dim": 12, "hidden_act": "gelu",
+         "hidden_activation": None, "attention_bias": False, "tie_word_embeddings": True, "rope_theta": 10000.0,
+         "pad_token_id": 0}
+GEMMA3 = {**COMMON, "model_type": "gemma3_text", "architectures": ["Gemma3ForCausalLM"], "head_dim": 12,
+          "num_hidden_layers": 3, "sliding_window": 6, "sliding_window_pattern": 3, "query_pre_attn_scalar": 20,
+          "hidden_activation": "gelu_pytorch_tanh", "attention_bias": False, "tie_word_embeddings": True,
+          "rope_theta": 100000.0, "rope_local_base_freq": 300.0,
+          "rope_scaling": {"rope_type": "linear", "factor": 4.0}, "pad_token_id": 0}
+del GEMMA3["hidden_act"]
+
 # name -> (config.json as on the hub, seed, dtype of the file, shard size, keep transformers' own config.json)
 MODELS = {
     "llama": (LLAMA_TIED, 21, "float32", None, False),
@@ -95,6 +123,15 @@ MODELS = {
     "qwen2-own-head": ({**QWEN2_TIED, "num_hidden_layers": 1}, 13, "float32", None, False),
     "qwen3": (QWEN3_TIED, 24, "float32", None, False),
     "qwen3-bf16": (QWEN3_TIED, 24, "bfloat16", None, True),
+    "mistral": (MISTRAL, 2, "float32", None, False),
+    "ministral": (MINISTRAL, 1, "float32", None, True),
+    "granite": (GRANITE, 12, "float32", None, False),
+    "smollm3": (SMOLLM3, 2, "float32", None, False),
+    "olmo2": (OLMO2, 6, "float32", None, False),
+    "gemma": (GEMMA, 1, "float32", None, False),
+    "gemma3": (GEMMA3, 19, "float32", None, False),
+    "gemma3-own": (GEMMA3, 19, "float32", None, True),
+    "phi3": (PHI3, 1, "float32", None, False),
 }
 
 

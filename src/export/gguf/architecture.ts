@@ -1,6 +1,6 @@
 import { ropeFrequencies } from '../../mixers/rope.ts';
 import type { GatedDeltaNetSpec } from '../../mixers/spec.ts';
-import type { ModelConfig } from '../../model/config.ts';
+import { type ModelConfig, whyNotPlain } from '../../model/config.ts';
 import { halvesToPairs } from '../../model/import/rotary.ts';
 import type { TensorSource } from '../../model/tensor-source.ts';
 import { InputError } from '../../util/errors.ts';
@@ -62,6 +62,8 @@ function architectureOf(config: ModelConfig): Architecture {
   const refuse = (why: string): never => {
     throw new InputError(`the model cannot be exported to GGUF: ${why}`);
   };
+  const own = whyNotPlain(config);
+  if (own !== null) refuse(`llama.cpp's architectures that are written have no ${own}`);
   if (ropeScaling?.type === 'yarn') refuse("RoPE scaling of type 'yarn' is not exported");
   if (!layers.every(({ kind }) => kind === 'attention')) {
     const why = whyNotHybrid(config);

@@ -16,9 +16,19 @@ import {
   slice,
   type Tensor,
 } from '../../graph/index.ts';
+import { localRope } from '../../mixers/rope.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { decoderLayer, embed, head, type MixerOptions, under, weightInputs } from '../../model/decoder.ts';
-import { layerPrefix, modelParameters } from '../../model/parameters.ts';
+import {
+  embed,
+  forward,
+  head,
+  type Layer,
+  type MixerOptions,
+  recordLayers,
+  type Stream,
+  weightInputs,
+} from '../../model/decoder.ts';
+import { modelParameters } from '../../model/parameters.ts';
 import { rotationAngles } from './angles.ts';
 import { BATCH, cacheTypes, grows, hasWindowBeside, layerState, PAST, TOKENS } from './layer-state.ts';
 
@@ -56,31 +66,28 @@ export function recordDecoder(config: ModelConfig): RecordedDecoder {
   const places = placesOfWindows(seen);
   const past: Record<string, Tensor> = {};
   const outputs: Record<string, Tensor> = {};
-  let x = embed(ids, weights);
-  let firstValues: Tensor | undefined;
-  for (const [i, spec] of config.layers.entries()) {
-    const own = layerState(config, spec, i, windowsOf.get(i));
+  const states = config.layers.map((spec, i) => layerState(config, spec, i, windowsOf.get(i)));
+  const optionsOf = ({ index, spec }: Layer): MixerOptions => {
+    const own = states[index]!;
     Object.assign(past, own.past);
     const valid = {
       ...(grows(spec) && { valid: slice(seen, 1, 0, P) }),
       ...(spec.kind === 'sliding_window' && { valid: places(spec) }),
       ...(hasWindowBeside(spec) && { window_valid: places(spec) }),
     };
-    const layer = decoderLayer(config, spec, x, under(layerPrefix(i), weights), {
-      ...common,
-      state: { ...own.state, ...valid },
-      firstValues,
-    });
-    Object.assign(outputs, own.present(layer.state));
-    x = layer.y;
-    firstValues ??= layer.firstValues;
-  }
+    return { ...common, state: { ...own.state, ...valid } };
+  };
+  const mix = forward(config, optionsOf, ({ index }, { state }) => {
+    Object.assign(outputs, states[index]!.present(state));
+  });
+  const stream: Stream = { x: embed(ids, weights) };
+  recordLayers(config, stream, weights, mix);
   if (counter !== undefined) {
     const counted = countedTokens(counter);
     Object.assign(past, counted.past);
     Object.assign(outputs, counted.present);
   }
-  const logits = head(config, newest(x, 1, kept, 'num_logits'), weights);
+  const logits = head(config, newest(stream.x, 1, kept, 'num_logits'), weights);
   return {
     inputs: {
       input_ids: ids,
@@ -94,12 +101,13 @@ export function recordDecoder(config: ModelConfig): RecordedDecoder {
   };
 }
 
-/** One pair of tables for all layers whose heads have the same width. */
+/** One pair of tables for all layers whose heads are rotated alike. */
 function anglesOf(config: ModelConfig, positions: Tensor): NonNullable<MixerOptions['angles']> {
-  const tables = new Map<number, { cos: Tensor; sin: Tensor }>();
-  return (width) => {
-    const known = tables.get(width) ?? rotationAngles(config, width, positions);
-    tables.set(width, known);
+  const tables = new Map<string, { cos: Tensor; sin: Tensor }>();
+  return (width, local = false) => {
+    const key = `${width} ${local}`;
+    const known = tables.get(key) ?? rotationAngles(local ? localRope(config) : config, width, positions);
+    tables.set(key, known);
     return known;
   };
 }

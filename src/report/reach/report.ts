@@ -9,10 +9,11 @@ import { downloadLink } from '../table.ts';
 import { bytes, counted, duration, fixed, percent, signed } from '../text.ts';
 import { curveFigure, meanRecall } from './curve.ts';
 import { headsFigure } from './heads-map.ts';
+import { trainingFigure } from './training.ts';
 
 /** A conversion as a page: whether it is worth using and for what, which heads look far, what each number of them keeps. */
 export function renderConversionReport(result: ConversionResult): string {
-  const { reach, chosen, comparison } = result;
+  const { reach, chosen, comparison, training } = result;
   const placed = reach.placements[chosen]!;
   return renderPage({
     title: `${result.name}: ${nameOf(reach.model.path)} converted`,
@@ -28,6 +29,9 @@ export function renderConversionReport(result: ConversionResult): string {
         title: 'What is kept for how many bytes',
         body: renderFigure(curveFigure(result)),
       },
+      ...(training
+        ? [{ id: 'training', title: 'Training', body: renderFigure(trainingFigure(training, result)) }]
+        : []),
       ...(comparison ? comparisonSections(comparison) : []),
       { id: 'settings', title: 'Settings and data', body: settingsOf(result) },
     ],
@@ -53,6 +57,7 @@ function answerOf({
   created,
   name,
   wanted,
+  training,
 }: ConversionResult): Html {
   const placed = reach.placements[chosen]!;
   const parent = reach.placements.find(({ how }) => how === 'full')!;
@@ -64,7 +69,7 @@ function answerOf({
     `${counted(placed.heads, 'KV head')} of ${reach.model.layers * reach.model.kvHeads} see everything`;
   return html`<p class="eyebrow">Placement ${name} of ${nameOf(reach.model.path)} · ${wanted.context.toLocaleString('en')} tokens · ${machine.processor} · ${created.slice(0, 10)}</p>
 <h1>${headline}</h1>
-<p>No weight was changed. Of ${reach.model.layers * reach.model.kvHeads} KV heads ${placed.heads} still see the whole text; the others see the newest
+<p>${training ? html`As the placement alone no weight is changed; what was trained is in ${training.model}.` : 'No weight was changed.'} Of ${reach.model.layers * reach.model.kvHeads} KV heads ${placed.heads} still see the whole text; the others see the newest
 tokens and the first ${reach.sinks}, so that nothing else of them is kept. It is ${reason}.</p>
 <div class="cards">
 <div class="card"><b>${bytes(placed.cost.bytes)}</b><span>keys and values of ${wanted.context.toLocaleString('en')} tokens, the parent ${bytes(parent.cost.bytes)}: ${fixed(parent.cost.bytes / placed.cost.bytes, 1)} times as many</span></div>

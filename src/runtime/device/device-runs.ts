@@ -1,9 +1,7 @@
 import { type Device, float32, memoryOf, type Program, type Value, type Values } from '../../graph/index.ts';
 import { needsLength } from '../../mixers/registry.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { refuseSinks } from '../../model/without-sinks.ts';
-import { InputError } from '../../util/errors.ts';
-import { AngleTables } from '../angle-tables.ts';
+import { AngleTables, type Rotation } from '../angle-tables.ts';
 import type { Batch } from '../batch.ts';
 import type { EngineWeights } from '../engine-weights.ts';
 import type { RunsOptions } from '../host-runs.ts';
@@ -36,7 +34,7 @@ const TAIL = BLOCK;
 
 interface Decoder {
   program: Program;
-  rotated: readonly number[];
+  rotated: readonly Rotation[];
 }
 
 export class DeviceRuns implements Runs {
@@ -65,19 +63,6 @@ export class DeviceRuns implements Runs {
     weights: EngineWeights,
     options: RunsOptions & { device: Device },
   ): Promise<DeviceRuns> {
-    refuseSinks(config, `on device '${options.device}' there are models`);
-    const byHead = config.layers.findIndex(({ kind }) => kind === 'head_attention');
-    if (byHead >= 0) {
-      throw new InputError(
-        `layer ${byHead} is head_attention: on device '${options.device}' all heads of a layer see equally far`,
-      );
-    }
-    const spelt = config.layers.findIndex((spec) => spec.kind === 'window_linear' && needsLength(spec));
-    if (spelt >= 0) {
-      throw new InputError(
-        `layer ${spelt} is a window_linear: on device '${options.device}' the mixer beside the window needs a fused form`,
-      );
-    }
     const embed = weights.embedding();
     const steps = await compileDecoder(config, 'step', weights, options);
     const memory = memoryOf(options.device);

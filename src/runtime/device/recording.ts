@@ -12,7 +12,6 @@ import {
   maximum,
   mulDims,
   reshape,
-  rmsNorm,
   slice,
   sub,
   sum,
@@ -20,16 +19,19 @@ import {
   type Tensor,
   transpose,
 } from '../../graph/index.ts';
-import type { Form } from '../../mixers/mixer.ts';
-import { isFullAttention, mixerOf, needsLength } from '../../mixers/registry.ts';
-import type { MixerSpec } from '../../mixers/spec.ts';
+import { attendWithin, placesOf } from '../../mixers/attention.ts';
+import { attendByGroup } from '../../mixers/head-attention.ts';
+import type { LinearPart } from '../../mixers/mixer.ts';
+import { linearPart, mixerOf } from '../../mixers/registry.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { type MixerOptions, mixerBlock, mlpBlock, under, weightInputs } from '../../model/decoder.ts';
-import { layerPrefix, modelParameters } from '../../model/parameters.ts';
+import { type Layer, recordLayers, type Stream, weightInputs } from '../../model/decoder.ts';
+import { type Heads, mixByParts } from '../../model/mix-by-parts.ts';
+import { modelParameters } from '../../model/parameters.ts';
+import { AngleInputs, type Rotation } from '../angle-tables.ts';
 import { attend } from '../kv/online-softmax.ts';
 import { exact, type Source, sideBySide } from '../kv/source.ts';
-import { padded } from '../segments.ts';
-import type { FixedState } from '../sequence-parts.ts';
+import { formOf, linearOf } from '../linear-part.ts';
+import { cachedGroups, type FixedState } from '../sequence-parts.ts';
 
 /**
  * The whole decoder in one program, for a device, where starting a run costs more than on the host and a value, once
@@ -40,28 +42,36 @@ import type { FixedState } from '../sequence-parts.ts';
 /** Places of the past come in so many, some of them hidden: kernels are fastest on multiples. */
 export const BLOCK = 128;
 
-/** Bytes of the keys of so many tokens in a layer. */
-export function keyBytes({ numKvHeads, headDim }: ModelConfig, tokens: number): number {
-  return 4 * numKvHeads * headDim * tokens;
+/** Bytes of the keys of so many tokens in the layer that has most of them. */
+export function keyBytes(config: ModelConfig, tokens: number): number {
+  return 4 * Math.max(0, ...growingLayers(config).values()) * config.headDim * tokens;
 }
 
-/** Parts of the state of a size that no number of tokens changes: linear mixers, and windows as the mixers have them. */
+/** Parts of the state of a size that no number of tokens changes: of linear mixers, and windows with the places they have. */
 export function deviceState(config: ModelConfig): FixedState[] {
   return config.layers.flatMap((spec, layer) => {
-    if (isGrowing(config, layer)) return [];
-    return mixerOf(spec)
-      .state(spec, config)
-      .map(({ name, shape }) => ({ name: `${layer}.${name}`, shape: shape.slice(1) as number[], layer }));
+    const mixer = mixerOf(spec);
+    const windows = (mixer.cached?.reach(spec, config) ?? []).filter(({ window }) => Number.isFinite(window));
+    const ofWindows = windows.flatMap(({ heads, window, sinks }) => {
+      const keys = [heads.length, sinks + window, config.headDim];
+      return [
+        { name: 'window_k', shape: keys },
+        { name: 'window_v', shape: keys },
+        { name: 'window_valid', shape: [sinks + window] },
+      ];
+    });
+    const linear = linearPart(mixer)?.state(spec, config) ?? [];
+    return [
+      ...ofWindows,
+      ...linear.map(({ name, shape }) => ({ name, shape: shape.slice(1) as number[] })),
+    ].map(({ name, shape }) => ({ name: `${layer}.${name}`, shape, layer }));
   });
 }
 
-/** Layers that keep the keys and values of all tokens. */
-export function growingLayers(config: ModelConfig): number[] {
-  return [...config.layers.keys()].filter((layer) => isGrowing(config, layer));
-}
-
-function isGrowing({ layers }: ModelConfig, layer: number): boolean {
-  return isFullAttention(layers[layer]!);
+/** Of layers that keep the keys and values of all tokens: how many heads do. */
+export function growingLayers(config: ModelConfig): Map<number, number> {
+  const growing = cachedGroups(config).filter(({ window }) => window === Number.POSITIVE_INFINITY);
+  return new Map(growing.map(({ layer, heads }) => [layer, heads.length]));
 }
 
 export interface RecordedDecoder {
@@ -72,14 +82,14 @@ export interface RecordedDecoder {
   outputs: Record<string, Tensor>;
   /** Inputs for the weights. */
   weights: Record<string, Tensor>;
-  /** Widths of heads that are rotated. */
-  rotated: number[];
+  /** Tables of angles that it takes. */
+  rotated: Rotation[];
 }
 
 /**
  * Inputs: `x` [B, T, D]; tables of angles `cos.{width}` and `sin.{width}` [B * T, width / 2]; the state by its names; of
  * growing layers `{layer}.pastK` [B, KV, d, P], `.pastV` [B, KV, P, d] with P = N BLOCK, `.tailK` [B, KV, d, R], `.tailV`
- * [B, KV, R, d]; and what is added to scores, `hidden` [B, N, BLOCK] for the past and `bias` [B, T, R + T] for the rest.
+ * [B, KV, R, d], of the KV heads that see all; and what is added to scores, `hidden` [B, N, BLOCK] for the past and `bias` [B, T, R + T] for the rest.
  *
  * @param form a step, one token of each of B sequences; or a piece, T tokens of one
  * @param padTo tokens of a piece are padded to so many where a mixer has no fused form
@@ -87,70 +97,54 @@ export interface RecordedDecoder {
 export function recordDecoder(config: ModelConfig, form: 'step' | 'piece', padTo: number): RecordedDecoder {
   const [B, T]: [Dim, Dim] = form === 'step' ? ['B', 1] : [1, 'T'];
   const weights = weightInputs(modelParameters(config));
-  const tables = new Map<number, { cos: Tensor; sin: Tensor }>();
-  const angles = (width: number) => {
-    const table = (name: string) => input(`${name}.${width}`, 'float32', [mulDims(B, T), width / 2]);
-    const known = tables.get(width) ?? { cos: table('cos'), sin: table('sin') };
-    tables.set(width, known);
-    return known;
-  };
+  const angles = new AngleInputs(mulDims(B, T));
   const positions = reshape(arange(mulDims(B, T)), [B, T]);
-  const hides = growingLayers(config).length > 0;
-  const hiding = hides
-    ? {
-        hidden: input('hidden', 'float32', [B, 'N', BLOCK]),
-        bias: input('bias', 'float32', [B, T, addDims('R', T)]),
-      }
-    : null;
+  const growing = growingLayers(config);
+  const fixed = deviceState(config);
+  const hiding =
+    growing.size > 0
+      ? {
+          hidden: input('hidden', 'float32', [B, 'N', BLOCK]),
+          bias: input('bias', 'float32', [B, T, addDims('R', T)]),
+        }
+      : null;
   const outputs: Record<string, Tensor> = {};
-  let x = input('x', 'float32', [B, T, config.hiddenSize]);
-  let firstValues: Tensor | undefined;
-  for (const [i, spec] of config.layers.entries()) {
-    const mixer = mixerOf(spec);
-    const layer = under(layerPrefix(i), weights);
-    if (isGrowing(config, i)) {
-      const params = under('self_attn.', layer);
-      const normed = rmsNorm(x, layer['input_layernorm.weight']!, config.rmsNormEps);
-      const heads = mixer.cached!.heads(spec, config, {
-        x: normed,
-        params,
-        form: 'recurrent',
-        positions,
-        angles,
-      });
-      const { attended, tailK, tailV } = attendToAll(`${i}`, heads, hiding!);
-      outputs[`${i}.tailK`] = tailK;
-      outputs[`${i}.tailV`] = tailV;
-      x = add(x, mixer.cached!.output(attended, params));
-    } else {
-      const own = mixer
-        .state(spec, config)
-        .map(({ name, shape }) => [name, input(`${i}.${name}`, 'float32', [B, ...shape.slice(1)])] as const);
-      const options: MixerOptions = {
-        form: formOf(spec, form),
-        state: Object.fromEntries(own),
-        positions,
-        angles,
-        firstValues,
-      };
-      const block = (x: Tensor, more: Partial<MixerOptions> = {}) =>
-        mixerBlock(config, spec, x, layer, { ...options, ...more });
-      const mixed = options.form === 'chunk' ? padded(x, positions, padTo, block) : block(x);
-      for (const [name, tensor] of Object.entries(mixed.state)) outputs[`${i}.${name}`] = tensor;
-      firstValues ??= mixed.firstValues;
-      x = add(x, mixed.y);
-    }
-    x = mlpBlock(config, x, layer);
-  }
+  const stream: Stream = { x: input('x', 'float32', [B, T, config.hiddenSize]) };
+  const stateOf = (index: number) =>
+    Object.fromEntries(
+      fixed
+        .filter(({ layer }) => layer === index)
+        .map(({ name, shape }) => [name.slice(`${index}.`.length), input(name, 'float32', [B, ...shape])]),
+    );
+  const remember = (index: number, state: Record<string, Tensor>, prefix = '') => {
+    for (const [name, tensor] of Object.entries(state)) outputs[`${index}.${prefix}${name}`] = tensor;
+  };
+  const attend = (heads: Heads, { index, spec }: Layer) => {
+    const state = stateOf(index);
+    return attendByGroup(heads, mixerOf(spec).cached!.reach(spec, config), config, (own, group) => {
+      if (group.window === Number.POSITIVE_INFINITY) {
+        const { attended, ...tail } = attendToAll(`${index}`, own, hiding!);
+        remember(index, tail);
+        return attended;
+      }
+      const { attended, state: after } = attendWithin({}, own, placesOf({ state }, 'window_'), group);
+      remember(index, after, 'window_');
+      return attended;
+    });
+  };
+  const linear = (part: LinearPart, layer: Layer) => {
+    const { index, spec } = layer;
+    const { firstValues } = stream;
+    const options = { form: formOf(spec, form === 'piece'), positions, angles: angles.of, firstValues };
+    const made = linearOf(config, part, layer, { ...options, state: stateOf(index) }, padTo);
+    remember(index, made.state);
+    return made;
+  };
+  recordLayers(config, stream, weights, mixByParts(config, { positions, angles: angles.of, attend, linear }));
+  const { x } = stream;
   outputs.last = T === 1 ? x : slice(x, 1, -1);
   if (form === 'piece') outputs.x = x;
-  return { outputs, weights, rotated: [...tables.keys()] };
-}
-
-/** Attention, of which windows are, has one form whatever is said. */
-function formOf(spec: MixerSpec, form: 'step' | 'piece'): Form {
-  if (!needsLength(spec)) return 'fused';
-  return form === 'step' ? 'recurrent' : 'chunk';
+  return { outputs, weights, rotated: angles.rotations };
 }
 
 /** Softmax attention over past, tail and the tokens at hand; each key is read once for its group of query heads. */

@@ -79,13 +79,13 @@ export class Rows implements RowsContent {
 
   /** One row without tokens: a hidden block in the past and a place in the tail, for no value may be empty. */
   static async empty(config: ModelConfig, store: RowsStore): Promise<Rows> {
-    const { numKvHeads: KV, headDim: d } = config;
+    const { headDim: d } = config;
     const { memory } = store;
     const state: Values = {};
     for (const { name, shape } of deviceState(config))
       state[name] = await memory.upload(zeros([1, ...shape]));
     const growing = new Map<number, Growing>();
-    for (const layer of growingLayers(config)) {
+    for (const [layer, KV] of growingLayers(config)) {
       const keys = async (places: number) => memory.upload(zeros([1, KV, d, places]));
       const values = async (places: number) => memory.upload(zeros([1, KV, places, d]));
       growing.set(layer, {

@@ -6,7 +6,7 @@ import { float32 } from '../../graph/program.ts';
 import { mixerOf } from '../../mixers/registry.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import { ringPlace } from '../kv/ring.ts';
-import { deviceName, turnedWindow, validPlaces } from './windows.ts';
+import { turnedWindow, validPlaces } from './windows.ts';
 
 /** A window of a mixer, token by token, against the same tokens in a ring. */
 test.each<[string, MixerSpec, number[]]>([
@@ -66,7 +66,7 @@ test.each<[string, MixerSpec, number[]]>([
       const at = (i * places + ringPlace({ window, sinks }, t)) * d;
       (ring.data as Float32Array).set(key.data.subarray(head * d, (head + 1) * d), at);
     }
-    const of = (part: string) => state.get(deviceName(config, 1, `1.window_${part}`).slice(2))!;
+    const of = (part: string) => state.get(spec.kind === 'sliding_window' ? part : `window_${part}`)!;
     const valid = validPlaces({ window, sinks }, t + 1);
     expect([...valid.data]).toEqual([...of('valid').data]);
     const device = turnedWindow(ring, { window, sinks }, t + 1, 'device');

@@ -1,16 +1,10 @@
 import { type Value, zeros } from '../../graph/index.ts';
-import type { ModelConfig } from '../../model/config.ts';
 import { tokenAt, type Window } from '../kv/ring.ts';
 
 /**
  * A window as its mixer has it on a device, [1, heads, places, d] and which places hold a token: the sinks in theirs, and of all
  * others the newest, the last token last. On the host it is a ring (../ring.ts).
  */
-
-/** What a mixer calls a ring's part. */
-export function deviceName({ layers }: ModelConfig, layer: number, name: string): string {
-  return layers[layer]!.kind === 'sliding_window' ? name.replace('window_', '') : name;
-}
 
 /** A ring after so many tokens as a device has it, or the other way round. */
 export function turnedWindow(value: Value, window: Window, tokens: number, to: 'ring' | 'device'): Value {

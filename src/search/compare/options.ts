@@ -15,6 +15,11 @@ export interface CompareOptions {
   out: string;
   /** Files, folders and globs of text; models of the generated world read that world unless told. */
   heldOut?: string | readonly string[];
+  /**
+   * Of the documents of `heldOut`, the share that a training on the same files has held out: those alone are read, and of them
+   * the half that nothing was chosen on. All are read unless told.
+   */
+  heldOutShare?: number;
   /** The field of records that has the text. */
   field?: string;
   /** Rows of the text, spread over it; 4 unless told. */
@@ -53,6 +58,7 @@ const KNOWN: Record<keyof CompareOptions, true> = {
     hybrids: true,
     placements: true,
     heldOut: true,
+    heldOutShare: true,
     field: true,
     heldOutRows: true,
     tasks: true,

@@ -1,3 +1,4 @@
+import { attentionForm, attentionSpec } from '../../mixers/head-attention.ts';
 import { hasLinear } from '../../mixers/registry.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import { stateBytes, totalBytes } from '../../mixers/state-bytes.ts';
@@ -156,14 +157,14 @@ export function cutToBytes(config: ModelConfig, bytes: number, tokens: number): 
   return window + BASELINE_SINKS >= tokens ? null : window;
 }
 
-function windowed({ layers }: ModelConfig, window: number): MixerSpec[] {
-  return layers.map((spec) => {
+function windowed(config: ModelConfig, window: number): MixerSpec[] {
+  return config.layers.map((spec) => {
     if (hasLinear(spec)) {
       throw new InputError(
         `the parent has a layer of ${spec.kind}: expected a model of attention, which can be cut to windows`,
       );
     }
-    return { kind: 'sliding_window', window, sinks: BASELINE_SINKS };
+    return attentionSpec([], config, { window, sinks: BASELINE_SINKS, ...attentionForm(spec) });
   });
 }
 

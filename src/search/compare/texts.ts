@@ -1,6 +1,6 @@
 import { loadTokenizer } from '../../model/folder.ts';
 import type { Tokenizer } from '../../model/tokenizer.ts';
-import { checkField, openCorpus, trainingText } from '../../tasks/corpus/corpus.ts';
+import { checkField, openCorpus, reportingText, trainingText } from '../../tasks/corpus/corpus.ts';
 import type { Plan } from '../../tasks/harness.ts';
 import { planText } from '../../tasks/held-out-text.ts';
 import { fillRows } from '../../tasks/mixture.ts';
@@ -35,7 +35,7 @@ const SEED = 23;
 /** @throws InputError where there is no text, and for files that cannot be read */
 export async function textsOf(
   tokenizer: Tokenizer,
-  { parent, heldOut, field, onProgress, signal }: CompareOptions,
+  { parent, heldOut, heldOutShare: share, field, onProgress, signal }: CompareOptions,
   { rows, length }: { rows: number; length: number },
 ): Promise<Texts> {
   const ofTheWorld = speaksOfTheWorld(tokenizer);
@@ -43,9 +43,9 @@ export async function textsOf(
   const encode = ofTheWorld ? cachedEncode(plain) : plain;
   const read = ofTheWorld ? encode : readingOf(tokenizer).encode;
   if (heldOut !== undefined) {
-    const corpus = await openCorpus(tokenizer, { files: heldOut, field, onProgress, signal });
+    const corpus = await openCorpus(tokenizer, { files: heldOut, field, share, onProgress, signal });
     if (field !== undefined) checkField(field, corpus);
-    const source = trainingText(corpus);
+    const source = share === undefined ? trainingText(corpus) : reportingText(corpus);
     const plan = planText('text', source, encode, { rows, length, seed: SEED });
     return { name: corpus.name, rows: plan.rows.map(({ ids }) => ids), source, encode, read, ofTheWorld };
   }

@@ -1,11 +1,40 @@
 import { z } from 'zod';
-import { date, fields, filled, list, number, text, whole } from '../../util/schema.ts';
+import { date, fields, filled, list, number, oneOf, text, whole } from '../../util/schema.ts';
 import { compareSchema } from '../compare/result.ts';
 import { reachSchema } from '../reach/result.ts';
 import { machinePart } from '../result.ts';
+import { curveFields } from '../stages/final/result.ts';
 
 /** What a conversion found and chose, as the JSON file that its page reads. */
 export const CONVERSION_FORMAT = 'postnas-convert-1';
+
+const trainedControl = fields({
+  name: text(),
+  model: text().describe('its folder'),
+  tokens: whole(0),
+  steps: whole(0),
+  seconds: number(),
+  ...curveFields,
+});
+
+const trained = fields({
+  hours: number().describe('that it was given'),
+  rows: whole(1).describe('of a step'),
+  length: whole(2).describe('tokens of a row'),
+  crossEntropy: number().describe('weight of the loss on the text beside the divergence'),
+  answersOnly: z.boolean().describe('whether the tokens of answers alone counted'),
+  model: text().describe('folder of the trained hybrid'),
+  tokens: whole(0),
+  steps: whole(0),
+  seconds: number(),
+  ended: oneOf(['steps', 'time', 'patience']),
+  ...curveFields,
+  controls: list(trainedControl).describe('trained for as many steps on the same rows'),
+  skipped: list(fields({ name: text(), why: text() })).describe('controls that were not trained'),
+});
+
+export type TrainedConversion = z.infer<typeof trained>;
+export type TrainedControl = z.infer<typeof trainedControl>;
 
 export const conversionSchema = fields({
   format: z.literal(CONVERSION_FORMAT),
@@ -32,12 +61,16 @@ export const conversionSchema = fields({
   ).describe('of each of `reach.placements`'),
   chosen: whole(0).describe('place of the placement in `reach.placements`'),
   reason: text().describe('why that one'),
+  training: trained
+    .nullable()
+    .optional()
+    .describe('of the hybrid of the placement, by KL to its parent; null where no time was given'),
   comparison: compareSchema
     .nullable()
     .describe(
-      'of the placement with the parent, on tasks that the search did not see; null where it was left out',
+      'of the placement, and of what was trained, with the parent, on tasks that the search did not see; null where it was left out',
     ),
-  seconds: number().describe('of search and comparison, those of earlier processes included'),
+  seconds: number().describe('of search, training and comparison, those of earlier processes included'),
 });
 
 export type ConversionResult = z.infer<typeof conversionSchema>;

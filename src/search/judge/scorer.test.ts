@@ -164,3 +164,46 @@ describe('PathScorer', () => {
     await short.dispose();
   });
 });
+
+describe('divergences', () => {
+  const length = 10;
+  const text = new Int32Array(6 * length);
+  for (let i = 0; i < text.length; i++) text[i] = random.below(64);
+
+  /** By whole models, token by token. */
+  async function plainDivergence(path: readonly number[], every: number): Promise<number> {
+    const models = [[0, 0, 0], path].map((own) => {
+      const { config, weights } = hybridOf(network, own);
+      return new FullSequence(config, weights);
+    });
+    let [sum, count] = [0, 0];
+    for (let row = 0; row < text.length; row += length) {
+      const ids = [...text.subarray(row, row + length)];
+      const [parent, own] = await Promise.all(models.map((model) => model.logits(ids)));
+      for (let at = 0; at < length; at += every) {
+        const probabilities = [parent![at]!, own![at]!].map((line) => {
+          const total = [...line].reduce((all, x) => all + Math.exp(x), 0);
+          return [...line].map((x) => Math.exp(x) / total);
+        });
+        const [p, q] = probabilities as [number[], number[]];
+        sum += p.reduce((kl, own, i) => kl + own * Math.log(own / q[i]!), 0);
+        count++;
+      }
+    }
+    for (const model of models) await model.dispose();
+    return sum / count;
+  }
+
+  test.each([
+    [1, undefined],
+    [3, 64 * 4 * 2],
+  ])('of every %i-th token, with room for %s logits', async (every, logits) => {
+    const scorer = new PathScorer(network, { threads: 1, ...(logits && { logits }) });
+    const found = await scorer.divergences(paths, [0, 0, 0], text, { length, every });
+    for (const [p, path] of paths.entries())
+      expect(found[p]).toBeCloseTo(await plainDivergence(path, every), 5);
+    expect(found[0]).toBeCloseTo(0, 6);
+    expect(found[3]).toBeGreaterThan(0.01);
+    await scorer.dispose();
+  });
+});

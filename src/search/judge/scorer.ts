@@ -1,5 +1,21 @@
-import { type Device, type Memory, memoryOf, type Value } from '../../graph/index.ts';
-import { LayerPrograms } from '../../model/layer-programs.ts';
+import {
+  type Device,
+  exp,
+  float32,
+  input,
+  int64,
+  logSoftmax,
+  type Memory,
+  memoryOf,
+  mul,
+  reshape,
+  sub,
+  sum,
+  take,
+  type Value,
+} from '../../graph/index.ts';
+import { head, weightInputs } from '../../model/decoder.ts';
+import { headParameters, headValues, LayerPrograms } from '../../model/layer-programs.ts';
 import type { LogProbScorer, Plan, Row, ScoreOptions, SpanScore, TaskScore } from '../../tasks/harness.ts';
 import { scorePlan } from '../../tasks/harness.ts';
 import { InputError } from '../../util/errors.ts';
@@ -158,36 +174,116 @@ export class PathScorer {
       }
     }
     const groups = this.groups(questions);
-
-    const walk = async (x: Value, layer: number, alive: readonly number[]): Promise<void> => {
-      if (layer < network.branches.length) {
-        const branches = new Set(alive.map((p) => paths[p]![layer]!));
-        for (const branch of branches) {
-          const spec = network.branches[layer]![branch]!.spec;
-          signal?.throwIfAborted();
-          const { mixed, y } = await programs.layer(spec, x, network.layerValues(layer, branch));
-          this.memory.free(mixed);
-          await walk(
-            y,
-            layer + 1,
-            alive.filter((p) => paths[p]![layer] === branch),
-          );
-          this.memory.free(y);
+    await this.walk(
+      paths,
+      programs,
+      ids,
+      async (x, alive) => {
+        for (const { asked, at, candidates } of groups) {
+          const { logProbs, best } = await programs.answers(x, at, candidates, network.outer);
+          for (const path of alive) this.record(results[path]!, rows, asked, logProbs, best);
         }
-        return;
-      }
-      for (const { asked, at, candidates } of groups) {
-        const { logProbs, best } = await programs.answers(x, at, candidates, network.outer);
-        for (const path of alive) this.record(results[path]!, rows, asked, logProbs, best);
+      },
+      signal,
+    );
+  }
+
+  /** Takes a batch through all paths, depth first; `leaf` is told what comes out of the last layer, and of which paths. */
+  private async walk(
+    paths: readonly Path[],
+    programs: LayerPrograms,
+    ids: Int32Array,
+    leaf: (x: Value, alive: readonly number[]) => Promise<void>,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const { network } = this;
+    const from = async (x: Value, layer: number, alive: readonly number[]): Promise<void> => {
+      if (layer === network.branches.length) return leaf(x, alive);
+      const branches = new Set(alive.map((p) => paths[p]![layer]!));
+      for (const branch of branches) {
+        const spec = network.branches[layer]![branch]!.spec;
+        signal?.throwIfAborted();
+        const { mixed, y } = await programs.layer(spec, x, network.layerValues(layer, branch));
+        this.memory.free(mixed);
+        await from(
+          y,
+          layer + 1,
+          alive.filter((p) => paths[p]![layer] === branch),
+        );
+        this.memory.free(y);
       }
     };
     const embedded = await programs.embed(ids, network.embedding);
-    await walk(
+    await from(
       embedded,
       0,
       paths.map((_, p) => p),
     );
     this.memory.free(embedded);
+  }
+
+  /**
+   * How far what each path says of the next tokens is from what `reference` says: the mean divergence, in nats.
+   *
+   * @param ids [rows * length]
+   * @param every only every so many-th token of a row is asked about
+   */
+  async divergences(
+    paths: readonly Path[],
+    reference: Path,
+    ids: Int32Array,
+    { length, every = 1, signal }: { length: number; every?: number; signal?: AbortSignal | undefined },
+  ): Promise<number[]> {
+    const programs = this.programsFor(length);
+    const { config } = this.network;
+    const program = await programs.compiled(
+      'divergence',
+      () => {
+        const rows = take(
+          reshape(programs.hidden('x'), [-1, config.hiddenSize]),
+          input('at', 'int64', ['M']),
+        );
+        const logProbs = logSoftmax(head(config, rows, weightInputs(headParameters(config))));
+        const known = input('reference', 'float32', ['M', config.vocabSize]);
+        return { logProbs, kl: sum(mul(exp(known), sub(known, logProbs))) };
+      },
+      { read: true },
+    );
+    const perRow = Math.ceil(length / every);
+    const most = Math.max(1, Math.floor((this.options.logits ?? LOGITS) / config.vocabSize / perRow));
+    const rows = ids.length / length;
+    const size = Math.min(this.batchSize(length), most);
+    const totals = paths.map(() => 0);
+    for (let row = 0; row < rows; row += size) {
+      const part = ids.subarray(row * length, Math.min(rows, row + size) * length);
+      const at = Array.from({ length: (part.length / length) * perRow }, (_, i) => {
+        return Math.floor(i / perRow) * length + (i % perRow) * every;
+      });
+      const outer = await this.memory.place(headValues(config, this.network.outer));
+      const compared = (x: Value, known: Float32Array) =>
+        program.run({
+          ...outer,
+          x,
+          at: int64(at, [at.length]),
+          reference: float32(known, [at.length, config.vocabSize]),
+        });
+      let known = new Float32Array(at.length * config.vocabSize);
+      const taught = async (x: Value) => {
+        known = (await compared(x, known)).logProbs!.data as typeof known;
+      };
+      await this.walk([reference], programs, part, taught, signal);
+      await this.walk(
+        paths,
+        programs,
+        part,
+        async (x, alive) => {
+          const { kl } = await compared(x, known);
+          for (const p of alive) totals[p]! += (kl!.data as Float32Array)[0]!;
+        },
+        signal,
+      );
+    }
+    return totals.map((total) => total / (rows * perRow));
   }
 
   /** Questions that one program takes at once: with as many candidates each, and not too many. */

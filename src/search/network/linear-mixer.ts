@@ -1,3 +1,4 @@
+import { attentionForm } from '../../mixers/head-attention.ts';
 import { releasedJetBlock } from '../../mixers/jet-block.ts';
 import { customKinds } from '../../mixers/registry.ts';
 import type { BuiltInKind, CustomSpec, LinearSpec, WindowLinearSpec } from '../../mixers/spec.ts';
@@ -117,6 +118,16 @@ interface Name {
 export function linearMixer(name: string, config: ModelConfig): BlockSpec {
   const { numHeads, headDim, hiddenSize } = config;
   const { kind, variants, near } = read(name);
+  if (config.qkNormOfAll && variants.includes('qk_norm')) {
+    throw new InputError(
+      `mixer '${name}': the parent normalises all heads together, +qk_norm each by itself`,
+    );
+  }
+  if (near && config.layers.some((spec) => Object.keys(attentionForm(spec)).length > 0)) {
+    throw new InputError(
+      `mixer '${name}': the parent's layers are rotated differently, for which windows beside blocks have no place`,
+    );
+  }
   const size = { heads: numHeads, keyDim: headDim, valueDim: headDim };
   let spec: SizedSpec = Object.hasOwn(SIZED, kind)
     ? SIZED[kind as keyof typeof SIZED](size, hiddenSize)

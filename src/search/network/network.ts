@@ -3,8 +3,8 @@ import type { Value, Values } from '../../graph/index.ts';
 import { mixerOf, sourceOf } from '../../mixers/registry.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { layerParameters, readValues } from '../../model/layer-programs.ts';
-import { layerPrefix } from '../../model/parameters.ts';
+import { readValues } from '../../model/layer-programs.ts';
+import { layerParameters, layerPrefix } from '../../model/parameters.ts';
 import type { TensorSource } from '../../model/tensor-source.ts';
 import { InputError } from '../../util/errors.ts';
 

@@ -223,6 +223,24 @@ describe('layer by layer it is the gradient of the whole path', () => {
       },
     ],
     [
+      'norms after mixers and MLPs, and over all heads; GELU',
+      () => {
+        const form = { norms: 'after', qkNorm: true, qkNormOfAll: true, activation: 'gelu_tanh' } as const;
+        const { teacher, student } = hybrid([1, 0, 1], form);
+        const losses = { features, vocabulary: both };
+        return { teacher, student, trained: gatherWeights(student, everything), path: [0, 0, 0], losses };
+      },
+      300,
+    ],
+    [
+      'norms around both',
+      () => {
+        const { teacher, student } = hybrid([0, 1, 2], { norms: 'around', tieWordEmbeddings: true });
+        const losses = { features, vocabulary: both };
+        return { teacher, student, trained: gatherWeights(student, everything), path: [0, 0, 0], losses };
+      },
+    ],
+    [
       'the head alone',
       () => {
         const { teacher, student } = hybrid([1, 0, 1]);
@@ -233,28 +251,38 @@ describe('layer by layer it is the gradient of the whole path', () => {
   ])('%s', async (_, given, logits) => {
     const { path, kept, ...rest } = given();
     const expected = atOnce({ path, ...rest, ...(kept && { kept }) });
-    const step = new PathGradient({ ...rest, shape, threads: 1, logits });
     const { vector } = rest.trained;
-    const gradient = vector.like();
-    // It holds every element, whatever was there.
-    gradient.data.fill(7);
     const before = vector.data.slice();
     const rows = new Map(
       [...(kept ?? [])].map(([layer, each]) => [layer, float32(Float32Array.from(each), [shape.batch])]),
     );
-    const { loss, ...parts } = await step.compute(path, ids, gradient, () => {}, rows);
-    await step.dispose();
-    expect(loss).toBeCloseTo(expected.loss, 4);
-    for (const part of Object.values(parts)) expect(part).toBeGreaterThan(0);
-    expect(vector.data).toEqual(before);
-    for (const { name } of vector.parameters) {
-      const start = vector.start(name);
-      const slopes = [...gradient.view(name).keys()].map((i) => expected.gradient[start + i]!);
-      const off = slopes.map((slope, i) => Math.abs(slope - gradient.view(name)[i]!));
-      const largest = Math.max(...slopes.map(Math.abs));
-      expect(Math.max(...off), name).toBeLessThanOrEqual(1e-3 * largest + 1e-7);
+    const found: Float32Array[] = [];
+    // Everything computed again, everything handed over, and what there is room for: the top layer or two.
+    for (const activations of [0, Number.POSITIVE_INFINITY, 6000]) {
+      const step = new PathGradient({ ...rest, shape, threads: 1, logits, activations, largeProducts: 1 });
+      const gradient = vector.like();
+      // It holds every element, whatever was there.
+      gradient.data.fill(7);
+      const { loss, ...parts } = await step.compute(path, ids, gradient, () => {}, rows);
+      await step.dispose();
+      expect(loss).toBeCloseTo(expected.loss, 4);
+      for (const part of Object.values(parts)) expect(part).toBeGreaterThan(0);
+      expect(vector.data).toEqual(before);
+      for (const { name } of vector.parameters) {
+        const start = vector.start(name);
+        const slopes = [...gradient.view(name).keys()].map((i) => expected.gradient[start + i]!);
+        const off = slopes.map((slope, i) => Math.abs(slope - gradient.view(name)[i]!));
+        const largest = Math.max(...slopes.map(Math.abs));
+        expect(Math.max(...off), name).toBeLessThanOrEqual(1e-3 * largest + 1e-7);
+      }
+      found.push(gradient.data);
     }
     expect(Math.max(...expected.gradient)).toBeGreaterThan(1e-3);
+    const largest = Math.max(...found[0]!.map(Math.abs));
+    for (const other of found.slice(1)) {
+      const off = Math.max(...other.map((slope, i) => Math.abs(slope - found[0]![i]!)));
+      expect(off).toBeLessThanOrEqual(1e-5 * largest);
+    }
   });
 });
 

@@ -1,7 +1,6 @@
 import {
   add,
   float32,
-  gradients,
   input,
   int64,
   type Memory,
@@ -13,8 +12,8 @@ import {
   type Values,
   zeros,
 } from '../../graph/index.ts';
-import { decoderLayer, weightInputs } from '../../model/decoder.ts';
-import { type BatchShape, LayerPrograms, layerParameters } from '../../model/layer-programs.ts';
+import { type BatchShape, LayerPrograms } from '../../model/layer-programs.ts';
+import { layerParameters } from '../../model/parameters.ts';
 import type { ParameterVector } from '../../train/parameters.ts';
 import type { Path } from '../judge/scorer.ts';
 import {
@@ -22,7 +21,7 @@ import {
   type VocabularyLosses,
   vocabularyGradient,
 } from '../stages/final/vocabulary-loss.ts';
-import { relativeError } from '../train/align.ts';
+import { LayerPass } from './layer-pass.ts';
 import type { Network } from './network.ts';
 import type { NetworkWeight, TrainedWeights } from './trained-weights.ts';
 
@@ -48,6 +47,13 @@ export interface PathGradientOptions {
   memory?: Memory;
   threads?: number;
   signal?: AbortSignal;
+  /**
+   * Bytes of activations that are held from the forward to the backward pass, so that they are not computed twice; of
+   * layers that find no room the forward pass is recomputed. 0 for none.
+   */
+  activations?: number;
+  /** Terms of the sums of a product that is handed over; 256 unless told. */
+  largeProducts?: number;
   /** Logits computed at a time: what bounds the memory of the head. */
   logits?: number;
   /** What the teacher says of a batch, where that is known; if not, `teach` gives its last hidden states. */
@@ -55,7 +61,10 @@ export interface PathGradientOptions {
 }
 
 /** About the part of the work that is done forwards, half of it by the teacher. */
-const FORWARD = 0.4;
+const FORWARD = 0.5;
+
+/** Of activations: a model of 135 M parameters takes 0.7 GB for 1,024 tokens. */
+const ACTIVATIONS = 2 * 2 ** 30;
 
 const EMBEDDING = 'model.embed_tokens.weight';
 const MIXER = 'self_attn.';
@@ -69,9 +78,12 @@ function placesOf(trained: Named, gradient: ParameterVector): Values {
   return Object.fromEntries([...trained].map(([name, own]) => [name, places[own]!]));
 }
 
+/** What is handed from the forward to the backward pass, by layer. */
+type Handed = Map<number, Values>;
+
 /**
- * The gradient of one path through a network, layer by layer: hidden states forwards, then each layer backwards
- * with its own forward pass recomputed, so that only hidden states are held.
+ * The gradient of one path through a network, layer by layer: hidden states forwards, then each layer backwards with
+ * what its forward pass has handed over, or with that pass recomputed where memory is short.
  */
 export class PathGradient {
   private readonly programs: LayerPrograms;
@@ -82,6 +94,7 @@ export class PathGradient {
   /** The embedding's name in the vector, if it is trained. */
   private readonly embedded: string | undefined;
   private readonly memory: Memory;
+  private readonly passes = new Map<string, LayerPass>();
   /** The gradient of hidden states that nothing is asked of. */
   private readonly nothing: Value;
 
@@ -115,6 +128,7 @@ export class PathGradient {
    * @param gradient receives the gradient, every element of it
    * @param onPart told how much of it is done, from 0 to 1
    * @param kept by layer of the student, of which rows its window counts, where not of all [B]
+   * @param counted by place, its weight in what is lost at the head, where not all count alike [B * T]
    */
   async compute(
     path: Path,
@@ -122,6 +136,7 @@ export class PathGradient {
     gradient: ParameterVector,
     onPart: (part: number) => void = () => {},
     kept: ReadonlyMap<number, Value> = new Map(),
+    counted?: Float32Array,
   ): Promise<{ loss: number; [part: string]: number }> {
     const { memory } = this;
     memory.clear(gradient.data);
@@ -133,7 +148,8 @@ export class PathGradient {
     if (lowest < 0 && this.head.size === 0) return { loss: 0 };
     const states = new Set<Value>();
     try {
-      return await this.through(path, ids, gradient, lowest < 0 ? path.length : lowest, states, onPart, kept);
+      const first = lowest < 0 ? path.length : lowest;
+      return await this.through(path, ids, gradient, first, states, onPart, kept, counted);
     } finally {
       memory.free(...states);
     }
@@ -148,16 +164,28 @@ export class PathGradient {
     states: Set<Value>,
     onPart: (part: number) => void,
     kept: ReadonlyMap<number, Value>,
+    counted: Float32Array | undefined,
   ): Promise<{ loss: number; [part: string]: number }> {
     const { memory } = this;
     const { teacher, student, losses, signal } = this.options;
     const { features, vocabulary } = losses;
     const count = path.length;
-    const teach = () => this.teach(ids, states);
+    const shared = this.shared(path, kept);
+    const teach = () => this.teach(ids, states, features ? count : shared);
     const known = vocabulary && (await this.options.topTokens?.(ids, async () => (await teach()).at(-1)!));
     const taught = features || (!known && vocabulary!.divergence > 0) ? await teach() : undefined;
     onPart(FORWARD / 2);
-    const hidden = await this.forward(path, ids, taught, vocabulary ? count : count - 1, states, kept);
+    const upTo = vocabulary ? count : count - 1;
+    const handing = this.handing(path, first, upTo, kept);
+    const { hidden, handed } = await this.forward(
+      path,
+      ids,
+      taught?.slice(0, shared + 1),
+      upTo,
+      handing,
+      states,
+      kept,
+    );
 
     let loss = 0;
     let parts: Record<string, number> = {};
@@ -169,6 +197,7 @@ export class PathGradient {
         student,
         teacher: known ?? { network: teacher, x: taught?.at(-1) ?? hidden[count]! },
         into: placesOf(this.head, gradient),
+        counted,
       };
       const top = await vocabularyGradient(this.programs, vocabulary, given, this.options.logits);
       ({ loss, parts, below: above } = top);
@@ -187,13 +216,15 @@ export class PathGradient {
         weight,
         gradient,
         kept: kept.get(layer),
+        handed: handed.has(layer) ? { ...handed.get(layer), y: hidden[layer + 1]! } : undefined,
       });
       if (step.loss) {
         errors.push(step.loss);
         weights.push(weight);
       }
-      memory.free(above);
-      if (above) states.delete(above);
+      const done = [above, ...Object.values(handed.get(layer) ?? {})];
+      memory.free(...done);
+      for (const value of done) if (value) states.delete(value);
       above = step.below;
       states.add(above);
     }
@@ -207,17 +238,33 @@ export class PathGradient {
     return { loss: loss + error, ...(features ? { features: error } : {}), ...parts };
   }
 
-  /** Hidden states of the teacher: after the embedding, and after each layer. */
-  private async teach(ids: Int32Array, held: Set<Value>): Promise<Value[]> {
+  /**
+   * Hidden states of the teacher: after the embedding, and after each layer. Of those after layers from `upTo` on only the
+   * last can be read.
+   */
+  private async teach(ids: Int32Array, held: Set<Value>, upTo: number): Promise<Value[]> {
     const { teacher, signal } = this.options;
     const states = [await this.teacherPrograms.embed(ids, teacher.embedding)];
     held.add(states[0]!);
     for (const layer of teacher.branches.keys()) {
       signal?.throwIfAborted();
-      states.push(await this.after(this.teacherPrograms, teacher, layer, 0, states[layer]!));
+      const x = states[layer]!;
+      states.push(await this.after(this.teacherPrograms, teacher, layer, 0, x));
       held.add(states.at(-1)!);
+      if (layer > upTo) {
+        this.memory.free(x);
+        held.delete(x);
+      }
     }
     return states;
+  }
+
+  /** How many of the first layers the student has from the teacher. */
+  private shared(path: Path, kept: ReadonlyMap<number, Value>): number {
+    const parting = path.findIndex(
+      (branch, layer) => !this.layers[layer]![branch]!.teachers || kept.has(layer),
+    );
+    return parting < 0 ? path.length : parting;
   }
 
   /** Hidden states after a layer. */
@@ -235,37 +282,75 @@ export class PathGradient {
     return y;
   }
 
-  /** Hidden states along a path up to a layer. As long as the student is the teacher they are the teacher's. */
+  /** The layers whose activations are handed over: as many as there is room for, from the top. */
+  private handing(path: Path, first: number, upTo: number, kept: ReadonlyMap<number, Value>): Set<number> {
+    const layers = new Set<number>();
+    let room = this.options.activations ?? ACTIVATIONS;
+    for (let layer = upTo - 1; layer >= first; layer--) {
+      room -= this.pass(layer, path[layer]!, kept.has(layer)).bytes;
+      if (room < 0) break;
+      layers.add(layer);
+    }
+    return layers;
+  }
+
+  /** A layer's branch as what is trained needs it. */
+  private pass(layer: number, branch: number, windowKept: boolean): LayerPass {
+    const { student, losses } = this.options;
+    const asked = {
+      spec: student.branches[layer]![branch]!.spec,
+      trained: [...this.layers[layer]![branch]!.trained.keys()],
+      compared: losses.features !== undefined,
+      windowKept,
+    };
+    const key = JSON.stringify(asked);
+    const pass = this.passes.get(key) ?? new LayerPass(this.programs, asked, this.options.largeProducts);
+    this.passes.set(key, pass);
+    return pass;
+  }
+
+  /**
+   * Hidden states along a path up to a layer.
+   *
+   * @param taught the teacher's, as long as the student is the teacher
+   */
   private async forward(
     path: Path,
     ids: Int32Array,
     taught: Value[] | undefined,
     upTo: number,
+    handing: ReadonlySet<number>,
     held: Set<Value>,
     kept: ReadonlyMap<number, Value>,
-  ): Promise<Value[]> {
+  ): Promise<{ hidden: Value[]; handed: Handed }> {
     const { teacher, student, signal } = this.options;
-    const parting = path.findIndex(
-      (branch, layer) => !this.layers[layer]![branch]!.teachers || kept.has(layer),
-    );
-    const shared = parting < 0 ? path.length : parting;
     const states =
       taught && student.embedding.data === teacher.embedding.data
-        ? taught.slice(0, shared + 1)
+        ? [...taught]
         : [await this.programs.embed(ids, student.embedding)];
     held.add(states[0]!);
+    const handed: Handed = new Map();
     for (let layer = states.length - 1; layer < upTo; layer++) {
       signal?.throwIfAborted();
-      const next = this.after(this.programs, student, layer, path[layer]!, states[layer]!, kept.get(layer));
-      states.push(await next);
+      const [branch, x, windows] = [path[layer]!, states[layer]!, kept.get(layer)];
+      if (handing.has(layer)) {
+        const weights = student.layerValues(layer, branch);
+        const feeds = { x, ...weights, ...(windows && { window_kept: windows }) };
+        const result = await this.pass(layer, branch, !!windows).forward(feeds);
+        states.push(result.y);
+        handed.set(layer, result.handed);
+        for (const value of Object.values(result.handed)) held.add(value);
+      } else {
+        states.push(await this.after(this.programs, student, layer, branch, x, windows));
+      }
       held.add(states.at(-1)!);
     }
-    return states;
+    return { hidden: states, handed };
   }
 
   /**
-   * One layer backwards, its forward pass recomputed: from the gradient above and the layer's own feature loss to
-   * the gradient below, and to those weights of the layer that are trained.
+   * One layer backwards: from the gradient above and the layer's own feature loss to the gradient below, and to those
+   * weights of the layer that are trained.
    */
   private async backward(
     layer: number,
@@ -277,46 +362,22 @@ export class PathGradient {
       weight: number;
       gradient: ParameterVector;
       kept: Value | undefined;
+      handed: Values | undefined;
     },
   ): Promise<{ loss: Value | undefined; below: Value }> {
-    const { programs, memory } = this;
     const { student } = this.options;
-    const { spec } = student.branches[layer]![branch]!;
     const { trained } = this.layers[layer]![branch]!;
-    const { x, target, above, weight, gradient, kept } = given;
-    const names = [...trained.keys()];
-    const key = `backward ${!!target} ${!!kept} ${names} ${JSON.stringify(spec)}`;
-    const program = await programs.compiled(key, () => {
-      const x = programs.hidden('x');
-      const weights = weightInputs(layerParameters(student.config, spec));
-      const { y } = decoderLayer(student.config, spec, x, weights, {
-        form: 'chunk',
-        ...(kept && { windowKept: programs.windowKept() }),
-      });
-      const loss = target && relativeError(y, programs.hidden('target'));
-      const [below, ...found] = gradients(
-        [
-          { output: y, seed: programs.hidden('above') },
-          ...(loss ? [{ output: loss, seed: input('weight', 'float32', []) }] : []),
-        ],
-        [x, ...names.map((name) => weights[name]!)],
-      );
-      const named = names.map((name, i) => [`grad.${name}`, found[i]!]);
-      return { ...(loss ? { loss } : {}), below: below!, ...Object.fromEntries(named) };
-    });
-    const values = student.layerValues(layer, branch);
+    const { x, target, above, weight, gradient, kept, handed } = given;
     const feeds: Values = {
-      ...(await memory.place({ x, above, ...(target ? { target } : {}), ...values })),
-      ...(target ? { weight: float32(Float32Array.of(weight), []) } : {}),
+      ...{ x, above, ...student.layerValues(layer, branch) },
+      ...(target && { target, weight: float32(Float32Array.of(weight), []) }),
       ...(kept && { window_kept: kept }),
     };
-    const places = Object.entries(placesOf(trained, gradient));
-    const { loss, below } = await memory.run(
-      program,
-      feeds,
-      Object.fromEntries(places.map(([name, place]) => [`grad.${name}`, place])),
-    );
-    return { loss, below: below! };
+    const places = Object.entries(placesOf(trained, gradient)).map(([name, place]) => [
+      `grad.${name}`,
+      place,
+    ]);
+    return this.pass(layer, branch, !!kept).backward(feeds, handed, Object.fromEntries(places));
   }
 
   /** Adds the gradient of the embedding, to which that of a tied head has been added already. */

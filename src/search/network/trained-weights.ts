@@ -1,8 +1,7 @@
 import type { Values } from '../../graph/index.ts';
 import type { Parameter } from '../../mixers/mixer.ts';
 import { mixerOf } from '../../mixers/registry.ts';
-import { layerParameters } from '../../model/layer-programs.ts';
-import { layerPrefix, modelParameters } from '../../model/parameters.ts';
+import { layerParameters, layerPrefix, modelParameters } from '../../model/parameters.ts';
 import { ParameterVector, type TrainedParameter } from '../../train/parameters.ts';
 import type { Network } from './network.ts';
 

@@ -68,11 +68,10 @@ export async function measureTimes(
   for (const window of windows) {
     const none = await millisecondsOf(0, window);
     const one = numKvHeads === 1 ? whole : await millisecondsOf(1, window);
-    const between = (count: number) => one + ((whole - one) * (count - 1)) / Math.max(1, numKvHeads - 1);
-    measured.push({
-      window,
-      totals: Array.from({ length: numKvHeads + 1 }, (_, count) => (count === 0 ? none : between(count))),
-    });
+    // From one head to all but one; the measured ones are taken as they are, for sums would be rounded.
+    const between = (count: number) => one + ((whole - one) * (count - 1)) / (numKvHeads - 1);
+    const some = range(numKvHeads).slice(1).map(between);
+    measured.push({ window, totals: [none, ...some, whole] });
   }
   return timesOf(measured, config.layers.length);
 }

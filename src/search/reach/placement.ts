@@ -1,4 +1,4 @@
-import { attentionSpec } from '../../mixers/head-attention.ts';
+import { attentionForm, attentionSpec } from '../../mixers/head-attention.ts';
 import type { MixerContext, MixerSpec } from '../../mixers/spec.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { range } from '../../util/range.ts';
@@ -36,13 +36,13 @@ export function withAllHeads(
   return placement.map((layer) => ({ ...layer, fullHeads }));
 }
 
-/** The mixers of a model whose heads see so far. */
+/** The mixers of a model of full attention whose heads see so far. */
 export function placementSpecs(
   placement: ReachPlacement,
-  context: Pick<MixerContext, 'numKvHeads'>,
+  config: Pick<ModelConfig, 'numKvHeads' | 'layers'>,
 ): MixerSpec[] {
-  return placement.map(({ fullHeads, window, sinks }) =>
-    attentionSpec(fullHeads, context, { window, sinks }),
+  return placement.map(({ fullHeads, window, sinks }, layer) =>
+    attentionSpec(fullHeads, config, { window, sinks, ...attentionForm(config.layers[layer]!) }),
   );
 }
 

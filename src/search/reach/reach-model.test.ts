@@ -16,6 +16,14 @@ const CONFIGS: [string, ModelConfig][] = [
   ['Llama', tinyConfig(attention)],
   ['Qwen2', tinyConfig(attention, { qkvBias: true, numHeads: 14, numKvHeads: 2, tieWordEmbeddings: true })],
   ['Qwen3', tinyConfig(attention, { qkNorm: true, numHeads: 4, numKvHeads: 4 })],
+  ['OLMo 2', tinyConfig(attention, { qkNorm: true, qkNormOfAll: true, norms: 'after' })],
+  [
+    'norms around, GELU, a layer without rotation',
+    tinyConfig([attention[0]!, { kind: 'attention', noRope: true }, attention[2]!], {
+      norms: 'around',
+      activation: 'gelu_tanh',
+    }),
+  ],
 ];
 
 /** Logarithms of the probabilities behind every token, by the definition of the whole model [T, vocabulary]. */

@@ -1,4 +1,5 @@
 import { float32, type Values } from '../../graph/index.ts';
+import { attentionForm } from '../../mixers/head-attention.ts';
 import { ropeFrequencies, ropeMagnitude } from '../../mixers/rope.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { headParameters, readValues } from '../../model/layer-programs.ts';
@@ -198,7 +199,9 @@ export class ReachModel {
   ): Promise<Values> {
     const { hiddenSize, layers } = this.config;
     const n = x.length / batch / hiddenSize;
-    const program = await this.programs.layer({ fullHeads: reach.fullHeads, prefix: length > 0, keeps });
+    const { fullHeads } = reach;
+    const form = { ...attentionForm(layers[layer]!), fullHeads, prefix: length > 0, keeps };
+    const program = await this.programs.layer(form);
     const given: Values = {
       ...this.layerValues(layer),
       ...angles,

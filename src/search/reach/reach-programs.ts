@@ -14,7 +14,6 @@ import {
   Program,
   pick,
   reshape,
-  rmsNorm,
   slice,
   softmax,
   sub,
@@ -24,8 +23,10 @@ import {
 } from '../../graph/index.ts';
 import { output, rotatedHeads } from '../../mixers/attention.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { head, mlpBlock, under, weightInputs } from '../../model/decoder.ts';
-import { headParameters, layerParameters } from '../../model/layer-programs.ts';
+import { head, recordLayer, type Stream, weightInputs } from '../../model/decoder.ts';
+import { headParameters } from '../../model/layer-programs.ts';
+import type { Heads } from '../../model/mix-by-parts.ts';
+import { layerParameters } from '../../model/parameters.ts';
 import { exact, type Source, sideBySide } from '../../runtime/kv/source.ts';
 import { range } from '../../util/range.ts';
 
@@ -38,6 +39,8 @@ import { range } from '../../util/range.ts';
 export interface LayerForm {
   /** KV heads that see everything, ascending. */
   fullHeads: readonly number[];
+  /** Queries and keys are not rotated. */
+  noRope?: true;
   /** Whether there are tokens before those of the call. */
   prefix: boolean;
   /** Whether the call's own keys and values are wanted. */
@@ -122,41 +125,44 @@ export function attentionLayerParameters(config: ModelConfig) {
   return layerParameters(config, { kind: 'attention' });
 }
 
-function layerGraph(config: ModelConfig, { fullHeads, prefix, keeps }: LayerForm): Record<string, Tensor> {
-  const { hiddenSize, numHeads, numKvHeads, headDim, rmsNormEps } = config;
+function layerGraph(
+  config: ModelConfig,
+  { fullHeads, prefix, keeps, noRope }: LayerForm,
+): Record<string, Tensor> {
+  const { hiddenSize, numHeads, numKvHeads, headDim } = config;
   const [B, n] = ['B', 'n'];
   const size = numHeads / numKvHeads;
-  const x = input('x', 'float32', [B, n, hiddenSize]);
   const params = weightInputs(attentionLayerParameters(config));
   const angles = (name: string) => input(name, 'float32', [n, headDim / 2]);
   const [cos, sin] = [angles('cos'), angles('sin')];
-  const { q, k, v } = rotatedHeads(config, {
-    x: rmsNorm(x, params['input_layernorm.weight']!, rmsNormEps),
-    params: under('self_attn.', params),
-    form: 'chunk',
-    positions: expand(reshape(arange(n), [1, n]), [B, n]),
-    angles: () => ({ cos, sin }),
-  });
   const all = range(numKvHeads);
   const isFull = (i: number) => fullHeads.includes(i);
   const causal = all.some(isFull) ? input('causal', 'float32', [n, n]) : undefined;
   const near = all.every(isFull) ? undefined : input('near', 'float32', [n, n]);
   const nearKept = near && prefix ? input('near_kept', 'float32', [n, 'S']) : undefined;
-  const attended = all.map((i) => {
-    const own = {
-      q: slice(q, 1, i * size, (i + 1) * size),
-      k: slice(k, 1, i, i + 1),
-      v: slice(v, 1, i, i + 1),
-      bias: isFull(i) ? causal! : near!,
-    };
-    if (!prefix) return attendHead(own);
-    const kept = (name: string) => input(name, 'float32', [isFull(i) ? 'P' : 'S', headDim]);
-    const names = keptNames(i);
-    const bias = isFull(i) ? undefined : nearKept;
-    return attendHead(own, { k: kept(names.k), v: kept(names.v), bias });
+  const stream: Stream = { x: input('x', 'float32', [B, n, hiddenSize]) };
+  let own: Heads | undefined;
+  recordLayer(config, { index: 0, spec: { kind: 'attention' } }, stream, params, ({ normed, params }) => {
+    const positions = expand(reshape(arange(n), [1, n]), [B, n]);
+    const given = { x: normed(), params, form: 'chunk', positions, angles: () => ({ cos, sin }) } as const;
+    const heads = rotatedHeads(config, given, noRope && { noRope });
+    own = heads;
+    const attended = all.map((i) => {
+      const own = {
+        q: slice(heads.q, 1, i * size, (i + 1) * size),
+        k: slice(heads.k, 1, i, i + 1),
+        v: slice(heads.v, 1, i, i + 1),
+        bias: isFull(i) ? causal! : near!,
+      };
+      if (!prefix) return attendHead(own);
+      const kept = (name: string) => input(name, 'float32', [isFull(i) ? 'P' : 'S', headDim]);
+      const names = keptNames(i);
+      const bias = isFull(i) ? undefined : nearKept;
+      return attendHead(own, { k: kept(names.k), v: kept(names.v), bias });
+    });
+    return output(concat(attended, 1), params);
   });
-  const mixed = output(concat(attended, 1), under('self_attn.', params));
-  return { y: mlpBlock(config, add(x, mixed), params), ...(keeps ? { k, v } : {}) };
+  return { y: stream.x, ...(keeps ? { k: own!.k, v: own!.v } : {}) };
 }
 
 /**

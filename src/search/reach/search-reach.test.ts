@@ -69,10 +69,16 @@ test('text counts too: divergence from the parent', async () => {
   expect(result.recall).toBeNull();
 }, 120_000);
 
-/** Of the shapes of models of Qwen: biases, norms of queries and keys, many query heads to a KV head. */
+/**
+ * Of the shapes of other families: biases, norms of queries and keys, many query heads to a KV head; norms after mixers and
+ * MLPs, a layer that is not rotated, another activation.
+ */
 test.each([
   ['qwen2', { num_attention_heads: 14, num_key_value_heads: 2, tie_word_embeddings: true }],
   ['qwen3', { num_attention_heads: 4, num_key_value_heads: 1, head_dim: 8 }],
+  ['olmo2', { num_attention_heads: 14, num_key_value_heads: 2 }],
+  ['smollm3', { num_attention_heads: 14, num_key_value_heads: 2, no_rope_layers: [1, 0] }],
+  ['gemma', { num_attention_heads: 4, num_key_value_heads: 2, head_dim: 8, hidden_act: 'gelu_pytorch_tanh' }],
 ])(
   'a random model of the shape of %s is searched',
   async (type, shape) => {

@@ -7,7 +7,7 @@ import { checkComparison } from '../stages/blocks/compare.ts';
 import { longestPrompt } from '../stages/blocks/decode-speed.ts';
 import { designsNamed } from '../stages/blocks/designs.ts';
 import { comparison } from '../stages/blocks/stages.ts';
-import { checkDistillation } from '../stages/final/distill.ts';
+import { checkDistillation } from '../stages/final/check.ts';
 import { distillation, trainingsOf } from '../stages/final/stage.ts';
 import { checkSearch } from '../stages/placement/search.ts';
 import { searchSettings } from '../stages/placement/stage.ts';

@@ -5,18 +5,20 @@ import type { Metric, ObjectiveTask } from '../../tasks/objective.ts';
 import type { TrainingData } from '../../train/batches.ts';
 import { InputError } from '../../util/errors.ts';
 import type { OnProgress } from '../../util/progress.ts';
-import type { Recipe } from '../recipe.ts';
+import type { PreparedRecipe, Recipe } from '../recipe.ts';
 import type { TrainingSettings } from '../train/settings.ts';
 
 /** What every stage of a run is given. */
 export interface RunContext {
-  recipe: Recipe;
+  recipe: PreparedRecipe;
   /** Folder of the parent model. */
   model: string;
   config: ModelConfig;
   /** Folder of the run, with a folder per stage. */
   out: string;
   batches: TrainingData;
+  /** Text that is neither trained nor reported on, where there is some: the final training is measured on it. */
+  heldOut?: TrainingData | undefined;
   /** What the search is judged on. */
   tasks: readonly ObjectiveTask[];
   /** The same tasks with examples that nothing is chosen on: what is found is compared and reported on these. */

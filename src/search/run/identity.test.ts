@@ -14,6 +14,7 @@ import { type Recipe, recipeSchemas } from '../recipe.ts';
 import type { PlacementResult } from '../stages/placement/result.ts';
 import type { RunContext } from './context.ts';
 import { stageIdentity, unitIdentity } from './identity.ts';
+import { preparedRecipe } from './prepared-recipe.ts';
 import { type Findings, STAGES, type StageName, withDependents } from './stage.ts';
 
 let dir: string;
@@ -87,6 +88,7 @@ const RECIPE = {
       length: 10,
       examples: 6,
     },
+    ...{ embeddings: true, answersOnly: false, patience: 3, rateLeft: 0.1 },
     ...{ cacheLogits: 'cache', cacheLimit: 1e9, dtype: 'F32' },
   },
 } satisfies Recipe;
@@ -98,12 +100,14 @@ function context(recipe: Recipe = RECIPE, more: Partial<RunContext> = {}): RunCo
       const { name, metric, examples: count } = parseTask(each, examples);
       return { plan: plan(name, count, said), metric };
     });
+  const { config } = openCheckpoint(model);
   return {
-    recipe,
+    recipe: preparedRecipe(recipe, config),
     model,
-    config: openCheckpoint(model).config,
+    config,
     out: join(dir, 'out'),
     batches: textBatches(text, encode, 'a.txt', 'tokenizer'),
+    heldOut: textBatches(text, encode, 'b.txt', 'held out'),
     tasks: tasks(recipe.examples, 'seen'),
     freshTasks: tasks(recipe.examples, 'unseen'),
     finalTasks: tasks(recipe.final?.examples ?? recipe.examples, 'unseen'),
@@ -286,6 +290,13 @@ describe('what stands beside the recipe', () => {
       ],
       ['the tokenizer', () => ({ batches: textBatches(text, encode, 'a.txt', 'another') }), STAGES],
       ['the name of the file', () => ({ batches: textBatches(text, encode, 'b.txt', 'tokenizer') }), []],
+    ],
+    heldOut: [
+      [
+        'the first letter',
+        () => ({ heldOut: textBatches(`B${text.slice(1)}`, encode, 'b.txt', 'held out') }),
+        ['final'],
+      ],
     ],
     tasks: [
       ['an example', () => ({ tasks: [task('pick', 'sees'), task('say')] }), STAGES],

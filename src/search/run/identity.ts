@@ -42,7 +42,7 @@ const ELSEWHERE = [
  * data and tasks; in `found`, what those stages found, as far as it is known.
  */
 export function stageIdentity(context: RunContext): (name: StageName, findings?: Findings) => Identity {
-  const { recipe, model, batches, tasks, freshTasks, finalTasks } = context;
+  const { recipe, model, batches, heldOut, tasks, freshTasks, finalTasks } = context;
   const { config, weights, generation } = openCheckpoint(model);
   const all = {
     numbers: NUMBERS,
@@ -67,6 +67,10 @@ export function stageIdentity(context: RunContext): (name: StageName, findings?:
       ...(some('unseenTasks') && { unseenTasks: tasksIdentity(freshTasks) }),
       ...(some('finalTasks') && { finalTasks: tasksIdentity(finalTasks) }),
       ...(some('times') && { decode: recipe.decode }),
+      // By it a training may end.
+      ...(chain.includes('final') &&
+        heldOut &&
+        recipe.final!.patience > 0 && { heldOut: dataHash(heldOut, recipe.length) }),
       ...(sources && { sources }),
       ...(given && used.includes('placement') && { placement: given }),
       ...Object.fromEntries(chain.map((each) => [each, partOf(each, context)])),

@@ -1,7 +1,7 @@
 import { sizedPart } from '../../mixers/sized-part.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { BEST_MIXER, linearMixer } from '../network/linear-mixer.ts';
-import type { Recipe } from '../recipe.ts';
+import type { PreparedRecipe } from '../recipe.ts';
 import { jetDesigns } from '../stages/blocks/designs.ts';
 import { nearbyHeads, sameStateSize } from '../stages/blocks/dimensions.ts';
 import { tokensOf } from '../train/settings.ts';
@@ -20,7 +20,7 @@ export interface PlannedStage {
 }
 
 /** The stages of a recipe that train, in order, with the tokens that they train on. */
-export function planOf(recipe: Recipe, config: ModelConfig): PlannedStage[] {
+export function planOf(recipe: PreparedRecipe, config: ModelConfig): PlannedStage[] {
   const { placement, mlps, blocks, design, dimensions, final, seeds } = recipe;
   const shaped = (own: { rows?: number | undefined; length?: number | undefined }, steps: number) =>
     tokensOf(training(recipe, own, steps, 1));
@@ -57,7 +57,7 @@ export function planOf(recipe: Recipe, config: ModelConfig): PlannedStage[] {
 const ONE_HEAD = { heads: 1, keyDim: 8, valueDim: 8 };
 
 /** Every kind of block starts with the same heads and widths, so that any of them tells the size of the grid. */
-function gridSize({ dimensions }: Recipe, config: ModelConfig): number {
+function gridSize({ dimensions }: PreparedRecipe, config: ModelConfig): number {
   const { heads, aspect, convSizes } = dimensions!;
   const spec = linearMixer(BEST_MIXER, config);
   return sameStateSize(spec, { heads: heads ?? nearbyHeads(sizedPart(spec).heads), aspect, convSizes })

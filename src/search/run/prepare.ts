@@ -6,6 +6,7 @@ import { dataOf, unseenTasks } from '../data.ts';
 import type { Recipe } from '../recipe.ts';
 import { checkRun } from './check.ts';
 import type { RunContext } from './context.ts';
+import { preparedRecipe } from './prepared-recipe.ts';
 
 /** How and where a recipe is run. */
 export interface RunSettings {
@@ -35,20 +36,25 @@ export async function prepareRun(
   const { final } = recipe;
   const hybrid = final?.hybrid === undefined ? undefined : await resolveModel(final.hybrid, fetching);
   const options = { ...recipe, task: recipe.tasks };
-  const { batches, tasks, texts } = await dataOf(model, options, fetching);
+  const { batches, heldOut, tasks, texts } = await dataOf(
+    model,
+    { ...options, validated: final !== undefined, answersOnly: final?.answersOnly },
+    fetching,
+  );
   const unseen = (examples: number) => unseenTasks(model, options, { examples }, { ...fetching, texts });
   const freshTasks = await unseen(recipe.examples);
   const more = final && final.examples !== recipe.examples;
+  const { config } = openCheckpoint(model);
   const context: RunContext = {
     recipe: {
-      ...recipe,
+      ...preparedRecipe({ ...recipe, ...(hybrid !== undefined && { final: { ...final!, hybrid } }) }, config),
       tasks: recipe.tasks ?? tasks.map(({ plan, metric }) => `${plan.name}:${metric}`),
-      ...(hybrid !== undefined && { final: { ...final!, hybrid } }),
     },
     model,
-    config: openCheckpoint(model).config,
+    config,
     out,
     batches,
+    heldOut,
     tasks,
     freshTasks,
     finalTasks: more ? await unseen(final.examples) : freshTasks,

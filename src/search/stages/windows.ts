@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { attentionForm, attentionSpec } from '../../mixers/head-attention.ts';
 import { noticeBy } from '../../util/progress.ts';
 import { Random } from '../../util/random.ts';
 import { remember } from '../../util/store/kept.ts';
@@ -160,9 +161,9 @@ const WINDOW = 2;
 
 /** Gives layers a third branch: their own attention over the last tokens, and the first ones. */
 export function addWindows(network: Network, layers: readonly number[], size: number, sinks = 0): void {
-  const spec = { kind: 'sliding_window' as const, window: size, ...(sinks > 0 ? { sinks } : {}) };
   for (const layer of layers) {
-    const { weights } = network.branches[layer]![0]!;
+    const { weights, spec: full } = network.branches[layer]![0]!;
+    const spec = attentionSpec([], network.config, { window: size, sinks, ...attentionForm(full) });
     const branch = network.addBranch(layer, { spec, weights });
     if (branch !== WINDOW)
       throw new Error(`layer ${layer} has ${branch} branches before its window, expected 2`);

@@ -6,7 +6,7 @@ import { gradientStep, taken, tinyBatches, tinyGla, tinyParent } from '../../../
 import { evaluate, gradients, input, mean, mul, ndarray, sub } from '../../graph/index.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import { decoderLayer, embed, mixerBlock, weightInputs } from '../../model/decoder.ts';
-import { layerParameters } from '../../model/layer-programs.ts';
+import { layerParameters } from '../../model/parameters.ts';
 import type { TrainOptions } from '../../train/trainer.ts';
 import { Random } from '../../util/random.ts';
 import { BranchWeights } from '../network/branches.ts';

@@ -17,6 +17,7 @@ import {
 import { mixerOf } from '../../mixers/registry.ts';
 import { mixerBlock, weightInputs } from '../../model/decoder.ts';
 import { type BatchShape, LayerPrograms } from '../../model/layer-programs.ts';
+import { layerNorms } from '../../model/parameters.ts';
 import type { TokenBatches } from '../../train/batches.ts';
 import type { ParameterVector } from '../../train/parameters.ts';
 import { type Objective, type TrainOptions, type TrainResult, train } from '../../train/trainer.ts';
@@ -102,8 +103,8 @@ export async function align(options: AlignOptions): Promise<TrainResult & { loss
     return new Map([...losses.keys()].map((layer, i) => [layer, numbers[i]!]));
   };
   const objective: Objective = {
-    async gradient(random, gradient, step, onPart) {
-      const share = shareAt(windowDropout, step, options.schedule.steps);
+    async gradient(random, gradient, step, onPart, over = 0) {
+      const share = shareAt(windowDropout, over);
       const losses = await overLayers(
         random,
         (given) => {
@@ -171,11 +172,12 @@ async function alignLayer(
   gradient?: ParameterVector,
 ): Promise<Value> {
   const { network, spec } = branches;
+  const { beforeMixer } = layerNorms(network.config);
   const program = await programs.compiled(`align ${!!gradient} ${!!kept} ${JSON.stringify(spec)}`, () => {
     const { hiddenSize } = network.config;
     const weights = weightInputs(mixerOf(spec).parameters(spec, network.config));
     const layerWeights = {
-      'input_layernorm.weight': input('norm', 'float32', [hiddenSize]),
+      ...(beforeMixer && { [`${beforeMixer}.weight`]: input('norm', 'float32', [hiddenSize]) }),
       ...Object.fromEntries(Object.entries(weights).map(([name, w]) => [`self_attn.${name}`, w])),
     };
     const { y } = mixerBlock(network.config, spec, programs.hidden('x'), layerWeights, {
@@ -192,14 +194,14 @@ async function alignLayer(
       ...Object.fromEntries(trained.map((name, i) => [`grad.${name}`, found[i]!])),
     };
   });
-  const norm = network.layers[layer]!['input_layernorm.weight']!;
+  const norm = beforeMixer && { norm: network.layers[layer]![`${beforeMixer}.weight`]! };
   const { memory } = programs;
   const { loss } = await memory.run(
     program,
     {
       x,
       target,
-      ...(await memory.place({ norm, ...branches.values(layer) })),
+      ...(await memory.place({ ...norm, ...branches.values(layer) })),
       ...(kept && { window_kept: kept }),
     },
     gradient && branches.gradients(layer, gradient),

@@ -7,7 +7,6 @@ import {
   matmul,
   mul,
   reshape,
-  rmsNorm,
   softmax,
   sub,
   sum,
@@ -18,7 +17,8 @@ import type { Reach } from '../../mixers/mixer.ts';
 import { mixerOf } from '../../mixers/registry.ts';
 import type { MixerSpec, WindowLinearSpec } from '../../mixers/spec.ts';
 import type { ModelConfig } from '../../model/config.ts';
-import { under, type Weights } from '../../model/decoder.ts';
+import { mixerInput, under, type Weights } from '../../model/decoder.ts';
+import { range } from '../../util/range.ts';
 
 /**
  * What a layer's attention does with some rows of text, read in one graph: how far its heads look back, how many tokens they look
@@ -48,10 +48,10 @@ export function readAttention(
   weights: Weights,
   near?: Near,
 ): Record<'distance' | 'entropy' | 'heads' | 'y' | 'x', Tensor> {
-  const { numHeads: H, numKvHeads, headDim, rmsNormEps } = config;
+  const { numHeads: H, numKvHeads, headDim } = config;
   const [B, T] = hidden.shape as [number, number];
   const cached = mixerOf(spec).cached!;
-  const x = rmsNorm(hidden, weights['input_layernorm.weight']!, rmsNormEps);
+  const x = mixerInput(config, hidden, weights);
   const params = under('self_attn.', weights);
   const { q, k, v } = cached.heads(spec, config, { x, params, form: 'chunk' });
   const groups = [B, numKvHeads, H / numKvHeads, T, T];
@@ -68,7 +68,7 @@ export function readAttention(
   const { shares, given } = attended(hidingBias(cached.reach(spec, config), numKvHeads, T));
   const far =
     near &&
-    sub(given, attended(hidingBias([{ ...reachOf(near), heads: all(numKvHeads) }], numKvHeads, T)).given);
+    sub(given, attended(hidingBias([{ ...reachOf(near), heads: range(numKvHeads) }], numKvHeads, T)).given);
   const overHeads = (each: Tensor) => reshape(sum(each, [0, 3, 4]), [H]);
   const counted = near ? beyond(reachOf(near)) : (distance: number, key: number) => distance >= 0 && key > 0;
   const places = (value: (distance: number) => number) =>
@@ -99,8 +99,6 @@ export function readAttention(
     x,
   };
 }
-
-const all = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 function reachOf({ window, sinks = 0 }: Near): Omit<Reach, 'heads'> {
   return { window, sinks };

@@ -5,7 +5,7 @@ import { mixerOf, registerMixer } from '../../mixers/registry.ts';
 import type { LinearSpec, MixerSpec } from '../../mixers/spec.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import { embed, weightInputs } from '../../model/decoder.ts';
-import { layerParameters } from '../../model/layer-programs.ts';
+import { layerParameters } from '../../model/parameters.ts';
 import { Random } from '../../util/random.ts';
 import { dataOf } from '../data.ts';
 import { BranchWeights } from '../network/branches.ts';

@@ -26,7 +26,7 @@ import {
 } from '../../graph/index.ts';
 import type { MixerSpec } from '../../mixers/spec.ts';
 import { decoderLayer, embed, weightInputs } from '../../model/decoder.ts';
-import { layerParameters } from '../../model/layer-programs.ts';
+import { layerParameters } from '../../model/parameters.ts';
 import { Random } from '../../util/random.ts';
 import type { Path } from '../judge/scorer.ts';
 import type { BranchWeights } from '../network/branches.ts';

@@ -100,10 +100,10 @@ export async function trainSuperNetwork(options: SuperNetworkOptions): Promise<T
   });
   const ids = new Int32Array(shape.batch * shape.length);
   const objective: Objective = {
-    gradient(random, gradient, step, onPart) {
+    gradient(random, gradient, _step, onPart, over = 0) {
       const sampled = samplePath(sampling, count, random);
       batches.fill(ids, shape.length, random);
-      const share = shareAt(windowDropout, step, options.schedule.steps);
+      const share = shareAt(windowDropout, over);
       const kept = keptWindows(network.architecture(sampled), shape.batch, share, random);
       return path.compute(sampled, ids, gradient, onPart, kept);
     },

@@ -9,7 +9,7 @@ const beside: MixerSpec = { kind: 'window_linear', window: 4, linear: tinyGla };
 const layers = [{ kind: 'attention' } as const, beside, window, tinyGla, beside];
 
 test('the share falls to none over the steps', () => {
-  expect([0, 1, 2, 3].map((step) => shareAt(0.5, step, 4))).toEqual([0.5, 0.375, 0.25, 0.125]);
+  expect([0, 1, 2, 3].map((step) => shareAt(0.5, step / 4))).toEqual([0.5, 0.375, 0.25, 0.125]);
 });
 
 test('rows are drawn for each layer of a window and a linear mixer, and for no other', () => {

@@ -9,9 +9,9 @@ import type { Random } from '../../util/random.ts';
  * (arXiv 2510.05901). The share falls to none over the steps, as nothing is left out where the model is used.
  */
 
-/** The share of rows at a step, counted from 0. */
-export function shareAt(share: number, step: number, steps: number): number {
-  return share * (1 - step / steps);
+/** The share of rows when so much of a training is over, from 0 to 1. */
+export function shareAt(share: number, part: number): number {
+  return share * (1 - part);
 }
 
 /**

@@ -20,6 +20,8 @@ export interface CorpusSettings {
   files: string | readonly string[];
   /** The field of records that has the text; `text`, `messages` or `conversations` unless given. */
   field?: string | undefined;
+  /** Whether answers are marked in the text (answers.ts): it has records with answers then. */
+  answers?: boolean | undefined;
   /** Of the documents, how many are held out: 0.01. */
   share?: number | undefined;
   onProgress?: OnProgress | undefined;
@@ -46,12 +48,12 @@ const separator = ({ layout, reading }: CorpusPart) => (layout.cut === 'records'
  * @throws InputError for files that are not there or cannot be read, and for what is wrong in them, saying where
  */
 export async function openCorpus(tokenizer: Tokenizer, settings: CorpusSettings): Promise<Corpus> {
-  const { field, share, onProgress, signal } = settings;
+  const { field, share, answers = false, onProgress, signal } = settings;
   const files = corpusFiles(settings.files);
   const total = files.reduce((sum, { path }) => sum + statSync(path).size, 0);
-  const reading = readingOf(tokenizer, field);
+  const reading = readingOf(tokenizer, field, answers);
   const templates = [tokenizer.chatTemplate(), tokenizer.chatTemplate(true), tokenizer.specials];
-  const readingIdentity = hashOf(field ?? null, reading.end, templates);
+  const readingIdentity = hashOf(field ?? null, reading.end, templates, ...(answers ? ['answers'] : []));
   const name = files.length === 1 ? files[0]!.path : `${files[0]!.path} and ${files.length - 1} more`;
   let done = 0;
   const onBytes = (bytes: number) => {
@@ -61,6 +63,11 @@ export async function openCorpus(tokenizer: Tokenizer, settings: CorpusSettings)
   const open = async (file: CorpusFile): Promise<CorpusPart> => {
     const { path, records } = await seekable(file, field, signal);
     const where = realpathSync(path);
+    if (answers && !records) {
+      throw new InputError(
+        `${file.path} is plain text, in which no answer can be told from the rest; expected conversations, or records with prompt and completion, in .jsonl, .json or .parquet`,
+      );
+    }
     const layout = await layoutOf({
       ...{ path: where, name: file.path, records, reading, readingIdentity, share, onBytes, signal },
     });
@@ -121,6 +128,16 @@ export function heldOutText({ parts, name }: Corpus): TextSource {
     );
   }
   return { ...joinedText([...choosing, ...reporting]), middle: joinedText(choosing).length };
+}
+
+/**
+ * The documents that are held out of a corpus and reported on.
+ *
+ * @throws InputError where there are none
+ */
+export function reportingText(corpus: Corpus): TextSource {
+  heldOutText(corpus);
+  return joinedText(withSide(corpus.parts, 'reporting'));
 }
 
 function withSide(parts: readonly CorpusPart[], side: SideName): Part[] {

@@ -1,5 +1,5 @@
 import { InputError } from '../../util/errors.ts';
-import { FIELDS, fieldNeeded, TOOLS } from './record.ts';
+import { FIELDS, fieldNeeded, PAIR, TOOLS } from './record.ts';
 
 /** Records of Parquet files, as lines of JSON. */
 
@@ -32,11 +32,13 @@ export async function* parquetLines(
     const file = await asyncBufferFromFile(path);
     const metadata = await parquetMetadataAsync(file);
     const present = parquetSchema(metadata).children.map(({ element }) => element.name);
-    const found = field ?? FIELDS.find((each) => present.includes(each));
-    if (found === undefined || !present.includes(found)) {
+    const one = field ?? FIELDS.find((each) => present.includes(each));
+    const pair = one === undefined && PAIR.every((each) => present.includes(each));
+    const found = pair ? PAIR.join(' and ') : one;
+    if (found === undefined || !(pair || present.includes(found))) {
       throw new InputError(`${name} has no field ${fieldNeeded(field, present)}`);
     }
-    const columns = [found, TOOLS].filter((each) => present.includes(each));
+    const columns = [...(pair ? PAIR : [found]), TOOLS].filter((each) => present.includes(each));
     let first = 0;
     for (const [i, group] of metadata.row_groups.entries()) {
       const rows = Number(group.num_rows);

@@ -112,8 +112,8 @@ function* records(file: OpenFile, from: number, reading: RecordReading): Generat
     if (line.trim() === '') continue;
     // Lines are counted from the file's beginning alone; a second reading finds no mistake that the first did not.
     const where = () => `${file.name}:${number}`;
-    const { content, end } = recordText(parsed(line, where), where, reading);
-    if (content !== '') yield { text: content + end, content, at };
+    const { content, marked = content, end } = recordText(parsed(line, where), where, reading);
+    if (content !== '') yield { text: marked + end, content, at };
   }
 }
 

@@ -1,5 +1,6 @@
 import type { ChatMessage, Tokenizer } from '../../model/tokenizer.ts';
 import { InputError } from '../../util/errors.ts';
+import { checkUnmarked, conversationParts, type MarkedPart, marked } from './answers.ts';
 
 /** Records as texts: a field that is a text, or a conversation as the model's chat template writes it. */
 
@@ -9,11 +10,19 @@ export interface RecordReading {
   /** What is put behind a record that is a text. */
   end: string;
   /** Writes a conversation. */
-  render(messages: ChatMessage[], tools: unknown[] | undefined): string;
+  render(
+    messages: ChatMessage[],
+    tools: unknown[] | undefined,
+    more?: { addGenerationPrompt: boolean },
+  ): string;
+  /** Whether answers are marked in the text; texts of the tokens that end one. */
+  answers?: { ends: readonly string[] } | undefined;
 }
 
 /** Where a text is looked for, as data sets name it: OpenAI's conversations, and ShareGPT's. */
 export const FIELDS = ['text', 'messages', 'conversations'];
+/** A question and its answer: two texts, or two lists of messages. */
+export const PAIR = ['prompt', 'completion'] as const;
 /** What some conversations have beside them: descriptions of functions that may be called. */
 export const TOOLS = 'tools';
 
@@ -34,13 +43,15 @@ const DAY = new Date(2024, 6, 26, 12);
 /**
  * How a model's records are read.
  *
- * @param end what ends a document
+ * @param answers whether answers are marked in it
  */
-export function readingOf(tokenizer: Tokenizer, field: string | undefined): RecordReading {
+export function readingOf(tokenizer: Tokenizer, field: string | undefined, answers = false): RecordReading {
+  const ends = tokenizer.eosIds.flatMap((id) => tokenizer.token(id) ?? []);
   return {
     field,
     end: endOfText(tokenizer),
-    render: (messages, tools) => tokenizer.applyChatTemplate(messages, { tools, now: DAY }),
+    render: (messages, tools, more) => tokenizer.applyChatTemplate(messages, { tools, now: DAY, ...more }),
+    ...(answers && { answers: { ends } }),
   };
 }
 
@@ -55,6 +66,8 @@ function endOfText(tokenizer: Tokenizer): string {
 
 export interface RecordText {
   content: string;
+  /** The same with its answers marked, where they are asked for. */
+  marked?: string;
   /** What comes behind it. */
   end: string;
 }
@@ -74,12 +87,20 @@ export function recordText(record: unknown, where: () => string, reading: Record
     );
   }
   const name = reading.field ?? FIELDS.find((field) => record[field] !== undefined);
+  if (name === undefined && PAIR.every((field) => record[field] !== undefined)) {
+    return pairText(record, where, reading);
+  }
   const value = name === undefined ? undefined : record[name];
   if (name === undefined || value === undefined) {
     throw new InputError(`${where()} has no field ${fieldNeeded(reading.field, Object.keys(record))}`);
   }
   if (value === null) return NOTHING;
   if (typeof value === 'string') {
+    if (reading.answers) {
+      throw new InputError(
+        `${where()}: the field '${name}' is a text, in which no answer can be told from the rest; expected a conversation, or ${PAIR.join(' and ')}`,
+      );
+    }
     return value.trim() === '' ? NOTHING : { content: value, end: reading.end };
   }
   if (!Array.isArray(value)) {
@@ -89,8 +110,41 @@ export function recordText(record: unknown, where: () => string, reading: Record
   }
   const at = () => `${where()}: ${name}`;
   if (value.length === 0) return NOTHING;
-  // The template ends a conversation itself.
-  return { content: conversation(value, record[TOOLS], at, reading), end: '' };
+  return conversation(value, record[TOOLS], at, reading);
+}
+
+/** A prompt with what is to follow it. */
+function pairText(record: Record<string, unknown>, where: () => string, reading: RecordReading): RecordText {
+  const [prompt, completion] = PAIR.map((field) => record[field]);
+  if (prompt === null || completion === null) return NOTHING;
+  if (Array.isArray(prompt) && Array.isArray(completion)) {
+    const at = () => `${where()}: ${PAIR.join(' and ')}`;
+    return conversation([...prompt, ...completion], record[TOOLS], at, reading);
+  }
+  if (typeof prompt !== 'string' || typeof completion !== 'string') {
+    throw new InputError(
+      `${where()}: prompt is ${kindOf(prompt)}, completion ${kindOf(completion)}; expected two texts, or two lists of messages`,
+    );
+  }
+  if (completion.trim() === '') return NOTHING;
+  const parts = [
+    { text: prompt, answer: false },
+    { text: completion + reading.end, answer: true },
+  ];
+  return finished(prompt + completion, parts, reading.end, where, reading);
+}
+
+/** A record's text, with its answers marked where they are asked for. */
+function finished(
+  content: string,
+  parts: readonly MarkedPart[],
+  end: string,
+  where: () => string,
+  reading: RecordReading,
+): RecordText {
+  if (!reading.answers) return { content, end };
+  checkUnmarked(content, where);
+  return { content, marked: marked(parts), end: '' };
 }
 
 /** What is missing, and what there is. */
@@ -105,14 +159,22 @@ function conversation(
   tools: unknown,
   at: () => string,
   reading: RecordReading,
-): string {
+): RecordText {
   const messages = list.map((each, i) => message(each, () => `${at()}[${i}]`));
   const described = tools ?? undefined;
   if (described !== undefined && !Array.isArray(described)) {
     throw new InputError(`${at()}: the field '${TOOLS}' beside it is ${kindOf(described)}; expected a list`);
   }
   try {
-    return reading.render(messages, described?.length ? described : undefined);
+    const given = described?.length ? described : undefined;
+    // The template ends a conversation itself.
+    if (!reading.answers) return { content: reading.render(messages, given), end: '' };
+    const parts = conversationParts(
+      messages,
+      (some, more) => reading.render(some, given, more),
+      reading.answers.ends,
+    );
+    return finished(parts.map(({ text }) => text).join(''), parts, '', at, reading);
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     throw new InputError(`${at()}: ${error.message}`);

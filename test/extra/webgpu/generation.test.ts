@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { dequantize, Program } from '../../../src/graph/index.ts';
 import { releasedJetBlock } from '../../../src/mixers/jet-block.ts';
-import type { MixerSpec } from '../../../src/mixers/spec.ts';
+import type { LinearSpec, MixerSpec } from '../../../src/mixers/spec.ts';
 import { importCheckpoint } from '../../../src/model/import/import-checkpoint.ts';
 import { MemoryTensors } from '../../../src/model/memory-tensors.ts';
 import { bitsOf, quantizeWeight, type WeightDtype } from '../../../src/model/quantized-tensors.ts';
@@ -27,21 +27,27 @@ const TOLERANCE = 1e-4;
 
 const A: MixerSpec = { kind: 'attention' };
 const W: MixerSpec = { kind: 'sliding_window', window: 5 };
-const G: MixerSpec = { kind: 'gla', heads: 2, keyDim: 8, valueDim: 16, gateRank: 4, rope: true };
+const S: MixerSpec = { kind: 'sliding_window', window: 5, sinks: 3 };
+const H: MixerSpec = { kind: 'head_attention', fullHeads: [1], window: 5, sinks: 2 };
+const G: LinearSpec = { kind: 'gla', heads: 2, keyDim: 8, valueDim: 16, gateRank: 4, rope: true };
+const L: MixerSpec = { kind: 'window_linear', window: 5, sinks: 2, linear: G };
 const R: MixerSpec = { kind: 'retnet', heads: 2, keyDim: 8, valueDim: 16 };
 const N: MixerSpec = { kind: 'deltanet', heads: 2, keyDim: 8, valueDim: 8, convSize: 4, rope: true };
 const M: MixerSpec = { kind: 'mamba2', heads: 4, keyDim: 8, valueDim: 4, headsPerGroup: 2, convSize: 4 };
 const D: MixerSpec = { kind: 'gated_deltanet', heads: 3, keyDim: 8, valueDim: 8, convSize: 4, rope: false };
 const J: MixerSpec = releasedJetBlock({ heads: 2, keyDim: 8, valueDim: 16 });
 const K: MixerSpec = { kind: 'kda', heads: 2, keyDim: 8, valueDim: 8, gateRank: 4, convSize: 3 };
-const V: MixerSpec = {
+const V: LinearSpec = {
   ...{ kind: 'rwkv7', heads: 2, keyDim: 8, valueDim: 16 },
   ...{ decayRank: 4, rateRank: 4, gateRank: 4, valueRank: 0 },
 };
 
-const config = tinyConfig([A, W, G, R, N, M, D, J, K, A, V, { ...V, valueRank: 4 }], {
-  intermediateSize: 64,
-});
+const config = tinyConfig(
+  [A, W, G, R, H, N, M, S, D, J, K, A, L, { ...L, linear: V }, V, { ...V, valueRank: 4 }],
+  {
+    intermediateSize: 64,
+  },
+);
 const weights = randomWeights(config);
 const random = new Random(3);
 const randomIds = (count: number) => Array.from({ length: count }, () => random.below(64));

@@ -23,7 +23,7 @@ test('every point of the grid has the state size of the block, which comes first
 });
 
 test('a block beside a window keeps it', () => {
-  const beside = linearMixer('gated_deltanet+window9', { numHeads: 4, headDim: 32 } as never);
+  const beside = linearMixer('gated_deltanet+window9', { numHeads: 4, headDim: 32, layers: [] } as never);
   const [alone, grid] = [spec, beside].map((each) => sameStateSize(each, { heads: [2, 4], aspect: 4 }));
   expect(grid).toEqual(alone!.map((each) => ({ ...each, spec: { ...beside, linear: each.spec } })));
   expect(stateSize(beside)).toBe(4096);

@@ -9,7 +9,8 @@ import { SafetensorsFile } from '../../../model/safetensors.ts';
 import type { TensorSource } from '../../../model/tensor-source.ts';
 import { Random } from '../../../util/random.ts';
 import { type Hybrid, hybridOf } from '../../network/hybrid.ts';
-import { type DistillSettings, distill } from './distill.ts';
+import { distill } from './distill.ts';
+import type { DistillSettings } from './settings.ts';
 
 let dir: string;
 let teacher: string;

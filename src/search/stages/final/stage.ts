@@ -17,8 +17,9 @@ import { tokensOf } from '../../train/settings.ts';
 import { judgeNetwork } from '../blocks/trial.ts';
 import type { Judged } from '../placement/searcher.ts';
 import { addWindows, windowPath } from '../windows.ts';
-import { type DistillSettings, distill } from './distill.ts';
+import { distill } from './distill.ts';
 import type { FinalResult } from './result.ts';
+import type { DistillSettings } from './settings.ts';
 
 /**
  * The final training of the chosen architecture, or of a hybrid that is given, with every seed, judged after each of its
@@ -62,20 +63,24 @@ export function trainingsOf({ recipe }: RunContext) {
       ...training(recipe, final, final.allSteps, final.allRate),
       bodyRate: final.bodyRate,
       crossEntropy: final.crossEntropy,
+      embeddings: final.embeddings,
     },
   };
 }
 
 /** The training of a seed, from the model to the student. */
 export function distillation(context: RunContext, seed: number, student: string): DistillSettings {
-  const { model, batches, recipe, threads, device, signal } = context;
-  const { temperature, cacheLogits, cacheLimit, dtype, windowDropout } = recipe.final!;
+  const { model, batches, heldOut, recipe, threads, device, signal } = context;
+  const { temperature, cacheLogits, cacheLimit, dtype, windowDropout, rateLeft } = recipe.final!;
+  const { patience, answersOnly = false } = recipe.final!;
   return {
     ...trainingsOf(context),
     teacher: model,
     student,
     out: seedFolder(context, seed),
-    ...{ seed, batches, temperature, cacheLimit, dtype, threads, device, signal },
+    ...{ seed, batches, temperature, cacheLimit, dtype, threads, device, signal, rateLeft, answersOnly },
+    ...(heldOut && { heldOut }),
+    ...(heldOut && patience > 0 && { patience }),
     ...(cacheLogits !== undefined && { cacheLogits }),
     ...(windowDropout !== undefined && { windowDropout }),
   };
@@ -133,7 +138,8 @@ async function finish(
         onNotice,
         afterStage: async (name, each) => void (await judge(name, each)),
       });
-      const before = { name: 'search', steps: 0, tokens: 0, seconds: 0, loss: 0 };
+      const none = { curve: [], more: null };
+      const before = { name: 'search', steps: 0, tokens: 0, seconds: 0, loss: 0, ...none };
       return {
         stages: [before, ...trained.stages].map((stage) => ({ ...stage, judged: judged.get(stage.name)! })),
       };

@@ -16,7 +16,7 @@ import {
 } from '../../../graph/index.ts';
 import { head, weightInputs } from '../../../model/decoder.ts';
 import { headParameters, headValues, type LayerPrograms } from '../../../model/layer-programs.ts';
-import { divergence, topDivergence } from '../../../train/losses.ts';
+import { divergenceOfLogits, topDivergence } from '../../../train/losses.ts';
 import type { Network } from '../../network/network.ts';
 
 /** What is minimised at the head: of the next token's distribution. */
@@ -37,8 +37,11 @@ export interface TopTokens {
   k: number;
 }
 
-/** 16 MB of logits; some twenty tensors of this size are alive at a time. A GPU wants more work at a time: 128 MB. */
-const LOGITS = { cpu: 1 << 22, webgpu: 1 << 25 };
+/**
+ * 48 MB of logits, 256 rows of a vocabulary of 49,152; some five tensors of this size are alive at a time. With fewer rows
+ * the weights are read more often than it pays. A GPU wants more work at a time: 128 MB.
+ */
+const LOGITS = { cpu: 3 << 22, webgpu: 1 << 25 };
 
 /** Rows of hidden states that go through the head at a time, as few chunks as may be and all alike. */
 export function chunkRows(
@@ -61,6 +64,8 @@ interface Given {
   teacher: { network: Network; x: Value } | TopTokens;
   /** Where gradients of the head's weights are added to: those of the trained ones. */
   into: Values;
+  /** By place, its weight in the means, where not all count alike [N]; what is said behind a row counts 0. */
+  counted?: Float32Array | undefined;
 }
 
 /**
@@ -72,7 +77,7 @@ interface Given {
 export async function vocabularyGradient(
   programs: LayerPrograms,
   losses: VocabularyLosses,
-  { ids, x, student, teacher, into }: Given,
+  { ids, x, student, teacher, into, counted }: Given,
   logits?: number,
 ): Promise<{ loss: number; parts: Record<string, number>; below: Value }> {
   const { config } = student;
@@ -82,16 +87,13 @@ export async function vocabularyGradient(
   const taught = losses.divergence > 0;
   const known = 'k' in teacher;
   const source = !taught ? 'none' : known ? `top ${teacher.k}` : 'teacher';
-  const key = `head ${source} ${trained} ${JSON.stringify(losses)}`;
+  const key = `head ${source} ${!!counted} ${trained} ${JSON.stringify(losses)}`;
   const program = await programs.compiled(key, () => {
     const hidden = input('x', 'float32', ['R', config.hiddenSize]);
     const weights = weightInputs(headParameters(config));
     const said = head(config, hidden, weights);
     const { temperature } = losses;
-    const tempered = (z: Tensor) => logSoftmax(temperature === 1 ? z : mul(z, 1 / temperature));
-    const softened = tempered(said);
-    // Recorded once where both losses want the same, gradient included.
-    const plain = temperature === 1 ? softened : logSoftmax(said);
+    const tempered = (z: Tensor) => (temperature === 1 ? z : mul(z, 1 / temperature));
     const parts: Record<string, Tensor> = {};
     const terms: Tensor[] = [];
     if (taught) {
@@ -99,14 +101,16 @@ export async function vocabularyGradient(
         ? topDivergence(
             input('top.ids', 'int64', ['R', teacher.k]),
             input('top.logProbs', 'float32', ['R', teacher.k]),
-            softened,
+            logSoftmax(tempered(said)),
           )
-        : divergence(tempered(teacherLogits(teacher.network)), softened);
-      parts.divergence = mul(sum(each), 1 / rows);
+        : divergenceOfLogits(tempered(teacherLogits(teacher.network)), tempered(said));
+      parts.divergence = counted
+        ? sum(mul(each, input('counted', 'float32', ['R'])))
+        : mul(sum(each), 1 / rows);
       terms.push(mul(parts.divergence, losses.divergence * temperature ** 2));
     }
     if (losses.crossEntropy > 0) {
-      const targets = pick(plain, unsqueeze(input('targets', 'int64', ['R']), -1));
+      const targets = pick(logSoftmax(said), unsqueeze(input('targets', 'int64', ['R']), -1));
       parts.crossEntropy = sum(mul(targets, unsqueeze(input('asked', 'float32', ['R']), -1)));
       terms.push(mul(parts.crossEntropy, losses.crossEntropy));
     }
@@ -124,7 +128,7 @@ export async function vocabularyGradient(
 
   const { memory } = programs;
   const belows: Value[] = [];
-  const targets = nextTokens(ids, length);
+  const targets = nextTokens(ids, length, counted);
   const weights = await memory.place(headValues(config, student.outer));
   const told: Record<'loss' | 'divergence' | 'crossEntropy', Value[]> = {
     loss: [],
@@ -144,6 +148,7 @@ export async function vocabularyGradient(
       const { network, x: hidden } = teacher;
       Object.assign(feeds, await teacherFeeds(memory, network, hidden, from, to));
     }
+    if (taught && counted) feeds.counted = float32(counted.slice(from, to), [to - from]);
     if (losses.crossEntropy > 0) {
       feeds.targets = int64(targets.ids.subarray(from, to), [to - from]);
       feeds.asked = float32(targets.asked.subarray(from, to), [to - from]);
@@ -191,12 +196,17 @@ function named(prefix: string, values: Values): Values {
 }
 
 /**
- * The token after each, and what it counts for in the mean: minus one over all tokens that have one; nothing for
- * the last of a row.
+ * The token after each, and what it counts for in the mean: minus its weight, or minus one over all tokens that have one;
+ * nothing for the last of a row.
  */
-function nextTokens(ids: Int32Array, length: number): { ids: Int32Array; asked: Float32Array } {
-  const asked = Float32Array.from(ids, (_, i) =>
-    i % length === length - 1 ? 0 : -length / (ids.length * (length - 1)),
-  );
-  return { ids: ids.map((_, i) => ids[asked[i] ? i + 1 : i]!), asked };
+function nextTokens(
+  ids: Int32Array,
+  length: number,
+  counted: Float32Array | undefined,
+): { ids: Int32Array; asked: Float32Array } {
+  const asked = Float32Array.from(ids, (_, i) => {
+    if (i % length === length - 1) return 0;
+    return counted ? -counted[i]! : -length / (ids.length * (length - 1));
+  });
+  return { ids: ids.map((_, i) => ids[i % length === length - 1 ? i : i + 1]!), asked };
 }
