@@ -94,7 +94,16 @@ export async function main(args: string[]): Promise<void> {
           const shape = { batch: rows, length, steps, rate: Number(values.rate) };
           const schedule = steps > 0 ? scheduleOf(shape) : { ...scheduleOf({ ...shape, steps: 1 }), steps };
           const begun = performance.now();
-          const aligned = await align({ branches, batches, shape, schedule, seed, start, windowDropout, threads });
+          const aligned = await align({
+            branches,
+            batches,
+            shape,
+            schedule,
+            seed,
+            start,
+            windowDropout,
+            threads,
+          });
           seconds += (performance.now() - begun) / 1000;
           branches.attach();
           errors.push(aligned.losses.reduce((a, b) => a + b, 0) / layers.length);
