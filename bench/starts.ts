@@ -37,6 +37,8 @@ export async function main(args: string[]): Promise<void> {
       rows: { type: 'string', default: '2' },
       length: { type: 'string', default: '512' },
       rate: { type: 'string', default: '2e-3' },
+      /** Of blocks beside a window. */
+      'window-dropout': { type: 'string', default: '0' },
       /** Of the text that is judged by. */
       'judged-rows': { type: 'string', default: '4' },
       threads: { type: 'string', default: '2' },
@@ -49,6 +51,7 @@ export async function main(args: string[]): Promise<void> {
     number,
     number,
   ];
+  const windowDropout = Number(values['window-dropout']);
   const settings = { examples: 1, rows, length };
   const { batches } = await dataOf(model, { ...settings, data: values.data, task: [] });
   const held = values['held-out']
@@ -91,7 +94,16 @@ export async function main(args: string[]): Promise<void> {
           const shape = { batch: rows, length, steps, rate: Number(values.rate) };
           const schedule = steps > 0 ? scheduleOf(shape) : { ...scheduleOf({ ...shape, steps: 1 }), steps };
           const begun = performance.now();
-          const aligned = await align({ branches, batches, shape, schedule, seed, start, threads });
+          const aligned = await align({
+            branches,
+            batches,
+            shape,
+            schedule,
+            seed,
+            start,
+            windowDropout,
+            threads,
+          });
           seconds += (performance.now() - begun) / 1000;
           branches.attach();
           errors.push(aligned.losses.reduce((a, b) => a + b, 0) / layers.length);

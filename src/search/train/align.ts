@@ -23,7 +23,7 @@ import type { ParameterVector } from '../../train/parameters.ts';
 import { type Objective, type TrainOptions, type TrainResult, train } from '../../train/trainer.ts';
 import { Random } from '../../util/random.ts';
 import type { BranchWeights } from '../network/branches.ts';
-import { calibrate } from './calibrate.ts';
+import { CALIBRATION, calibrate } from './calibrate.ts';
 import type { Start } from './start.ts';
 import { keptWindows, shareAt } from './window-dropout.ts';
 
@@ -139,7 +139,7 @@ export async function align(options: AlignOptions): Promise<TrainResult & { loss
         optimizer: options.optimizer,
         ...(windowDropout > 0 && { windowDropout }),
       },
-      ...(start === 'calibrated' && { begin: () => calibrate(options) }),
+      ...(start === 'calibrated' && { begin: () => calibrate({ ...options, shape: CALIBRATION }) }),
       seed,
       // Each layer clips its own gradient.
       optimizer: { weightDecay: 0, ...options.optimizer, clipNorm: Number.POSITIVE_INFINITY },

@@ -148,6 +148,15 @@ describe('calibrated starts', () => {
     expect(calibrated.error).toBeLessThan(0.96 * copied.error);
   });
 
+  test('do not depend on the rows that are trained on', async () => {
+    const spec = linearMixer('gla', config) as LinearSpec;
+    const { branches } = await errorOf(spec, 'calibrated');
+    const alone = new BranchWeights(new Network(config, base.weights), [2], spec);
+    alone.initialise(1);
+    await calibrate({ branches: alone, batches, seed: 3, threads: 1 });
+    expect(branches.vector.data).toEqual(alone.vector.data);
+  });
+
   test('are those of the seed and the text', async () => {
     const spec = linearMixer('gated_deltanet', config) as LinearSpec;
     const [one, same] = [await errorOf(spec, 'calibrated'), await errorOf(spec, 'calibrated')];

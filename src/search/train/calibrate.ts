@@ -28,7 +28,7 @@ import type { Start } from './start.ts';
 import { floats, placed, type Seen, startBranch } from './start-branch.ts';
 
 /** Rows that are read. */
-const CALIBRATION: BatchShape = { batch: 4, length: 256 };
+export const CALIBRATION: BatchShape = { batch: 4, length: 256 };
 
 /** Ridge of what stands for a bias, as a share of what inputs' channels square to. */
 const ONE_RIDGE = 0.01;
