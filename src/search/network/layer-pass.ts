@@ -107,10 +107,18 @@ export class LayerPass {
   /** Runs a program with what it takes of the feeds. */
   private async run(program: Program, feeds: Values, into?: Readonly<Values>): Promise<Values> {
     const { memory } = this.programs;
-    const taken = Object.fromEntries(program.inputNames.map((name) => [name, feeds[name]!]));
-    return memory.run(program, await memory.place(taken), into);
+    const taken = (isPassing: boolean): Values =>
+      Object.fromEntries(
+        program.inputNames
+          .filter((name) => PASSING.includes(name) === isPassing)
+          .map((name) => [name, feeds[name]!]),
+      );
+    return memory.run(program, { ...(await memory.place(taken(false))), ...taken(true) }, into);
   }
 }
+
+/** Small feeds that are made anew for each call: a device would keep a copy of every one that is placed. */
+const PASSING = ['weight', 'window_kept'];
 
 /** A product whose sums have as many terms takes longer to compute again than it is worth in memory: those with weights do. */
 const LARGE = 256;
