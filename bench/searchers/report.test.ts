@@ -51,7 +51,10 @@ test('a row for each searcher, the best in front, what is not told apart from it
   expect(table[4]).toContain('| 31.1 ± 1.5 | 0.5000 | 59.0 |  | 49.9 ± 0.6 |');
   expect(page).toContain('Undecided (the 95 % interval of the paired differences holds 0): near.');
   expect(page).toContain('Behind: bad.');
-  expect(page).toContain('2 seeds; the parent 90.0 % right, all exchanged 30.0 %.');
+  expect(page).toContain(
+    '2 seeds; the parent 90.0 % right, all exchanged 30.0 %. Not computed yet: uniform; ',
+  );
+  expect(page).not.toContain('once-for-all, beam;');
 });
 
 test('with training, before and after it; no regret where the best is not known', () => {

@@ -1,4 +1,5 @@
 import type { Machine } from '../../src/search/machine.ts';
+import { ONCE_FOR_ALL, SEARCHERS } from '../../src/search/searchers/all.ts';
 import { average } from '../../src/util/statistics.ts';
 import { budgetsOf, type Row, rowsOf, type SettingResult } from './rows.ts';
 
@@ -57,6 +58,19 @@ function behindOf({ verdict, behind }: Row): string {
   return `${signed(behind.mean)}${margin}${verdict === 'undecided' ? ', undecided' : ''}`;
 }
 
+/** What of a comparison was not computed yet. */
+function missingOf({ name, cells }: SettingResult): string {
+  const trains = name === 'linear';
+  const missing = SEARCHERS.map((searcher) => searcher.name).filter(
+    (each) => !cells.some(({ searcher }) => searcher === each) && (trains || each !== ONCE_FOR_ALL),
+  );
+  const parts = [
+    ...missing,
+    ...(trains && cells.every(({ trained }) => !trained) ? ['the equal training'] : []),
+  ];
+  return parts.length > 0 ? ` Not computed yet: ${parts.join('; ')}.` : '';
+}
+
 /** What the budgets of a setting decide, in sentences. */
 function verdictOf(setting: SettingResult): string[] {
   const budgets = budgetsOf(setting);
@@ -101,7 +115,7 @@ export function searchersMarkdown({ created, settings }: SearchersResult): strin
     const none = average(setting.references.map((reference) => reference.none.right));
     return `## ${setting.title}
 
-${setting.what} ${seeds.size} ${seeds.size === 1 ? 'seed' : 'seeds'}; the parent ${percent(parent)} % right, all exchanged ${percent(none)} %.
+${setting.what} ${seeds.size === 1 ? 'One seed, which decides nothing' : `${seeds.size} seeds`}; the parent ${percent(parent)} % right, all exchanged ${percent(none)} %.${missingOf(setting)}
 \`${setting.command}\`; ${machine.processor}, one thread of ${machine.cores}, Node ${machine.node}, onnxruntime ${machine.onnxruntime}.
 
 ${verdictOf(setting)
