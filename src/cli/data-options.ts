@@ -6,7 +6,7 @@ import { HELD_OUT_TASK } from '../tasks/named-task.ts';
 import { METRICS } from '../tasks/objective.ts';
 import { InputError } from '../util/errors.ts';
 import { addWithAliases, deviceOption, lengthOption, otherwise, threadsOption } from './options.ts';
-import { natural, positive, wholeNumber } from './parsers.ts';
+import { decimal, natural, positive, wholeNumber } from './parsers.ts';
 import { fileToRead, folderToRead } from './paths.ts';
 
 /** What the commands that train and judge have in common: on what, and by what. */
@@ -75,6 +75,27 @@ export function withTasks(
     .addOption(allOfPublic ? otherwise(count, `${examples}; of public tasks all`) : count.default(examples));
 }
 
+export function rowsOption(): Option {
+  return new Option('--rows <n>', 'rows of text in a training step').argParser(wholeNumber);
+}
+
+export function heldOutShareOption(): Option {
+  const meaning = 'share of the documents of --data that are not trained on, but judged by';
+  return new Option('--held-out-share <x>', meaning).argParser(positive);
+}
+
+export function crossEntropyOption(): Option {
+  const meaning = 'weight of the loss on the text itself where all weights are trained';
+  return new Option('--cross-entropy <x>', meaning).argParser(decimal);
+}
+
+export function answersOnlyOption(): Option {
+  return new Option(
+    '--answers-only',
+    'of conversations, and of records with prompt and completion, the tokens of answers alone count where predictions are learnt',
+  );
+}
+
 /** Adds these options to a command. */
 export function withData(command: Command, { rate }: { rate: number }): Command {
   return withBatches(command).option('--rate <x>', 'highest learning rate', positive, rate);
@@ -88,13 +109,9 @@ export function withBatches(command: Command, { examples = DEFAULTS.examples } =
   );
   data.argParser(severalTexts('--data', "a text file, or 'world'", 'world'));
   command.addOption(otherwise(data, 'world for the embedded model; other models need a text'));
-  const share = new Option(
-    '--held-out-share <x>',
-    `share of the documents of --data that are held out for the task ${HELD_OUT_TASK}`,
-  );
   command.addOption(
     otherwise(
-      share.argParser(positive),
+      heldOutShareOption(),
       `${DEFAULTS.heldOutShare} without --held-out, where the task is asked for`,
     ),
   );
@@ -104,7 +121,7 @@ export function withBatches(command: Command, { examples = DEFAULTS.examples } =
     examples,
   );
   return command
-    .option('--rows <n>', 'rows of text in a training step', wholeNumber, DEFAULTS.rows)
+    .addOption(rowsOption().default(DEFAULTS.rows))
     .addOption(lengthOption().default(DEFAULTS.length))
     .addOption(deviceOption().default(DEFAULTS.device))
     .addOption(threadsOption());

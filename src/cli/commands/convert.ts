@@ -8,7 +8,14 @@ import { defined } from '../../util/defined.ts';
 import { action } from '../command.ts';
 import { commandLine, settingsOf } from '../command-line.ts';
 import { conversionSummary } from '../conversion-summary.ts';
-import { textsOption, withTasks } from '../data-options.ts';
+import {
+  answersOnlyOption,
+  crossEntropyOption,
+  heldOutShareOption,
+  rowsOption,
+  textsOption,
+  withTasks,
+} from '../data-options.ts';
 import {
   dtypeOption,
   estimateOption,
@@ -61,29 +68,11 @@ export function convertCommand(): Command {
     'hours in which the result is trained to predict what the model does; 0 for none, 0.5 for half an hour',
   ).argParser(decimal);
   const training = [
-    otherwise(
-      new Option('--rows <n>', 'rows of text in a training step').argParser(wholeNumber),
-      String(TRAINED.rows),
-    ),
+    otherwise(rowsOption(), String(TRAINED.rows)),
     otherwise(lengthOption(), `${TRAINED.length}, or --context where that is less`),
-    otherwise(
-      new Option(
-        '--cross-entropy <x>',
-        'weight of the loss on the text itself where all weights are trained',
-      ).argParser(decimal),
-      '0',
-    ),
-    otherwise(
-      new Option(
-        '--held-out-share <x>',
-        'share of the documents of --data that are not trained on: training is measured, and the result compared, on these',
-      ).argParser(positive),
-      String(DEFAULTS.heldOutShare),
-    ),
-    new Option(
-      '--answers-only',
-      'of conversations, and of records with prompt and completion, the tokens of answers alone count where predictions are compared',
-    ),
+    otherwise(crossEntropyOption(), '0'),
+    otherwise(heldOutShareOption(), `${DEFAULTS.heldOutShare} with --hours`),
+    answersOnlyOption(),
     new Option(
       '--controls',
       'train for as many steps and compare, too: the model itself (with --cross-entropy), whole layers, random heads, windows alone; each takes as long',

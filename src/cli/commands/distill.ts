@@ -2,7 +2,7 @@ import { Command, Option } from 'commander';
 import { DEFAULTS, WIDE } from '../../search/defaults.ts';
 import { type DistillSettings, distillRecipe } from '../../search/one-stage.ts';
 import { settingsOf } from '../command-line.ts';
-import { type DataOptions, withBatches } from '../data-options.ts';
+import { answersOnlyOption, crossEntropyOption, type DataOptions, withBatches } from '../data-options.ts';
 import { distillSummary } from '../distill-summary.ts';
 import {
   addWithAliases,
@@ -96,14 +96,7 @@ export function distillCommand(): Command {
         'bodyRate',
       ),
     )
-    .addOption(
-      modelOption(
-        '--cross-entropy <x>',
-        'weight of the loss on the text itself where all weights are trained',
-        decimal,
-        'crossEntropy',
-      ),
-    )
+    .addOption(otherwise(crossEntropyOption(), byModel('crossEntropy')))
     .addOption(
       otherwise(
         new Option('--embeddings', 'train embeddings and head in stage 3, too'),
@@ -111,10 +104,7 @@ export function distillCommand(): Command {
       ),
     )
     .addOption(new Option('--no-embeddings', 'leave them as they are'))
-    .option(
-      '--answers-only',
-      'of conversations, and of records with prompt and completion, the tokens of answers alone count where predictions are compared',
-    )
+    .addOption(answersOnlyOption())
     .option(
       '--patience <n>',
       'measurements on held-out text, of about 32 a stage, without a better one, after which stages 2 and 3 end, with their best weights; 0 for never',

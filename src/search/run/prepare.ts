@@ -35,12 +35,13 @@ export async function prepareRun(
   const model = await resolveModel(recipe.model, fetching);
   const { final } = recipe;
   const hybrid = final?.hybrid === undefined ? undefined : await resolveModel(final.hybrid, fetching);
-  const options = { ...recipe, task: recipe.tasks };
-  const { batches, heldOut, tasks, texts } = await dataOf(
-    model,
-    { ...options, validated: final !== undefined, answersOnly: final?.answersOnly },
-    fetching,
-  );
+  const options = {
+    ...recipe,
+    task: recipe.tasks,
+    validated: final !== undefined,
+    answersOnly: final?.answersOnly,
+  };
+  const { batches, heldOut, tasks, texts } = await dataOf(model, options, fetching);
   const unseen = (examples: number) => unseenTasks(model, options, { examples }, { ...fetching, texts });
   const freshTasks = await unseen(recipe.examples);
   const more = final && final.examples !== recipe.examples;
