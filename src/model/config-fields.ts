@@ -4,7 +4,7 @@
  */
 import type { ModelConfig } from './config.ts';
 import { type Fields, isObject, type JsonObject } from './json-fields.ts';
-import { type Parent, parentOf } from './parents.ts';
+import { type Parent, parentOf, textConfigOf } from './parents.ts';
 
 type ModelType = ModelConfig['modelType'];
 
@@ -45,7 +45,16 @@ const READ = [
 
 const READ_BY: Partial<Record<ModelType, string[]>> = {
   jet_nemotron: ['efficient_attention_config'],
-  postnas: ['qkv_bias', 'o_bias', 'qk_norm', 'layers', 'norms', 'qk_norm_of_all', 'local_rope_theta'],
+  postnas: [
+    'qkv_bias',
+    'o_bias',
+    'qk_norm',
+    'layers',
+    'norms',
+    'qk_norm_of_all',
+    'local_rope_theta',
+    'attention_gate',
+  ],
 };
 
 /** Of use in training, to other software, or for text generation (generation_config.json has its own reader). */
@@ -71,7 +80,7 @@ const NEUTRAL = new Set(
 function changing(config: ModelConfig): Record<string, readonly unknown[]> {
   const { headDim, hiddenSize, modelType, qkNorm } = config;
   return {
-    partial_rotary_factor: [1],
+    ...(modelType === 'postnas' ? {} : { partial_rotary_factor: [1] }),
     rotary_pct: [1],
     rope_interleaved: [false],
     rope_interleave: [false],
@@ -154,7 +163,8 @@ export function refuseUnsupported(fields: Fields, config: ModelConfig, parent?: 
 }
 
 /** The fields that are neither read nor known to change nothing: they may mean something to other software. */
-export function unknownFields(json: JsonObject, config: ModelConfig): string[] {
+export function unknownFields(file: JsonObject, config: ModelConfig): string[] {
+  const json = textConfigOf(file);
   const known = new Set([
     ...READ,
     ...(READ_BY[config.modelType] ?? []),

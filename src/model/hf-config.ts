@@ -10,8 +10,8 @@ import { QUANT_METHOD, refuseUnsupported } from './config-fields.ts';
 import { jetLayersFromHf, jetLayersToHf, whyNotJetNemotron } from './jet-nemotron.ts';
 import { Fields, type JsonObject } from './json-fields.ts';
 import { mixerFromJson, mixerToJson } from './mixer-json.ts';
-import { biasesOf, llamaBiases, PARENTS, type Parent, parentOf } from './parents.ts';
-import { readRope, ropeScalingToHf } from './rope-config.ts';
+import { biasesOf, llamaBiases, PARENTS, type Parent, parentOf, textConfigOf } from './parents.ts';
+import { readRope, readRotaryShare, ropeScalingToHf } from './rope-config.ts';
 
 /** The tanh form of GELU, as Hugging Face calls it. */
 const GELU_TANH = 'gelu_pytorch_tanh';
@@ -50,7 +50,8 @@ const DEFAULTS: Record<ModelType, Defaults> = {
  * @param path the file, for messages
  * @throws InputError for a missing or wrong field, an unknown model_type or a feature that is not supported
  */
-export function configFromHf(path: string, json: JsonObject): ModelConfig {
+export function configFromHf(path: string, file: JsonObject): ModelConfig {
+  const json = textConfigOf(file);
   const fields = new Fields(path, json);
   const family = fields.string('model_type');
   const parent = parentOf(family);
@@ -79,6 +80,8 @@ export function configFromHf(path: string, json: JsonObject): ModelConfig {
   if (headDim % 2 !== 0) throw fields.wrong('head_dim', 'an even number (rotary pairs)');
   const bosIds = fields.tokenIds('bos_token_id');
   const maxPositionEmbeddings = fields.integer('max_position_embeddings', defaults.maxPositions);
+  const partial = parent?.rotaryShare !== undefined || modelType === 'postnas';
+  const rotaryShare = partial ? readRotaryShare(fields, headDim, parent?.rotaryShare) : undefined;
   const config: ModelConfig = {
     modelType,
     vocabSize: fields.integer('vocab_size'),
@@ -89,7 +92,8 @@ export function configFromHf(path: string, json: JsonObject): ModelConfig {
     headDim,
     rmsNormEps: fields.positive('rms_norm_eps', defaults.rmsNormEps ?? 1e-6),
     ...(parent?.rope?.(fields, maxPositionEmbeddings) ??
-      readRope(fields, defaults.ropeTheta, maxPositionEmbeddings)),
+      readRope(fields, defaults.ropeTheta, maxPositionEmbeddings, { partial })),
+    ...(rotaryShare !== undefined && { rotaryShare }),
     ...(parent ? biasesOf(parent, fields) : readBiases(fields, modelType)),
     qkNorm: modelType === 'qwen3' || (modelType === 'postnas' && fields.boolean('qk_norm', false)),
     tieWordEmbeddings: fields.boolean('tie_word_embeddings', defaults.tieWordEmbeddings),
@@ -137,13 +141,17 @@ function readForm(fields: Fields): Partial<ModelConfig> {
   return {
     ...(fields.string('hidden_act', 'silu') === GELU_TANH && { activation: 'gelu_tanh' }),
     ...(norms && { norms }),
+    ...(fields.boolean('attention_gate', false) && { attentionGate: true }),
     ...(fields.boolean('qk_norm_of_all', false) && { qkNormOfAll: true }),
     ...(fields.has('local_rope_theta') && { localRopeTheta: fields.positive('local_rope_theta') }),
   };
 }
 
-function formToHf({ norms, qkNormOfAll, localRopeTheta }: ModelConfig): JsonObject {
+function formToHf(config: ModelConfig): JsonObject {
+  const { norms, qkNormOfAll, localRopeTheta, attentionGate, rotaryShare } = config;
   return {
+    ...(attentionGate && { attention_gate: true }),
+    ...(rotaryShare !== undefined && { partial_rotary_factor: rotaryShare }),
     ...(norms && { norms }),
     ...(qkNormOfAll && { qk_norm_of_all: true }),
     ...(localRopeTheta !== undefined && { local_rope_theta: localRopeTheta }),

@@ -2,7 +2,7 @@ import type { MixerSpec } from '../mixers/spec.ts';
 import { range } from '../util/range.ts';
 import type { ModelConfig } from './config.ts';
 import type { Derivation, Derivations } from './derived-tensors.ts';
-import { Fields, type JsonObject } from './json-fields.ts';
+import { Fields, isObject, type JsonObject } from './json-fields.ts';
 import { layerNorms } from './parameters.ts';
 import { readRope } from './rope-config.ts';
 
@@ -28,10 +28,9 @@ export interface Parent {
   /** Full attention in all layers unless told. */
   layers?: (fields: Fields, count: number) => MixerSpec[];
   /** Position encodings, where they are not one for all layers. */
-  rope?: (
-    fields: Fields,
-    maxPositions: number,
-  ) => Pick<ModelConfig, 'ropeTheta' | 'ropeScaling' | 'localRopeTheta'>;
+  rope?: (fields: Fields, maxPositions: number) => RopeOfModel;
+  /** The share of a head that is rotated where nothing is said; heads are rotated as a whole where this is absent. */
+  rotaryShare?: number;
   /** How the model's tensors are made of those of the file, where they are not the same. */
   weights?: (fields: Fields, config: ModelConfig) => Derivations;
 }
@@ -41,6 +40,8 @@ export function llamaBiases(fields: Fields): Pick<ModelConfig, 'qkvBias' | 'oBia
   const attention = fields.boolean('attention_bias', false);
   return { qkvBias: attention, oBias: attention, mlpBias: fields.boolean('mlp_bias', false) };
 }
+
+type RopeOfModel = Pick<ModelConfig, 'ropeTheta' | 'ropeScaling' | 'localRopeTheta'>;
 
 const NO_BIASES = { qkvBias: false, oBias: false, mlpBias: false };
 
@@ -121,7 +122,7 @@ function phi3Weights(_fields: Fields, config: ModelConfig): Derivations {
     inLayers(config, (prefix) =>
       parts.map(([name, stored, first, count]) => [
         `${name}.weight`,
-        { stored: `${prefix}${stored}.weight`, rows: [first, count] },
+        { stored: `${prefix}${stored}.weight`, rows: [[first, count]] },
       ]),
     ),
   );
@@ -195,6 +196,78 @@ function gemma3Rope(fields: Fields, maxPositions: number) {
   return { ...read(global, 1e6), localRopeTheta };
 }
 
+/** Qwen 3.5: Gated DeltaNet, and in every fourth layer attention. */
+function qwen35Layers(fields: Fields, count: number): MixerSpec[] {
+  const every = fields.integer('full_attention_interval', 4);
+  const types = fields.has('layer_types')
+    ? fields.list('layer_types')
+    : range(count).map((layer) => ((layer + 1) % every === 0 ? 'full_attention' : 'linear_attention'));
+  if (types.length !== count) throw fields.wrong('layer_types', `${count} entries`);
+  const { keyHeads, heads, keyDim, valueDim } = qwen35Heads(fields);
+  if (heads % keyHeads !== 0) {
+    throw fields.wrong('linear_num_value_heads', `a multiple of linear_num_key_heads (${keyHeads})`);
+  }
+  const convSize = fields.integer('linear_conv_kernel_dim', 4);
+  const normEps = fields.positive('rms_norm_eps', 1e-6);
+  const size = { heads, keyDim, valueDim, convSize, rope: false, normEps };
+  return types.map((type): MixerSpec => {
+    if (type === 'full_attention') return attention;
+    if (type === 'linear_attention') return { kind: 'gated_deltanet', ...size };
+    throw fields.wrong('layer_types', "'full_attention' or 'linear_attention' for each layer");
+  });
+}
+
+function qwen35Heads(fields: Fields) {
+  return {
+    keyHeads: fields.integer('linear_num_key_heads', 16),
+    heads: fields.integer('linear_num_value_heads', 32),
+    keyDim: fields.integer('linear_key_head_dim', 128),
+    valueDim: fields.integer('linear_value_head_dim', 128),
+  };
+}
+
+/** Queries and gates of attention are rows of one matrix in turns, q, k and v of Gated DeltaNet of another; norms are around 1. */
+function qwen35Weights(fields: Fields, config: ModelConfig): Derivations {
+  const { numHeads, headDim: d, qkvBias, layers } = config;
+  const { keyHeads, heads, keyDim, valueDim } = qwen35Heads(fields);
+  const norm = (name: string): [string, Derivation] => [name, { stored: name, plus: 1 }];
+  const turns = (first: number) => range(numHeads).map((head) => [2 * head * d + first, d] as const);
+  // A key head serves as many value heads one after the other.
+  const shared = (first: number) =>
+    range(heads).map((head) => [first + Math.floor((head * keyHeads) / heads) * keyDim, keyDim] as const);
+  const keys = keyHeads * keyDim;
+  const runs = { q: shared(0), k: shared(keys), v: [[2 * keys, heads * valueDim]] as const };
+  const ofAttention = (mixer: string): [string, Derivation][] => [
+    ...['weight', ...(qkvBias ? ['bias'] : [])].flatMap((part): [string, Derivation][] => [
+      [`${mixer}q_proj.${part}`, { stored: `${mixer}q_proj.${part}`, rows: turns(0) }],
+      [`${mixer}gate_proj.${part}`, { stored: `${mixer}q_proj.${part}`, rows: turns(d) }],
+    ]),
+    ...(['q_norm.weight', 'k_norm.weight'].map((name) => norm(`${mixer}${name}`)) as [string, Derivation][]),
+  ];
+  const ofDeltaNet = (mixer: string, stored: string): [string, Derivation][] => [
+    ...Object.entries(runs).flatMap(([letter, rows]): [string, Derivation][] => [
+      [`${mixer}${letter}_proj.weight`, { stored: `${stored}in_proj_qkv.weight`, rows }],
+      [`${mixer}${letter}_conv1d.weight`, { stored: `${stored}conv1d.weight`, rows }],
+    ]),
+    ...Object.entries({
+      ...{ 'g_proj.weight': 'in_proj_z.weight', 'b_proj.weight': 'in_proj_b.weight' },
+      ...{ 'a_proj.weight': 'in_proj_a.weight', 'o_proj.weight': 'out_proj.weight' },
+      ...{ 'o_norm.weight': 'norm.weight', A_log: 'A_log', dt_bias: 'dt_bias' },
+    }).map(([name, own]): [string, Derivation] => [`${mixer}${name}`, { stored: `${stored}${own}` }]),
+  ];
+  return new Map([
+    ...layers.flatMap(({ kind }, layer): [string, Derivation][] => {
+      const prefix = `model.layers.${layer}.`;
+      const mixer = `${prefix}self_attn.`;
+      return [
+        ...(Object.values(layerNorms(config)) as string[]).map((name) => norm(`${prefix}${name}.weight`)),
+        ...(kind === 'attention' ? ofAttention(mixer) : ofDeltaNet(mixer, `${prefix}linear_attn.`)),
+      ];
+    }),
+    norm('model.norm.weight'),
+  ]);
+}
+
 const GELU = ['gelu_pytorch_tanh'];
 
 export const PARENTS = {
@@ -253,15 +326,43 @@ export const PARENTS = {
     rope: gemma3Rope,
     weights: gemmaWeights,
   },
+  qwen3_5_text: {
+    ...{ maxPositions: 32768, ropeTheta: 10000, tieWordEmbeddings: false, numKvHeads: 4, headDim: 256 },
+    rotaryShare: 0.25,
+    reads: [
+      ...['linear_num_key_heads', 'linear_num_value_heads', 'linear_key_head_dim', 'linear_value_head_dim'],
+      ...['linear_conv_kernel_dim', 'full_attention_interval', 'partial_rotary_factor', 'attn_output_gate'],
+    ],
+    biases: (fields) => ({ ...llamaBiases(fields), mlpBias: false }),
+    form: { qkNorm: true, attentionGate: true },
+    layers: qwen35Layers,
+    weights: qwen35Weights,
+  },
   phi3: {
     ...{ maxPositions: 4096, ropeTheta: 10000, tieWordEmbeddings: false, rmsNormEps: 1e-5 },
-    reads: [],
+    reads: ['partial_rotary_factor'],
+    rotaryShare: 1,
     layers: (fields, count) => sameWindow(fields, count, { window: null, maxPositions: 4096 }),
     weights: phi3Weights,
   },
 } satisfies Record<string, Parent>;
 
 type ParentType = keyof typeof PARENTS;
+
+/** Models of text and pictures, by what their text is read as. */
+const TEXT_OF: Record<string, ParentType> = { qwen3_5: 'qwen3_5_text', gemma3: 'gemma3_text' };
+
+/** The part of config.json that is about text, where a model has others. */
+export function textConfigOf(json: JsonObject): JsonObject {
+  const family = TEXT_OF[String(json.model_type)];
+  if (!family || !isObject(json.text_config)) return json;
+  const shared = ['tie_word_embeddings', 'quantization_config'].filter((name) => json[name] !== undefined);
+  return {
+    ...json.text_config,
+    ...Object.fromEntries(shared.map((name) => [name, json[name]])),
+    model_type: family,
+  };
+}
 
 export function parentOf(modelType: string): Parent | undefined {
   return Object.hasOwn(PARENTS, modelType) ? PARENTS[modelType as ParentType] : undefined;

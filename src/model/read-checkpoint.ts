@@ -11,7 +11,7 @@ import {
 import { configFromHf } from './hf-config.ts';
 import { Fields, isObject, shown } from './json-fields.ts';
 import { type ModelFiles, readJson } from './model-files.ts';
-import { parentOf } from './parents.ts';
+import { parentOf, textConfigOf } from './parents.ts';
 import { QuantizedTensors } from './quantized-tensors.ts';
 import { unusedTheta } from './rope-config.ts';
 import { Safetensors } from './safetensors-reader.ts';
@@ -68,7 +68,7 @@ export function readCheckpoint(files: ModelFiles): Checkpoint {
 
 /** The tensors of a model, where its family has others. */
 function asModel(files: ModelFiles, config: ModelConfig, stored: TensorSource): TensorSource {
-  const fields = new Fields(files.open(CONFIG).path, readJson(files, CONFIG));
+  const fields = new Fields(files.open(CONFIG).path, textConfigOf(readJson(files, CONFIG)));
   const derivations = parentOf(fields.string('model_type'))?.weights?.(fields, config);
   return derivations ? new DerivedTensors(stored, derivations) : stored;
 }
