@@ -40,6 +40,12 @@ test('rows, sums and factors of stored tensors, which are no longer seen', () =>
   expect(derived.has('nothing')).toBe(false);
 });
 
+test('others can be left out', () => {
+  const alone = new DerivedTensors(stored, new Map([['x', { stored: 'other' }]]), { others: false });
+  expect(alone.names()).toEqual(['x']);
+  expect([alone.has('x'), alone.has('norm')]).toEqual([true, false]);
+});
+
 test('parts begin with the rows', () => {
   expect([...derived.part('v', 2, 3)]).toEqual([8, 10, 12]);
   expect([...derived.part('turned', 2, 4)]).toEqual([6, 7, 0, 1]);

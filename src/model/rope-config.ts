@@ -29,9 +29,6 @@ const KEYS = new Set([
   'high_freq_factor',
   'short_factor',
   'long_factor',
-  // Of pictures; in a text all coordinates are the position.
-  'mrope_section',
-  'mrope_interleaved',
 ]);
 
 /** @throws InputError for a type or a key that is not followed, naming it */
@@ -39,7 +36,7 @@ export function readRope(
   config: Fields,
   defaultTheta: number,
   maxPositions: number,
-  { partial = false } = {},
+  { partial = false, keys = [] }: { partial?: boolean; keys?: readonly string[] } = {},
 ): Rope {
   const rope = scalingOf(config);
   const ropeTheta = rope?.has('rope_theta')
@@ -47,7 +44,7 @@ export function readRope(
     : config.positive('rope_theta', defaultTheta);
   if (!rope) return { ropeTheta, ropeScaling: null };
   if (!partial) refusePartial(rope);
-  refuseUnknown(rope);
+  refuseUnknown(rope, keys);
   const key = rope.has('rope_type') ? 'rope_type' : 'type';
   const original = () => {
     const name = 'original_max_position_embeddings';
@@ -116,8 +113,10 @@ function refusePartial(rope: Fields): void {
   }
 }
 
-function refuseUnknown(rope: Fields): void {
-  const unknown = Object.keys(rope.object).find((name) => rope.has(name) && !KEYS.has(name));
+function refuseUnknown(rope: Fields, own: readonly string[]): void {
+  const unknown = Object.keys(rope.object).find(
+    (name) => rope.has(name) && !KEYS.has(name) && !own.includes(name),
+  );
   if (unknown === undefined) return;
   if (isObject(rope.object[unknown])) {
     throw new InputError(`${rope.path}: ${unknown}: settings for each type of layers are not supported`);
