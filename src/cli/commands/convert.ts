@@ -11,6 +11,7 @@ import { conversionSummary } from '../conversion-summary.ts';
 import { textsOption, withTasks } from '../data-options.ts';
 import {
   dtypeOption,
+  estimateOption,
   lengthOption,
   modelArgument,
   otherwise,
@@ -68,7 +69,7 @@ export function convertCommand(): Command {
     otherwise(
       new Option(
         '--cross-entropy <x>',
-        'weight of the loss on the text itself while it is trained',
+        'weight of the loss on the text itself where all weights are trained',
       ).argParser(decimal),
       '0',
     ),
@@ -81,7 +82,7 @@ export function convertCommand(): Command {
     ),
     new Option(
       '--answers-only',
-      'of conversations, and of records with prompt and completion, the tokens of answers alone count while it is trained',
+      'of conversations, and of records with prompt and completion, the tokens of answers alone count where predictions are compared',
     ),
     new Option(
       '--controls',
@@ -135,9 +136,7 @@ export function convertCommand(): Command {
   command
     .option('--no-timing', 'do not time heads and windows on this machine')
     .option('--no-compare', 'do not compare the result with the model')
-    .addOption(
-      new Option('--estimate', 'only say what will be done, and how long and how much memory training takes'),
-    )
+    .addOption(estimateOption())
     .addOption(otherwise(dtypeOption(WEIGHT_DTYPES), 'as they are stored'))
     .addOption(threadsOption())
     .addHelpText(

@@ -99,7 +99,7 @@ export function distillCommand(): Command {
     .addOption(
       modelOption(
         '--cross-entropy <x>',
-        'weight of the loss on the text itself in stage 3',
+        'weight of the loss on the text itself where all weights are trained',
         decimal,
         'crossEntropy',
       ),
@@ -113,7 +113,7 @@ export function distillCommand(): Command {
     .addOption(new Option('--no-embeddings', 'leave them as they are'))
     .option(
       '--answers-only',
-      'of conversations, and of records with prompt and completion, the tokens of answers alone count in stages 2 and 3',
+      'of conversations, and of records with prompt and completion, the tokens of answers alone count where predictions are compared',
     )
     .option(
       '--patience <n>',
