@@ -4,9 +4,11 @@ import {
   type Dim,
   fill,
   linear,
+  mul,
   pad,
   reshape,
   rmsNorm,
+  sigmoid,
   slice,
   type Tensor,
   transpose,
@@ -25,12 +27,15 @@ import type { AttentionForm, AttentionSpec, MixerContext, SlidingWindowSpec } fr
  */
 
 export function attentionParameters(_spec: unknown, context: MixerContext): Parameter[] {
-  const { hiddenSize, numHeads, numKvHeads, headDim, qkvBias, oBias, qkNorm, qkNormOfAll } = context;
+  const { hiddenSize, numHeads, numKvHeads, headDim, qkvBias, oBias, qkNorm, qkNormOfAll, attentionGate } =
+    context;
   const [q, kv] = [numHeads * headDim, numKvHeads * headDim];
   return [
     linearWeight('q_proj.weight', q, hiddenSize),
     linearWeight('k_proj.weight', kv, hiddenSize),
     linearWeight('v_proj.weight', kv, hiddenSize),
+    ...(attentionGate ? [linearWeight('gate_proj.weight', q, hiddenSize)] : []),
+    ...(attentionGate && qkvBias ? [vector('gate_proj.bias', q, 0)] : []),
     linearWeight('o_proj.weight', hiddenSize, q),
     ...(qkvBias
       ? [vector('q_proj.bias', q, 0), vector('k_proj.bias', kv, 0), vector('v_proj.bias', kv, 0)]
@@ -84,8 +89,17 @@ export function rotatedHeads(
   return { q: rotate(q), k: rotate(k), v };
 }
 
-export function output(attended: Tensor, params: MixerInput['params']): Tensor {
-  return project(joinHeads(attended), params, 'o_proj');
+/**
+ * What the heads got [B, H, T, d] through the output projection [B, T, D]; through a gate before it, where there is one.
+ *
+ * @param input x of the mixer [B, T, D]
+ */
+export function output(attended: Tensor, params: MixerInput['params'], input: () => Tensor): Tensor {
+  const joined = joinHeads(attended);
+  const gated = params['gate_proj.weight']
+    ? mul(joined, sigmoid(project(input(), params, 'gate_proj')))
+    : joined;
+  return project(gated, params, 'o_proj');
 }
 
 /** Places of a cache, and which of them hold a token. */
@@ -178,7 +192,7 @@ export const attention: Mixer<AttentionSpec> = {
   forward: (spec, context, input) => {
     const own = rotatedHeads(context, input, spec);
     const { attended, state } = attendAfter(input, own, placesOf(input), Number.POSITIVE_INFINITY);
-    return { y: output(attended, input.params), state };
+    return { y: output(attended, input.params, () => input.x), state };
   },
   cached: {
     reach: (_spec, context) => [
@@ -207,7 +221,7 @@ export const slidingWindow: Mixer<SlidingWindowSpec> = {
       placesOf(input),
       spec,
     );
-    return { y: output(attended, input.params), state };
+    return { y: output(attended, input.params, () => input.x), state };
   },
   cached: {
     reach: ({ window, sinks = 0 }, context) => [{ heads: range(context.numKvHeads), window, sinks }],

@@ -50,6 +50,8 @@ export interface DeltaHeads
   /** Rotate queries and keys as the parent's attention does. */
   rope?: boolean;
   qkvBias?: true;
+  /** Of the RMSNorm over each head's output; 1e-5 when absent. */
+  normEps?: number;
 }
 
 type Letter = 'q' | 'k' | 'v';

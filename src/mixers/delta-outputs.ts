@@ -42,7 +42,7 @@ export function deltaOutputs(
     let decays = g && reshape(g, [B, T, heads * (g.shape[3] as number)]);
     if (decays && mask) decays = mul(decays, unsqueeze(mask, -1));
     const result = recurrence({ ...rows, g: decays, state: recurrent, scale: keyDim ** -0.5 });
-    const normalised = rmsNorm(reshape(result.o, [B, T, heads, valueDim]), norm, NORM_EPS);
+    const normalised = rmsNorm(reshape(result.o, [B, T, heads, valueDim]), norm, spec.normEps ?? NORM_EPS);
     return {
       o: reshape(normalised, [B, T, heads * valueDim]),
       state: { recurrent: result.state, ...state },
@@ -53,7 +53,7 @@ export function deltaOutputs(
   const { state, ...rows } = deltaHeads(spec, context, input);
   const result = DELTA_RULE[form]({ ...rows, g: decays, state: recurrent });
   return {
-    o: joinHeads(rmsNorm(result.o, norm, NORM_EPS)),
+    o: joinHeads(rmsNorm(result.o, norm, spec.normEps ?? NORM_EPS)),
     state: { recurrent: result.state, ...state },
   };
 }

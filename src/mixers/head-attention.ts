@@ -138,7 +138,7 @@ export const headAttention: Mixer<HeadAttentionSpec> = {
     };
     const heads = rotatedHeads(context, input, spec);
     return {
-      y: output(attendByGroup(heads, reach(spec, context), context, attend), input.params),
+      y: output(attendByGroup(heads, reach(spec, context), context, attend), input.params, () => input.x),
       state,
     };
   },

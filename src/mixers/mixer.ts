@@ -127,8 +127,8 @@ interface CachedAttention<S extends MixerSpec> {
   reach(spec: S, context: MixerContext): readonly Reach[];
   /** Of the input's tokens, rotated where they are to be: queries [B, H, T, d], keys and values [B, KV, T, d]. */
   heads(spec: S, context: MixerContext, input: MixerInput): Record<'q' | 'k' | 'v', Tensor>;
-  /** What the queries got [B, H, T, d] -> [B, T, D] */
-  output(attended: Tensor, params: Readonly<Record<string, Tensor>>): Tensor;
+  /** What the queries got [B, H, T, d] -> [B, T, D]; `input` is the mixer's, for gates. */
+  output(attended: Tensor, params: Readonly<Record<string, Tensor>>, input: () => Tensor): Tensor;
 }
 
 /** What is linear in a mixer. */

@@ -1,4 +1,4 @@
-import { arange, constant, expand, reshape, rotary, type Tensor } from '../graph/index.ts';
+import { arange, concat, constant, expand, reshape, rotary, slice, type Tensor } from '../graph/index.ts';
 import type { MixerInput } from './mixer.ts';
 import type { MixerContext, RopeScaling } from './spec.ts';
 
@@ -80,14 +80,25 @@ export function localRope<C extends Pick<MixerContext, 'ropeTheta' | 'ropeScalin
   return { ...context, ropeTheta: context.localRopeTheta ?? context.ropeTheta, ropeScaling: null };
 }
 
+/** Channels of a head that are rotated. */
+export function rotatedWidth({
+  headDim,
+  rotaryShare = 1,
+}: Pick<MixerContext, 'headDim' | 'rotaryShare'>): number {
+  return Math.floor(headDim * rotaryShare);
+}
+
 /** A function that rotates heads [B, H, T, headDim] by the positions of the mixer's input. */
 export function rope(context: MixerContext, input: MixerInput, local = false): (heads: Tensor) => Tensor {
   const [B, T] = input.x.shape as [number, number];
   const rows = input.maxPositions ?? T;
   if (typeof rows !== 'number' && !input.angles)
     throw new Error(`rope: maxPositions is needed where T is symbolic (${T})`);
-  const { cos, sin } =
-    input.angles?.(context.headDim, local) ?? angleTables(local ? localRope(context) : context, rows);
+  const width = rotatedWidth(context);
+  const own = { ...(local ? localRope(context) : context), headDim: width };
+  const { cos, sin } = input.angles?.(width, local) ?? angleTables(own, rows);
   const positions = input.positions ?? expand(reshape(arange(T), [1, T]), [B, T]);
-  return (heads) => rotary(heads, positions, cos, sin);
+  const rotate = (x: Tensor) => rotary(x, positions, cos, sin);
+  if (width === context.headDim) return rotate;
+  return (heads) => concat([rotate(slice(heads, -1, 0, width)), slice(heads, -1, width)], 3);
 }

@@ -56,6 +56,10 @@ export interface MixerContext {
   oBias: boolean;
   /** RMSNorm over each query and key head before the rotation (Qwen3). */
   qkNorm: boolean;
+  /** Outputs of the heads are multiplied by sigmoid(G x), G `gate_proj`, before the output projection (Qwen 3.5). */
+  attentionGate?: true;
+  /** Share of each head that is rotated, its first channels; all when absent. */
+  rotaryShare?: number;
   /** These norms are over all query heads together, and over all key heads (OLMo 2). */
   qkNormOfAll?: true;
 }
@@ -147,6 +151,8 @@ export interface GatedDeltaNetSpec {
   rope: boolean;
   /** Biases of queries, keys and values, as some parents' attention has them; no paper's block does. */
   qkvBias?: true;
+  /** Of the RMSNorm over each head's output; 1e-5 when absent. */
+  normEps?: number;
 }
 
 /** Kimi Delta Attention (Kimi Team 2025). */

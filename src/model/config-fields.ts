@@ -3,8 +3,9 @@
  * they say "nothing", and those that change nothing. What is on neither list is named when a model is opened.
  */
 import type { ModelConfig } from './config.ts';
+import type { Family } from './families/family.ts';
+import { familyOf, textConfigOf } from './families/index.ts';
 import { type Fields, isObject, type JsonObject } from './json-fields.ts';
-import { type Parent, parentOf } from './parents.ts';
 
 type ModelType = ModelConfig['modelType'];
 
@@ -45,7 +46,16 @@ const READ = [
 
 const READ_BY: Partial<Record<ModelType, string[]>> = {
   jet_nemotron: ['efficient_attention_config'],
-  postnas: ['qkv_bias', 'o_bias', 'qk_norm', 'layers', 'norms', 'qk_norm_of_all', 'local_rope_theta'],
+  postnas: [
+    'qkv_bias',
+    'o_bias',
+    'qk_norm',
+    'layers',
+    'norms',
+    'qk_norm_of_all',
+    'local_rope_theta',
+    'attention_gate',
+  ],
 };
 
 /** Of use in training, to other software, or for text generation (generation_config.json has its own reader). */
@@ -71,7 +81,7 @@ const NEUTRAL = new Set(
 function changing(config: ModelConfig): Record<string, readonly unknown[]> {
   const { headDim, hiddenSize, modelType, qkNorm } = config;
   return {
-    partial_rotary_factor: [1],
+    ...(modelType === 'postnas' ? {} : { partial_rotary_factor: [1] }),
     rotary_pct: [1],
     rope_interleaved: [false],
     rope_interleave: [false],
@@ -115,7 +125,7 @@ function changing(config: ModelConfig): Record<string, readonly unknown[]> {
 }
 
 /** @throws InputError for a field that would change what the model computes, naming its value and those that would not */
-export function refuseUnsupported(fields: Fields, config: ModelConfig, parent?: Parent): void {
+export function refuseUnsupported(fields: Fields, config: ModelConfig, known?: Family): void {
   const { object } = fields;
   const family = fields.string('model_type');
   const refuse = (name: string, expected: string) => {
@@ -124,7 +134,7 @@ export function refuseUnsupported(fields: Fields, config: ModelConfig, parent?: 
     throw error;
   };
   const activations = [
-    ...(parent?.activations ?? ['silu', 'swish']),
+    ...(known?.activations ?? ['silu', 'swish']),
     ...(family === 'postnas' ? ['gelu_pytorch_tanh'] : []),
   ];
   for (const name of ['hidden_act', 'hidden_activation']) {
@@ -136,14 +146,14 @@ export function refuseUnsupported(fields: Fields, config: ModelConfig, parent?: 
     refuse('quantization_config', `weights in F32, F16 or BF16, or quant_method '${QUANT_METHOD}'`);
   }
   for (const [name, neutral] of Object.entries(changing(config))) {
-    if (!fields.has(name) || neutral.includes(object[name]) || parent?.reads.includes(name)) continue;
+    if (!fields.has(name) || neutral.includes(object[name]) || known?.reads.includes(name)) continue;
     const none = neutral.length > 0 ? neutral.map((value) => JSON.stringify(value)).join(' or ') : 'none';
     refuse(name, `${none}: another value changes what is computed, and is not supported`);
   }
   const ropes = fields.has('no_rope_layers') ? fields.list('no_rope_layers') : [];
-  if (!parent?.reads.includes('no_rope_layer_interval') && ropes.some((rotated) => rotated !== 1))
+  if (!known?.reads.includes('no_rope_layer_interval') && ropes.some((rotated) => rotated !== 1))
     refuse('no_rope_layers', 'rotation (1) in all layers');
-  if (config.modelType !== 'llama' || parent?.layers) return;
+  if (config.modelType !== 'llama' || known?.layers) return;
   const window = fields.has('sliding_window') && object.use_sliding_window !== false;
   if (window && fields.integer('sliding_window') < config.maxPositionEmbeddings) {
     refuse('sliding_window', `none: the family '${family}' has no windows`);
@@ -154,11 +164,12 @@ export function refuseUnsupported(fields: Fields, config: ModelConfig, parent?: 
 }
 
 /** The fields that are neither read nor known to change nothing: they may mean something to other software. */
-export function unknownFields(json: JsonObject, config: ModelConfig): string[] {
+export function unknownFields(file: JsonObject, config: ModelConfig): string[] {
+  const json = textConfigOf(file);
   const known = new Set([
     ...READ,
     ...(READ_BY[config.modelType] ?? []),
-    ...(parentOf(String(json.model_type))?.reads ?? []),
+    ...(familyOf(String(json.model_type))?.reads ?? []),
     ...Object.keys(changing(config)),
     'no_rope_layers',
   ]);

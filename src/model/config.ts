@@ -1,9 +1,12 @@
 import type { MixerContext, MixerSpec } from '../mixers/spec.ts';
 
 /** What a decoder has that is not as in Llama, Qwen 2 and Qwen 3, in words; null for one that is as they are. */
-export function whyNotPlain({ activation, norms, qkNormOfAll, layers }: ModelConfig): string | null {
+export function whyNotPlain(config: ModelConfig): string | null {
+  const { activation, norms, qkNormOfAll, attentionGate, rotaryShare, layers } = config;
   if (norms) return `norms ${norms} mixers and MLPs`;
   if (activation) return `the activation ${activation}`;
+  if (attentionGate) return 'gates of attention';
+  if (rotaryShare !== undefined) return 'rotation of a part of each head';
   if (qkNormOfAll) return 'norms over all heads of queries and of keys';
   const own = layers.findIndex((spec) => 'noRope' in spec || 'localRope' in spec);
   if (own < 0) return null;

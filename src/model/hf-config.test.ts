@@ -223,7 +223,16 @@ describe('round trips', () => {
       };
       const olmo2 = { model_type: 'olmo2', num_key_value_heads: 2 };
       const smollm3 = { model_type: 'smollm3', no_rope_layers: [1, 0, 1] };
+      const qwen35 = { model_type: 'qwen3_5_text', num_key_value_heads: 2, num_hidden_layers: 4 };
+      expect(read(qwen35)).toMatchObject({
+        ...{ rotaryShare: 0.25, attentionGate: true, qkNorm: true, headDim: 256 },
+        layers: [
+          ...Array(3).fill({ kind: 'gated_deltanet', heads: 32, normEps: 1e-6 }),
+          { kind: 'attention' },
+        ],
+      });
       for (const json of [
+        qwen35,
         gemma3,
         olmo2,
         smollm3,
@@ -244,6 +253,14 @@ describe('round trips', () => {
       expect(read(olmo2)).toMatchObject({ norms: 'after', qkNorm: true, qkNormOfAll: true });
     });
 
+    test('of a model of pictures and text the part that is about text', () => {
+      const text_config = { ...SIZES, model_type: 'gemma3_text', num_key_value_heads: 2 };
+      const config = configFromHf('x', { model_type: 'gemma3', tie_word_embeddings: false, text_config });
+      expect(config).toEqual(
+        read({ model_type: 'gemma3_text', num_key_value_heads: 2, tie_word_embeddings: false }),
+      );
+    });
+
     test.each([
       [{ model_type: 'gemma', hidden_act: 'relu' }, /hidden_act is "relu", expected 'gelu_pytorch_tanh'/],
       [
@@ -254,7 +271,12 @@ describe('round trips', () => {
         { model_type: 'gemma3_text', use_bidirectional_attention: true },
         /use_bidirectional_attention is true/,
       ],
-      [{ model_type: 'phi3', partial_rotary_factor: 0.75 }, /partial_rotary_factor is 0.75, expected 1/],
+      [{ model_type: 'llama', partial_rotary_factor: 0.5 }, /partial_rotary_factor is 0.5, expected 1/],
+      [
+        { model_type: 'phi3', partial_rotary_factor: 0.7 },
+        /partial_rotary_factor is 0.7, .*even number of 16/,
+      ],
+      [{ model_type: 'qwen3_5_text', linear_num_key_heads: 3 }, /linear_num_value_heads.*multiple of.*\(3\)/],
       [{ model_type: 'phi3', rope_scaling: { type: 'longrope' } }, /type is "longrope", expected 'default'/],
       [{ model_type: 'mistral', hidden_act: 'gelu' }, /hidden_act is "gelu", expected 'silu'.*'mistral'/],
       [{ model_type: 'llama', embedding_multiplier: 2 }, /embedding_multiplier is 2, expected 1.*'llama'/],

@@ -7,11 +7,12 @@ import { InputError } from '../util/errors.ts';
 import { checkSizes, MOST_LAYERS } from './check-sizes.ts';
 import { type ModelConfig, whyNotPlain } from './config.ts';
 import { QUANT_METHOD, refuseUnsupported } from './config-fields.ts';
+import { type Family, llamaBiases } from './families/family.ts';
+import { FAMILIES, familyOf, textConfigOf } from './families/index.ts';
 import { jetLayersFromHf, jetLayersToHf, whyNotJetNemotron } from './jet-nemotron.ts';
 import { Fields, type JsonObject } from './json-fields.ts';
 import { mixerFromJson, mixerToJson } from './mixer-json.ts';
-import { biasesOf, llamaBiases, PARENTS, type Parent, parentOf } from './parents.ts';
-import { readRope, ropeScalingToHf } from './rope-config.ts';
+import { readRope, readRotaryShare, ropeScalingToHf } from './rope-config.ts';
 
 /** The tanh form of GELU, as Hugging Face calls it. */
 const GELU_TANH = 'gelu_pytorch_tanh';
@@ -26,6 +27,8 @@ const ARCHITECTURE: Record<ModelType, string> = {
   jet_nemotron: 'JetNemotronForCausalLM',
   postnas: 'PostnasForCausalLM',
 };
+
+const NO_BIASES = { qkvBias: false, oBias: false, mlpBias: false };
 
 /** What holds when config.json leaves a field out; key and value heads are else as many as query heads. */
 interface Defaults {
@@ -50,19 +53,20 @@ const DEFAULTS: Record<ModelType, Defaults> = {
  * @param path the file, for messages
  * @throws InputError for a missing or wrong field, an unknown model_type or a feature that is not supported
  */
-export function configFromHf(path: string, json: JsonObject): ModelConfig {
+export function configFromHf(path: string, file: JsonObject): ModelConfig {
+  const json = textConfigOf(file);
   const fields = new Fields(path, json);
-  const family = fields.string('model_type');
-  const parent = parentOf(family);
+  const type = fields.string('model_type');
+  const family = familyOf(type);
   // What is read as something that is known already is called so.
-  const modelType = (parent ? 'llama' : family) as ModelType;
+  const modelType = (family ? 'llama' : type) as ModelType;
   if (!SUPPORTED.includes(modelType)) {
     throw new InputError(
-      `${path}: model_type '${family}' is not supported; supported are ${[...SUPPORTED, ...Object.keys(PARENTS)].join(', ')}`,
+      `${path}: model_type '${type}' is not supported; supported are ${[...SUPPORTED, ...Object.keys(FAMILIES)].join(', ')}`,
     );
   }
 
-  const defaults: Defaults = parent ?? DEFAULTS[modelType];
+  const defaults: Defaults = family ?? DEFAULTS[modelType];
   const hiddenSize = fields.integer('hidden_size');
   const numHeads = fields.integer('num_attention_heads');
   // null, unlike a field that is absent, says "as many as query heads".
@@ -71,7 +75,7 @@ export function configFromHf(path: string, json: JsonObject): ModelConfig {
   if (numHeads % numKvHeads !== 0) {
     throw fields.wrong('num_key_value_heads', `a divisor of num_attention_heads (${numHeads})`);
   }
-  const usualHead = parent?.headDim ?? (modelType === 'qwen3' ? 128 : undefined);
+  const usualHead = family?.headDim ?? (modelType === 'qwen3' ? 128 : undefined);
   if (!fields.has('head_dim') && usualHead === undefined && hiddenSize % numHeads !== 0) {
     throw fields.wrong('hidden_size', `a multiple of num_attention_heads (${numHeads}), or head_dim given`);
   }
@@ -79,6 +83,8 @@ export function configFromHf(path: string, json: JsonObject): ModelConfig {
   if (headDim % 2 !== 0) throw fields.wrong('head_dim', 'an even number (rotary pairs)');
   const bosIds = fields.tokenIds('bos_token_id');
   const maxPositionEmbeddings = fields.integer('max_position_embeddings', defaults.maxPositions);
+  const partial = family?.rotaryShare !== undefined || modelType === 'postnas';
+  const rotaryShare = partial ? readRotaryShare(fields, headDim, family?.rotaryShare) : undefined;
   const config: ModelConfig = {
     modelType,
     vocabSize: fields.integer('vocab_size'),
@@ -88,21 +94,25 @@ export function configFromHf(path: string, json: JsonObject): ModelConfig {
     numKvHeads,
     headDim,
     rmsNormEps: fields.positive('rms_norm_eps', defaults.rmsNormEps ?? 1e-6),
-    ...(parent?.rope?.(fields, maxPositionEmbeddings) ??
-      readRope(fields, defaults.ropeTheta, maxPositionEmbeddings)),
-    ...(parent ? biasesOf(parent, fields) : readBiases(fields, modelType)),
+    ...(family?.rope?.(fields, maxPositionEmbeddings) ??
+      readRope(fields, defaults.ropeTheta, maxPositionEmbeddings, {
+        partial,
+        ...(family?.ropeKeys && { keys: family.ropeKeys }),
+      })),
+    ...(rotaryShare !== undefined && { rotaryShare }),
+    ...(family ? (family.biases?.(fields) ?? NO_BIASES) : readBiases(fields, modelType)),
     qkNorm: modelType === 'qwen3' || (modelType === 'postnas' && fields.boolean('qk_norm', false)),
     tieWordEmbeddings: fields.boolean('tie_word_embeddings', defaults.tieWordEmbeddings),
     maxPositionEmbeddings,
     initializerRange: fields.positive('initializer_range', 0.02),
     bosTokenId: bosIds[0] ?? null,
     eosTokenIds: fields.tokenIds('eos_token_id'),
-    layers: readLayers(fields, modelType, parent),
-    ...parent?.form,
+    layers: readLayers(fields, modelType, family),
+    ...family?.form,
     ...(modelType === 'postnas' && readForm(fields)),
   };
-  if (parent && whyNotPlain(config) !== null) config.modelType = 'postnas';
-  refuseUnsupported(fields, config, parent);
+  if (family && whyNotPlain(config) !== null) config.modelType = 'postnas';
+  refuseUnsupported(fields, config, family);
   checkSizes(path, config);
   return config;
 }
@@ -137,22 +147,26 @@ function readForm(fields: Fields): Partial<ModelConfig> {
   return {
     ...(fields.string('hidden_act', 'silu') === GELU_TANH && { activation: 'gelu_tanh' }),
     ...(norms && { norms }),
+    ...(fields.boolean('attention_gate', false) && { attentionGate: true }),
     ...(fields.boolean('qk_norm_of_all', false) && { qkNormOfAll: true }),
     ...(fields.has('local_rope_theta') && { localRopeTheta: fields.positive('local_rope_theta') }),
   };
 }
 
-function formToHf({ norms, qkNormOfAll, localRopeTheta }: ModelConfig): JsonObject {
+function formToHf(config: ModelConfig): JsonObject {
+  const { norms, qkNormOfAll, localRopeTheta, attentionGate, rotaryShare } = config;
   return {
+    ...(attentionGate && { attention_gate: true }),
+    ...(rotaryShare !== undefined && { partial_rotary_factor: rotaryShare }),
     ...(norms && { norms }),
     ...(qkNormOfAll && { qk_norm_of_all: true }),
     ...(localRopeTheta !== undefined && { local_rope_theta: localRopeTheta }),
   };
 }
 
-function readLayers(fields: Fields, modelType: ModelType, parent: Parent | undefined): MixerSpec[] {
+function readLayers(fields: Fields, modelType: ModelType, family: Family | undefined): MixerSpec[] {
   const count = fields.integer('num_hidden_layers', undefined, 1, MOST_LAYERS);
-  if (parent?.layers) return parent.layers(fields, count);
+  if (family?.layers) return family.layers(fields, count);
   if (modelType === 'postnas') {
     const list = fields.list('layers');
     if (list.length !== count) {
@@ -195,7 +209,7 @@ function readLayers(fields: Fields, modelType: ModelType, parent: Parent | undef
  * @param dtype of the weights, in Hugging Face's words
  */
 export function configToHf(config: ModelConfig, dtype: HfDtype): JsonObject {
-  const modelType = familyOf(config);
+  const modelType = writtenType(config);
   const json: JsonObject = {
     architectures: [ARCHITECTURE[modelType]],
     model_type: modelType,
@@ -245,7 +259,7 @@ export function configToHf(config: ModelConfig, dtype: HfDtype): JsonObject {
 }
 
 /** The model_type under which a model is saved: its own family where that can say everything, else ours. */
-function familyOf(config: ModelConfig): ModelType {
+function writtenType(config: ModelConfig): ModelType {
   const { modelType, qkvBias, oBias, mlpBias, qkNorm } = config;
   const allAttention = config.layers.every((layer) => layer.kind === 'attention');
   const attentionOrLateWindow = allAttention || lateWindow(config) !== null;

@@ -27,7 +27,7 @@ export function mixByParts(config: ModelConfig, { positions, angles, attend, lin
     if (cached) {
       const given = { x: layer.normed(), params, form: 'recurrent', positions, angles } as const;
       const attended = attend(cached.heads(spec, config, given), layer);
-      mixed.push(cached.output(attended, params));
+      mixed.push(cached.output(attended, params, layer.normed));
     }
     const part = linearPart(mixer);
     if (part) {

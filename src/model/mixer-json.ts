@@ -11,7 +11,7 @@ type FieldType<V> = [V] extends [readonly number[]]
     ? 'linear mixer'
     : undefined extends V
       ? NonNullable<V> extends number
-        ? 'none or count'
+        ? 'none or count' | 'none or number'
         : 'flag'
       : [V] extends [string]
         ? readonly V[]
@@ -23,7 +23,7 @@ type FieldType<V> = [V] extends [readonly number[]]
 
 /**
  * The fields of every kind and what they hold: a 'size' is a whole number from 1 on, a 'count' one from 0 on, which a
- * 'none or count' is or absent for 0, a 'flag' is true or absent, 'heads' are numbers of heads, ascending, and a 'linear
+ * 'none or count' is or absent for 0, a 'none or number' is above 0 or absent, a 'flag' is true or absent, 'heads' are numbers of heads, ascending, and a 'linear
  * mixer' is one with its fields.
  */
 type FieldTable = {
@@ -70,6 +70,7 @@ const FIELDS: FieldTable = {
     convSize: 'count',
     rope: 'boolean',
     qkvBias: 'flag',
+    normEps: 'none or number',
   },
   kda: {
     heads: 'size',
@@ -113,6 +114,7 @@ type FieldOf =
   | 'size'
   | 'count'
   | 'none or count'
+  | 'none or number'
   | 'boolean'
   | 'flag'
   | 'heads'
@@ -153,6 +155,8 @@ export function mixerFromJson(path: string, value: unknown, numKvHeads: number):
     } else if (type === 'none or count') {
       const count = fields.integer(key, 0, 0);
       if (count > 0) spec[name] = count;
+    } else if (type === 'none or number') {
+      if (fields.has(key)) spec[name] = fields.positive(key);
     } else if (typeof type === 'string') spec[name] = fields.integer(key, undefined, type === 'size' ? 1 : 0);
     else spec[name] = fields.choice(key, type);
   }

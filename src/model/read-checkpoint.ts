@@ -2,6 +2,7 @@ import { InputError } from '../util/errors.ts';
 import type { ModelConfig } from './config.ts';
 import { unknownFields } from './config-fields.ts';
 import { DerivedTensors } from './derived-tensors.ts';
+import { familyOf, textConfigOf } from './families/index.ts';
 import {
   defaultGeneration,
   type GenerationConfig,
@@ -11,7 +12,6 @@ import {
 import { configFromHf } from './hf-config.ts';
 import { Fields, isObject, shown } from './json-fields.ts';
 import { type ModelFiles, readJson } from './model-files.ts';
-import { parentOf } from './parents.ts';
 import { QuantizedTensors } from './quantized-tensors.ts';
 import { unusedTheta } from './rope-config.ts';
 import { Safetensors } from './safetensors-reader.ts';
@@ -68,8 +68,8 @@ export function readCheckpoint(files: ModelFiles): Checkpoint {
 
 /** The tensors of a model, where its family has others. */
 function asModel(files: ModelFiles, config: ModelConfig, stored: TensorSource): TensorSource {
-  const fields = new Fields(files.open(CONFIG).path, readJson(files, CONFIG));
-  const derivations = parentOf(fields.string('model_type'))?.weights?.(fields, config);
+  const fields = new Fields(files.open(CONFIG).path, textConfigOf(readJson(files, CONFIG)));
+  const derivations = familyOf(fields.string('model_type'))?.weights?.(fields, config);
   return derivations ? new DerivedTensors(stored, derivations) : stored;
 }
 

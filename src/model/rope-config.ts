@@ -32,13 +32,19 @@ const KEYS = new Set([
 ]);
 
 /** @throws InputError for a type or a key that is not followed, naming it */
-export function readRope(config: Fields, defaultTheta: number, maxPositions: number): Rope {
+export function readRope(
+  config: Fields,
+  defaultTheta: number,
+  maxPositions: number,
+  { partial = false, keys = [] }: { partial?: boolean; keys?: readonly string[] } = {},
+): Rope {
   const rope = scalingOf(config);
   const ropeTheta = rope?.has('rope_theta')
     ? rope.positive('rope_theta')
     : config.positive('rope_theta', defaultTheta);
   if (!rope) return { ropeTheta, ropeScaling: null };
-  refuseUnknown(rope);
+  if (!partial) refusePartial(rope);
+  refuseUnknown(rope, keys);
   const key = rope.has('rope_type') ? 'rope_type' : 'type';
   const original = () => {
     const name = 'original_max_position_embeddings';
@@ -84,11 +90,33 @@ function scalingOf(config: Fields): Fields | undefined {
   return found;
 }
 
-function refuseUnknown(rope: Fields): void {
+/**
+ * The share of each head that is rotated, of families that know one; absent for all of it.
+ *
+ * @throws InputError for one that leaves no whole planes
+ */
+export function readRotaryShare(config: Fields, headDim: number, byDefault = 1): number | undefined {
+  const name = 'partial_rotary_factor';
+  const rope = scalingOf(config);
+  const fields = rope?.has(name) ? rope : config;
+  const share = fields.positive(name, byDefault);
+  const width = Math.floor(headDim * share);
+  if (share > 1 || width === 0 || width % 2 !== 0) {
+    throw fields.wrong(name, `a number of at most 1 that makes an even number of ${headDim} channels`);
+  }
+  return share === 1 ? undefined : share;
+}
+
+function refusePartial(rope: Fields): void {
   if (rope.has('partial_rotary_factor') && rope.object.partial_rotary_factor !== 1) {
     throw rope.wrong('partial_rotary_factor', '1: heads are rotated as a whole');
   }
-  const unknown = Object.keys(rope.object).find((name) => rope.has(name) && !KEYS.has(name));
+}
+
+function refuseUnknown(rope: Fields, own: readonly string[]): void {
+  const unknown = Object.keys(rope.object).find(
+    (name) => rope.has(name) && !KEYS.has(name) && !own.includes(name),
+  );
   if (unknown === undefined) return;
   if (isObject(rope.object[unknown])) {
     throw new InputError(`${rope.path}: ${unknown}: settings for each type of layers are not supported`);

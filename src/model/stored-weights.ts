@@ -41,8 +41,24 @@ export function resolveWeights(config: ModelConfig, stored: TensorSource): Resol
   };
 }
 
+/** Where the text's tensors stand in models of text and pictures, whose others are left out. */
+const TEXT = ['model.language_model.', 'language_model.model.'];
+
 function withPrefix(stored: TensorSource): TensorSource {
   const names = stored.names();
+  const text = TEXT.find((prefix) => names.some((name) => name.startsWith(prefix)));
+  if (text !== undefined) {
+    const own = names.filter((name) => name.startsWith(text));
+    const head = [HEAD, `language_model.${HEAD}`].find((name) => names.includes(name));
+    const derived = own.map((name) => [PREFIX + name.slice(text.length), { stored: name }] as const);
+    return new DerivedTensors(
+      stored,
+      new Map([...derived, ...(head ? [[HEAD, { stored: head }] as const] : [])]),
+      {
+        others: false,
+      },
+    );
+  }
   if (names.some((name) => name.startsWith(PREFIX)) || !names.includes(EMBEDDING.slice(PREFIX.length))) {
     return stored;
   }

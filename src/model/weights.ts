@@ -48,6 +48,8 @@ export function checkWeights(
 
 /** Tensors that old checkpoints carry although they can be computed, and a copy of the embedding it is tied to. */
 function isRedundant(name: string, config: ModelConfig): boolean {
+  // Of Qwen, layers that predict several tokens.
+  if (name.startsWith('mtp.')) return true;
   return name.endsWith('rotary_emb.inv_freq') || (name === 'lm_head.weight' && config.tieWordEmbeddings);
 }
 

@@ -96,6 +96,15 @@ GEMMA3 = {**COMMON, "model_type": "gemma3_text", "architectures": ["Gemma3ForCau
           "rope_theta": 100000.0, "rope_local_base_freq": 300.0,
           "rope_scaling": {"rope_type": "linear", "factor": 4.0}, "pad_token_id": 0}
 del GEMMA3["hidden_act"]
+# Two value heads to a key head; gates, and half of each head rotated.
+QWEN35 = {**COMMON, "model_type": "qwen3_5_text", "architectures": ["Qwen3_5ForCausalLM"], "head_dim": 12,
+          "num_hidden_layers": 3, "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+          "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 6,
+          "linear_value_head_dim": 8, "linear_conv_kernel_dim": 4, "tie_word_embeddings": True, "pad_token_id": 0,
+          "rms_norm_eps": 1e-6, "attn_output_gate": True,
+          "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5,
+                              "mrope_section": [1, 1, 1], "mrope_interleaved": True}}
+PHI3_PART = {**PHI3, "head_dim": 12, "num_hidden_layers": 1, "partial_rotary_factor": 0.5, "sliding_window": None}
 
 # name -> (config.json as on the hub, seed, dtype of the file, shard size, keep transformers' own config.json)
 MODELS = {
@@ -131,6 +140,8 @@ MODELS = {
     "gemma": (GEMMA, 1, "float32", None, False),
     "gemma3": (GEMMA3, 19, "float32", None, False),
     "gemma3-own": (GEMMA3, 19, "float32", None, True),
+    "qwen3_5": (QWEN35, 1, "float32", None, False),
+    "phi3-part": (PHI3_PART, 1, "float32", None, False),
     "phi3": (PHI3, 1, "float32", None, False),
 }
 

@@ -272,6 +272,19 @@ describe('is refused, naming layer, block and reason', () => {
     ['widths', [{ ...gdn, valueDim: 16 }], {}, /layer 0 \(gated_deltanet\): keys are 8 wide and values 16/],
     ['RoPE', [{ ...gdn, rope: true }], {}, /layer 0 \(gated_deltanet\): llama.cpp does not rotate/],
     [
+      'biases',
+      [{ ...gdn, qkvBias: true }],
+      {},
+      /layer 0 \(gated_deltanet\): llama.cpp has no biases of queries/,
+    ],
+    ['another epsilon', [{ ...gdn, normEps: 1e-6 }], {}, /norms of heads by 0.000001 are not exported/],
+    [
+      'norms after',
+      ['attention'].map((kind) => ({ kind }) as MixerSpec),
+      { norms: 'after' },
+      /no norms after mixers/,
+    ],
+    [
       'sizes',
       [gdn, { ...gdn, heads: 4 }],
       {},

@@ -58,6 +58,8 @@ function whyNotLayer(spec: MixerSpec, first: GatedDeltaNetSpec | undefined, qkNo
         : "llama.cpp's attention beside Gated DeltaNet normalises queries and keys, the parent's does not (Qwen3's does)";
     case 'gated_deltanet': {
       if (spec.rope) return 'llama.cpp does not rotate the queries and keys of Gated DeltaNet';
+      if (spec.qkvBias) return 'llama.cpp has no biases of queries, keys and values in Gated DeltaNet';
+      if (spec.normEps !== undefined) return `norms of heads by ${spec.normEps} are not exported`;
       if (spec.keyDim !== spec.valueDim) {
         return `keys are ${spec.keyDim} wide and values ${spec.valueDim}, llama.cpp wants them equal`;
       }

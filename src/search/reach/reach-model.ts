@@ -1,6 +1,6 @@
 import { float32, type Values } from '../../graph/index.ts';
 import { attentionForm } from '../../mixers/head-attention.ts';
-import { ropeFrequencies, ropeMagnitude } from '../../mixers/rope.ts';
+import { ropeFrequencies, ropeMagnitude, rotatedWidth } from '../../mixers/rope.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { headParameters, readValues } from '../../model/layer-programs.ts';
 import { layerPrefix } from '../../model/parameters.ts';
@@ -50,7 +50,7 @@ export class ReachModel {
     // Which it is, if they are tied.
     const table = 'model.embed_tokens.weight';
     this.table = (head[table]?.data as Float32Array | undefined) ?? weights.read(table);
-    this.frequencies = ropeFrequencies(config);
+    this.frequencies = ropeFrequencies({ ...config, headDim: rotatedWidth(config) });
   }
 
   get tokens(): number {

@@ -22,6 +22,7 @@ import {
   unsqueeze,
 } from '../../graph/index.ts';
 import { output, rotatedHeads } from '../../mixers/attention.ts';
+import { rotatedWidth } from '../../mixers/rope.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { head, recordLayer, type Stream, weightInputs } from '../../model/decoder.ts';
 import { headParameters } from '../../model/layer-programs.ts';
@@ -133,7 +134,7 @@ function layerGraph(
   const [B, n] = ['B', 'n'];
   const size = numHeads / numKvHeads;
   const params = weightInputs(attentionLayerParameters(config));
-  const angles = (name: string) => input(name, 'float32', [n, headDim / 2]);
+  const angles = (name: string) => input(name, 'float32', [n, rotatedWidth(config) / 2]);
   const [cos, sin] = [angles('cos'), angles('sin')];
   const all = range(numKvHeads);
   const isFull = (i: number) => fullHeads.includes(i);
@@ -160,7 +161,7 @@ function layerGraph(
       const bias = isFull(i) ? undefined : nearKept;
       return attendHead(own, { k: kept(names.k), v: kept(names.v), bias });
     });
-    return output(concat(attended, 1), params);
+    return output(concat(attended, 1), params, normed);
   });
   return { y: stream.x, ...(keeps ? { k: own!.k, v: own!.v } : {}) };
 }

@@ -95,7 +95,7 @@ export function readAttention(
     entropy: overHeads(mul(mul(shares, log(add(shares, TINY))), perQuery)),
     heads: joinHeads(far ?? given),
     // A bias of the output projection is the window's.
-    y: far ? linear(joinHeads(far), params['o_proj.weight']!) : cached.output(given, params),
+    y: far ? linear(joinHeads(far), params['o_proj.weight']!) : cached.output(given, params, () => x),
     x,
   };
 }
