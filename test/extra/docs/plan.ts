@@ -126,6 +126,11 @@ export const plan: Record<string, readonly How[]> = {
       elsewhere:
         "it needs a model and texts of the reader; the README's are run, and test/cli/convert.test.ts",
     },
+    {
+      starts:
+        'npx postnas convert ./smollm2 --data novels.txt --context 8K --full-heads 6 --hours 2 --estimate',
+      elsewhere: 'it takes hours; test/cli/convert.test.ts trains the embedded model for seconds',
+    },
   ],
   'docs/guides/export.md': [
     {
