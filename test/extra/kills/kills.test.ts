@@ -96,7 +96,7 @@ const filesOf = (out: string) =>
     .filter((path) => !path.endsWith('/state.previous.safetensors'))
     .sort();
 
-/** Without dates, times (of measurements ) and speeds, and where it lies. */
+/** Without dates, times (a measurement's too) and speeds, and where it lies. */
 function lasting(out: string, path: string): unknown {
   const text = readFileSync(join(folder, out, path), 'utf8').replaceAll(join(folder, out), 'OUT');
   const drop = new Set(['seconds', 'created', 'decode', 'train', 'tokensPerSecond', 'check', 'values', 'at']);
