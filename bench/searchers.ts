@@ -42,7 +42,18 @@ export async function main(args: string[]): Promise<void> {
     },
   });
   if (values.report !== undefined) return report(values.work, values.report);
-  const numbers = (text: string) => text.split(',').map(Number);
+  const settings = values.settings.split(',').map((name) => {
+    const all = Object.keys(SETTINGS) as Setting[];
+    const found = all.find((each) => each === name.trim());
+    if (!found) throw new InputError(`--settings ${name}: expected some of ${all.join(', ')}`);
+    return found;
+  });
+  const numbers = (name: 'seeds' | 'budgets') =>
+    values[name].split(',').map((text) => {
+      if (/^[1-9]\d*$/.test(text.trim())) return Number(text);
+      throw new InputError(`--${name} ${text}: expected whole numbers of at least 1, such as 1,2,4`);
+    });
+  const [seeds, wantedBudgets] = [numbers('seeds'), numbers('budgets')];
   const wanted = values.searchers?.split(';').map((name) => name.trim());
   const unknown = wanted?.find((name) => !SEARCHERS.some((searcher) => searcher.name === name));
   if (unknown !== undefined) {
@@ -54,11 +65,11 @@ export async function main(args: string[]): Promise<void> {
   const log = (line: string) => console.log(`${new Date().toISOString().slice(11, 19)} ${line}`);
   const world = speaksOfTheWorld(loadTokenizer(values.model));
   const model = basename(values.model);
-  for (const setting of world ? (values.settings.split(',') as Setting[]) : (['windows'] as const)) {
+  for (const setting of world ? settings : (['windows'] as const)) {
     const trains = setting === 'linear';
     const cells: Cell[] = [];
     const references: Reference[] = [];
-    for (const seed of numbers(values.seeds)) {
+    for (const seed of seeds) {
       const name = world ? setting : `${model}-${setting}`;
       const work = join(values.work, name, `seed-${seed}`);
       mkdirSync(work, { recursive: true });
@@ -68,7 +79,7 @@ export async function main(args: string[]): Promise<void> {
         : await openTextSpace(values.model, values.text ?? [], seed, control);
       try {
         const perLayer = space.places.length / space.layers;
-        const budgets = numbers(values.budgets).map((budget) => budget * perLayer);
+        const budgets = wantedBudgets.map((budget) => budget * perLayer);
         const found = await cellsOf(
           values.untrained ? { ...space, trained: undefined } : space,
           trains ? searchers : untrained,

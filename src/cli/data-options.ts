@@ -46,7 +46,10 @@ export function textsOption(flags: `--${string} <text...>`, meaning: string): Op
   return new Option(flags, `${meaning} (${FORMATS})`).argParser(severalTexts(name, 'a text file'));
 }
 
-/** Adds --task, --examples and --held-out to a command: what a model is judged by, by default all of public tasks or as much as of others. */
+/**
+ * Adds --task, --examples and --held-out to a command: what a model is judged by. With `allOfPublic` a public task that does not
+ * say how many has all its documents, where --examples is not given.
+ */
 export function withTasks(
   command: Command,
   byDefault: string,

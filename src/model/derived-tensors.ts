@@ -1,4 +1,5 @@
 import type { Quantized } from '../graph/index.ts';
+import { joined } from '../util/joined.ts';
 import type { TensorInfo, TensorSource } from './tensor-source.ts';
 
 /** A tensor made of a stored one: some of its rows, and of each value (value + plus) * times. */
@@ -70,14 +71,7 @@ export class DerivedTensors implements TensorSource {
   ): Float32Array<ArrayBuffer> {
     const size = this.rowSize(stored);
     const parts = rows.map(([first, count]) => this.slice(stored, first * size, count * size));
-    if (parts.length === 1) return parts[0]!;
-    const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const part of parts) {
-      all.set(part, at);
-      at += part.length;
-    }
-    return all;
+    return parts.length === 1 ? parts[0]! : joined(parts);
   }
 
   private slice(stored: string, first: number, count: number): Float32Array<ArrayBuffer> {

@@ -1,6 +1,7 @@
 import type { GatedDeltaNetSpec, MixerSpec } from '../../mixers/spec.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import type { TensorSource } from '../../model/tensor-source.ts';
+import { joined } from '../../util/joined.ts';
 import type { MetadataValue } from './gguf-file.ts';
 import { copied, mlpTensors, scaled, type TensorPlan } from './tensor-plan.ts';
 
@@ -211,14 +212,4 @@ function filters(
     out.set(own.subarray(c * width, (c + 1) * width), (c + 1) * taps - width);
   }
   return out;
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> {
-  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
